@@ -1,0 +1,72 @@
+# Tael: the one way to build, run, test, measure and install. Nothing is written outside build/ and data/.
+#   make            build/tael, build/libtael.a, build/libtael.so
+#   make run        install what is missing, build, start the engine with the sandbox
+#   make test       install what is missing, build, run everything; ends with "N passed, N failed"
+#   make SAN=address,undefined unit     the same objects under sanitizers, in a folder of their own
+
+comma   := ,
+VERSION := $(shell cat VERSION)
+B       := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+CC      ?= cc
+LLHTTP  := /usr/share/llhttp
+PKGS    := libuv lua5.4 openssl libcurl sqlite3
+
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wformat-security \
+           -Wvla -Walloca -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+           -Wpointer-arith -Wcast-qual -Wwrite-strings -Wimplicit-fallthrough -Wnull-dereference \
+           $(if $(WERROR),-Werror)
+# threats.md R63; a sanitizer build leaves out what the sanitizers do themselves
+HARDEN  := -fno-strict-overflow -fno-delete-null-pointer-checks -fstack-protector-strong \
+           -fstack-clash-protection -ftrivial-auto-var-init=zero \
+           $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full) \
+           $(if $(SAN),,-D_FORTIFY_SOURCE=2)
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
+TAEL_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(HARDEN) $(SANFLAGS) -fPIC -fvisibility=hidden \
+           -Iengine/include -Iengine -I$(B)/gen $(shell pkg-config --cflags $(PKGS))
+TAEL_LDFLAGS := $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed
+TAEL_LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread -lm
+
+LIB_SRC := $(sort $(wildcard engine/base/*.c engine/crypto/*.c engine/net/*.c engine/store/*.c \
+           engine/script/*.c engine/bind/*.c) $(wildcard engine/engine*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(addprefix $(B)/obj/llhttp/,api.o http.o llhttp.o)
+UNIT    := $(patsubst tests/unit/%_test.c,$(B)/test/%_test,$(sort $(wildcard tests/unit/*_test.c)))
+
+all: $(B)/tael $(B)/libtael.so
+
+$(B)/gen/tael_version.h: VERSION
+	@mkdir -p $(@D)
+	@awk -F. '{ printf "#define TAEL_VERSION \"%s\"\n#define TAEL_VERSION_NUMBER %d\n", $$0, $$1*10000 + $$2*100 + $$3 }' $< > $@.tmp && mv $@.tmp $@
+
+$(B)/obj/%.o: %.c Makefile | $(B)/gen/tael_version.h
+	@mkdir -p $(@D)
+	$(CC) $(TAEL_CFLAGS) $(CFLAGS) -isystem /usr/share/include/llhttp -MMD -MP -c -o $@ $<
+
+# Debian ships llhttp as source (package node-llhttp): compiled here, strict (dependencies: HTTP parser)
+$(B)/obj/llhttp/%.o: $(LLHTTP)/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -O2 -g -fPIC -fvisibility=hidden -w $(SANFLAGS) -DLLHTTP_STRICT_MODE=1 -I/usr/share/include/llhttp -c -o $@ $<
+
+$(B)/libtael.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $(LIB_OBJ)
+
+$(B)/libtael.so: $(LIB_OBJ)
+	$(CC) -shared -Wl,-soname,libtael.so.0 $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $(LIB_OBJ) $(TAEL_LIBS)
+
+$(B)/tael: $(B)/obj/engine/main.o $(B)/libtael.a
+	$(CC) -pie $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
+
+$(B)/test/%_test: $(B)/obj/tests/unit/%_test.o $(B)/libtael.a
+	@mkdir -p $(@D)
+	$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS) $(if $(filter %/postgres_test,$@),-lpq)
+
+unit-programs: $(UNIT)
+unit: $(UNIT)
+	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+.PHONY: all unit unit-programs clean
+.DELETE_ON_ERROR:

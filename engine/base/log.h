@@ -1,0 +1,69 @@
+/* log.h - structured log: one JSON object a line, levels, rate-limited, never a secret.
+ *
+ * A logger is shared by all threads of an engine; writing takes a short lock and never blocks on I/O:
+ * lines go to a bounded ring that the sink drains (real world: its own flush on the loop or thread; a
+ * full ring drops and counts). Every line: {"at":RFC 3339 with ms,"level":…,"event":…,…fields}.
+ * Fields are typed; strings are escaped (control characters, invalid UTF-8 -> U+FFFD, U+2028/9),
+ * cut at 1 KiB, the line at 8 KiB. A value whose field name is in the list of secret names, or that
+ * looks like a PEM block or an API key, is written as "[hidden]"; card, phone and identity numbers are
+ * masked (threats R23, R24). At most `per_second` lines of one event name a second, the rest counted in
+ * a "log.suppressed" line.
+ */
+#ifndef TAEL_BASE_LOG_H
+#define TAEL_BASE_LOG_H
+
+#include "base/bytes.h"
+#include "base/world.h"
+
+struct tael_log;
+
+enum tael_log_kind {
+    TAEL_LOG_TEXT,  /* string, escaped and masked */
+    TAEL_LOG_INT,   /* int64 */
+    TAEL_LOG_BOOL,
+    TAEL_LOG_RAW,   /* JSON text made by us: written as it is */
+};
+
+struct tael_log_field {
+    const char *name;
+    enum tael_log_kind kind;
+    struct tael_span text; /* TEXT, RAW */
+    int64_t number;        /* INT, BOOL */
+};
+
+static inline struct tael_log_field tael_log_text(const char *name, const char *value)
+{
+    return (struct tael_log_field){.name = name, .kind = TAEL_LOG_TEXT, .text = tael_span_of(value)};
+}
+
+static inline struct tael_log_field tael_log_int(const char *name, int64_t value)
+{
+    return (struct tael_log_field){.name = name, .kind = TAEL_LOG_INT, .number = value};
+}
+
+struct tael_log_options {
+    struct tael_world *world; /* time */
+    tael_log_level level;
+    int per_second; /* lines of one event name; 0: no limit */
+    /* Takes one finished line, '\n' included. [any thread], one call at a time. */
+    void (*write)(void *user, tael_log_level level, const char *line, size_t len);
+    void *user;
+};
+
+tael_status tael_log_new(struct tael_log **out, const struct tael_log_options *options);
+void tael_log_free(struct tael_log *log); /* NULL allowed */
+bool tael_log_wants(const struct tael_log *log, tael_log_level level); /* log may be NULL: false */
+
+/* [any] event: a stable word such as "store.opened". log may be NULL: nothing happens. */
+void tael_log_write(struct tael_log *log, tael_log_level level, const char *event,
+                    const struct tael_log_field *fields, size_t count);
+
+#define TAEL_LOG(log, level, event, ...)                                                             \
+    do {                                                                                             \
+        if (tael_log_wants((log), (level))) {                                                        \
+            const struct tael_log_field fields_[] = {__VA_ARGS__};                                   \
+            tael_log_write((log), (level), (event), fields_, sizeof(fields_) / sizeof(fields_[0])); \
+        }                                                                                            \
+    } while (0)
+
+#endif

@@ -1,0 +1,245 @@
+/* world.h - the seam: everything that is not computation stands behind these tables.
+ *
+ * A world gives clocks, randomness, a disk (the name of a SQLite VFS) and loops. A loop is one
+ * thread's event loop: mailbox, timers, listeners and byte streams. Two worlds exist:
+ *   real       net/world_uv.c, on libuv: threads, sockets, the system's clock
+ *   simulated  base/sim.c: one thread, virtual clock, in-memory streams, seeded order of events
+ * Code outside those two files never asks the system for time, randomness or sockets.
+ *
+ * Threads: a loop and all that was made on it belong to one thread; [any] marks what may be called
+ * from others. Ownership: what *_new/listen/connect/accept hands out is closed by its _free/_close
+ * once; no callback comes after that call.
+ * Units: _ms milliseconds, _us microseconds; wall time is ms since 1970 UTC.
+ */
+#ifndef TAEL_BASE_WORLD_H
+#define TAEL_BASE_WORLD_H
+
+#include "tael.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct tael_world;
+struct tael_loop;
+struct tael_timer;
+struct tael_listener;
+struct tael_stream;
+
+/* A message for a loop's mailbox. The memory is the sender's and is handed to fn, which may free it. */
+struct tael_mail {
+    struct tael_mail *next;
+    void (*fn)(struct tael_mail *mail);
+};
+
+/* What a stream tells its owner. read: bytes valid until it returns. end: at most once, TAEL_OK when
+ * the peer stopped sending, else the stream is broken; nothing comes after it but the owner must still
+ * close. drain: all that was written has left. open: only for streams made by connect. */
+struct tael_stream_events {
+    void (*open)(void *user);
+    void (*read)(void *user, const char *data, size_t len);
+    void (*end)(void *user, tael_status why);
+    void (*drain)(void *user);
+};
+
+/* A new connection: the callee owns stream and calls tael_stream_start or tael_stream_close on it. */
+typedef void (*tael_accept_fn)(void *user, struct tael_stream *stream);
+
+struct tael_world_ops {
+    int64_t (*now_ms)(struct tael_world *world);  /* [any] wall clock */
+    int64_t (*mono_us)(struct tael_world *world); /* [any] monotonic clock */
+    tael_status (*random)(struct tael_world *world, void *out, size_t len); /* [any] */
+    tael_status (*loop_new)(struct tael_world *world, struct tael_loop **out);
+    void (*free)(struct tael_world *world);
+};
+
+struct tael_world {
+    const struct tael_world_ops *ops;
+    const char *vfs; /* SQLite VFS that stands for the disk; NULL: the system's */
+    bool simulated;  /* true: one thread; workers share it and the store runs inline */
+};
+
+struct tael_loop_ops {
+    tael_status (*run)(struct tael_loop *loop);
+    void (*stop)(struct tael_loop *loop);
+    void (*free)(struct tael_loop *loop);
+    void (*post)(struct tael_loop *loop, struct tael_mail *mail);
+    struct tael_timer *(*timer_new)(struct tael_loop *loop, void (*fn)(void *user), void *user);
+    void (*timer_start)(struct tael_timer *timer, int64_t delay_us);
+    void (*timer_stop)(struct tael_timer *timer);
+    void (*timer_free)(struct tael_timer *timer);
+    tael_status (*listen)(struct tael_loop *loop, const char *address, tael_accept_fn accept,
+                          void *user, struct tael_listener **out);
+    const char *(*listener_address)(struct tael_listener *listener);
+    void (*listener_close)(struct tael_listener *listener);
+    tael_status (*connect)(struct tael_loop *loop, const char *address,
+                           const struct tael_stream_events *events, void *user,
+                           struct tael_stream **out);
+    void (*stream_start)(struct tael_stream *stream, const struct tael_stream_events *events,
+                         void *user);
+    void (*stream_read)(struct tael_stream *stream, bool on);
+    tael_status (*stream_write)(struct tael_stream *stream, const char *data, size_t len);
+    size_t (*stream_queued)(struct tael_stream *stream);
+    const char *(*stream_peer)(struct tael_stream *stream);
+    void (*stream_close)(struct tael_stream *stream);
+};
+
+/* Implementations put these first in their own structs. */
+struct tael_loop {
+    const struct tael_loop_ops *ops;
+    struct tael_world *world;
+};
+struct tael_timer {
+    struct tael_loop *loop;
+};
+struct tael_listener {
+    struct tael_loop *loop;
+};
+struct tael_stream {
+    struct tael_loop *loop;
+};
+
+/* ---- clocks and randomness [any] ---- */
+
+static inline int64_t tael_now_ms(struct tael_world *world)
+{
+    return world->ops->now_ms(world);
+}
+
+static inline int64_t tael_mono_us(struct tael_world *world)
+{
+    return world->ops->mono_us(world);
+}
+
+static inline tael_status tael_random(struct tael_world *world, void *out, size_t len)
+{
+    return world->ops->random(world, out, len);
+}
+
+static inline void tael_world_free(struct tael_world *world) /* NULL allowed; its loops are gone */
+{
+    if (world != NULL)
+        world->ops->free(world);
+}
+
+/* ---- loops ---- */
+
+static inline tael_status tael_loop_new(struct tael_world *world, struct tael_loop **out)
+{
+    return world->ops->loop_new(world, out);
+}
+
+/* Runs until tael_loop_stop. In the simulated world: runs the whole world until then. */
+static inline tael_status tael_loop_run(struct tael_loop *loop)
+{
+    return loop->ops->run(loop);
+}
+
+static inline void tael_loop_stop(struct tael_loop *loop) /* [any], safe in a signal handler */
+{
+    loop->ops->stop(loop);
+}
+
+static inline void tael_loop_free(struct tael_loop *loop) /* NULL allowed; all made on it is closed */
+{
+    if (loop != NULL)
+        loop->ops->free(loop);
+}
+
+/* [any] Runs mail->fn on the loop's thread, after the current callback, in the order of posting
+ * (the simulated world may reorder mail of different senders). Cannot fail. */
+static inline void tael_loop_post(struct tael_loop *loop, struct tael_mail *mail)
+{
+    loop->ops->post(loop, mail);
+}
+
+/* ---- timers: one shot, on the monotonic clock; start again moves it ---- */
+
+/* NULL: out of memory. */
+static inline struct tael_timer *tael_timer_new(struct tael_loop *loop, void (*fn)(void *user),
+                                                void *user)
+{
+    return loop->ops->timer_new(loop, fn, user);
+}
+
+static inline void tael_timer_start(struct tael_timer *timer, int64_t delay_us)
+{
+    timer->loop->ops->timer_start(timer, delay_us);
+}
+
+static inline void tael_timer_stop(struct tael_timer *timer)
+{
+    timer->loop->ops->timer_stop(timer);
+}
+
+static inline void tael_timer_free(struct tael_timer *timer) /* NULL allowed */
+{
+    if (timer != NULL)
+        timer->loop->ops->timer_free(timer);
+}
+
+/* ---- streams ---- */
+
+/* address: "127.0.0.1:8080", "[::1]:8080" (port 0: any free one) or "unix:PATH" (mode 0600). On the
+ * real world TCP listeners use SO_REUSEPORT so that each worker has its own. */
+static inline tael_status tael_listen(struct tael_loop *loop, const char *address,
+                                      tael_accept_fn accept, void *user, struct tael_listener **out)
+{
+    return loop->ops->listen(loop, address, accept, user, out);
+}
+
+static inline const char *tael_listener_address(struct tael_listener *listener) /* with the real port */
+{
+    return listener->loop->ops->listener_address(listener);
+}
+
+static inline void tael_listener_close(struct tael_listener *listener) /* NULL allowed */
+{
+    if (listener != NULL)
+        listener->loop->ops->listener_close(listener);
+}
+
+/* events->open or events->end comes later, never from inside this call. */
+static inline tael_status tael_connect(struct tael_loop *loop, const char *address,
+                                       const struct tael_stream_events *events, void *user,
+                                       struct tael_stream **out)
+{
+    return loop->ops->connect(loop, address, events, user, out);
+}
+
+/* For accepted streams: from now on events come. *events must outlive the stream. */
+static inline void tael_stream_start(struct tael_stream *stream,
+                                     const struct tael_stream_events *events, void *user)
+{
+    stream->loop->ops->stream_start(stream, events, user);
+}
+
+static inline void tael_stream_read(struct tael_stream *stream, bool on) /* false: back-pressure */
+{
+    stream->loop->ops->stream_read(stream, on);
+}
+
+/* Copies what cannot be sent at once. TAEL_ENOMEM, TAEL_ENETWORK: the stream is of no more use. */
+static inline tael_status tael_stream_write(struct tael_stream *stream, const char *data, size_t len)
+{
+    return stream->loop->ops->stream_write(stream, data, len);
+}
+
+static inline size_t tael_stream_queued(struct tael_stream *stream) /* bytes not yet sent */
+{
+    return stream->loop->ops->stream_queued(stream);
+}
+
+static inline const char *tael_stream_peer(struct tael_stream *stream) /* "127.0.0.1:51234" or "unix" */
+{
+    return stream->loop->ops->stream_peer(stream);
+}
+
+/* Sends what is queued, then closes. No callback comes any more; stream is gone for the caller. */
+static inline void tael_stream_close(struct tael_stream *stream) /* NULL allowed */
+{
+    if (stream != NULL)
+        stream->loop->ops->stream_close(stream);
+}
+
+#endif

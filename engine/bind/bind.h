@@ -1,0 +1,37 @@
+/* bind.h - what Lua sees: one open function per module, one file each. Contracts: lua/tael/meta/*.lua. */
+#ifndef TAEL_BIND_BIND_H
+#define TAEL_BIND_BIND_H
+
+#include "script/state.h"
+
+int tael_open_json(lua_State *L);    /* tael.json */
+int tael_open_crypto(lua_State *L);  /* tael.crypto */
+int tael_open_message(lua_State *L); /* tael.message: inbound bytes, material, evidence */
+int tael_open_form(lua_State *L);    /* tael.form */
+int tael_open_http(lua_State *L);    /* tael.http */
+int tael_open_store(lua_State *L);   /* tael.store */
+int tael_open_task(lua_State *L);    /* tael.task */
+int tael_open_time(lua_State *L);    /* tael.time */
+int tael_open_log(lua_State *L);     /* tael.log */
+int tael_open_decimal(lua_State *L); /* tael.decimal */
+int tael_open_id(lua_State *L);      /* tael.id */
+
+/* What the bindings need of the worker they run on: tael_state_host points to this. */
+struct tael_host {
+    struct tael_world *world;
+    struct tael_loop *loop;
+    struct tael_log *log;
+    struct tael_store *store;          /* NULL: this engine has none */
+    struct tael_store_reader *reader;  /* this worker's */
+    struct tael_http_client *client;   /* this worker's */
+    int worker;                        /* 1 … workers */
+    int workers;
+    int lua_ref_app;                   /* registry reference of the application's table */
+};
+
+static inline struct tael_host *tael_host_of(lua_State *L)
+{
+    return (struct tael_host *)tael_state_host(tael_state_of(L));
+}
+
+#endif
