@@ -52,6 +52,7 @@ struct tael_log_options {
 
 tael_status tael_log_new(struct tael_log **out, const struct tael_log_options *options);
 void tael_log_free(struct tael_log *log); /* NULL allowed */
+void tael_log_set_level(struct tael_log *log, tael_log_level level); /* before other threads write */
 bool tael_log_wants(const struct tael_log *log, tael_log_level level); /* log may be NULL: false */
 
 /* [any] event: a stable word such as "store.opened". log may be NULL: nothing happens. */

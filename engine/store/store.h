@@ -39,7 +39,11 @@ struct tael_store_options {
 /* Takes the lock, opens, checks, migrates, prepares every statement. err names file, line and statement. */
 tael_status tael_store_open(struct tael_store **out, const struct tael_store_options *options,
                             tael_error *err);
-void tael_store_close(struct tael_store *store); /* finishes the queue; readers are closed; NULL allowed */
+/* Finishes the queue, posts the answers, joins the threads; later submits are TAEL_ECLOSED. Statements and
+ * readers stay valid until close. Idempotent. */
+void tael_store_stop(struct tael_store *store);
+/* Stops if needed and frees. Readers are closed before, by their owners. NULL allowed. */
+void tael_store_close(struct tael_store *store);
 
 const struct tael_statement *tael_store_statement(const struct tael_store *store, const char *name);
 const char *tael_statement_name(const struct tael_statement *statement);

@@ -1,0 +1,382 @@
+/* engine.c - a running engine: world, store, workers, companions; implements tael.h.
+ *
+ * Order of opening: world, log, plan, folders, companions, store; of starting: companions, then workers one
+ * by one; of closing: workers' threads, the store's queue, the mail that is left, states, store, companions.
+ * Whatever was opened is closed by tael_engine_close, in any state of life.
+ */
+#include "engine.h"
+
+#include "tael.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/sim.h"
+#include "net/world_uv.h"
+
+/* ---- opening ---- */
+
+static tael_status make_folder(const char *path, tael_error *err)
+{
+    if (mkdir(path, 0700) == 0 || errno == EEXIST)
+        return TAEL_OK;
+    tael_error_set(err, TAEL_ECONFIG, "folder", "cannot make the folder %s: %s", path, strerror(errno));
+    return TAEL_ECONFIG;
+}
+
+/* Where Tael's own Lua lies when nobody says: beside an installed program (../share/tael/lua), or in the
+ * tree that a built one stands in (build/tael -> lua, build/san-x/tael -> lua). */
+static char *find_lua_root(void)
+{
+    static const char *const places[] = {"/../share/tael/lua", "/../lua", "/../../lua"};
+    char exe[PATH_MAX], path[PATH_MAX + 64], real[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+    if (len <= 0)
+        return NULL;
+    exe[len] = '\0';
+    char *slash = strrchr(exe, '/');
+    if (slash == NULL)
+        return NULL;
+    *slash = '\0';
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        snprintf(path, sizeof(path), "%s%s/tael/server.lua", exe, places[i]);
+        if (access(path, R_OK) != 0)
+            continue;
+        snprintf(path, sizeof(path), "%s%s", exe, places[i]);
+        return realpath(path, real) != NULL ? strdup(real) : NULL;
+    }
+    return NULL;
+}
+
+static bool keep(char **out, const char *text)
+{
+    *out = text != NULL ? strdup(text) : NULL;
+    return text == NULL || *out != NULL;
+}
+
+static void discard_line(void *user, tael_log_level level, const char *line, size_t len)
+{
+    (void)user, (void)level, (void)line, (void)len;
+}
+
+static tael_status open_world(tael_engine *engine, const tael_options *options,
+                              const struct tael_engine_setup *setup)
+{
+    tael_status rc = TAEL_OK;
+    engine->world = setup->world;
+    if (engine->world == NULL) {
+        rc = tael_world_uv_new(&engine->world);
+        engine->own_world = rc == TAEL_OK;
+    }
+    if (rc != TAEL_OK)
+        return rc;
+    struct tael_log_options log = {.world = engine->world,
+                                   .level = TAEL_LOG_DEBUG,
+                                   .per_second = 100,
+                                   .write = options->log != NULL ? options->log : discard_line,
+                                   .user = options->log_user};
+    return tael_log_new(&engine->log, &log);
+}
+
+static tael_status keep_options(tael_engine *engine, const tael_options *options,
+                                const struct tael_engine_setup *setup)
+{
+    char folder[PATH_MAX] = ".";
+    engine->dev = options->dev != 0;
+    engine->listen = options->listen != 0;
+    if (options->root != NULL) {
+        snprintf(folder, sizeof(folder), "%s", options->root);
+    } else if (options->config_path != NULL && strchr(options->config_path, '/') != NULL) {
+        snprintf(folder, sizeof(folder), "%s", options->config_path);
+        *strrchr(folder, '/') = '\0';
+        if (folder[0] == '\0')
+            snprintf(folder, sizeof(folder), "/");
+    }
+    char real[PATH_MAX];
+    bool ok = keep(&engine->root, realpath(folder, real) != NULL ? real : folder) &&
+              keep(&engine->config_path, options->config_path) &&
+              keep(&engine->config_lua, options->config_lua) &&
+              keep(&engine->app, setup->app != NULL ? setup->app : "tael.server") &&
+              keep(&engine->args_json, setup->args_json) &&
+              keep(&engine->lua_root, options->lua_root);
+    if (ok && engine->lua_root == NULL)
+        engine->lua_root = find_lua_root();
+    return ok ? TAEL_OK : TAEL_ENOMEM;
+}
+
+static tael_status open_companions(tael_engine *engine, const tael_options *options, tael_error *err)
+{
+    const struct tael_plan *plan = &engine->plan;
+    engine->companions = calloc(plan->companion_count + 1, sizeof(tael_engine *));
+    if (engine->companions == NULL)
+        return TAEL_ENOMEM;
+    for (size_t i = 0; i < plan->companion_count; i++) {
+        struct tael_engine_setup setup = {.app = plan->companions[i].app,
+                                          .args_json = plan->companions[i].args_json,
+                                          .world = engine->world};
+        tael_options inherited = *options;
+        inherited.lua_root = engine->lua_root;
+        inherited.root = engine->root;
+        tael_status rc = tael_engine_open_app(&engine->companions[i], &inherited, &setup, err);
+        if (rc != TAEL_OK)
+            return rc;
+        engine->companion_count++;
+    }
+    return TAEL_OK;
+}
+
+static tael_status open_store(tael_engine *engine, tael_error *err)
+{
+    if (!engine->plan.has_store)
+        return TAEL_OK;
+    struct tael_store_options options = engine->plan.store;
+    options.world = engine->world;
+    options.log = engine->log;
+    return tael_store_open(&engine->store, &options, err);
+}
+
+static tael_status open_planned(tael_engine *engine, const tael_options *options, tael_error *err)
+{
+    tael_status rc = tael_plan_make(&engine->plan, engine, err);
+    for (size_t i = 0; rc == TAEL_OK && i < engine->plan.folder_count; i++)
+        rc = make_folder(engine->plan.folders[i], err);
+    if (rc != TAEL_OK)
+        return rc;
+    tael_log_set_level(engine->log, engine->plan.log_level);
+    engine->workers = calloc((size_t)engine->plan.workers, sizeof(*engine->workers));
+    engine->addresses = calloc(engine->plan.listener_count + 1, sizeof(char *));
+    if (engine->workers == NULL || engine->addresses == NULL)
+        return TAEL_ENOMEM;
+    for (int i = 0; i < engine->plan.workers; i++) {
+        engine->workers[i].engine = engine;
+        engine->workers[i].number = i + 1;
+    }
+    rc = open_companions(engine, options, err);
+    return rc == TAEL_OK ? open_store(engine, err) : rc;
+}
+
+tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
+                                 const struct tael_engine_setup *setup, tael_error *err)
+{
+    tael_error failure = {0};
+    tael_engine *engine = calloc(1, sizeof(*engine));
+    tael_status rc = TAEL_ENOMEM;
+    if (engine == NULL)
+        goto report;
+    pthread_mutex_init(&engine->lock, NULL);
+    pthread_cond_init(&engine->changed, NULL);
+    rc = keep_options(engine, options, setup);
+    if (rc == TAEL_OK && engine->lua_root == NULL) {
+        rc = TAEL_ECONFIG;
+        tael_error_set(&failure, rc, "lua_root", "Tael's Lua files were not found beside the program; "
+                                                 "set lua_root");
+    }
+    if (rc == TAEL_OK)
+        rc = open_world(engine, options, setup);
+    if (rc == TAEL_OK)
+        rc = open_planned(engine, options, &failure);
+    if (rc == TAEL_OK) {
+        *out = engine;
+        return TAEL_OK;
+    }
+    tael_engine_close(engine);
+report:
+    if (failure.status == TAEL_OK)
+        tael_error_set(&failure, rc, "open", "%s", tael_status_text(rc));
+    if (err != NULL)
+        *err = failure;
+    return rc;
+}
+
+tael_status tael_engine_open(tael_engine **out, const tael_options *options, tael_error *err)
+{
+    static const struct tael_engine_setup payments = {0};
+    tael_options full = TAEL_OPTIONS_INIT;
+    if (out == NULL || (options != NULL && (options->size == 0 || options->size > sizeof(full)))) {
+        tael_error_set(err, TAEL_EINVAL, "invalid_argument", "options: use TAEL_OPTIONS_INIT");
+        return TAEL_EINVAL;
+    }
+    if (options != NULL)
+        memcpy(&full, options, options->size); /* a host built against an older header sets less */
+    return tael_engine_open_app(out, &full, &payments, err);
+}
+
+/* ---- starting ---- */
+
+static void *worker_main(void *arg)
+{
+    tael_worker_run(arg);
+    return NULL;
+}
+
+static enum tael_worker_phase await_worker(tael_engine *engine, struct tael_worker *worker)
+{
+    pthread_mutex_lock(&engine->lock);
+    while (worker->phase == TAEL_WORKER_STARTING) {
+        if (engine->world->simulated) {
+            pthread_mutex_unlock(&engine->lock);
+            tael_status rc = tael_sim_run(engine->world, INT64_MAX);
+            pthread_mutex_lock(&engine->lock);
+            if (rc == TAEL_ENOTFOUND && worker->phase == TAEL_WORKER_STARTING) {
+                tael_error_set(&engine->failure, TAEL_EINTERNAL, "open", "nothing left to wait for");
+                worker->phase = TAEL_WORKER_FAILED;
+            }
+        } else {
+            pthread_cond_wait(&engine->changed, &engine->lock);
+        }
+    }
+    enum tael_worker_phase phase = worker->phase;
+    pthread_mutex_unlock(&engine->lock);
+    return phase;
+}
+
+static tael_status start_worker(tael_engine *engine, struct tael_worker *worker, tael_error *err)
+{
+    tael_status rc = tael_worker_open(worker, err);
+    if (rc != TAEL_OK)
+        return rc;
+    if (!engine->world->simulated) {
+        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
+            return TAEL_ENOMEM;
+        worker->has_thread = true;
+    }
+    if (await_worker(engine, worker) == TAEL_WORKER_READY)
+        return TAEL_OK;
+    pthread_mutex_lock(&engine->lock);
+    if (err != NULL)
+        *err = engine->failure;
+    rc = engine->failure.status;
+    pthread_mutex_unlock(&engine->lock);
+    return rc;
+}
+
+tael_status tael_engine_start(tael_engine *engine, tael_error *err)
+{
+    tael_status rc = TAEL_OK;
+    tael_error failure = {0};
+    if (engine->started)
+        return TAEL_OK;
+    engine->started = true;
+    for (size_t i = 0; rc == TAEL_OK && i < engine->companion_count; i++)
+        rc = tael_engine_start(engine->companions[i], &failure);
+    for (int i = 0; rc == TAEL_OK && i < engine->plan.workers; i++)
+        rc = start_worker(engine, &engine->workers[i], &failure);
+    if (rc != TAEL_OK) {
+        if (failure.status == TAEL_OK)
+            tael_error_set(&failure, rc, "start", "%s", tael_status_text(rc));
+        TAEL_LOG(engine->log, TAEL_LOG_ERROR, "engine.refused", tael_log_text("error", failure.message));
+        if (err != NULL)
+            *err = failure;
+        return rc;
+    }
+    TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.started", tael_log_text("app", engine->app),
+             tael_log_text("version", tael_version()), tael_log_int("workers", engine->plan.workers));
+    return TAEL_OK;
+}
+
+/* ---- stopping ---- */
+
+void tael_engine_stop(tael_engine *engine, int64_t drain_ms)
+{
+    atomic_store(&engine->drain_ms, drain_ms > 0 ? drain_ms : engine->plan.drain_ms);
+    atomic_store(&engine->stopping, 1);
+    for (int i = 0; i < engine->plan.workers; i++)
+        if (engine->workers[i].loop != NULL)
+            tael_loop_stop(engine->workers[i].loop); /* the worker's run sees `stopping` and drains */
+}
+
+static tael_status join_workers(tael_engine *engine)
+{
+    bool clean = true;
+    for (int i = 0; engine->workers != NULL && i < engine->plan.workers; i++) {
+        struct tael_worker *worker = &engine->workers[i];
+        if (worker->has_thread)
+            pthread_join(worker->thread, NULL);
+        else if (engine->world->simulated && worker->phase == TAEL_WORKER_READY && !engine->closing)
+            tael_worker_run(worker);
+        worker->has_thread = false;
+        clean = clean && (worker->clean || worker->phase != TAEL_WORKER_READY);
+    }
+    return clean ? TAEL_OK : TAEL_ETIMEOUT;
+}
+
+tael_status tael_engine_run(tael_engine *engine)
+{
+    tael_status rc = tael_engine_start(engine, NULL);
+    if (rc != TAEL_OK)
+        return rc;
+    rc = join_workers(engine);
+    TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.stopped",
+             tael_log_text("drain", rc == TAEL_OK ? "clean" : "deadline passed"));
+    return rc;
+}
+
+void tael_engine_abandon(tael_engine *engine)
+{
+    engine->closing = true;
+    for (size_t i = 0; i < engine->companion_count; i++)
+        tael_engine_abandon(engine->companions[i]);
+    for (int i = 0; i < engine->plan.workers; i++)
+        if (engine->workers[i].loop != NULL)
+            tael_sim_kill(engine->workers[i].loop);
+}
+
+static void close_workers(tael_engine *engine)
+{
+    int count = engine->workers != NULL ? engine->plan.workers : 0;
+    if (engine->store != NULL)
+        tael_store_stop(engine->store); /* the queue is finished; its answers lie in the mailboxes */
+    for (int i = 0; i < count; i++)
+        tael_worker_settle(&engine->workers[i]);
+    for (int i = 0; i < count; i++) {
+        struct tael_store_reader *reader = engine->workers[i].host.reader;
+        tael_worker_close(&engine->workers[i]);
+        tael_store_reader_close(reader);
+    }
+    tael_store_close(engine->store);
+    free(engine->workers);
+}
+
+void tael_engine_close(tael_engine *engine)
+{
+    if (engine == NULL)
+        return;
+    if (engine->started && !engine->closing) {
+        if (atomic_load(&engine->stopping) == 0)
+            tael_engine_stop(engine, 1);
+        join_workers(engine);
+    }
+    close_workers(engine);
+    for (size_t i = 0; i < engine->companion_count; i++)
+        tael_engine_close(engine->companions[i]);
+    for (size_t i = 0; engine->addresses != NULL && i < engine->plan.listener_count; i++)
+        free(engine->addresses[i]);
+    free(engine->addresses);
+    free(engine->companions);
+    tael_plan_free(&engine->plan);
+    tael_log_free(engine->log);
+    if (engine->own_world)
+        tael_world_free(engine->world);
+    pthread_cond_destroy(&engine->changed);
+    pthread_mutex_destroy(&engine->lock);
+    free(engine->lua_root);
+    free(engine->root);
+    free(engine->config_path);
+    free(engine->config_lua);
+    free(engine->app);
+    free(engine->args_json);
+    free(engine);
+}
+
+const char *tael_engine_address(const tael_engine *engine, const char *listener)
+{
+    for (size_t i = 0; i < engine->plan.listener_count; i++)
+        if (strcmp(engine->plan.listeners[i].name, listener) == 0)
+            return engine->addresses[i];
+    return NULL;
+}

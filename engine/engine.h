@@ -1,0 +1,131 @@
+/* engine.h - the engine's own rooms: what engine.c, engine_plan.c and engine_worker.c share.
+ *
+ * An engine runs one application: a Lua module that plans (listeners, store, workers), opens on every
+ * worker and handles requests (lua/tael/server.lua is one, the sandbox another). C knows nothing else of
+ * it. Life: open (plan, world, store) -> start (workers one after the other, each open before the next)
+ * -> stop (drain) -> close. Companions are engines that the plan names: they start before and close after
+ * their owner. Threads: the opener's thread owns the engine; each worker owns what stands in struct
+ * tael_worker once its thread runs; posting mail and stopping loops are the only things done from outside.
+ */
+#ifndef TAEL_ENGINE_H
+#define TAEL_ENGINE_H
+
+#include "tael.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <pthread.h>
+
+#include "base/log.h"
+#include "base/world.h"
+#include "bind/bind.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
+#include "script/state.h"
+#include "store/store.h"
+
+struct tael_plan_listener {
+    const char *name, *address;
+};
+
+struct tael_plan_body_limit {
+    const char *prefix;
+    size_t max;
+};
+
+struct tael_plan_companion {
+    const char *app, *args_json;
+};
+
+struct tael_plan { /* what the application asked for; all memory is the plan's */
+    int workers;
+    int64_t drain_ms;
+    tael_log_level log_level;
+    struct tael_plan_listener *listeners;
+    size_t listener_count;
+    struct tael_http_limits limits;
+    struct tael_plan_body_limit *body_limits;
+    size_t body_limit_count;
+    const char **folders;
+    size_t folder_count;
+    bool has_store;
+    struct tael_store_options store; /* world and log are set by the engine */
+    const char *pass_json;           /* plain data for app.open */
+    struct tael_plan_companion *companions;
+    size_t companion_count;
+    struct tael_plan_block *blocks; /* memory */
+};
+
+/* What a host of libtael does not see: another application, another world (tests), arguments. */
+struct tael_engine_setup {
+    const char *app;          /* Lua module; NULL: "tael.server" */
+    const char *args_json;    /* JSON handed to app.plan as options.args; NULL: {} */
+    struct tael_world *world; /* NULL: a real one, made and freed by the engine */
+};
+
+enum tael_worker_phase { TAEL_WORKER_STARTING, TAEL_WORKER_READY, TAEL_WORKER_FAILED };
+
+struct tael_worker {
+    struct tael_engine *engine;
+    int number; /* 1 … */
+    struct tael_loop *loop;
+    struct tael_state *state;
+    struct tael_http_server *server;
+    struct tael_host host;
+    pthread_t thread;
+    bool has_thread;
+    enum tael_worker_phase phase; /* under engine->lock */
+    bool draining, drained, clean;
+    size_t calls; /* in-process calls not yet answered; the worker's thread */
+};
+
+struct tael_engine {
+    struct tael_world *world;
+    bool own_world;
+    struct tael_log *log;
+    char *lua_root, *root, *config_path, *config_lua, *app, *args_json;
+    bool dev, listen, started, closing;
+    struct tael_plan plan;
+    struct tael_store *store;
+    struct tael_worker *workers;
+    char **addresses; /* of the plan's listeners, with real ports; set by worker 1 */
+    tael_engine **companions;
+    size_t companion_count;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    tael_error failure; /* of a worker's start; under lock */
+    atomic_int stopping;
+    atomic_int_fast64_t drain_ms;
+    atomic_uint next_worker;
+};
+
+tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
+                                 const struct tael_engine_setup *setup, tael_error *err);
+
+/* The engine dies where it stands (simulated world): nothing more is written, answered or drained. */
+void tael_engine_abandon(tael_engine *engine);
+
+/* Address of a listener of the plan, with its real port; NULL before start. */
+const char *tael_engine_address(const tael_engine *engine, const char *listener);
+
+/* ---- engine_plan.c ---- */
+
+tael_status tael_plan_make(struct tael_plan *plan, tael_engine *engine, tael_error *err);
+void tael_plan_free(struct tael_plan *plan);
+/* Registers every C module of bind/ in the state. */
+tael_status tael_engine_preload(struct tael_state *state);
+void tael_error_set(tael_error *err, tael_status status, const char *code, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- engine_worker.c ---- */
+
+tael_status tael_worker_open(struct tael_worker *worker, tael_error *err);
+/* Runs the loop until the worker has drained. */
+void tael_worker_run(struct tael_worker *worker);
+void tael_worker_settle(struct tael_worker *worker); /* delivers the mail that is left */
+void tael_worker_close(struct tael_worker *worker);
+tael_status tael_worker_call(struct tael_worker *worker, const char *method, const char *path,
+                             const char *json, const char *merchant, tael_response_fn fn, void *user);
+
+#endif

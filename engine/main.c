@@ -1,0 +1,334 @@
+/* main.c - the tael command: starts engines, or hands the words to lua/tael/cli.
+ *
+ * serve and sandbox run an engine until SIGINT or SIGTERM and drain it; everything else is one call into
+ * the application tael.cli.app, which says with what code to end (interfaces: exit codes).
+ * Signals are taken by sigwait on the main thread only, so no handler ever runs.
+ */
+#include "engine.h"
+
+#include "tael.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <getopt.h>
+
+#include "base/bytes.h"
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREACHABLE = 4, EXIT_STORE = 6, EXIT_INTERNAL = 70 };
+
+static const char usage[] =
+    "usage: tael [--config FILE] [--url URL] [--key KEY] [--merchant ID] [--json] COMMAND\n"
+    "\n"
+    "  serve [--dev]                     run the engine (--dev: with sandbox, demo merchant and keys)\n"
+    "  sandbox [--listen HOST:PORT]      run the channels' simulators alone\n"
+    "  keys generate|show NAME           make a key pair; show its public half and fingerprint\n"
+    "  migrate                           bring the store's schema up to date\n"
+    "  doctor [--deep]                   check configuration, keys, store; --deep: every chain and seal\n"
+    "  notifications explain|show|list   which check failed on which bytes\n"
+    "  payments show|list                payments of a merchant\n"
+    "  version\n"
+    "\n"
+    "tael COMMAND --help says more. Exit codes: 0 done, 1 no, 2 usage, 3 configuration, 4 engine not\n"
+    "reachable, 5 refused, 6 store, 7 unknown, 70 internal.\n";
+
+struct words { /* the command line, options of tael itself taken out */
+    const char *config, *url, *key, *merchant;
+    bool json, dev, help;
+    int count;
+    char **rest; /* the command and what follows it */
+};
+
+/* ---- output ---- */
+
+static void write_all(int fd, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return; /* nobody reads: a log must not stop the engine */
+        data += n;
+        len -= (size_t)n;
+    }
+}
+
+static void log_line(void *user, tael_log_level level, const char *line, size_t len)
+{
+    (void)level;
+    write_all(*(const int *)user, line, len);
+}
+
+static int complain(const tael_error *err, const char *next)
+{
+    fprintf(stderr, "tael: %s\n", err->message);
+    if (next != NULL)
+        fprintf(stderr, "next: %s\n", next);
+    switch (err->status) {
+    case TAEL_ECONFIG:
+    case TAEL_ESCRIPT:
+        return EXIT_CONFIG;
+    case TAEL_ESTORE:
+    case TAEL_EVERSION:
+    case TAEL_EBUSY:
+        return EXIT_STORE;
+    default:
+        return EXIT_INTERNAL;
+    }
+}
+
+/* ---- the arguments of an application, as JSON ---- */
+
+static tael_status add_string(struct tael_buf *out, const char *text)
+{
+    tael_status rc = tael_buf_append_char(out, '"');
+    for (; rc == TAEL_OK && *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < 0x20 || c == '"' || c == '\\')
+            rc = tael_buf_printf(out, "\\u%04x", c);
+        else
+            rc = tael_buf_append_char(out, *text);
+    }
+    return rc == TAEL_OK ? tael_buf_append_char(out, '"') : rc;
+}
+
+static tael_status add_member(struct tael_buf *out, const char *name, const char *value)
+{
+    if (value == NULL)
+        return TAEL_OK;
+    tael_status rc = tael_buf_printf(out, ",\"%s\":", name);
+    return rc == TAEL_OK ? add_string(out, value) : rc;
+}
+
+/* {"json":false,"argv":["keys","show","x"],"url":"…"} */
+static tael_status words_to_json(const struct words *words, struct tael_buf *out)
+{
+    tael_status rc = tael_buf_printf(out, "{\"json\":%s,\"argv\":[", words->json ? "true" : "false");
+    for (int i = 0; rc == TAEL_OK && i < words->count; i++) {
+        if (i > 0)
+            rc = tael_buf_append_char(out, ',');
+        if (rc == TAEL_OK)
+            rc = add_string(out, words->rest[i]);
+    }
+    if (rc == TAEL_OK)
+        rc = tael_buf_append_char(out, ']');
+    if (rc == TAEL_OK)
+        rc = add_member(out, "url", words->url);
+    if (rc == TAEL_OK)
+        rc = add_member(out, "key", words->key);
+    if (rc == TAEL_OK)
+        rc = add_member(out, "merchant", words->merchant);
+    if (rc == TAEL_OK)
+        rc = tael_buf_append(out, "}", 2); /* with its NUL */
+    return rc;
+}
+
+/* ---- serve, sandbox ---- */
+
+/* Nothing of the process may be dumped or read by others: it holds keys (threats R17). */
+static void forbid_dumps(void)
+{
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+static void allow_many_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+/* What the application wants people to read when it has started; none: silence. */
+static void print_banner(tael_engine *engine)
+{
+    int status;
+    size_t len;
+    char *text;
+    if (tael_call_wait(engine, "GET", "/-/banner", NULL, NULL, &status, &text, &len) != TAEL_OK)
+        return;
+    if (status == 200)
+        write_all(STDOUT_FILENO, text, len);
+    tael_free(text);
+}
+
+static int run_until_signal(tael_engine *engine, const sigset_t *signals)
+{
+    tael_error err = {0};
+    if (tael_engine_start(engine, &err) != TAEL_OK) {
+        tael_engine_close(engine);
+        return complain(&err, "tael doctor");
+    }
+    print_banner(engine);
+    int signal_number = 0;
+    do {
+        sigwait(signals, &signal_number);
+    } while (signal_number == SIGHUP); /* no live reload yet: a lost terminal must not stop payments */
+    tael_engine_stop(engine, 0);
+    tael_status rc = tael_engine_run(engine);
+    tael_engine_close(engine);
+    return rc == TAEL_OK ? 0 : 1;
+}
+
+static int run_engine(const struct words *words, const char *app)
+{
+    static const int to_stdout = STDOUT_FILENO, to_stderr = STDERR_FILENO;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread exists: all inherit it */
+    signal(SIGPIPE, SIG_IGN);
+    forbid_dumps();
+    allow_many_files();
+
+    struct tael_buf args = {0};
+    if (words_to_json(words, &args) != TAEL_OK)
+        return EXIT_INTERNAL;
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    tael_options options = TAEL_OPTIONS_INIT;
+    options.config_path = words->config;
+    options.dev = words->dev;
+    options.listen = 1;
+    options.log = log_line;
+    /* a person at the terminal reads the banner on stdout; a service manager reads the log there */
+    union {
+        const int *in;
+        void *out;
+    } fd = {.in = words->dev ? &to_stderr : &to_stdout};
+    options.log_user = fd.out;
+    struct tael_engine_setup setup = {.app = app, .args_json = args.data};
+    tael_status rc = tael_engine_open_app(&engine, &options, &setup, &err);
+    tael_buf_free(&args);
+    if (rc != TAEL_OK)
+        return complain(&err, rc == TAEL_ECONFIG ? "correct the configuration; tael doctor checks it" : NULL);
+    return run_until_signal(engine, &signals);
+}
+
+/* ---- everything else: one call into Lua ---- */
+
+static int run_command(const struct words *words)
+{
+    static const int to_stderr = STDERR_FILENO;
+    union {
+        const int *in;
+        void *out;
+    } fd = {.in = &to_stderr};
+    struct tael_buf args = {0};
+    int code = EXIT_INTERNAL, status = 0;
+    char *body = NULL;
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    signal(SIGPIPE, SIG_IGN);
+    if (words_to_json(words, &args) != TAEL_OK)
+        goto free_args;
+    tael_options options = TAEL_OPTIONS_INIT;
+    options.config_path = words->config;
+    options.dev = words->dev;
+    options.log = log_line;
+    options.log_user = fd.out;
+    struct tael_engine_setup setup = {.app = "tael.cli.app", .args_json = args.data};
+    if (tael_engine_open_app(&engine, &options, &setup, &err) != TAEL_OK ||
+        tael_engine_start(engine, &err) != TAEL_OK) {
+        code = complain(&err, NULL);
+        goto close_engine;
+    }
+    if (tael_call_wait(engine, "POST", "/command", args.data, NULL, &status, &body, NULL) == TAEL_OK &&
+        status == 200)
+        code = (int)strtol(body, NULL, 10);
+close_engine:
+    tael_engine_close(engine);
+free_args:
+    tael_free(body);
+    tael_buf_free(&args);
+    return code;
+}
+
+/* ---- the command line ---- */
+
+enum { OPTION_CONFIG = 256, OPTION_URL, OPTION_KEY, OPTION_MERCHANT, OPTION_JSON, OPTION_HELP };
+
+static int read_words(int argc, char **argv, struct words *words)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, OPTION_CONFIG},
+        {"url", required_argument, NULL, OPTION_URL},
+        {"key", required_argument, NULL, OPTION_KEY},
+        {"merchant", required_argument, NULL, OPTION_MERCHANT},
+        {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, OPTION_HELP},
+        {NULL, 0, NULL, 0},
+    };
+    int option;
+    while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
+        switch (option) {
+        case OPTION_CONFIG: words->config = optarg; break;
+        case OPTION_URL: words->url = optarg; break;
+        case OPTION_KEY: words->key = optarg; break;
+        case OPTION_MERCHANT: words->merchant = optarg; break;
+        case OPTION_JSON: words->json = true; break;
+        case 'h':
+        case OPTION_HELP: words->help = true; break;
+        default: return -1;
+        }
+    }
+    words->count = argc - optind;
+    words->rest = argv + optind;
+    return 0;
+}
+
+/* Options that may stand behind the command as well as before it. */
+static void take_flags(struct words *words)
+{
+    int kept = 0;
+    for (int i = 0; i < words->count; i++) {
+        if (strcmp(words->rest[i], "--json") == 0)
+            words->json = true;
+        else if (strcmp(words->rest[i], "--dev") == 0)
+            words->dev = true;
+        else if (strcmp(words->rest[i], "--config") == 0 && i + 1 < words->count)
+            words->config = words->rest[++i];
+        else
+            words->rest[kept++] = words->rest[i];
+    }
+    words->count = kept;
+}
+
+int main(int argc, char **argv)
+{
+    struct words words = {0};
+    if (read_words(argc, argv, &words) != 0) {
+        fputs(usage, stderr);
+        return EXIT_USAGE;
+    }
+    take_flags(&words);
+    if (words.help || words.count == 0) {
+        fputs(usage, words.help ? stdout : stderr);
+        return words.help ? 0 : EXIT_USAGE;
+    }
+    if (words.config == NULL && access("tael.lua", R_OK) == 0)
+        words.config = "tael.lua";
+    const char *command = words.rest[0];
+    if (strcmp(command, "version") == 0) {
+        printf("tael %s\n", tael_version());
+        return 0;
+    }
+    if (strcmp(command, "serve") == 0 && words.count == 1)
+        return run_engine(&words, "tael.server");
+    if (strcmp(command, "sandbox") == 0)
+        return run_engine(&words, "tael.sandbox.app");
+    return run_command(&words);
+}
