@@ -64,9 +64,66 @@ unit-programs: $(UNIT)
 unit: $(UNIT)
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
 
+# ---- install what is missing ----
+
+deps:
+	@.ci/install build test lint
+
+deps-build:
+	@.ci/install build
+
+# Packages of the npm registry that the tests use, by lock file.
+build/node_modules/.stamp: tests/interop/package.json tests/interop/package-lock.json
+	@mkdir -p build/node_modules
+	cp tests/interop/package.json tests/interop/package-lock.json build/
+	cd build && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+# ---- run, test, measure ----
+
+run: deps-build
+	@$(MAKE) --no-print-directory all
+	@exec $(B)/tael serve --dev
+
+test: deps
+	@$(MAKE) --no-print-directory suites
+	@tests/run < build/suites
+
+# One line a suite: name, tab, command. The sanitizer run is the same suites with the other program.
+suites: all unit-programs build/lua/tael_modules.so build/node_modules/.stamp
+	@$(MAKE) --no-print-directory SAN=address,undefined all unit-programs
+	@tests/suites > build/suites
+
+long: suites
+	@tests/suites long > build/suites.long
+	@SUITE_SECONDS=7200 tests/run < build/suites.long
+
+bench: all
+	@tests/bench/run
+
+lint: deps
+	clang-format --dry-run -Werror $(shell git ls-files -co --exclude-standard '*.c' '*.h')
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --error-exitcode=1 --inline-suppr \
+	    --suppress=missingIncludeSystem -Iengine/include -Iengine engine
+	luacheck --quiet lua scripts tests
+
+# ---- install ----
+
+PREFIX ?= /usr/local
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/share/tael
+	install -m 755 build/tael $(DESTDIR)$(PREFIX)/bin/tael
+	install -m 755 build/libtael.so $(DESTDIR)$(PREFIX)/lib/libtael.so.0
+	ln -sf libtael.so.0 $(DESTDIR)$(PREFIX)/lib/libtael.so
+	install -m 644 engine/include/tael.h $(DESTDIR)$(PREFIX)/include/tael.h
+	cp -R lua scripts $(DESTDIR)$(PREFIX)/share/tael/
+	printf 'prefix=%s\nName: tael\nDescription: scriptable payment engine\nVersion: %s\nLibs: -L$${prefix}/lib -ltael\nCflags: -I$${prefix}/include\nRequires.private: %s\n' \
+	    '$(PREFIX)' '$(VERSION)' '$(PKGS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tael.pc
+
 clean:
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
-.PHONY: all unit unit-programs clean
+.PHONY: all unit unit-programs deps deps-build run test suites long bench lint install clean
 .DELETE_ON_ERROR:

@@ -1,0 +1,4 @@
+std = "lua54"
+max_line_length = 110
+files["tests/spec"] = { std = "lua54+busted" }
+files["lua/tael/meta"] = { ignore = { "212", "211", "221" } } -- declarations for editors
