@@ -1,0 +1,46 @@
+/* inner.h - what state.c, task.c and order.c share; nobody else includes it. */
+#ifndef TAEL_SCRIPT_INNER_H
+#define TAEL_SCRIPT_INNER_H
+
+#include "script/state.h"
+
+enum {
+    TAEL_FAILURE_MAX = 4096, /* bytes of an error's text with its traceback */
+    TAEL_WARNING_MAX = 512,
+};
+
+struct tael_state {
+    lua_State *L;
+    struct tael_loop *loop; /* NULL: no tasks in this state */
+    struct tael_log *log;
+    void *host;
+    unsigned context; /* TAEL_CTX_* in force now */
+    bool closing;     /* no new tasks */
+
+    size_t memory_used, memory_max;
+    size_t memory_reserve; /* what may be used above memory_max while a task's end is reported */
+
+    struct tael_timer *timer;  /* due at once while the ready queue holds tasks */
+    bool draining;             /* the queue is being worked off: no timer needed */
+    struct tael_task *all;     /* every task alive */
+    struct tael_task *ready;   /* first to be resumed */
+    struct tael_task **behind; /* where the next ready task is linked in */
+    size_t tasks;
+
+    char warning[TAEL_WARNING_MAX]; /* pieces of a Lua warning until it is whole */
+    size_t warning_len;
+};
+
+/* Pops the error value on top of L and pushes its text with the traceback of `from`, cut to
+ * TAEL_FAILURE_MAX bytes. Allocates: only in protected calls. */
+void tael_failure_push(lua_State *L, lua_State *from, int level);
+
+/* Timer callback: resumes what is ready. user is the state. */
+void tael_task_drain(void *user);
+/* Ends every task with TAEL_ECLOSED, detached ones too. */
+void tael_task_end_all(struct tael_state *state);
+
+/* Makes pairs() go through numbers ascending, then strings in byte order (order.c). */
+int tael_order_install(lua_State *L);
+
+#endif
