@@ -1,0 +1,144 @@
+// tael.mjs - starts real engines for the end-to-end tests: free ports, a folder of their own, stopped by pid.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const program = path.resolve(root, process.env.TAEL ?? 'build/tael');
+
+/** A port that nobody listens on at this moment. */
+export async function freePort() {
+    const server = net.createServer();
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address();
+    server.close();
+    await once(server, 'close');
+    return port;
+}
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Calls probe until it gives something true; fails after `seconds` with what was awaited. */
+export async function until(what, probe, seconds = 30) {
+    const end = Date.now() + seconds * 1000;
+    for (;;) {
+        const value = await probe();
+        if (value) return value;
+        if (Date.now() > end) throw new Error(`waited ${seconds} s for: ${what}`);
+        await sleep(20);
+    }
+}
+
+export function temporaryFolder(name) {
+    return fs.mkdtempSync(path.join(os.tmpdir(), `tael-${name}-`));
+}
+
+/** One started program; its output is kept for the message of a failing test. */
+export class Process {
+    constructor(args, { cwd, env = {} }) {
+        this.output = '';
+        this.child = spawn(program, args, { cwd, env: { ...process.env, ...env } });
+        for (const stream of [this.child.stdout, this.child.stderr])
+            stream.on('data', (data) => { this.output += data; });
+        this.ended = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));
+        this.ended.then((end) => { this.end = end; });
+    }
+
+    async stop(signal = 'SIGTERM') {
+        if (!this.end) process.kill(this.child.pid, signal);
+        return this.ended;
+    }
+}
+
+/** An engine in development mode: API, operations and sandbox on free ports, data in a new folder. */
+export class Engine {
+    constructor(options = {}) {
+        this.folder = options.folder ?? temporaryFolder('e2e');
+        this.options = options;
+    }
+
+    async start() {
+        this.ports ??= { api: await freePort(), operations: await freePort(), sandbox: await freePort() };
+        const { api, operations, sandbox } = this.ports;
+        this.url = `http://127.0.0.1:${api}`;
+        this.operations = `http://127.0.0.1:${operations}`;
+        this.sandbox = `http://127.0.0.1:${sandbox}`;
+        this.process = new Process(['serve', '--dev', ...(this.options.args ?? [])], {
+            cwd: this.folder,
+            env: {
+                TAEL_HTTP__LISTEN: `127.0.0.1:${api}`,
+                TAEL_HTTP__PUBLIC_URL: this.url,
+                TAEL_OPERATIONS__LISTEN: `127.0.0.1:${operations}`,
+                TAEL_SANDBOX__LISTEN: `127.0.0.1:${sandbox}`,
+                TAEL_SCRIPTS__FOLDER: this.options.scripts ?? path.join(root, 'scripts'),
+                ...this.options.env,
+            },
+        });
+        await until('the engine is ready', async () => {
+            if (this.process.end) throw new Error(`the engine ended: ${this.process.output}`);
+            return (await fetch(`${this.url}/readyz`).catch(() => null))?.ok;
+        });
+        this.key = fs.readFileSync(path.join(this.folder, 'data/demo.key'), 'utf8').trim();
+        return this;
+    }
+
+    stop(signal) {
+        return this.process.stop(signal);
+    }
+
+    async restart(signal) {
+        await this.stop(signal);
+        return this.start();
+    }
+
+    /** Stops the engine and removes its folder. */
+    async remove() {
+        const end = await this.stop();
+        fs.rmSync(this.folder, { recursive: true, force: true });
+        return end;
+    }
+
+    async request(method, target, { body, headers = {}, key = this.key } = {}) {
+        const response = await fetch(this.url + target, {
+            method,
+            headers: {
+                ...(key ? { authorization: `Bearer ${key}` } : {}),
+                ...(body !== undefined ? { 'content-type': 'application/json' } : {}),
+                ...headers,
+            },
+            body: body === undefined || typeof body === 'string' ? body : JSON.stringify(body),
+        });
+        const text = await response.text();
+        const isJson = /json/.test(response.headers.get('content-type') ?? '');
+        return { status: response.status, headers: response.headers, text, body: isJson ? JSON.parse(text) : null };
+    }
+
+    get(target, options) {
+        return this.request('GET', target, options);
+    }
+
+    post(target, body, options) {
+        return this.request('POST', target, { body, ...options });
+    }
+
+    /** A page payment of `amount` fen; further fields may replace the usual ones. */
+    create(order, fields = {}, options) {
+        return this.post('/v1/payments', {
+            merchant_order_id: order, amount: 1234, currency: 'CNY', subject: 'coffee',
+            channel: 'alipay', product: 'page', ...fields,
+        }, options);
+    }
+
+    async payment(id) {
+        return (await this.get(`/v1/payments/${id}`)).body;
+    }
+
+    async events(id) {
+        return (await this.get(`/v1/events?payment=${id}&limit=100`)).body.data;
+    }
+}
