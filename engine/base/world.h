@@ -34,7 +34,8 @@ struct tael_mail {
 
 /* What a stream tells its owner. read: bytes valid until it returns. end: at most once, TAEL_OK when
  * the peer stopped sending, else the stream is broken; nothing comes after it but the owner must still
- * close. drain: all that was written has left. open: only for streams made by connect. */
+ * close (and may write before, if it was TAEL_OK). drain: what tael_stream_queued told after a write
+ * has left; a write that left nothing queued brings none. open: only for streams made by connect. */
 struct tael_stream_events {
     void (*open)(void *user);
     void (*read)(void *user, const char *data, size_t len);
@@ -64,6 +65,7 @@ struct tael_loop_ops {
     void (*stop)(struct tael_loop *loop);
     void (*free)(struct tael_loop *loop);
     void (*post)(struct tael_loop *loop, struct tael_mail *mail);
+    struct tael_mail *(*take)(struct tael_loop *loop);
     struct tael_timer *(*timer_new)(struct tael_loop *loop, void (*fn)(void *user), void *user);
     void (*timer_start)(struct tael_timer *timer, int64_t delay_us);
     void (*timer_stop)(struct tael_timer *timer);
@@ -129,7 +131,8 @@ static inline tael_status tael_loop_new(struct tael_world *world, struct tael_lo
     return world->ops->loop_new(world, out);
 }
 
-/* Runs until tael_loop_stop. In the simulated world: runs the whole world until then. */
+/* Runs until tael_loop_stop; a stop that came before makes it return at once. In the simulated world:
+ * runs the whole world until then, TAEL_ENOTFOUND when nothing is left to happen. */
 static inline tael_status tael_loop_run(struct tael_loop *loop)
 {
     return loop->ops->run(loop);
@@ -140,7 +143,8 @@ static inline void tael_loop_stop(struct tael_loop *loop) /* [any], safe in a si
     loop->ops->stop(loop);
 }
 
-static inline void tael_loop_free(struct tael_loop *loop) /* NULL allowed; all made on it is closed */
+/* NULL allowed; all made on it is closed; mail not yet read is forgotten (tael_loop_take). */
+static inline void tael_loop_free(struct tael_loop *loop)
 {
     if (loop != NULL)
         loop->ops->free(loop);
@@ -151,6 +155,13 @@ static inline void tael_loop_free(struct tael_loop *loop) /* NULL allowed; all m
 static inline void tael_loop_post(struct tael_loop *loop, struct tael_mail *mail)
 {
     loop->ops->post(loop, mail);
+}
+
+/* While the loop does not run: the oldest mail not yet read, NULL when there is none. Before a loop is
+ * freed its owner takes what is left and frees it or calls its fn. Works on a killed loop too. */
+static inline struct tael_mail *tael_loop_take(struct tael_loop *loop)
+{
+    return loop->ops->take(loop);
 }
 
 /* ---- timers: one shot, on the monotonic clock; start again moves it ---- */

@@ -1,0 +1,267 @@
+/* listen_uv.c - addresses and listeners of one libuv loop.
+ *
+ * TCP listeners set SO_REUSEPORT, so that every worker has its own and the kernel spreads connections.
+ * A unix socket is made with mode 0600 before anybody can connect to it; a socket file that nobody
+ * listens on is taken away first; ours is taken away when the listener closes.
+ */
+#include "net/loop_uv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    BACKLOG = 1024,
+    RETRY_US = 100 * 1000, /* a connection that there was no memory for is looked at again after this */
+};
+
+struct listener {
+    struct tael_listener base; /* first */
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } uv;
+    tael_accept_fn accept;
+    void *user;
+    struct tael_uv_timer retry;
+    dev_t device; /* of the unix socket's file */
+    ino_t inode;
+    char address[TAEL_UV_ADDRESS_TEXT];
+};
+
+/* ---- addresses ---- */
+
+static bool parse_port(const char *text, int *port)
+{
+    int value = 0;
+    size_t len = strspn(text, "0123456789");
+    if (len == 0 || len > 5 || text[len] != '\0')
+        return false;
+    for (size_t i = 0; i < len; i++)
+        value = value * 10 + (text[i] - '0');
+    *port = value;
+    return value <= 65535;
+}
+
+static tael_status parse_local(const char *path, struct tael_uv_address *out)
+{
+    size_t len = strlen(path);
+    if (len == 0 || len >= sizeof(out->at.local.sun_path))
+        return TAEL_EINVAL;
+    out->at.local.sun_family = AF_UNIX;
+    memcpy(out->at.local.sun_path, path, len + 1);
+    out->len = sizeof(out->at.local);
+    return TAEL_OK;
+}
+
+tael_status tael_uv_address_parse(const char *text, struct tael_uv_address *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (strncmp(text, "unix:", 5) == 0)
+        return parse_local(text + 5, out);
+
+    const char *colon = strrchr(text, ':');
+    char host[INET6_ADDRSTRLEN] = "";
+    int port = 0;
+    if (colon == NULL || !parse_port(colon + 1, &port))
+        return TAEL_EINVAL;
+    bool brackets = text[0] == '[' && colon - text >= 2 && colon[-1] == ']';
+    const char *first = brackets ? text + 1 : text;
+    size_t len = (size_t)(colon - first) - (brackets ? 1 : 0);
+    if (len >= sizeof(host))
+        return TAEL_EINVAL;
+    memcpy(host, first, len);
+    out->len = brackets ? sizeof(out->at.ip6) : sizeof(out->at.ip4);
+    int rc = brackets ? uv_ip6_addr(host, port, &out->at.ip6) : uv_ip4_addr(host, port, &out->at.ip4);
+    return rc == 0 ? TAEL_OK : TAEL_EINVAL;
+}
+
+void tael_uv_address_format(const struct sockaddr *address, char out[TAEL_UV_ADDRESS_TEXT])
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *ip6 = (const void *)address;
+        inet_ntop(AF_INET6, &ip6->sin6_addr, host, sizeof(host));
+        snprintf(out, TAEL_UV_ADDRESS_TEXT, "[%s]:%d", host, ntohs(ip6->sin6_port));
+    } else if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *ip4 = (const void *)address;
+        inet_ntop(AF_INET, &ip4->sin_addr, host, sizeof(host));
+        snprintf(out, TAEL_UV_ADDRESS_TEXT, "%s:%d", host, ntohs(ip4->sin_port));
+    } else {
+        snprintf(out, TAEL_UV_ADDRESS_TEXT, "unix");
+    }
+}
+
+/* ---- sockets ---- */
+
+/* Removes a socket file that nobody listens on. TAEL_ENETWORK: somebody does; TAEL_EINVAL: no socket. */
+static tael_status remove_stale(const struct tael_uv_address *at)
+{
+    struct stat file;
+    if (lstat(at->at.local.sun_path, &file) != 0)
+        return errno == ENOENT ? TAEL_OK : TAEL_ENETWORK;
+    if (!S_ISSOCK(file.st_mode))
+        return TAEL_EINVAL;
+    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (probe < 0)
+        return TAEL_ENETWORK;
+    bool refused = connect(probe, &at->at.any, at->len) != 0 && errno == ECONNREFUSED;
+    close(probe);
+    return refused && unlink(at->at.local.sun_path) == 0 ? TAEL_OK : TAEL_ENETWORK;
+}
+
+static tael_status bind_local(int fd, const struct tael_uv_address *at, struct listener *listener)
+{
+    tael_status status = remove_stale(at);
+    if (status != TAEL_OK)
+        return status;
+    struct stat file;
+    const char *path = at->at.local.sun_path;
+    if (bind(fd, &at->at.any, at->len) != 0)
+        return TAEL_ENETWORK;
+    if (chmod(path, S_IRUSR | S_IWUSR) != 0 || lstat(path, &file) != 0) {
+        unlink(path);
+        return TAEL_ENETWORK;
+    }
+    listener->device = file.st_dev;
+    listener->inode = file.st_ino;
+    snprintf(listener->address, sizeof(listener->address), "unix:%s", path);
+    return TAEL_OK;
+}
+
+static tael_status bind_tcp(int fd, const struct tael_uv_address *at, struct listener *listener)
+{
+    struct sockaddr_storage real = {0};
+    socklen_t len = sizeof(real);
+    int on = 1;
+    bool ok = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+              setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+    if (at->at.any.sa_family == AF_INET6) /* "[::]:80" and "0.0.0.0:80" are two addresses */
+        ok = ok && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0;
+    ok = ok && bind(fd, &at->at.any, at->len) == 0 &&
+         getsockname(fd, (struct sockaddr *)&real, &len) == 0;
+    if (ok)
+        tael_uv_address_format((struct sockaddr *)&real, listener->address);
+    return ok ? TAEL_OK : TAEL_ENETWORK;
+}
+
+/* ---- accepting ---- */
+
+static void accept_waiting(struct listener *listener)
+{
+    struct tael_uv_loop *loop = (struct tael_uv_loop *)listener->base.loop;
+    struct tael_stream *stream = NULL;
+    tael_status status = tael_uv_stream_accept(loop, &listener->uv.stream, &stream);
+    if (status == TAEL_OK)
+        listener->accept(listener->user, stream);
+    else if (status == TAEL_ENOMEM) /* uv stops accepting until this connection is taken */
+        tael_uv_timer_start(&listener->retry.base, RETRY_US);
+}
+
+static void on_retry(void *user)
+{
+    accept_waiting(user);
+}
+
+static void on_connection(uv_stream_t *server, int rc)
+{
+    if (rc == 0)
+        accept_waiting(server->data);
+}
+
+/* ---- life ---- */
+
+static void unlink_ours(const struct listener *listener)
+{
+    struct stat file;
+    const char *path = listener->address + 5;
+    if (lstat(path, &file) == 0 && file.st_dev == listener->device &&
+        file.st_ino == listener->inode)
+        unlink(path);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct listener *listener = handle->data;
+    struct tael_uv_loop *loop = (struct tael_uv_loop *)listener->base.loop;
+    tael_uv_timer_end(&listener->retry);
+    free(listener);
+    tael_uv_closed(loop);
+}
+
+void tael_uv_listener_close(struct tael_listener *base)
+{
+    struct listener *listener = (struct listener *)base;
+    if (listener->uv.handle.type == UV_NAMED_PIPE)
+        unlink_ours(listener);
+    tael_uv_timer_stop(&listener->retry.base);
+    tael_uv_close((struct tael_uv_loop *)base->loop, &listener->uv.handle, on_closed);
+}
+
+const char *tael_uv_listener_address(struct tael_listener *base)
+{
+    return ((struct listener *)base)->address;
+}
+
+/* Gives the bound socket to uv, which owns it from then on. */
+static int adopt(struct tael_uv_loop *loop, struct listener *listener, int fd, bool local)
+{
+    if (local) {
+        uv_pipe_init(&loop->uv, &listener->uv.pipe, 0);
+        return uv_pipe_open(&listener->uv.pipe, fd);
+    }
+    uv_tcp_init(&loop->uv, &listener->uv.tcp);
+    return uv_tcp_open(&listener->uv.tcp, fd);
+}
+
+tael_status tael_uv_listen(struct tael_loop *base, const char *address, tael_accept_fn accept,
+                           void *user, struct tael_listener **out)
+{
+    struct tael_uv_loop *loop = (struct tael_uv_loop *)base;
+    struct tael_uv_address at;
+    tael_status status = tael_uv_address_parse(address, &at);
+    if (status != TAEL_OK)
+        return status;
+    bool local = at.at.any.sa_family == AF_UNIX;
+    struct listener *listener = calloc(1, sizeof(*listener));
+    if (listener == NULL)
+        return TAEL_ENOMEM;
+    status = tael_uv_timer_begin(loop, &listener->retry, on_retry, listener);
+    if (status != TAEL_OK)
+        goto free_listener;
+    listener->base.loop = base;
+    listener->accept = accept;
+    listener->user = user;
+
+    status = TAEL_ENETWORK;
+    int fd = socket(at.at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        goto end_timer;
+    status = local ? bind_local(fd, &at, listener) : bind_tcp(fd, &at, listener);
+    if (status != TAEL_OK)
+        goto close_socket;
+    if (adopt(loop, listener, fd, local) != 0)
+        close(fd); /* the handle is closed below, like after a failed listen */
+    listener->uv.handle.data = listener;
+    if (uv_listen(&listener->uv.stream, BACKLOG, on_connection) != 0) {
+        tael_uv_listener_close(&listener->base);
+        return TAEL_ENETWORK;
+    }
+    *out = &listener->base;
+    return TAEL_OK;
+
+close_socket:
+    close(fd);
+end_timer:
+    tael_uv_timer_end(&listener->retry);
+free_listener:
+    free(listener);
+    return status;
+}
