@@ -1,0 +1,52 @@
+// browser.test.mjs - a real browser opens the page that the merchant's answer names, clicks Pay, and the payment is
+// paid; another clicks Refuse, and it is not.
+import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Engine, root, until } from './tael.mjs';
+
+const { chromium } = createRequire(path.join(root, 'build/node_modules/'))('playwright-core');
+
+let engine, browser;
+before(async () => {
+    engine = await new Engine().start();
+    browser = await chromium.launch({
+        executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+        args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+            '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    });
+});
+after(async () => {
+    await browser?.close();
+    await engine.remove();
+});
+
+async function openPage(name, fields) {
+    const payment = (await engine.create(name, fields)).body;
+    const page = await browser.newPage();
+    await page.goto(payment.next_action.url);
+    return { payment, page };
+}
+
+test('the buyer clicks Pay and sees the payment paid', async () => {
+    const { payment, page } = await openPage('B1', { subject: '咖啡 <b>"two"</b>', amount: 1234 });
+    const shown = await page.innerText('body');
+    assert.match(shown, /12\.34/);
+    assert.match(shown, /咖啡 <b>"two"<\/b>/);
+    await page.getByRole('button', { name: /Pay|支付|付款/ }).first().click();
+    await until('the payment is paid', async () => (await engine.payment(payment.id)).state === 'paid');
+    await until('the buyer comes back to a page that says so', async () => {
+        await page.reload().catch(() => {});
+        return page.url().startsWith(engine.url) && /paid|已支付/i.test(await page.innerText('body'));
+    });
+    await page.close();
+});
+
+test('the buyer clicks Refuse and nothing is paid', async () => {
+    const { payment, page } = await openPage('B2');
+    await page.getByRole('button', { name: /Refuse|拒绝|取消/ }).first().click();
+    await page.waitForLoadState();
+    assert.equal((await engine.payment(payment.id)).state, 'pending');
+    await page.close();
+});
