@@ -1,4 +1,4 @@
-/* bind.h - what Lua sees: one open function per module, one file each. Contracts: lua/tael/meta/*.lua. */
+/* bind.h - what Lua sees: one open function per module, one file each. Contracts: lua/tael/meta. */
 #ifndef TAEL_BIND_BIND_H
 #define TAEL_BIND_BIND_H
 
@@ -21,17 +21,37 @@ struct tael_host {
     struct tael_world *world;
     struct tael_loop *loop;
     struct tael_log *log;
-    struct tael_store *store;          /* NULL: this engine has none */
-    struct tael_store_reader *reader;  /* this worker's */
-    struct tael_http_client *client;   /* this worker's */
-    int worker;                        /* 1 … workers */
+    struct tael_store *store;         /* NULL: this engine has none */
+    struct tael_store_reader *reader; /* this worker's */
+    struct tael_http_client *client;  /* this worker's */
+    int worker;                       /* 1 … workers */
     int workers;
-    int lua_ref_app;                   /* registry reference of the application's table */
+    int lua_ref_app; /* registry reference of the application's table */
+    /* Has tael_task_wake_key called on the loops of the other workers. Copies key and payload
+     * before it returns. NULL: this worker is alone. */
+    void (*wake_others)(struct tael_host *host, const char *key, size_t key_len,
+                        const char *payload, size_t payload_len);
 };
 
 static inline struct tael_host *tael_host_of(lua_State *L)
 {
     return (struct tael_host *)tael_state_host(tael_state_of(L));
+}
+
+/* [loop] Wakes the tasks of this state that wait for key in tael.task.wait. Copies the payload. */
+void tael_task_wake_key(struct tael_state *state, const char *key, size_t key_len,
+                        const char *payload, size_t payload_len);
+
+/* Pushes nil, {code=, message=}; returns 2. For what the world may do; misuse raises instead. */
+static inline int tael_bind_fail(lua_State *L, const char *code, const char *message)
+{
+    lua_pushnil(L);
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, code);
+    lua_setfield(L, -2, "code");
+    lua_pushstring(L, message);
+    lua_setfield(L, -2, "message");
+    return 2;
 }
 
 #endif

@@ -1,0 +1,330 @@
+/* json_write.c - Lua values as JSON text: names in byte order, no blanks, integers exact.
+ *
+ * Nothing in here raises until the text is complete or refused: the scratch buffer is plain memory,
+ * tables are read with raw functions that call nobody. So the pointers into Lua strings that are
+ * held meanwhile stay good: the table that is being written holds them.
+ */
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+#include "bind/json.h"
+
+enum {
+    DEPTH_MAX = 128,
+    INTEGER_MAX_LEN = 20,
+    KEY_MAX = 64, /* of a name in an error's text */
+};
+
+struct writer {
+    lua_State *L;
+    struct tael_json_scratch *scratch;
+    int array_at, object_at, decimal_at; /* stack indices of the metatables */
+    const char *why;                     /* what was refused */
+    char key[KEY_MAX];                   /* the innermost member it was in; "": none */
+};
+
+static bool write_value(struct writer *writer, int index, int depth);
+
+static bool refuse(struct writer *writer, const char *why)
+{
+    writer->why = why;
+    return false;
+}
+
+static bool put(struct writer *writer, const char *data, size_t len)
+{
+    return tael_buf_append(&writer->scratch->text, data, len) == TAEL_OK ||
+           refuse(writer, "text too large");
+}
+
+static bool put_char(struct writer *writer, char c)
+{
+    return tael_buf_append_char(&writer->scratch->text, c) == TAEL_OK ||
+           refuse(writer, "text too large");
+}
+
+static bool write_integer(struct writer *writer, lua_Integer value)
+{
+    char digits[INTEGER_MAX_LEN];
+    size_t at = sizeof(digits);
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0)
+        digits[--at] = '-';
+    return put(writer, digits + at, sizeof(digits) - at);
+}
+
+static bool write_text(struct writer *writer, struct tael_span text)
+{
+    tael_status rc = tael_json_append_string(&writer->scratch->text, text);
+    return rc == TAEL_OK ||
+           refuse(writer, rc == TAEL_EINVAL ? "text is not UTF-8" : "text too large");
+}
+
+/* ---- arrays ---- */
+
+static bool write_array(struct writer *writer, int index, int depth)
+{
+    lua_State *L = writer->L;
+    lua_Unsigned len = lua_rawlen(L, index);
+    if (!put_char(writer, '['))
+        return false;
+    for (lua_Unsigned i = 1; i <= len; i++) {
+        if (i > 1 && !put_char(writer, ','))
+            return false;
+        lua_rawgeti(L, index, (lua_Integer)i);
+        if (!write_value(writer, lua_gettop(L), depth))
+            return false;
+        lua_pop(L, 1);
+    }
+    return put_char(writer, ']');
+}
+
+/* ---- objects ---- */
+
+static int compare_names(const struct tael_json_member *a, const struct tael_json_member *b)
+{
+    size_t len = a->name.len < b->name.len ? a->name.len : b->name.len;
+    int order = memcmp(a->name.data, b->name.data, len);
+    return order != 0 ? order : (a->name.len > b->name.len) - (a->name.len < b->name.len);
+}
+
+static int compare_members(const void *a, const void *b)
+{
+    return compare_names(a, b);
+}
+
+static void sort_members(struct tael_json_member *members, size_t count)
+{
+    enum { SMALL = 16 };
+    if (count > SMALL) {
+        qsort(members, count, sizeof(*members), compare_members);
+        return;
+    }
+    for (size_t i = 1; i < count; i++) {
+        struct tael_json_member member = members[i];
+        size_t at = i;
+        for (; at > 0 && compare_names(&member, &members[at - 1]) < 0; at--)
+            members[at] = members[at - 1];
+        members[at] = member;
+    }
+}
+
+static bool add_member(struct writer *writer, struct tael_json_member member)
+{
+    struct tael_json_scratch *scratch = writer->scratch;
+    if (scratch->count == scratch->cap) {
+        size_t cap = scratch->cap > 0 ? scratch->cap * 2 : 64;
+        struct tael_json_member *moved = realloc(scratch->members, cap * sizeof(*moved));
+        if (moved == NULL)
+            return refuse(writer, "out of memory");
+        scratch->members = moved;
+        scratch->cap = cap;
+    }
+    scratch->members[scratch->count++] = member;
+    return true;
+}
+
+/* Leaves name and value of every member on the stack and a record of each in the scratch. */
+static bool gather_members(struct writer *writer, int index)
+{
+    lua_State *L = writer->L;
+    lua_pushnil(L);
+    while (lua_next(L, index) != 0) {
+        struct tael_json_member member = {.place = lua_gettop(L)};
+        if (lua_type(L, -2) != LUA_TSTRING)
+            return refuse(writer, "a name of an object is not a string");
+        member.name.data = lua_tolstring(L, -2, &member.name.len);
+        if (!add_member(writer, member))
+            return false;
+        if (!lua_checkstack(L, LUA_MINSTACK))
+            return refuse(writer, "object too large");
+        lua_pushvalue(L, -2);
+    }
+    return true;
+}
+
+static void note_key(struct writer *writer, struct tael_span name)
+{
+    if (writer->key[0] != '\0')
+        return;
+    size_t len = 0;
+    for (; len < name.len && len < sizeof(writer->key) - 1; len++) {
+        char c = name.data[len];
+        writer->key[len] = c >= ' ' && c < 0x7f ? c : '?';
+    }
+    writer->key[len] = '\0';
+}
+
+static bool write_members(struct writer *writer, size_t first, int depth)
+{
+    struct tael_json_scratch *scratch = writer->scratch;
+    size_t count = scratch->count - first;
+    sort_members(scratch->members + first, count);
+    for (size_t i = first; i < first + count; i++) {
+        struct tael_json_member member = scratch->members[i]; /* the array may move */
+        if (i > first && !put_char(writer, ','))
+            return false;
+        if (!write_text(writer, member.name) || !put_char(writer, ':') ||
+            !write_value(writer, member.place, depth)) {
+            note_key(writer, member.name);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool write_object(struct writer *writer, int index, int depth)
+{
+    lua_State *L = writer->L;
+    int top = lua_gettop(L);
+    size_t first = writer->scratch->count;
+    bool ok = put_char(writer, '{') && gather_members(writer, index) &&
+              write_members(writer, first, depth) && put_char(writer, '}');
+    writer->scratch->count = first;
+    lua_settop(L, top);
+    return ok;
+}
+
+/* ---- tables ---- */
+
+enum shape { SHAPE_ARRAY, SHAPE_OBJECT, SHAPE_REFUSED };
+
+/* What the metatable says; SHAPE_REFUSED: nothing. */
+static enum shape told_shape(struct writer *writer, int index)
+{
+    lua_State *L = writer->L;
+    enum shape shape = SHAPE_REFUSED;
+    if (!lua_getmetatable(L, index))
+        return shape;
+    if (lua_rawequal(L, -1, writer->array_at))
+        shape = SHAPE_ARRAY;
+    else if (lua_rawequal(L, -1, writer->object_at))
+        shape = SHAPE_OBJECT;
+    lua_pop(L, 1);
+    return shape;
+}
+
+/* Whether all keys are 1 to n. */
+static bool is_sequence(lua_State *L, int index)
+{
+    lua_Integer len = (lua_Integer)lua_rawlen(L, index);
+    lua_Integer count = 0;
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+        lua_Integer key = lua_isinteger(L, -2) ? lua_tointeger(L, -2) : 0;
+        if (key < 1 || key > len) {
+            lua_pop(L, 2);
+            return false;
+        }
+        count++;
+    }
+    return count == len;
+}
+
+static enum shape find_shape(struct writer *writer, int index)
+{
+    lua_State *L = writer->L;
+    enum shape shape = told_shape(writer, index);
+    if (shape == SHAPE_OBJECT)
+        return shape;
+    if (shape == SHAPE_REFUSED) {
+        lua_pushnil(L);
+        if (lua_next(L, index) == 0)
+            return SHAPE_OBJECT;
+        bool named = lua_type(L, -2) == LUA_TSTRING;
+        lua_pop(L, 2);
+        if (named)
+            return SHAPE_OBJECT;
+    }
+    return is_sequence(L, index) ? SHAPE_ARRAY : SHAPE_REFUSED;
+}
+
+static bool write_table(struct writer *writer, int index, int depth)
+{
+    if (depth == 0)
+        return refuse(writer, "nested too deeply, or a cycle");
+    if (!lua_checkstack(writer->L, LUA_MINSTACK))
+        return refuse(writer, "out of memory");
+    switch (find_shape(writer, index)) {
+    case SHAPE_ARRAY:
+        return write_array(writer, index, depth - 1);
+    case SHAPE_OBJECT:
+        return write_object(writer, index, depth - 1);
+    case SHAPE_REFUSED:
+        break;
+    }
+    return refuse(writer, "keys are neither all names nor 1 to n");
+}
+
+/* ---- values ---- */
+
+static bool write_userdata(struct writer *writer, int index)
+{
+    const struct tael_json_decimal *decimal =
+        tael_json_to_decimal(writer->L, index, writer->decimal_at);
+    if (decimal == NULL)
+        return refuse(writer, "a userdata");
+    return put(writer, decimal->text, decimal->len);
+}
+
+static bool write_value(struct writer *writer, int index, int depth)
+{
+    lua_State *L = writer->L;
+    struct tael_span text;
+    switch (lua_type(L, index)) {
+    case LUA_TSTRING:
+        text.data = lua_tolstring(L, index, &text.len);
+        return write_text(writer, text);
+    case LUA_TNUMBER:
+        if (!lua_isinteger(L, index))
+            return refuse(writer, "a float");
+        return write_integer(writer, lua_tointeger(L, index));
+    case LUA_TBOOLEAN:
+        return lua_toboolean(L, index) ? put(writer, "true", 4) : put(writer, "false", 5);
+    case LUA_TLIGHTUSERDATA:
+        if (lua_touserdata(L, index) != NULL)
+            return refuse(writer, "a light userdata");
+        return put(writer, "null", 4);
+    case LUA_TTABLE:
+        return write_table(writer, index, depth);
+    case LUA_TUSERDATA:
+        return write_userdata(writer, index);
+    case LUA_TNIL:
+        return refuse(writer, "nil");
+    default:
+        return refuse(writer, "a function or thread");
+    }
+}
+
+void tael_json_push_text(lua_State *L, int index)
+{
+    luaL_checkstack(L, LUA_MINSTACK, "json");
+    index = lua_absindex(L, index);
+    int top = lua_gettop(L);
+    struct tael_json_scratch *scratch = tael_json_push_scratch(L);
+    struct writer writer = {
+        .L = L,
+        .scratch = scratch,
+        .array_at = top + 2,
+        .object_at = top + 3,
+        .decimal_at = top + 4,
+    };
+    lua_getiuservalue(L, top + 1, TAEL_JSON_ARRAY);
+    lua_getiuservalue(L, top + 1, TAEL_JSON_OBJECT);
+    lua_getiuservalue(L, top + 1, TAEL_JSON_DECIMAL);
+    tael_buf_clear(&scratch->text);
+    scratch->count = 0;
+    if (!write_value(&writer, index, DEPTH_MAX)) {
+        tael_json_scratch_trim(scratch);
+        const char *where = writer.key[0] != '\0' ? writer.key : "the value";
+        luaL_error(L, "json.encode: %s: %s", where, writer.why);
+    }
+    lua_pushlstring(L, scratch->text.data, scratch->text.len);
+    tael_json_scratch_trim(scratch);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+}
