@@ -1,13 +1,16 @@
 /* log.h - structured log: one JSON object a line, levels, rate-limited, never a secret.
  *
- * A logger is shared by all threads of an engine; writing takes a short lock and never blocks on I/O:
- * lines go to a bounded ring that the sink drains (real world: its own flush on the loop or thread; a
- * full ring drops and counts). Every line: {"at":RFC 3339 with ms,"level":…,"event":…,…fields}.
- * Fields are typed; strings are escaped (control characters, invalid UTF-8 -> U+FFFD, U+2028/9),
- * cut at 1 KiB, the line at 8 KiB. A value whose field name is in the list of secret names, or that
- * looks like a PEM block or an API key, is written as "[hidden]"; card, phone and identity numbers are
- * masked (threats R23, R24). At most `per_second` lines of one event name a second, the rest counted in
- * a "log.suppressed" line.
+ * A logger is shared by all threads of an engine. A line is made on the stack of its caller and handed to
+ * the sink under a short lock; the sink decides about buffering and must not block on I/O for long, nor
+ * write to the log itself. No memory is allocated by writing.
+ * Every line: {"at":RFC 3339 with ms,"level":…,"event":…,…fields}, always one valid JSON object.
+ * Fields are typed; strings are escaped (control characters, invalid UTF-8 -> U+FFFD, U+2028/9, bidi),
+ * cut at 1 KiB ("…"), the line at 8 KiB: fields that do not fit are left out and "cut":true says so. A
+ * field named at, level, event or cut gets a "_" behind its name. A value whose field name ends in a
+ * secret word, or that looks like a PEM block or an API key, is written as "[hidden]"; card, phone and
+ * identity numbers and e-mail addresses are masked (threats R23, R24; log_mask.c). At most `per_second`
+ * lines of one event name a second, the rest counted in a "log.suppressed" line (of, count) that comes
+ * with the next line of a later second, or with tael_log_free.
  */
 #ifndef TAEL_BASE_LOG_H
 #define TAEL_BASE_LOG_H
@@ -21,7 +24,7 @@ enum tael_log_kind {
     TAEL_LOG_TEXT,  /* string, escaped and masked */
     TAEL_LOG_INT,   /* int64 */
     TAEL_LOG_BOOL,
-    TAEL_LOG_RAW,   /* JSON text made by us: written as it is */
+    TAEL_LOG_RAW,   /* JSON text made by us: written as it is, control characters as blanks */
 };
 
 struct tael_log_field {
