@@ -1,10 +1,11 @@
 /* http_server.h - HTTP/1.1 on one loop: head gate, llhttp in strict mode, limits, drain.
  *
- * One server per worker; it owns its listeners and connections. A request is handed over whole (head and
- * body). Pipelined requests of one connection are handed over one at a time, in order. The handler
- * answers each request exactly once with tael_http_respond, at any later time on the same thread.
- * Limits and answers: design/threats.md §9 (names below). After a 4xx of framing the connection closes.
- * HEAD answers carry no body; Expect: 100-continue is answered when the body is wanted.
+ * One server per worker; it owns its listeners and connections. A request is handed over whole
+ * (head and body). Pipelined requests of one connection are handed over one at a time, in order.
+ * The handler answers each request exactly once with tael_http_respond, at any later time on the
+ * same thread. Limits and answers: design/threats.md §9 (names below). After a 4xx of framing the
+ * connection closes. HEAD answers carry no body; Expect: 100-continue is answered when the body is
+ * wanted.
  */
 #ifndef TAEL_NET_HTTP_SERVER_H
 #define TAEL_NET_HTTP_SERVER_H
@@ -16,22 +17,22 @@
 struct tael_http_server;
 
 struct tael_http_limits { /* 0: the default in brackets */
-    size_t line;              /* request line, bytes [8192] -> 414 */
-    size_t head;              /* head, bytes [16384] -> 431 */
-    size_t fields;            /* header fields [64] -> 431 */
-    size_t field;             /* one header field, bytes [8192] -> 431 */
-    size_t body;              /* body, bytes [262144] -> 413 */
-    int64_t head_ms;          /* whole head must have come [5000] -> 408, close */
-    int64_t body_ms;          /* first byte of the body, then >= 1 KiB/s [5000] -> 408, close */
-    int64_t idle_ms;          /* keep-alive without a request [30000] -> close */
-    int64_t stall_ms;         /* answer not taken by the client [10000] -> close */
-    size_t connections;       /* open at once [20000] -> refused */
-    size_t per_address;       /* of one peer address [256], loopback exempt -> refused */
-    size_t requests;          /* per connection [1000] -> close */
-    size_t pipeline;          /* complete requests buffered per connection [16] -> stop reading */
+    size_t line;          /* request line, bytes [8192] -> 414 */
+    size_t head;          /* head, bytes [16384] -> 431 */
+    size_t fields;        /* header fields [64] -> 431 */
+    size_t field;         /* one header field, bytes [8192] -> 431 */
+    size_t body;          /* body, bytes [262144] -> 413 */
+    int64_t head_ms;      /* whole head must have come [5000] -> 408, close */
+    int64_t body_ms;      /* first byte of the body, then >= 1 KiB/s [5000] -> 408, close */
+    int64_t idle_ms;      /* keep-alive without a request [30000] -> close */
+    int64_t stall_ms;     /* answer not taken by the client [10000] -> close */
+    size_t connections;   /* open at once [20000] -> refused */
+    size_t per_address;   /* of one peer address [256], loopback exempt -> refused */
+    size_t requests;      /* per connection [1000] -> close */
+    size_t pipeline;      /* complete requests buffered per connection [16] -> stop reading */
 };
 
-struct tael_http_request { /* valid until answered */
+struct tael_http_request {           /* valid until answered */
     struct tael_span method, target; /* target as received: "/v1/payments?limit=2" */
     const struct tael_http_header *headers;
     size_t header_count;
@@ -44,7 +45,8 @@ struct tael_http_request { /* valid until answered */
 
 struct tael_http_handler {
     void (*request)(void *user, struct tael_http_request *request);
-    /* The client went away before the answer. Called at most once; the request must still be answered. */
+    /* The client went away before the answer. Called at most once; the request must still be
+     * answered. */
     void (*gone)(void *user, struct tael_http_request *request);
     /* Largest body for this request, asked as soon as the head is there; NULL or 0: limits.body. */
     size_t (*body_max)(void *user, const struct tael_http_request *head);
@@ -61,25 +63,28 @@ struct tael_http_server_options {
 tael_status tael_http_server_new(struct tael_http_server **out,
                                  const struct tael_http_server_options *options);
 
-/* name is copied; *address_out (may be NULL) gets the address with the real port, owned by the server. */
+/* name is copied; *address_out (may be NULL) gets the address with the real port, owned by the
+ * server. */
 tael_status tael_http_server_listen(struct tael_http_server *server, const char *name,
                                     const char *address, const char **address_out);
 
-/* Answers. All is copied. Names and values must hold no CR, LF or NUL (else 500 is sent and logged).
- * Framing headers (content-length, transfer-encoding, connection) are the server's own and are refused
- * in headers. Status 1xx is refused; 204 and 304 carry no body. request is gone after the call. */
+/* Answers. All is copied. Names and values must hold no CR, LF or NUL (else 500 is sent and
+ * logged). Framing headers (content-length, transfer-encoding, connection) are the server's own and
+ * are refused in headers. Status 1xx is refused; 204 and 304 carry no body. request is gone after
+ * the call. */
 void tael_http_respond(struct tael_http_request *request, int status,
                        const struct tael_http_header *headers, size_t count, struct tael_span body);
 
-/* Graceful stop: closes listeners, closes idle connections, answers what is open with Connection: close,
- * then calls done(user) once nothing is open or drain_ms has passed (then the rest is cut). */
+/* Graceful stop: closes listeners, closes idle connections, answers what is open with Connection:
+ * close, then calls done(user) once nothing is open or drain_ms has passed (then the rest is cut).
+ */
 void tael_http_server_drain(struct tael_http_server *server, int64_t drain_ms,
                             void (*done)(void *user, bool clean), void *user);
 
 size_t tael_http_server_open(const struct tael_http_server *server); /* requests not yet answered */
 
-/* Cuts all connections. Requests still with the handler stay valid until it answers them (no effect);
- * the memory goes with the last of them. NULL allowed. */
+/* Cuts all connections. Requests still with the handler stay valid until it answers them (no
+ * effect); the memory goes with the last of them. NULL allowed. */
 void tael_http_server_free(struct tael_http_server *server);
 
 #endif

@@ -1,0 +1,145 @@
+/* http_answer.c - see http_answer.h. What a handler gives is checked here, before a byte is
+ * written: a line end in a value would let it write answers of its own (threats R49).
+ */
+#include "net/http_answer.h"
+
+static const struct {
+    int status;
+    const char *reason;
+} reasons[] = {
+    {200, "OK"},
+    {201, "Created"},
+    {202, "Accepted"},
+    {204, "No Content"},
+    {206, "Partial Content"},
+    {301, "Moved Permanently"},
+    {302, "Found"},
+    {303, "See Other"},
+    {304, "Not Modified"},
+    {307, "Temporary Redirect"},
+    {308, "Permanent Redirect"},
+    {400, "Bad Request"},
+    {401, "Unauthorized"},
+    {402, "Payment Required"},
+    {403, "Forbidden"},
+    {404, "Not Found"},
+    {405, "Method Not Allowed"},
+    {406, "Not Acceptable"},
+    {408, "Request Timeout"},
+    {409, "Conflict"},
+    {410, "Gone"},
+    {412, "Precondition Failed"},
+    {413, "Content Too Large"},
+    {414, "URI Too Long"},
+    {415, "Unsupported Media Type"},
+    {417, "Expectation Failed"},
+    {421, "Misdirected Request"},
+    {422, "Unprocessable Content"},
+    {425, "Too Early"},
+    {428, "Precondition Required"},
+    {429, "Too Many Requests"},
+    {431, "Request Header Fields Too Large"},
+    {500, "Internal Server Error"},
+    {501, "Not Implemented"},
+    {502, "Bad Gateway"},
+    {503, "Service Unavailable"},
+    {504, "Gateway Timeout"},
+};
+
+const char *tael_http_reason(int status)
+{
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].status == status)
+            return reasons[i].reason;
+    }
+    return "";
+}
+
+static bool may_be_sent(const struct tael_http_answer *answer)
+{
+    static const char *const framing[] = {"content-length", "transfer-encoding", "connection",
+                                          "keep-alive",     "upgrade",           "trailer"};
+    if (answer->status < 200 || answer->status > 599)
+        return false;
+    for (size_t i = 0; i < answer->count; i++) {
+        const struct tael_http_header *header = &answer->headers[i];
+        if (!tael_http_is_token(header->name) || !tael_http_is_value(header->value))
+            return false;
+        for (size_t j = 0; j < sizeof(framing) / sizeof(framing[0]); j++) {
+            if (tael_http_same(header->name, framing[j]))
+                return false;
+        }
+    }
+    return true;
+}
+
+static tael_status append_span(struct tael_buf *out, struct tael_span span)
+{
+    return tael_buf_append(out, span.data, span.len);
+}
+
+static tael_status append_headers(struct tael_buf *out, const struct tael_http_answer *answer)
+{
+    tael_status status = TAEL_OK;
+    for (size_t i = 0; status == TAEL_OK && i < answer->count; i++) {
+        status = append_span(out, answer->headers[i].name);
+        if (status == TAEL_OK)
+            status = tael_buf_append(out, ": ", 2);
+        if (status == TAEL_OK)
+            status = append_span(out, answer->headers[i].value);
+        if (status == TAEL_OK)
+            status = tael_buf_append(out, "\r\n", 2);
+    }
+    return status;
+}
+
+tael_status tael_http_answer_write(struct tael_buf *out, const struct tael_http_answer *answer)
+{
+    static const char *const connection[] = {"", "Connection: keep-alive\r\n",
+                                             "Connection: close\r\n"};
+    if (!may_be_sent(answer))
+        return TAEL_EINVAL;
+    size_t before = out->len;
+    bool bodyless = answer->status == 204 || answer->status == 304;
+    tael_status status = tael_buf_printf(out, "HTTP/1.1 %d %s\r\n", answer->status,
+                                         tael_http_reason(answer->status));
+    if (status == TAEL_OK)
+        status = append_headers(out, answer);
+    if (status == TAEL_OK && !bodyless)
+        status = tael_buf_printf(out, "Content-Length: %zu\r\n", answer->body.len);
+    if (status == TAEL_OK)
+        status = tael_buf_append_text(out, connection[answer->persistence]);
+    if (status == TAEL_OK)
+        status = tael_buf_append(out, "\r\n", 2);
+    if (status == TAEL_OK && !bodyless && !answer->head_only)
+        status = append_span(out, answer->body);
+    if (status != TAEL_OK)
+        out->len = before;
+    return status;
+}
+
+tael_status tael_http_answer_problem(struct tael_buf *out, const struct tael_http_refusal *refusal,
+                                     enum tael_http_persistence persistence, bool head_only)
+{
+    struct tael_buf body = {0};
+    const struct tael_http_header type = {tael_span_of("Content-Type"),
+                                          tael_span_of("application/problem+json")};
+    bool retriable = refusal->status == 408 || refusal->status == 500 || refusal->status == 503;
+    /* code, title and detail are our own literals: nothing in them needs escaping */
+    tael_status status =
+        tael_buf_printf(&body,
+                        "{\"type\":\"https://tael.dev/problems/%s\",\"title\":\"%s\",\"status\":%d,"
+                        "\"code\":\"%s\",\"detail\":\"%s\",\"retriable\":%s}",
+                        refusal->code, tael_http_reason(refusal->status), refusal->status,
+                        refusal->code, refusal->detail, retriable ? "true" : "false");
+    if (status == TAEL_OK)
+        status =
+            tael_http_answer_write(out, &(struct tael_http_answer){.status = refusal->status,
+                                                                   .headers = &type,
+                                                                   .count = 1,
+                                                                   .body = {body.data, body.len},
+                                                                   .persistence = persistence,
+                                                                   .head_only = head_only});
+    tael_buf_free(&body);
+    return status;
+}

@@ -1,0 +1,92 @@
+/* http_connection.h - what http_server.c and http_connection.c share. Nobody else includes it.
+ *
+ * References: the server's memory goes with the last of: its owner, its connections, its requests
+ * that are complete and not yet answered. A connection's memory goes when it is closed and no call
+ * of it is on the stack (busy). A request belongs to its connection until it is handed over; then
+ * to the handler, and the connection only points to it (active).
+ */
+#ifndef TAEL_NET_HTTP_CONNECTION_H
+#define TAEL_NET_HTTP_CONNECTION_H
+
+#include "net/http_answer.h"
+#include "net/http_peers.h"
+#include "net/http_request.h"
+
+struct tael_http_listener {
+    struct tael_http_listener *next;
+    struct tael_http_server *server;
+    struct tael_listener *listener; /* NULL: closed */
+    char *address;
+    char name[];
+};
+
+struct tael_http_server {
+    struct tael_loop *loop;
+    struct tael_log *log;
+    struct tael_http_limits limits; /* every field set */
+    struct tael_http_handler handler;
+    size_t references;
+    size_t open; /* requests complete and not yet answered */
+    struct tael_http_listener *listeners;
+    struct tael_http_connection *connections;
+    size_t connection_count;
+    struct tael_http_peers peers;
+    struct tael_buf out; /* an answer while it is built; empty in between */
+    bool draining;
+    struct tael_timer *drain_timer;
+    void (*drained)(void *user, bool clean);
+    void *drained_user;
+};
+
+enum tael_http_wait { /* what the connection's timer runs for */
+                      TAEL_HTTP_WAIT_NOTHING,
+                      TAEL_HTTP_WAIT_REQUEST, /* idle */
+                      TAEL_HTTP_WAIT_HEAD,
+                      TAEL_HTTP_WAIT_BODY,
+};
+
+struct tael_http_connection {
+    struct tael_http_server *server;
+    struct tael_http_listener *listener;
+    struct tael_http_connection *next, **place; /* in server->connections */
+    struct tael_stream *stream;                 /* NULL: closed */
+    struct tael_http_peer *peer;                /* NULL: not counted */
+    struct tael_timer *timer;
+    struct tael_timer *stall; /* made when an answer is not taken at once */
+    size_t stalled_at;        /* bytes queued when it was started */
+
+    struct tael_buf in;                  /* bytes not yet parsed */
+    struct tael_http_head head;          /* of the request whose head is coming in */
+    struct tael_http_incoming *incoming; /* its body is coming in */
+    struct tael_http_incoming *active;   /* with the handler */
+    struct tael_http_incoming *ready, **ready_end;
+    size_t ready_count, ready_bytes;
+    size_t answered;
+    size_t messages;     /* begun on this connection */
+    size_t wait_message; /* the message that wait stands for */
+    size_t body_bytes;   /* of incoming, since the timer was last started */
+    size_t body_windows; /* periods of incoming that have passed */
+    enum tael_http_wait wait;
+
+    struct tael_http_refusal failure; /* to be answered after what is open; status 0: none */
+    bool last;                        /* the client wants no answer after those that are open */
+    bool continue_due;                /* incoming waits for 100 */
+    bool closing;                     /* the last answer has been given */
+    bool reading;
+    bool working; /* a call further up the stack parses or hands over */
+    unsigned busy;
+};
+
+void tael_http_connection_accept(void *listener, struct tael_stream *stream);
+/* Gives the answer to the active request, which the connection then no longer knows. */
+void tael_http_connection_answer(struct tael_http_connection *connection,
+                                 struct tael_http_answer *answer);
+void tael_http_connection_drain(struct tael_http_connection *connection); /* closes it when idle */
+/* Closes at once, saying 503 to a client that has begun a request. */
+void tael_http_connection_cut(struct tael_http_connection *connection);
+
+void tael_http_server_retain(struct tael_http_server *server);
+void tael_http_server_release(struct tael_http_server *server);
+void tael_http_server_settle(struct tael_http_server *server); /* tells the end of a drain */
+
+#endif

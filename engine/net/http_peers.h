@@ -1,0 +1,32 @@
+/* http_peers.h - how many connections each peer address has open. One per server, its loop's
+ * thread.
+ *
+ * A sorted vector of entries: lookups cost a few comparisons and no choice of addresses makes them
+ * dear (threats R47). An entry lives as long as its connections, which keep it as a handle.
+ */
+#ifndef TAEL_NET_HTTP_PEERS_H
+#define TAEL_NET_HTTP_PEERS_H
+
+#include "tael.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct tael_http_peer;
+
+struct tael_http_peers { /* all zero: empty */
+    struct tael_http_peer **entries;
+    size_t count, room;
+};
+
+/* Loopback addresses and local sockets, which no limit of one address applies to. */
+bool tael_http_peer_is_local(const char *peer);
+
+/* peer: "192.0.2.1:51234", "[2001:db8::1]:51234". TAEL_ELIMIT: max connections are open already. */
+tael_status tael_http_peers_add(struct tael_http_peers *peers, const char *peer, size_t max,
+                                struct tael_http_peer **out);
+void tael_http_peers_remove(struct tael_http_peers *peers,
+                            struct tael_http_peer *entry); /* NULL ok */
+void tael_http_peers_free(struct tael_http_peers *peers);  /* all connections are gone */
+
+#endif
