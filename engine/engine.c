@@ -1,8 +1,9 @@
 /* engine.c - a running engine: world, store, workers, companions; implements tael.h.
  *
- * Order of opening: world, log, plan, folders, companions, store; of starting: companions, then workers one
- * by one; of closing: workers' threads, the store's queue, the mail that is left, states, store, companions.
- * Whatever was opened is closed by tael_engine_close, in any state of life.
+ * Order of opening: world, log, plan, folders, companions, store; of starting: companions, then
+ * workers one by one; of closing: workers' threads, the store's queue, the mail that is left,
+ * states, store, companions. Whatever was opened is closed by tael_engine_close, in any state of
+ * life.
  */
 #include "engine.h"
 
@@ -10,6 +11,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,12 +27,13 @@ static tael_status make_folder(const char *path, tael_error *err)
 {
     if (mkdir(path, 0700) == 0 || errno == EEXIST)
         return TAEL_OK;
-    tael_error_set(err, TAEL_ECONFIG, "folder", "cannot make the folder %s: %s", path, strerror(errno));
+    tael_error_set(err, TAEL_ECONFIG, "folder", "cannot make the folder %s: %s", path,
+                   strerror(errno));
     return TAEL_ECONFIG;
 }
 
-/* Where Tael's own Lua lies when nobody says: beside an installed program (../share/tael/lua), or in the
- * tree that a built one stands in (build/tael -> lua, build/san-x/tael -> lua). */
+/* Where Tael's own Lua lies when nobody says: beside an installed program (../share/tael/lua), or
+ * in the tree that a built one stands in (build/tael -> lua, build/san-x/tael -> lua). */
 static char *find_lua_root(void)
 {
     static const char *const places[] = {"/../share/tael/lua", "/../lua", "/../../lua"};
@@ -109,7 +112,8 @@ static tael_status keep_options(tael_engine *engine, const tael_options *options
     return ok ? TAEL_OK : TAEL_ENOMEM;
 }
 
-static tael_status open_companions(tael_engine *engine, const tael_options *options, tael_error *err)
+static tael_status open_companions(tael_engine *engine, const tael_options *options,
+                                   tael_error *err)
 {
     const struct tael_plan *plan = &engine->plan;
     engine->companions = calloc(plan->companion_count + 1, sizeof(tael_engine *));
@@ -173,8 +177,9 @@ tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
     rc = keep_options(engine, options, setup);
     if (rc == TAEL_OK && engine->lua_root == NULL) {
         rc = TAEL_ECONFIG;
-        tael_error_set(&failure, rc, "lua_root", "Tael's Lua files were not found beside the program; "
-                                                 "set lua_root");
+        tael_error_set(&failure, rc, "lua_root",
+                       "Tael's Lua files were not found beside the program; "
+                       "set lua_root");
     }
     if (rc == TAEL_OK)
         rc = open_world(engine, options, setup);
@@ -223,7 +228,8 @@ static enum tael_worker_phase await_worker(tael_engine *engine, struct tael_work
             tael_status rc = tael_sim_run(engine->world, INT64_MAX);
             pthread_mutex_lock(&engine->lock);
             if (rc == TAEL_ENOTFOUND && worker->phase == TAEL_WORKER_STARTING) {
-                tael_error_set(&engine->failure, TAEL_EINTERNAL, "open", "nothing left to wait for");
+                tael_error_set(&engine->failure, TAEL_EINTERNAL, "open",
+                               "nothing left to wait for");
                 worker->phase = TAEL_WORKER_FAILED;
             }
         } else {
@@ -269,13 +275,15 @@ tael_status tael_engine_start(tael_engine *engine, tael_error *err)
     if (rc != TAEL_OK) {
         if (failure.status == TAEL_OK)
             tael_error_set(&failure, rc, "start", "%s", tael_status_text(rc));
-        TAEL_LOG(engine->log, TAEL_LOG_ERROR, "engine.refused", tael_log_text("error", failure.message));
+        TAEL_LOG(engine->log, TAEL_LOG_ERROR, "engine.refused",
+                 tael_log_text("error", failure.message));
         if (err != NULL)
             *err = failure;
         return rc;
     }
     TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.started", tael_log_text("app", engine->app),
-             tael_log_text("version", tael_version()), tael_log_int("workers", engine->plan.workers));
+             tael_log_text("version", tael_version()),
+             tael_log_int("workers", engine->plan.workers));
     return TAEL_OK;
 }
 
@@ -287,7 +295,8 @@ void tael_engine_stop(tael_engine *engine, int64_t drain_ms)
     atomic_store(&engine->stopping, 1);
     for (int i = 0; i < engine->plan.workers; i++)
         if (engine->workers[i].loop != NULL)
-            tael_loop_stop(engine->workers[i].loop); /* the worker's run sees `stopping` and drains */
+            tael_loop_stop(
+                engine->workers[i].loop); /* the worker's run sees `stopping` and drains */
 }
 
 static tael_status join_workers(tael_engine *engine)
@@ -330,7 +339,8 @@ static void close_workers(tael_engine *engine)
 {
     int count = engine->workers != NULL ? engine->plan.workers : 0;
     if (engine->store != NULL)
-        tael_store_stop(engine->store); /* the queue is finished; its answers lie in the mailboxes */
+        tael_store_stop(
+            engine->store); /* the queue is finished; its answers lie in the mailboxes */
     for (int i = 0; i < count; i++)
         tael_worker_settle(&engine->workers[i]);
     for (int i = 0; i < count; i++) {

@@ -1,11 +1,13 @@
 /* engine.h - the engine's own rooms: what engine.c, engine_plan.c and engine_worker.c share.
  *
- * An engine runs one application: a Lua module that plans (listeners, store, workers), opens on every
- * worker and handles requests (lua/tael/server.lua is one, the sandbox another). C knows nothing else of
- * it. Life: open (plan, world, store) -> start (workers one after the other, each open before the next)
- * -> stop (drain) -> close. Companions are engines that the plan names: they start before and close after
- * their owner. Threads: the opener's thread owns the engine; each worker owns what stands in struct
- * tael_worker once its thread runs; posting mail and stopping loops are the only things done from outside.
+ * An engine runs one application: a Lua module that plans (listeners, store, workers), opens on
+ * every worker and handles requests (lua/tael/server.lua is one, the sandbox another). C knows
+ * nothing else of it. Life: open (plan, world, store) -> start (workers one after the other, each
+ * open before the next)
+ * -> stop (drain) -> close. Companions are engines that the plan names: they start before and close
+ * after their owner. Threads: the opener's thread owns the engine; each worker owns what stands in
+ * struct tael_worker once its thread runs; posting mail and stopping loops are the only things done
+ * from outside.
  */
 #ifndef TAEL_ENGINE_H
 #define TAEL_ENGINE_H
@@ -103,7 +105,8 @@ struct tael_engine {
 tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
                                  const struct tael_engine_setup *setup, tael_error *err);
 
-/* The engine dies where it stands (simulated world): nothing more is written, answered or drained. */
+/* The engine dies where it stands (simulated world): nothing more is written, answered or drained.
+ */
 void tael_engine_abandon(tael_engine *engine);
 
 /* Address of a listener of the plan, with its real port; NULL before start. */
@@ -126,6 +129,7 @@ void tael_worker_run(struct tael_worker *worker);
 void tael_worker_settle(struct tael_worker *worker); /* delivers the mail that is left */
 void tael_worker_close(struct tael_worker *worker);
 tael_status tael_worker_call(struct tael_worker *worker, const char *method, const char *path,
-                             const char *json, const char *merchant, tael_response_fn fn, void *user);
+                             const char *json, const char *merchant, tael_response_fn fn,
+                             void *user);
 
 #endif

@@ -1,10 +1,11 @@
-/* engine_call.c - in-process calls: the application's whole API without a socket (tael_call, tael.h). */
-#include "engine.h"
-
+/* engine_call.c - in-process calls: the application's whole API without a socket (tael_call,
+ * tael.h). */
 #include "tael.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "engine.h"
 
 tael_status tael_call(tael_engine *engine, const char *method, const char *path, const char *json,
                       const char *merchant, tael_response_fn fn, void *user)
@@ -50,19 +51,22 @@ static void waiting_answered(void *user, const tael_response *response)
 static bool on_engine_thread(const tael_engine *engine)
 {
     for (int i = 0; i < engine->plan.workers; i++)
-        if (engine->workers[i].has_thread && pthread_equal(engine->workers[i].thread, pthread_self()))
+        if (engine->workers[i].has_thread &&
+            pthread_equal(engine->workers[i].thread, pthread_self()))
             return true;
     return engine->world->simulated;
 }
 
-tael_status tael_call_wait(tael_engine *engine, const char *method, const char *path, const char *json,
-                           const char *merchant, int *http_status, char **body, size_t *body_len)
+tael_status tael_call_wait(tael_engine *engine, const char *method, const char *path,
+                           const char *json, const char *merchant, int *http_status, char **body,
+                           size_t *body_len)
 {
     if (engine == NULL || http_status == NULL || body == NULL)
         return TAEL_EINVAL;
     if (on_engine_thread(engine))
         return TAEL_ETHREAD;
-    struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER, .answered = PTHREAD_COND_INITIALIZER};
+    struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER,
+                              .answered = PTHREAD_COND_INITIALIZER};
     tael_status rc = tael_call(engine, method, path, json, merchant, waiting_answered, &waiting);
     if (rc != TAEL_OK)
         return rc;

@@ -1,11 +1,10 @@
 /* engine_plan.c - asks the application what it needs and keeps the answer as plain C.
  *
- * The plan is made in a Lua state of its own that is thrown away afterwards, so that nothing of the boot
- * stays in memory. Every string of the plan is copied into blocks that tael_plan_free releases. A plan of a
- * wrong shape is the application's mistake and is refused with the name of the member.
+ * The plan is made in a Lua state of its own that is thrown away afterwards, so that nothing of the
+ * boot stays in memory. Every string of the plan is copied into blocks that tael_plan_free
+ * releases. A plan of a wrong shape is the application's mistake and is refused with the name of
+ * the member.
  */
-#include "engine.h"
-
 #include "tael.h"
 
 #include <stdarg.h>
@@ -15,6 +14,8 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+
+#include "engine.h"
 
 struct tael_plan_block {
     struct tael_plan_block *next;
@@ -135,7 +136,8 @@ static size_t field_list(lua_State *L, const char *name)
     return count;
 }
 
-static const char **field_texts(lua_State *L, struct tael_plan *plan, const char *name, size_t *count)
+static const char **field_texts(lua_State *L, struct tael_plan *plan, const char *name,
+                                size_t *count)
 {
     *count = field_list(L, name);
     if (*count == 0)
@@ -367,8 +369,12 @@ tael_status tael_plan_make(struct tael_plan *plan, tael_engine *engine, tael_err
         tael_error_set(err, rc, "loop", "cannot make an event loop: %s", tael_status_text(rc));
         return rc;
     }
-    struct tael_host host = {.world = engine->world, .loop = loop, .log = engine->log, .worker = 1,
-                             .workers = 1, .lua_ref_app = LUA_NOREF};
+    struct tael_host host = {.world = engine->world,
+                             .loop = loop,
+                             .log = engine->log,
+                             .worker = 1,
+                             .workers = 1,
+                             .lua_ref_app = LUA_NOREF};
     struct tael_state_options options = {
         .loop = loop, .log = engine->log, .lua_root = engine->lua_root, .host = &host};
     struct planning planning = {plan, engine, &failure};

@@ -1,13 +1,12 @@
-/* engine_worker.c - one worker: its loop, Lua state, HTTP server and the way of a request through them.
+/* engine_worker.c - one worker: its loop, Lua state, HTTP server and the way of a request through
+ * them.
  *
- * A request becomes a task of app.handle(request); what the task returns becomes the answer. When the client
- * goes away the task is cancelled unless it is detached (it has submitted a unit): then it runs to its end
- * and only its answer is dropped. In-process calls go the same way with listener "call".
- * Everything here runs on the worker's thread, except tael_worker_open (before the thread runs),
- * tael_worker_call (any thread) and tael_worker_settle/close (after it has ended).
+ * A request becomes a task of app.handle(request); what the task returns becomes the answer. When
+ * the client goes away the task is cancelled unless it is detached (it has submitted a unit): then
+ * it runs to its end and only its answer is dropped. In-process calls go the same way with listener
+ * "call". Everything here runs on the worker's thread, except tael_worker_open (before the thread
+ * runs), tael_worker_call (any thread) and tael_worker_settle/close (after it has ended).
  */
-#include "engine.h"
-
 #include "tael.h"
 
 #include <stdlib.h>
@@ -15,6 +14,8 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+
+#include "engine.h"
 
 /* ---- a request on its way ---- */
 
@@ -45,8 +46,11 @@ static void call_free(struct call *call)
 static void call_answer(struct call *call, tael_status status, int http_status, const char *body,
                         size_t len)
 {
-    tael_response response = {.size = sizeof(response), .status = status, .http_status = http_status,
-                              .body = body != NULL ? body : "", .body_len = len};
+    tael_response response = {.size = sizeof(response),
+                              .status = status,
+                              .http_status = http_status,
+                              .body = body != NULL ? body : "",
+                              .body_len = len};
     call->fn(call->user, &response);
     call_free(call);
 }
@@ -142,8 +146,9 @@ struct answer {
     struct tael_span body;
 };
 
-static const char failed_body[] = "{\"type\":\"https://tael.dev/problems/internal\",\"title\":\"Internal error\","
-                                  "\"status\":500,\"code\":\"internal\",\"retriable\":true}";
+static const char failed_body[] =
+    "{\"type\":\"https://tael.dev/problems/internal\",\"title\":\"Internal error\","
+    "\"status\":500,\"code\":\"internal\",\"retriable\":true}";
 
 static void send_answer(struct handling *handling, const struct answer *answer)
 {
@@ -218,7 +223,8 @@ static bool ask_failed(lua_State *L, struct handling *handling, const char *mess
     return lua_pcall(L, 2, 1, 0) == LUA_OK && read_answer(L, lua_gettop(L), answer);
 }
 
-static void request_done(void *user, tael_status status, lua_State *L, int count, const char *message)
+static void request_done(void *user, tael_status status, lua_State *L, int count,
+                         const char *message)
 {
     struct handling *handling = user;
     struct tael_worker *worker = handling->worker;
@@ -242,7 +248,8 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
     }
     if (message == NULL)
         message = "the application's answer is not {status=, headers=, body=}";
-    TAEL_LOG(worker->engine->log, TAEL_LOG_ERROR, "request.failed", tael_log_text("error", message));
+    TAEL_LOG(worker->engine->log, TAEL_LOG_ERROR, "request.failed",
+             tael_log_text("error", message));
     memset(&answer, 0, sizeof(answer));
     if (L != NULL && ask_failed(L, handling, message, &answer))
         send_answer(handling, &answer);
@@ -284,7 +291,8 @@ static size_t on_body_max(void *user, const struct tael_http_request *head)
     const struct tael_plan *plan = &((struct tael_worker *)user)->engine->plan;
     for (size_t i = 0; i < plan->body_limit_count; i++) {
         size_t len = strlen(plan->body_limits[i].prefix);
-        if (head->target.len >= len && memcmp(head->target.data, plan->body_limits[i].prefix, len) == 0)
+        if (head->target.len >= len &&
+            memcmp(head->target.data, plan->body_limits[i].prefix, len) == 0)
             return plan->body_limits[i].max;
     }
     return 0;
@@ -321,7 +329,8 @@ static bool copy_text(char **out, const char *text)
 }
 
 tael_status tael_worker_call(struct tael_worker *worker, const char *method, const char *path,
-                             const char *json, const char *merchant, tael_response_fn fn, void *user)
+                             const char *json, const char *merchant, tael_response_fn fn,
+                             void *user)
 {
     struct call *call = calloc(1, sizeof(*call));
     if (call == NULL)
@@ -356,10 +365,11 @@ static void wake_arrived(struct tael_mail *mail)
     free(wake);
 }
 
-static void wake_others(struct tael_host *host, const char *key, size_t key_len, const char *payload,
-                        size_t payload_len)
+static void wake_others(struct tael_host *host, const char *key, size_t key_len,
+                        const char *payload, size_t payload_len)
 {
-    struct tael_worker *from = (struct tael_worker *)((char *)host - offsetof(struct tael_worker, host));
+    struct tael_worker *from =
+        (struct tael_worker *)((char *)host - offsetof(struct tael_worker, host));
     struct tael_engine *engine = from->engine;
     for (int i = 0; i < engine->plan.workers; i++) {
         struct tael_worker *worker = &engine->workers[i];
@@ -371,7 +381,9 @@ static void wake_others(struct tael_host *host, const char *key, size_t key_len,
             wake = malloc(sizeof(*wake) + key_len + payload_len);
         if (wake == NULL)
             continue; /* a lost wake is a timeout for the waiter, which looks again */
-        *wake = (struct wake){.mail.fn = wake_arrived, .worker = worker, .key_len = key_len,
+        *wake = (struct wake){.mail.fn = wake_arrived,
+                              .worker = worker,
+                              .key_len = key_len,
                               .payload_len = payload_len};
         memcpy(wake->bytes, key, key_len);
         if (payload_len > 0)
@@ -382,7 +394,8 @@ static void wake_others(struct tael_host *host, const char *key, size_t key_len,
 
 /* ---- opening ---- */
 
-static void set_phase(struct tael_worker *worker, enum tael_worker_phase phase, const tael_error *err)
+static void set_phase(struct tael_worker *worker, enum tael_worker_phase phase,
+                      const tael_error *err)
 {
     struct tael_engine *engine = worker->engine;
     pthread_mutex_lock(&engine->lock);
@@ -407,8 +420,8 @@ static tael_status listen_all(struct tael_worker *worker, tael_error *err)
             address = engine->addresses[i]; /* the port that the first one got */
         tael_status rc = tael_http_server_listen(worker->server, listener->name, address, &real);
         if (rc != TAEL_OK) {
-            tael_error_set(err, rc, "listen", "cannot listen on %s (%s): %s", address, listener->name,
-                           tael_status_text(rc));
+            tael_error_set(err, rc, "listen", "cannot listen on %s (%s): %s", address,
+                           listener->name, tael_status_text(rc));
             return rc;
         }
         if (worker->number > 1)
@@ -416,8 +429,8 @@ static tael_status listen_all(struct tael_worker *worker, tael_error *err)
         engine->addresses[i] = strdup(real);
         if (engine->addresses[i] == NULL)
             return TAEL_ENOMEM;
-        TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.listening", tael_log_text("name", listener->name),
-                 tael_log_text("address", real));
+        TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.listening",
+                 tael_log_text("name", listener->name), tael_log_text("address", real));
     }
     return TAEL_OK;
 }
@@ -435,7 +448,8 @@ static void open_done(void *user, tael_status status, lua_State *L, int count, c
     if (status == TAEL_OK)
         status = listen_all(worker, &err);
     else
-        tael_error_set(&err, status, "open", "%s", message != NULL ? message : tael_status_text(status));
+        tael_error_set(&err, status, "open", "%s",
+                       message != NULL ? message : tael_status_text(status));
     if (status == TAEL_OK) {
         set_phase(worker, TAEL_WORKER_READY, NULL);
         return;
@@ -495,7 +509,10 @@ static tael_status open_server(struct tael_worker *worker)
         .loop = worker->loop,
         .log = engine->log,
         .limits = engine->plan.limits,
-        .handler = {.request = on_request, .gone = on_gone, .body_max = on_body_max, .user = worker},
+        .handler = {.request = on_request,
+                    .gone = on_gone,
+                    .body_max = on_body_max,
+                    .user = worker},
     };
     tael_status rc = tael_http_client_new(&worker->host.client, worker->loop);
     if (rc == TAEL_OK)
@@ -522,8 +539,10 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .lua_ref_app = LUA_NOREF,
         .wake_others = wake_others,
     };
-    struct tael_state_options options = {.loop = worker->loop, .log = engine->log,
-                                         .lua_root = engine->lua_root, .host = &worker->host};
+    struct tael_state_options options = {.loop = worker->loop,
+                                         .log = engine->log,
+                                         .lua_root = engine->lua_root,
+                                         .host = &worker->host};
     rc = tael_state_new(&worker->state, &options, err);
     if (rc == TAEL_OK)
         rc = tael_engine_preload(worker->state);
@@ -589,7 +608,8 @@ void tael_worker_settle(struct tael_worker *worker)
 
 void tael_worker_close(struct tael_worker *worker)
 {
-    tael_state_free(worker->state); /* cancels the tasks: their undos still find client and server */
+    tael_state_free(
+        worker->state); /* cancels the tasks: their undos still find client and server */
     tael_http_server_free(worker->server);
     tael_http_client_free(worker->host.client);
     tael_loop_free(worker->loop);

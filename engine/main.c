@@ -1,11 +1,9 @@
 /* main.c - the tael command: starts engines, or hands the words to lua/tael/cli.
  *
- * serve and sandbox run an engine until SIGINT or SIGTERM and drain it; everything else is one call into
- * the application tael.cli.app, which says with what code to end (interfaces: exit codes).
+ * serve and sandbox run an engine until SIGINT or SIGTERM and drain it; everything else is one call
+ * into the application tael.cli.app, which says with what code to end (interfaces: exit codes).
  * Signals are taken by sigwait on the main thread only, so no handler ever runs.
  */
-#include "engine.h"
-
 #include "tael.h"
 
 #include <errno.h>
@@ -21,22 +19,26 @@
 #include <getopt.h>
 
 #include "base/bytes.h"
+#include "engine.h"
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREACHABLE = 4, EXIT_STORE = 6, EXIT_INTERNAL = 70 };
 
 static const char usage[] =
     "usage: tael [--config FILE] [--url URL] [--key KEY] [--merchant ID] [--json] COMMAND\n"
     "\n"
-    "  serve [--dev]                     run the engine (--dev: with sandbox, demo merchant and keys)\n"
+    "  serve [--dev]                     run the engine (--dev: with sandbox, demo merchant and "
+    "keys)\n"
     "  sandbox [--listen HOST:PORT]      run the channels' simulators alone\n"
     "  keys generate|show NAME           make a key pair; show its public half and fingerprint\n"
     "  migrate                           bring the store's schema up to date\n"
-    "  doctor [--deep]                   check configuration, keys, store; --deep: every chain and seal\n"
+    "  doctor [--deep]                   check configuration, keys, store; --deep: every chain and "
+    "seal\n"
     "  notifications explain|show|list   which check failed on which bytes\n"
     "  payments show|list                payments of a merchant\n"
     "  version\n"
     "\n"
-    "tael COMMAND --help says more. Exit codes: 0 done, 1 no, 2 usage, 3 configuration, 4 engine not\n"
+    "tael COMMAND --help says more. Exit codes: 0 done, 1 no, 2 usage, 3 configuration, 4 engine "
+    "not\n"
     "reachable, 5 refused, 6 store, 7 unknown, 70 internal.\n";
 
 struct words { /* the command line, options of tael itself taken out */
@@ -111,7 +113,8 @@ static tael_status add_member(struct tael_buf *out, const char *name, const char
 /* {"json":false,"argv":["keys","show","x"],"url":"…"} */
 static tael_status words_to_json(const struct words *words, struct tael_buf *out)
 {
-    tael_status rc = tael_buf_printf(out, "{\"json\":%s,\"argv\":[", words->json ? "true" : "false");
+    tael_status rc =
+        tael_buf_printf(out, "{\"json\":%s,\"argv\":[", words->json ? "true" : "false");
     for (int i = 0; rc == TAEL_OK && i < words->count; i++) {
         if (i > 0)
             rc = tael_buf_append_char(out, ',');
@@ -174,7 +177,8 @@ static int run_until_signal(tael_engine *engine, const sigset_t *signals)
     int signal_number = 0;
     do {
         sigwait(signals, &signal_number);
-    } while (signal_number == SIGHUP); /* no live reload yet: a lost terminal must not stop payments */
+    } while (signal_number ==
+             SIGHUP); /* no live reload yet: a lost terminal must not stop payments */
     tael_engine_stop(engine, 0);
     tael_status rc = tael_engine_run(engine);
     tael_engine_close(engine);
@@ -214,7 +218,8 @@ static int run_engine(const struct words *words, const char *app)
     tael_status rc = tael_engine_open_app(&engine, &options, &setup, &err);
     tael_buf_free(&args);
     if (rc != TAEL_OK)
-        return complain(&err, rc == TAEL_ECONFIG ? "correct the configuration; tael doctor checks it" : NULL);
+        return complain(
+            &err, rc == TAEL_ECONFIG ? "correct the configuration; tael doctor checks it" : NULL);
     return run_until_signal(engine, &signals);
 }
 
@@ -246,7 +251,8 @@ static int run_command(const struct words *words)
         code = complain(&err, NULL);
         goto close_engine;
     }
-    if (tael_call_wait(engine, "POST", "/command", args.data, NULL, &status, &body, NULL) == TAEL_OK &&
+    if (tael_call_wait(engine, "POST", "/command", args.data, NULL, &status, &body, NULL) ==
+            TAEL_OK &&
         status == 200)
         code = (int)strtol(body, NULL, 10);
 close_engine:
@@ -275,14 +281,27 @@ static int read_words(int argc, char **argv, struct words *words)
     int option;
     while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
         switch (option) {
-        case OPTION_CONFIG: words->config = optarg; break;
-        case OPTION_URL: words->url = optarg; break;
-        case OPTION_KEY: words->key = optarg; break;
-        case OPTION_MERCHANT: words->merchant = optarg; break;
-        case OPTION_JSON: words->json = true; break;
+        case OPTION_CONFIG:
+            words->config = optarg;
+            break;
+        case OPTION_URL:
+            words->url = optarg;
+            break;
+        case OPTION_KEY:
+            words->key = optarg;
+            break;
+        case OPTION_MERCHANT:
+            words->merchant = optarg;
+            break;
+        case OPTION_JSON:
+            words->json = true;
+            break;
         case 'h':
-        case OPTION_HELP: words->help = true; break;
-        default: return -1;
+        case OPTION_HELP:
+            words->help = true;
+            break;
+        default:
+            return -1;
         }
     }
     words->count = argc - optind;

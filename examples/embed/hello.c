@@ -21,7 +21,8 @@ int main(void)
     }
     int http_status = 0;
     char *body = NULL;
-    if (tael_call_wait(engine, "POST", "/v1/payments", order, NULL, &http_status, &body, NULL) == TAEL_OK)
+    if (tael_call_wait(engine, "POST", "/v1/payments", order, NULL, &http_status, &body, NULL) ==
+        TAEL_OK)
         printf("%d %s\n", http_status, body);
     tael_free(body);
     tael_engine_close(engine);

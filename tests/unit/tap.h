@@ -1,4 +1,5 @@
-/* tap.h - the smallest test harness: each CHECK is one TAP line; the program fails when one does. */
+/* tap.h - the smallest test harness: each CHECK is one TAP line; the program fails when one does.
+ */
 #ifndef TAEL_TESTS_TAP_H
 #define TAEL_TESTS_TAP_H
 
@@ -14,7 +15,7 @@ static inline void tap_check(bool ok, const char *what, const char *file, int li
     fflush(stdout);
 }
 
-#define CHECK(condition) tap_check((condition), #condition, __FILE__, __LINE__)
+#define CHECK(condition)             tap_check((condition), #condition, __FILE__, __LINE__)
 #define CHECK_NAMED(condition, name) tap_check((condition), (name), __FILE__, __LINE__)
 
 static inline int tap_end(void)
