@@ -1,0 +1,158 @@
+-- Payments, attempts and their events. The statement that decides stands first in a unit: when its guard fails
+-- nothing has been written. No IN (list) and no clock: see the head of the schema.
+
+-- name: idempotency.insert
+-- rows: 1 else twin
+-- bytes: key_digest
+INSERT INTO idempotency (merchant, id, digest, object) VALUES (:merchant, :seq_idempotency, :key_digest, :payment)
+ON CONFLICT (digest) DO NOTHING;
+
+-- name: payment.insert
+-- rows: 1 else twin
+-- bytes: request hash
+INSERT INTO payments (merchant, id, merchant_order_id, request, state, amount, currency, capture, parallel, attempt,
+  detail_event, version, last_event, last_hash, updated_at, expires_at)
+VALUES (:merchant, :payment, :merchant_order_id, :request, :state, :amount, :currency, :capture, :parallel, :attempt,
+  :seq_event, 1, :seq_event, :hash, :now, :expires_at)
+ON CONFLICT (merchant, merchant_order_id) DO NOTHING;
+
+-- name: attempt.insert
+-- rows: 1
+INSERT INTO attempts (merchant, id, payment, prev, account, product, state, amount, currency, expires_at, updated_at)
+VALUES (:merchant, :attempt, :payment, :prev_attempt, :account, :product, :attempt_state, :amount, :currency, :expires_at,
+  :now);
+
+-- name: event.insert
+-- rows: 1
+-- bytes: hash
+INSERT INTO events (merchant, id, payment, object, version, prev, type, actor, at, data, hash)
+VALUES (:merchant, :seq_event, :payment, :object, :version, :prev_event, :type, :actor, :now, :data, :hash);
+
+-- Paid: in time, or late after a local close. Nothing leaves paid, review is left only by a person.
+-- name: payment.pay
+-- rows: 1 else reread
+-- bytes: hash
+UPDATE payments SET state = 'paid', reason = NULL, late = CASE WHEN state = 'pending' THEN 0 ELSE 1 END,
+  captured_amount = :amount, version = version + 1, last_event = :seq_event, last_hash = :hash, updated_at = :now,
+  paid_at = :paid_at
+WHERE merchant = :merchant AND id = :payment AND version = :version_was
+  AND (state = 'pending' OR state = 'closed' OR state = 'failed') AND amount = :amount AND currency = :currency;
+
+-- name: payment.review
+-- rows: 1 else reread
+-- bytes: hash
+UPDATE payments SET state = 'review', reason = :reason, version = version + 1, last_event = :seq_event, last_hash = :hash,
+  updated_at = :now
+WHERE merchant = :merchant AND id = :payment AND version = :version_was
+  AND (state = 'pending' OR state = 'created' OR state = 'authorized' OR state = 'closed' OR state = 'failed');
+
+-- name: payment.close
+-- rows: 1 else reread
+-- bytes: hash
+UPDATE payments SET state = 'closed', reason = :reason, version = version + 1, last_event = :seq_event, last_hash = :hash,
+  updated_at = :now
+WHERE merchant = :merchant AND id = :payment AND version = :version_was AND (state = 'pending' OR state = 'created');
+
+-- name: payment.fail
+-- rows: 1 else reread
+-- bytes: hash
+UPDATE payments SET state = 'failed', reason = :reason, version = version + 1, last_event = :seq_event, last_hash = :hash,
+  updated_at = :now
+WHERE merchant = :merchant AND id = :payment AND version = :version_was AND state = 'pending';
+
+-- An attempt moves, the payment stays: only its chain grows.
+-- name: payment.note
+-- rows: 1 else reread
+-- bytes: hash
+UPDATE payments SET version = version + 1, last_event = :seq_event, last_hash = :hash, updated_at = :now
+WHERE merchant = :merchant AND id = :payment AND version = :version_was;
+
+-- name: attempt.succeed
+-- rows: 1 else reread
+UPDATE attempts SET state = 'succeeded', trade_no = :trade_no, evidence = :evidence, code = :code, updated_at = :now
+WHERE merchant = :merchant AND id = :attempt AND payment = :payment AND account = :account
+  AND state <> 'new' AND state <> 'succeeded' AND amount = :amount AND currency = :currency
+  AND (trade_no = :trade_no OR trade_no IS NULL);
+
+-- Every other move of an attempt, by the table of the states. An issued order becomes unknown only when the
+-- channel says a word that nobody knows.
+-- name: attempt.move
+-- rows: 1 else reread
+UPDATE attempts SET state = :attempt_state, trade_no = COALESCE(:trade_no, trade_no), evidence = :evidence, code = :code,
+  updated_at = :now
+WHERE merchant = :merchant AND id = :attempt AND payment = :payment AND account = :account
+  AND state = :attempt_state_was AND :evidence > 0
+  AND ((:attempt_state = 'waiting_payer' AND (state = 'issued' OR state = 'sent' OR state = 'unknown'))
+    OR (:attempt_state = 'processing' AND (state = 'sent' OR state = 'unknown'))
+    OR (:attempt_state = 'declined' AND (state = 'sent' OR state = 'unknown'))
+    OR (:attempt_state = 'cancelled' AND (state = 'waiting_payer' OR state = 'processing' OR state = 'unknown'))
+    OR (:attempt_state = 'expired' AND (state = 'issued' OR state = 'waiting_payer' OR state = 'unknown'))
+    OR (:attempt_state = 'unknown' AND (state = 'issued' OR state = 'sent' OR state = 'waiting_payer'
+      OR state = 'processing')));
+
+-- name: idempotency.get
+-- read
+-- bytes: key_digest
+SELECT object FROM idempotency WHERE merchant = :merchant AND digest = :key_digest;
+
+-- name: idempotency.forget
+-- rows: any
+-- operator
+DELETE FROM idempotency WHERE id >= :from_id AND id < :to_id;
+
+-- name: payment.get
+-- read
+SELECT * FROM payments WHERE merchant = :merchant AND id = :payment;
+
+-- name: payment.by_order
+-- read
+SELECT * FROM payments WHERE merchant = :merchant AND merchant_order_id = :merchant_order_id;
+
+-- name: payment.list
+-- read list
+SELECT * FROM payments WHERE merchant = :merchant AND id < :before AND id >= :since AND (state = :state OR :state IS NULL)
+ORDER BY id DESC LIMIT :n;
+
+-- name: payment.list_channel
+-- read list
+SELECT p.* FROM payments p JOIN attempts a ON a.merchant = p.merchant AND a.id = p.attempt
+  JOIN accounts c ON c.merchant = a.merchant AND c.id = a.account
+WHERE p.merchant = :merchant AND p.id < :before AND p.id >= :since AND (p.state = :state OR :state IS NULL)
+  AND c.channel = :channel
+ORDER BY p.id DESC LIMIT :n;
+
+-- name: payment.page
+-- read list
+-- operator
+SELECT * FROM payments WHERE id > :after ORDER BY id LIMIT :n;
+
+-- name: attempt.get
+-- read
+SELECT * FROM attempts WHERE merchant = :merchant AND id = :attempt;
+
+-- name: attempt.find
+-- read
+-- operator
+SELECT * FROM attempts WHERE id = :attempt;
+
+-- name: attempt.by_trade
+-- read
+SELECT * FROM attempts WHERE merchant = :merchant AND account = :account AND trade_no = :trade_no;
+
+-- name: attempt.page
+-- read list
+-- operator
+SELECT merchant, id, payment FROM attempts WHERE id > :after ORDER BY id LIMIT :n;
+
+-- name: event.get
+-- read
+SELECT * FROM events WHERE merchant = :merchant AND id = :event;
+
+-- name: event.tail
+-- read list
+SELECT id FROM events WHERE merchant = :merchant AND id > :after ORDER BY id LIMIT :n;
+
+-- name: event.page
+-- read list
+-- operator
+SELECT merchant, id, payment, version, hash FROM events WHERE id > :after ORDER BY id LIMIT :n;
