@@ -72,7 +72,8 @@ tael_status tael_buf_printf(struct tael_buf *buf, const char *format, ...)
         status = TAEL_ELIMIT;
         goto end_args;
     }
-    /* vsnprintf writes a NUL that is not counted: it needs room even where the ceiling is reached. */
+    /* vsnprintf writes a NUL that is not counted: it needs room even where the ceiling is reached.
+     */
     if (buf->cap - buf->len <= (size_t)len) {
         size_t need = buf->len + (size_t)len + 1;
         size_t cap = need < FIRST_CAPACITY ? FIRST_CAPACITY : need + need / 2;
@@ -112,7 +113,8 @@ void tael_buf_free(struct tael_buf *buf)
     buf->len = buf->cap = 0;
 }
 
-bool tael_cursor_take_until(struct tael_cursor *cursor, char stop, size_t max, struct tael_span *out)
+bool tael_cursor_take_until(struct tael_cursor *cursor, char stop, size_t max,
+                            struct tael_span *out)
 {
     size_t left = (size_t)(cursor->end - cursor->at);
     if (left == 0)

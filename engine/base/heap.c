@@ -1,4 +1,5 @@
-/* heap.c - binary heap in an array of pointers. Every node knows its place, so that removal is O(log n). */
+/* heap.c - binary heap in an array of pointers. Every node knows its place, so that removal is
+ * O(log n). */
 #include "base/heap.h"
 
 #include <assert.h>

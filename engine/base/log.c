@@ -1,8 +1,9 @@
 /* log.c - makes log lines: escaping, limits, rate.
  *
- * Threads: the level is atomic, the rate table and the sink stand under one mutex, everything else is on
- * the caller's stack. Invariants: 1 whatever the fields hold, a line is one valid JSON object; 2 a text
- * reaches the line only through tael_log_mask and escape; 3 a field is in the line whole or not at all.
+ * Threads: the level is atomic, the rate table and the sink stand under one mutex, everything else
+ * is on the caller's stack. Invariants: 1 whatever the fields hold, a line is one valid JSON
+ * object; 2 a text reaches the line only through tael_log_mask and escape; 3 a field is in the line
+ * whole or not at all.
  */
 #include "base/log.h"
 
@@ -69,7 +70,11 @@ static bool put_text(struct line *line, const char *text)
 static size_t decode(const unsigned char *text, size_t len, uint32_t *code)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t need = text[0] < 0x80 ? 1 : text[0] < 0xc2 ? 0 : text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
+    size_t need = text[0] < 0x80   ? 1
+                  : text[0] < 0xc2 ? 0
+                  : text[0] < 0xe0 ? 2
+                  : text[0] < 0xf0 ? 3
+                                   : 4;
     if (need == 0 || need > len || text[0] > 0xf4)
         return 0;
     uint32_t value = need == 1 ? text[0] : text[0] & (0x7fu >> need);
@@ -91,7 +96,8 @@ static bool must_escape(uint32_t code)
            (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
 }
 
-/* One character as it stands in a JSON string. Returns its length in `out`, *used that in the text. */
+/* One character as it stands in a JSON string. Returns its length in `out`, *used that in the text.
+ */
 static size_t escape(const char *text, size_t len, char out[8], size_t *used)
 {
     uint32_t code = 0;
@@ -203,8 +209,7 @@ static bool put_value(struct line *line, const struct tael_log_field *field)
 static void put_field(struct line *line, const struct tael_log_field *field)
 {
     size_t before = line->len;
-    bool fits = put(line, ",", 1) &&
-                put_masked(line, tael_span_of(field->name), NAME_MAX_LEN);
+    bool fits = put(line, ",", 1) && put_masked(line, tael_span_of(field->name), NAME_MAX_LEN);
     if (fits && is_reserved(field->name)) {
         line->len--; /* over the closing quote */
         fits = put_text(line, "_\"");
@@ -291,7 +296,8 @@ static void sweep(struct tael_log *log, int64_t second)
     }
 }
 
-/* The event's own slot, or one that may be taken; when all are in use this second, they share the last. */
+/* The event's own slot, or one that may be taken; when all are in use this second, they share the
+ * last. */
 static struct rate *rate_of(struct tael_log *log, const char *event, int64_t second)
 {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */

@@ -1,8 +1,9 @@
-/* log_mask.c - finds secrets and personal numbers in text (threats R24) by one pass from left to right.
+/* log_mask.c - finds secrets and personal numbers in text (threats R24) by one pass from left to
+ * right.
  *
- * At each place the rules below are asked in order; the first that matches writes its replacement and
- * moves on. Reading goes beyond what will be written, so that a number cut by the limit is still known
- * for what it is. False alarms only cost a readable log line; a miss costs a secret.
+ * At each place the rules below are asked in order; the first that matches writes its replacement
+ * and moves on. Reading goes beyond what will be written, so that a number cut by the limit is
+ * still known for what it is. False alarms only cost a readable log line; a miss costs a secret.
  */
 #include "base/log_mask.h"
 
@@ -81,7 +82,8 @@ static void hide_through(struct scan *scan, size_t to)
     scan->at = to;
 }
 
-static char char_at(const struct scan *scan, size_t at) /* NUL past the end, which no rule matches */
+static char char_at(const struct scan *scan,
+                    size_t at) /* NUL past the end, which no rule matches */
 {
     return at < scan->len ? scan->in[at] : '\0';
 }
@@ -112,38 +114,22 @@ static const struct name_row {
     enum tael_log_name kind;
     bool prose; /* "password: x" hides x too; for "key: x" an error text is likelier */
 } name_rows[] = {
-    {"key", TAEL_LOG_NAME_SECRET, false},
-    {"keys", TAEL_LOG_NAME_SECRET, false},
-    {"apikey", TAEL_LOG_NAME_SECRET, true},
-    {"privatekey", TAEL_LOG_NAME_SECRET, true},
-    {"secretkey", TAEL_LOG_NAME_SECRET, true},
-    {"secret", TAEL_LOG_NAME_SECRET, true},
-    {"secrets", TAEL_LOG_NAME_SECRET, true},
-    {"token", TAEL_LOG_NAME_SECRET, false},
-    {"tokens", TAEL_LOG_NAME_SECRET, false},
-    {"accesstoken", TAEL_LOG_NAME_SECRET, true},
-    {"password", TAEL_LOG_NAME_SECRET, true},
-    {"passwd", TAEL_LOG_NAME_SECRET, true},
-    {"pwd", TAEL_LOG_NAME_SECRET, true},
-    {"passphrase", TAEL_LOG_NAME_SECRET, true},
-    {"credential", TAEL_LOG_NAME_SECRET, true},
-    {"credentials", TAEL_LOG_NAME_SECRET, true},
-    {"sign", TAEL_LOG_NAME_SECRET, false},
-    {"signature", TAEL_LOG_NAME_SECRET, false},
-    {"authorization", TAEL_LOG_NAME_SECRET, true},
-    {"cookie", TAEL_LOG_NAME_SECRET, true},
-    {"cookies", TAEL_LOG_NAME_SECRET, true},
-    {"pem", TAEL_LOG_NAME_SECRET, false},
-    {"cvv", TAEL_LOG_NAME_SECRET, true},
-    {"cvc", TAEL_LOG_NAME_SECRET, true},
-    {"cvn", TAEL_LOG_NAME_SECRET, true},
-    {"pin", TAEL_LOG_NAME_SECRET, true},
-    {"openid", TAEL_LOG_NAME_SECRET, true},
-    {"phone", TAEL_LOG_NAME_PERSONAL, false},
-    {"mobile", TAEL_LOG_NAME_PERSONAL, false},
-    {"tel", TAEL_LOG_NAME_PERSONAL, false},
-    {"card", TAEL_LOG_NAME_PERSONAL, false},
-    {"pan", TAEL_LOG_NAME_PERSONAL, false},
+    {"key", TAEL_LOG_NAME_SECRET, false},          {"keys", TAEL_LOG_NAME_SECRET, false},
+    {"apikey", TAEL_LOG_NAME_SECRET, true},        {"privatekey", TAEL_LOG_NAME_SECRET, true},
+    {"secretkey", TAEL_LOG_NAME_SECRET, true},     {"secret", TAEL_LOG_NAME_SECRET, true},
+    {"secrets", TAEL_LOG_NAME_SECRET, true},       {"token", TAEL_LOG_NAME_SECRET, false},
+    {"tokens", TAEL_LOG_NAME_SECRET, false},       {"accesstoken", TAEL_LOG_NAME_SECRET, true},
+    {"password", TAEL_LOG_NAME_SECRET, true},      {"passwd", TAEL_LOG_NAME_SECRET, true},
+    {"pwd", TAEL_LOG_NAME_SECRET, true},           {"passphrase", TAEL_LOG_NAME_SECRET, true},
+    {"credential", TAEL_LOG_NAME_SECRET, true},    {"credentials", TAEL_LOG_NAME_SECRET, true},
+    {"sign", TAEL_LOG_NAME_SECRET, false},         {"signature", TAEL_LOG_NAME_SECRET, false},
+    {"authorization", TAEL_LOG_NAME_SECRET, true}, {"cookie", TAEL_LOG_NAME_SECRET, true},
+    {"cookies", TAEL_LOG_NAME_SECRET, true},       {"pem", TAEL_LOG_NAME_SECRET, false},
+    {"cvv", TAEL_LOG_NAME_SECRET, true},           {"cvc", TAEL_LOG_NAME_SECRET, true},
+    {"cvn", TAEL_LOG_NAME_SECRET, true},           {"pin", TAEL_LOG_NAME_SECRET, true},
+    {"openid", TAEL_LOG_NAME_SECRET, true},        {"phone", TAEL_LOG_NAME_PERSONAL, false},
+    {"mobile", TAEL_LOG_NAME_PERSONAL, false},     {"tel", TAEL_LOG_NAME_PERSONAL, false},
+    {"card", TAEL_LOG_NAME_PERSONAL, false},       {"pan", TAEL_LOG_NAME_PERSONAL, false},
 };
 
 static bool same_name(struct tael_span word, const char *name)
@@ -207,7 +193,8 @@ static size_t value_end(const struct scan *scan, size_t at, char quote, bool who
 {
     for (; at < scan->len; at++) {
         char c = scan->in[at];
-        if (quote != '\0' ? c == quote : strchr(whole_line ? "\r\n\"" : "&,; \t\r\n\"'})]", c) != NULL)
+        if (quote != '\0' ? c == quote
+                          : strchr(whole_line ? "\r\n\"" : "&,; \t\r\n\"'})]", c) != NULL)
             return at;
         if (quote != '\0' && c == '\\')
             at++;
@@ -358,7 +345,8 @@ static bool mask_plain_number(struct scan *scan, size_t end)
     size_t len = end - scan->at;
     bool alone = (scan->at == 0 || !is_letter(scan->in[scan->at - 1])) &&
                  !is_letter(char_at(scan, end)); /* not a piece of an id or digest */
-    bool check_x = len == 17 && lower(char_at(scan, end)) == 'x' && !is_word(char_at(scan, end + 1));
+    bool check_x =
+        len == 17 && lower(char_at(scan, end)) == 'x' && !is_word(char_at(scan, end + 1));
     size_t country = len == 13 && text_at(scan, scan->at, "86")     ? 2
                      : len == 15 && text_at(scan, scan->at, "0086") ? 4
                                                                     : 0;

@@ -1,11 +1,9 @@
 /* listen_uv.c - addresses and listeners of one libuv loop.
  *
- * TCP listeners set SO_REUSEPORT, so that every worker has its own and the kernel spreads connections.
- * A unix socket is made with mode 0600 before anybody can connect to it; a socket file that nobody
- * listens on is taken away first; ours is taken away when the listener closes.
+ * TCP listeners set SO_REUSEPORT, so that every worker has its own and the kernel spreads
+ * connections. A unix socket is made with mode 0600 before anybody can connect to it; a socket file
+ * that nobody listens on is taken away first; ours is taken away when the listener closes.
  */
-#include "net/loop_uv.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/loop_uv.h"
+
 enum {
     BACKLOG = 1024,
-    RETRY_US = 100 * 1000, /* a connection that there was no memory for is looked at again after this */
+    RETRY_US =
+        100 * 1000, /* a connection that there was no memory for is looked at again after this */
 };
 
 struct listener {
@@ -79,7 +80,8 @@ tael_status tael_uv_address_parse(const char *text, struct tael_uv_address *out)
         return TAEL_EINVAL;
     memcpy(host, first, len);
     out->len = brackets ? sizeof(out->at.ip6) : sizeof(out->at.ip4);
-    int rc = brackets ? uv_ip6_addr(host, port, &out->at.ip6) : uv_ip4_addr(host, port, &out->at.ip4);
+    int rc =
+        brackets ? uv_ip6_addr(host, port, &out->at.ip6) : uv_ip4_addr(host, port, &out->at.ip4);
     return rc == 0 ? TAEL_OK : TAEL_EINVAL;
 }
 
@@ -101,7 +103,8 @@ void tael_uv_address_format(const struct sockaddr *address, char out[TAEL_UV_ADD
 
 /* ---- sockets ---- */
 
-/* Removes a socket file that nobody listens on. TAEL_ENETWORK: somebody does; TAEL_EINVAL: no socket. */
+/* Removes a socket file that nobody listens on. TAEL_ENETWORK: somebody does; TAEL_EINVAL: no
+ * socket. */
 static tael_status remove_stale(const struct tael_uv_address *at)
 {
     struct stat file;

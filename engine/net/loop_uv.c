@@ -1,15 +1,15 @@
 /* loop_uv.c - one libuv loop: mailbox, timers, running and stopping.
  *
- * Mail: other threads push on a lock-free stack (newest first) and wake the loop through uv_async when it
- * was empty; the loop takes the whole stack at once and turns it round. The loop's own thread appends to a
- * plain list and makes no system call. The list is drained right before and right after poll, one batch
- * each time, so that mail which begets mail cannot keep the sockets waiting.
- * Timers: our own heap over one uv_timer, in microseconds. Stopping, and starting again at a later time,
- * only write the new time down (the common case of a connection's deadlines); the heap learns of it when
- * the old time comes.
- * Invariants: 1 one sender's mail runs in its order; 2 timers fire in the order of (due, start); 3 no
- * callback comes after stop/free/close; 4 SIGPIPE is blocked while the loop runs: a library may not set
- * its handler, and libuv writes without MSG_NOSIGNAL.
+ * Mail: other threads push on a lock-free stack (newest first) and wake the loop through uv_async
+ * when it was empty; the loop takes the whole stack at once and turns it round. The loop's own
+ * thread appends to a plain list and makes no system call. The list is drained right before and
+ * right after poll, one batch each time, so that mail which begets mail cannot keep the sockets
+ * waiting. Timers: our own heap over one uv_timer, in microseconds. Stopping, and starting again at
+ * a later time, only write the new time down (the common case of a connection's deadlines); the
+ * heap learns of it when the old time comes. Invariants: 1 one sender's mail runs in its order; 2
+ * timers fire in the order of (due, start); 3 no callback comes after stop/free/close; 4 SIGPIPE is
+ * blocked while the loop runs: a library may not set its handler, and libuv writes without
+ * MSG_NOSIGNAL.
  */
 #include "net/loop_uv.h"
 
@@ -149,7 +149,8 @@ static struct tael_uv_timer *take_due(struct tael_uv_loop *loop, int64_t now, ui
     struct tael_heap_node *node;
     while ((node = tael_heap_first(&loop->timers)) != NULL && node->at <= now) {
         struct tael_uv_timer *timer = timer_of_node(node);
-        if (timer->active && node->seq != timer->due_seq) { /* moved since: now the heap hears of it */
+        if (timer->active &&
+            node->seq != timer->due_seq) { /* moved since: now the heap hears of it */
             node->at = timer->due;
             node->seq = timer->due_seq;
             tael_heap_moved(&loop->timers, node);
@@ -348,7 +349,8 @@ void tael_uv_loop_free(struct tael_loop *base)
     tael_uv_close(loop, (uv_handle_t *)&loop->busy, on_part_closed);
     tael_uv_close(loop, (uv_handle_t *)&loop->tick, on_part_closed);
     do {
-        uv_run(&loop->uv, UV_RUN_NOWAIT); /* others' handles on tael_loop_uv finish closing here too */
+        uv_run(&loop->uv,
+               UV_RUN_NOWAIT); /* others' handles on tael_loop_uv finish closing here too */
     } while (loop->closing > 0);
     int rc = uv_loop_close(&loop->uv);
     assert(rc == 0); /* else something made on the loop was not closed */

@@ -1,11 +1,8 @@
-/* loop_uv.h - what the files of the real world share: world_uv.c, loop_uv.c, stream_uv.c. Nobody else
- * includes it.
+/* loop_uv.h - what the files of the real world share: world_uv.c, loop_uv.c, stream_uv.c. Nobody
+ * else includes it.
  */
 #ifndef TAEL_NET_LOOP_UV_H
 #define TAEL_NET_LOOP_UV_H
-
-#include "base/heap.h"
-#include "base/world.h"
 
 #include <stdatomic.h>
 
@@ -14,6 +11,9 @@
 #include <sys/un.h>
 
 #include <uv.h>
+
+#include "base/heap.h"
+#include "base/world.h"
 
 enum { TAEL_UV_READ_BUFFER = 64 * 1024 };
 
@@ -44,7 +44,7 @@ struct tael_uv_loop {
     int64_t tick_at; /* what tick is set to; -1: nothing */
     bool firing;
 
-    _Atomic(struct tael_mail *) inbox; /* from other threads, newest first */
+    _Atomic(struct tael_mail *) inbox;  /* from other threads, newest first */
     struct tael_mail *mail, **mail_end; /* this thread's, oldest first */
     atomic_uintptr_t thread;            /* that runs the loop; 0: none */
     atomic_bool stop;

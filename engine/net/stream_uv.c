@@ -1,18 +1,19 @@
 /* stream_uv.c - byte streams of one libuv loop: TCP and unix sockets.
  *
- * Writing tries the socket first; what it does not take is copied and queued. Closing is in three steps:
- * what is queued leaves, the sending side is shut, and what the peer still sends is read and thrown away
- * until it closes too. Without the last step the kernel answers late bytes with a reset, and the reset
- * takes back the answer that the peer has not read yet. All of it is bounded in time and bytes.
- * Ownership: a stream is the owner's until tael_stream_close, then its own; it is freed in uv's close
- * callback. Invariants: 1 no event after end or close; 2 a stream that lost bytes (out of memory, a
- * failed write) is broken for good; 3 events never come from inside a call of the owner.
+ * Writing tries the socket first; what it does not take is copied and queued. Closing is in three
+ * steps: what is queued leaves, the sending side is shut, and what the peer still sends is read and
+ * thrown away until it closes too. Without the last step the kernel answers late bytes with a
+ * reset, and the reset takes back the answer that the peer has not read yet. All of it is bounded
+ * in time and bytes. Ownership: a stream is the owner's until tael_stream_close, then its own; it
+ * is freed in uv's close callback. Invariants: 1 no event after end or close; 2 a stream that lost
+ * bytes (out of memory, a failed write) is broken for good; 3 events never come from inside a call
+ * of the owner.
  */
-#include "net/loop_uv.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "net/loop_uv.h"
 
 enum {
     FLUSH_US = 5 * 1000 * 1000,  /* most that a closed stream keeps its queued bytes */

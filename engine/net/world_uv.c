@@ -1,7 +1,8 @@
-/* world_uv.c - the real world: the system's clocks and random generator, and the table of its loops.
+/* world_uv.c - the real world: the system's clocks and random generator, and the table of its
+ * loops.
  *
- * The world has no state: loops (loop_uv.c), streams (stream_uv.c) and listeners (listen_uv.c) stand on
- * their own. Everything here may be called from any thread.
+ * The world has no state: loops (loop_uv.c), streams (stream_uv.c) and listeners (listen_uv.c)
+ * stand on their own. Everything here may be called from any thread.
  */
 #include "net/world_uv.h"
 
