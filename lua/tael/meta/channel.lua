@@ -65,7 +65,7 @@
 
 --- Why a step refused: `check` is one of the names of interfaces §2 Notifications.
 ---@class tael.channel.Refusal
----@field check "decode"|"form"|"algorithm"|"identity"|"signature"|"decrypt"
+---@field check "decode"|"form"|"algorithm"|"identity"|"signature"
 ---@field detail string            one line for people, no secrets
 ---@field signed_text? string      signature: the text that should have been signed
 ---@field key_id? string           signature: the key it was checked with
@@ -175,7 +175,7 @@ function notification.claims(package, prepared, message) end
 ---@return tael.channel.Refusal?
 function notification.identity(package, prepared, claims) end
 
---- Check 7, and 8 where the channel encrypts. The evidence is of this very message and account.
+--- Check 7. The evidence is of this very message and account.
 ---@return userdata? evidence
 ---@return tael.channel.Refusal?
 function notification.verify(package, prepared, message) end
@@ -217,7 +217,7 @@ function returned.verify(package, prepared, query, at) end
 ---@field notify? { methods: string[], content: "form"|"json", charset?: string, max_body: integer, window_s: integer, ack: table }
 ---@field create? tael.channel.Operation
 ---@field query? tael.channel.Operation
----@field verify_answer? fun(account: tael.channel.Account, answer: userdata, op: string): userdata?, string?
+---@field verify_answer? fun(account: tael.channel.Account, answer: userdata, about: { op: string, status: integer }): userdata?, string?
 ---@field notification? tael.channel.NotificationOperation
 ---@field return_? { verify: fun(account: tael.channel.Account, message: userdata): string? }
 
