@@ -2,6 +2,8 @@
 #ifndef TAEL_BIND_BIND_H
 #define TAEL_BIND_BIND_H
 
+#include <lauxlib.h>
+
 #include "script/state.h"
 
 int tael_open_json(lua_State *L);    /* tael.json */
@@ -41,6 +43,23 @@ static inline struct tael_host *tael_host_of(lua_State *L)
 /* [loop] Wakes the tasks of this state that wait for key in tael.task.wait. Copies the payload. */
 void tael_task_wake_key(struct tael_state *state, const char *key, size_t key_len,
                         const char *payload, size_t payload_len);
+
+/* The host, for functions that cannot do without; raises where there is none (a plain interpreter).
+ */
+static inline struct tael_host *tael_host_check(lua_State *L, const char *name)
+{
+    struct tael_host *host = tael_host_of(L);
+    if (host == NULL)
+        luaL_error(L, "%s: only inside the engine", name);
+    return host;
+}
+
+/* Raises when L runs a channel's pure function: name has effects or looks at the world. */
+static inline void tael_refuse_pure(lua_State *L, const char *name)
+{
+    if (tael_task_context(L) == TAEL_CTX_PURE)
+        luaL_error(L, "%s: not allowed in a pure function", name);
+}
 
 /* Pushes nil, {code=, message=}; returns 2. For what the world may do; misuse raises instead. */
 static inline int tael_bind_fail(lua_State *L, const char *code, const char *message)
