@@ -1,6 +1,7 @@
-/* http_client.h - HTTP client of one loop: libcurl's multi interface on libuv in the real world, the same
- * calls over in-memory streams in the simulated one. Reuses connections; never follows redirects; ignores
- * proxies of the environment; verifies TLS (>= 1.2) and host names always. No Lua type here. */
+/* http_client.h - HTTP client of one loop: libcurl's multi interface on libuv in the real world,
+ * the same calls over in-memory streams in the simulated one. Reuses connections; never follows
+ * redirects; ignores proxies of the environment; verifies TLS (>= 1.2) and host names always. No
+ * Lua type here. */
 #ifndef TAEL_NET_HTTP_CLIENT_H
 #define TAEL_NET_HTTP_CLIENT_H
 
@@ -46,7 +47,8 @@ tael_status tael_http_client_new(struct tael_http_client **out, struct tael_loop
 void tael_http_client_free(struct tael_http_client *client); /* cancels all; NULL allowed */
 
 /* done comes later, never from inside start, exactly once unless cancelled. */
-tael_status tael_http_client_start(struct tael_http_client *client, const struct tael_http_call *call,
+tael_status tael_http_client_start(struct tael_http_client *client,
+                                   const struct tael_http_call *call,
                                    void (*done)(void *user, const struct tael_http_result *result),
                                    void *user, struct tael_http_exchange **out);
 void tael_http_exchange_cancel(struct tael_http_exchange *exchange); /* done will not come */
