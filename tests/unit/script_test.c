@@ -1,0 +1,821 @@
+/* script_test.c - the trusted state and its tasks, in the simulated world. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/sim.h"
+#include "bind/bind.h"
+#include "script/state.h"
+#include "tap.h"
+
+enum { LOG_SIZE = 64 * 1024, TEXT_SIZE = 8192 };
+
+/* ---- a world with one state ---- */
+
+struct room {
+    struct tael_world *world;
+    struct tael_loop *loop;
+    struct tael_log *log;
+    struct tael_state *state;
+    struct tael_host host;
+    char lines[LOG_SIZE];
+    size_t lines_len;
+};
+
+static void keep_line(void *user, tael_log_level level, const char *line, size_t len)
+{
+    (void)level;
+    struct room *room = user;
+    if (len < LOG_SIZE - room->lines_len) {
+        memcpy(room->lines + room->lines_len, line, len);
+        room->lines_len += len;
+        room->lines[room->lines_len] = '\0';
+    }
+}
+
+static int open_probe(lua_State *L);
+
+static void room_open(struct room *room, size_t memory_max, const char *lua_root)
+{
+    *room = (struct room){.world = NULL};
+    struct tael_sim_options sim = {.seed = 7, .start_ms = 1700000000000};
+    tael_error err = {.message = ""};
+    if (tael_sim_new(&room->world, &sim) != TAEL_OK ||
+        tael_loop_new(room->world, &room->loop) != TAEL_OK)
+        abort();
+    struct tael_log_options log = {
+        .world = room->world, .level = TAEL_LOG_DEBUG, .write = keep_line, .user = room};
+    if (tael_log_new(&room->log, &log) != TAEL_OK)
+        abort();
+    room->host = (struct tael_host){
+        .world = room->world, .loop = room->loop, .log = room->log, .worker = 1, .workers = 1};
+    struct tael_state_options options = {.loop = room->loop,
+                                         .log = room->log,
+                                         .lua_root = lua_root,
+                                         .memory_max = memory_max,
+                                         .host = &room->host};
+    if (tael_state_new(&room->state, &options, &err) != TAEL_OK) {
+        printf("# %s\n", err.message);
+        abort();
+    }
+    tael_state_preload(room->state, "tael.task", tael_open_task);
+    tael_state_preload(room->state, "tael.time", tael_open_time);
+    tael_state_preload(room->state, "tael.json", tael_open_json);
+    tael_state_preload(room->state, "tael.log", tael_open_log);
+    tael_state_preload(room->state, "probe", open_probe);
+}
+
+static void room_close(struct room *room)
+{
+    tael_state_free(room->state);
+    tael_loop_free(room->loop);
+    tael_log_free(room->log);
+    tael_world_free(room->world);
+}
+
+static void room_run(struct room *room)
+{
+    tael_sim_run(room->world, 1700000000000 + INT64_C(1000) * 60 * 60 * 24);
+}
+
+/* ---- what became of a task ---- */
+
+struct outcome {
+    int calls;
+    tael_status status;
+    int count;
+    char text[TEXT_SIZE]; /* first result or message */
+    size_t text_len;
+    struct tael_task *task;
+    bool raise; /* done itself raises */
+};
+
+static void task_done(void *user, tael_status status, lua_State *L, int count, const char *message)
+{
+    struct outcome *outcome = user;
+    outcome->calls++;
+    outcome->status = status;
+    outcome->count = count;
+    size_t len = 0;
+    const char *text = message;
+    if (status == TAEL_OK && count > 0)
+        text = luaL_tolstring(L, -count, &len);
+    else if (message != NULL)
+        len = strlen(message);
+    outcome->text_len = len;
+    snprintf(outcome->text, sizeof(outcome->text), "%s", text != NULL ? text : "");
+    if (outcome->raise)
+        luaL_error(L, "done raises");
+}
+
+static int prepare_text(lua_State *L, void *arg)
+{
+    if (luaL_loadbufferx(L, arg, strlen(arg), "@task.lua", "t") != LUA_OK)
+        return lua_error(L);
+    lua_pushliteral(L, "first");
+    lua_pushinteger(L, 42);
+    return 3;
+}
+
+static struct tael_task *start(struct room *room, struct outcome *outcome, const char *text)
+{
+    *outcome = (struct outcome){.calls = 0};
+    union {
+        const char *in;
+        void *out;
+    } arg = {.in = text};
+    if (tael_task_spawn(room->state, prepare_text, arg.out, task_done, outcome, &outcome->task) !=
+        TAEL_OK)
+        return NULL;
+    return outcome->task;
+}
+
+static struct outcome run(struct room *room, const char *text)
+{
+    struct outcome outcome;
+    start(room, &outcome, text);
+    room_run(room);
+    return outcome;
+}
+
+/* ---- probe: a function that waits until the test says so ---- */
+
+static struct {
+    int waits, undone;
+    struct tael_task *task;
+    bool cancel_self;
+} probe;
+
+static void probe_undo(void *op)
+{
+    (void)op;
+    probe.undone++;
+    probe.task = NULL;
+}
+
+static int probe_continue(lua_State *L, int status, lua_KContext context)
+{
+    (void)status, (void)context;
+    lua_pushliteral(L, "woken");
+    return 1;
+}
+
+static int probe_wait(lua_State *L)
+{
+    struct tael_task *task = tael_task_of(L, TAEL_CTX_TASK, "probe.wait");
+    probe.waits++;
+    probe.task = task;
+    tael_task_wait(task, probe_undo, &probe);
+    return lua_yieldk(L, 0, 0, probe_continue);
+}
+
+/* Woken before it has yielded. */
+static int probe_early(lua_State *L)
+{
+    struct tael_task *task = tael_task_of(L, TAEL_CTX_TASK, "probe.early");
+    tael_task_wait(task, probe_undo, &probe);
+    tael_task_wake(task);
+    return lua_yieldk(L, 0, 0, probe_continue);
+}
+
+/* A wait that raises in the end: the task must not stay registered for it. */
+static int probe_abandon(lua_State *L)
+{
+    tael_task_wait(tael_task_of(L, TAEL_CTX_TASK, "probe.abandon"), probe_undo, &probe);
+    return luaL_error(L, "abandoned");
+}
+
+static int probe_cancel(lua_State *L)
+{
+    tael_task_cancel(tael_task_here(L));
+    return 0;
+}
+
+/* A coroutine of Lua's own is nobody's task. */
+static int probe_here(lua_State *L)
+{
+    lua_pushboolean(L, tael_task_here(L) != NULL);
+    return 1;
+}
+
+static int probe_raw_yield(lua_State *L)
+{
+    return lua_yield(L, 0);
+}
+
+static int open_probe(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"wait", probe_wait},
+        {"early", probe_early},
+        {"abandon", probe_abandon},
+        {"cancel", probe_cancel},
+        {"here", probe_here},
+        {"raw_yield", probe_raw_yield},
+        {NULL, NULL},
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+/* ---- life of a task ---- */
+
+static void results_come_later_and_once(void)
+{
+    struct room room;
+    struct outcome outcome;
+    room_open(&room, 0, NULL);
+    CHECK(start(&room, &outcome, "local a, b = ... return a .. b, 2, 3") != NULL);
+    CHECK_NAMED(outcome.calls == 0, "spawn does not run the task");
+    CHECK(tael_state_tasks(room.state) == 1);
+    room_run(&room);
+    CHECK(outcome.calls == 1 && outcome.status == TAEL_OK && outcome.count == 3);
+    CHECK(strcmp(outcome.text, "first42") == 0);
+    CHECK(tael_state_tasks(room.state) == 0);
+    room_close(&room);
+}
+
+static void what_does_not_compile_is_not_spawned(void)
+{
+    struct room room;
+    struct outcome outcome;
+    room_open(&room, 0, NULL);
+    CHECK(start(&room, &outcome, "this is not Lua") == NULL);
+    CHECK(strstr(room.lines, "task.not_spawned") != NULL);
+    room_run(&room);
+    CHECK(outcome.calls == 0 && tael_state_tasks(room.state) == 0);
+    room_close(&room);
+}
+
+static void errors_tell_where(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome = run(&room, "local function inner() error('broken') end\n"
+                                        "local function outer() inner() end\nouter()");
+    CHECK(outcome.calls == 1 && outcome.status == TAEL_ESCRIPT && outcome.count == 0);
+    CHECK(strstr(outcome.text, "task.lua:1: broken") == outcome.text);
+    CHECK(strstr(outcome.text, "stack traceback") != NULL);
+    CHECK(strstr(outcome.text, "outer") != NULL);
+    outcome = run(&room, "error({code = 'x', message = 'in a table'})");
+    CHECK(strncmp(outcome.text, "in a table", 10) == 0);
+    outcome = run(&room, "error(setmetatable({}, {__tostring = function() return 'own' end}))");
+    CHECK(strncmp(outcome.text, "own", 3) == 0);
+    outcome = run(&room, "error(setmetatable({}, {__tostring = function() error('twice') end}))");
+    CHECK(outcome.calls == 1 && outcome.status != TAEL_OK);
+    outcome = run(&room, "error(nil)");
+    CHECK(outcome.calls == 1 && outcome.status == TAEL_ESCRIPT);
+    outcome = run(&room, "error(('long '):rep(100000), 0)");
+    CHECK(outcome.text_len > 2000 && outcome.text_len <= 4096);
+    CHECK_NAMED(strstr(outcome.text, "stack traceback") != NULL, "long errors keep a traceback");
+    outcome = run(&room, "local function f() return 1 + f() end return f()");
+    CHECK(outcome.status == TAEL_ESCRIPT && strstr(outcome.text, "overflow") != NULL);
+    CHECK(tael_state_tasks(room.state) == 0);
+    room_close(&room);
+}
+
+static void an_error_in_done_is_logged(void)
+{
+    struct room room;
+    struct outcome outcome;
+    room_open(&room, 0, NULL);
+    start(&room, &outcome, "return 1");
+    outcome.raise = true;
+    room_run(&room);
+    CHECK(outcome.calls == 1);
+    CHECK(strstr(room.lines, "task.end_failed") != NULL && strstr(room.lines, "done raises"));
+    CHECK(strcmp(run(&room, "return 'next'").text, "next") == 0);
+    room_close(&room);
+}
+
+static void a_task_without_done_logs_its_error(void)
+{
+    struct room room;
+    char text[] = "error('nobody listens')";
+    room_open(&room, 0, NULL);
+    CHECK(tael_task_spawn(room.state, prepare_text, text, NULL, NULL, NULL) == TAEL_OK);
+    room_run(&room);
+    CHECK(strstr(room.lines, "task.failed") != NULL && strstr(room.lines, "nobody listens"));
+    room_close(&room);
+}
+
+/* ---- waiting ---- */
+
+static void sleepers_wake_in_order_of_time(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome =
+        run(&room, "local time, task = require 'tael.time', require 'tael.task'\n"
+                   "local seen = {}\n"
+                   "for _, ms in ipairs({30, 10, 20}) do\n"
+                   "  task.spawn(function() time.sleep(ms) seen[#seen + 1] = ms end)\n"
+                   "end\n"
+                   "local before = time.now()\n"
+                   "time.sleep(100)\n"
+                   "return table.concat(seen, ' ') .. ' ' .. time.now() - before");
+    CHECK(strcmp(outcome.text, "10 20 30 100") == 0);
+    room_close(&room);
+}
+
+static void waiting_works_inside_pcall_and_iterators(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome = run(
+        &room,
+        "local time = require 'tael.time'\n"
+        "local ok = pcall(time.sleep, 5)\n"
+        "local n = 0\n"
+        "for i in function(_, i) time.sleep(1) i = (i or 0) + 1 return i < 4 and i or nil end do\n"
+        "  n = n + i\n"
+        "end\n"
+        "local m = setmetatable({}, {__index = function() time.sleep(1) return 'late' end})\n"
+        "return tostring(ok) .. n .. m.x");
+    CHECK(strcmp(outcome.text, "true6late") == 0);
+    room_close(&room);
+}
+
+static void waiting_is_refused_where_it_cannot_be(void)
+{
+    static const char *const texts[] = {
+        "local t = require 'tael.time' return select(2, "
+        "coroutine.resume(coroutine.create(t.sleep), 1))",
+        "local t = require 'tael.time' return select(2, pcall(table.sort, {1, 2, 3}, function(a, b)"
+        " t.sleep(1) return a < b end))",
+        "local t = require 'tael.time' return select(2, pcall(string.gsub, 'a', 'a', function() "
+        "t.sleep(1) end))",
+        "local t = require 'tael.time'\n"
+        "package.preload.late = function() t.sleep(1) end\n"
+        "return select(2, pcall(require, 'late'))",
+    };
+    struct room room;
+    room_open(&room, 0, NULL);
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct outcome outcome = run(&room, texts[i]);
+        CHECK(outcome.status == TAEL_OK && strstr(outcome.text, "time.sleep: cannot wait here"));
+    }
+    struct outcome outcome = run(&room, "local p = require 'probe'\n"
+                                        "local inner = coroutine.wrap(p.here)()\n"
+                                        "return tostring(p.here()) .. tostring(inner)");
+    CHECK(strcmp(outcome.text, "truefalse") == 0);
+    room_close(&room);
+}
+
+static void a_task_does_not_yield_by_itself(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome = run(&room, "coroutine.yield(1)");
+    CHECK(outcome.status == TAEL_ESCRIPT && strstr(outcome.text, "cannot yield here") != NULL);
+    outcome = run(&room, "require('probe').raw_yield() return 'resumed'");
+    CHECK(outcome.status == TAEL_ESCRIPT && strstr(outcome.text, "without waiting") != NULL);
+    outcome = run(&room, "local g = coroutine.wrap(function(a) local b = coroutine.yield(a + 1)"
+                         " return b * 2 end) return g(1) + g(10)");
+    CHECK_NAMED(strcmp(outcome.text, "22") == 0, "coroutines of Lua's own yield as ever");
+    room_close(&room);
+}
+
+static void a_wake_before_the_yield_counts(void)
+{
+    struct room room;
+    probe.undone = 0;
+    room_open(&room, 0, NULL);
+    CHECK(strcmp(run(&room, "return require('probe').early()").text, "woken") == 0);
+    CHECK(probe.undone == 0);
+    struct outcome outcome = run(&room, "require('probe').abandon()");
+    CHECK(outcome.status == TAEL_ESCRIPT && probe.undone == 1);
+    room_close(&room);
+}
+
+/* ---- cancelling ---- */
+
+static const char waiting[] = "local p = require 'probe'\n"
+                              "local x <close> = setmetatable({}, {__close = function()\n"
+                              "  closed = (closed or 0) + 1\n"
+                              "  refused = select(2, pcall(require('tael.time').sleep, 1))\n"
+                              "end})\n"
+                              "return p.wait()";
+
+static void cancel_undoes_once(void)
+{
+    struct room room;
+    struct outcome outcome;
+    probe.undone = 0;
+    room_open(&room, 0, NULL);
+    start(&room, &outcome, waiting);
+    room_run(&room);
+    CHECK(outcome.calls == 0 && probe.task == outcome.task);
+    tael_task_cancel(outcome.task);
+    CHECK_NAMED(probe.undone == 1, "the undo runs at once");
+    CHECK_NAMED(outcome.calls == 0, "done does not come from inside cancel");
+    tael_task_cancel(outcome.task);
+    tael_task_detach(outcome.task); /* too late */
+    room_run(&room);
+    CHECK(outcome.calls == 1 && outcome.status == TAEL_ECLOSED && probe.undone == 1);
+    CHECK(strcmp(run(&room, "return closed").text, "1") == 0);
+    CHECK_NAMED(strstr(run(&room, "return refused").text, "time.sleep: not allowed") != NULL,
+                "a to-be-closed variable cannot wait");
+    room_close(&room);
+}
+
+static void a_woken_task_keeps_no_undo(void)
+{
+    struct room room;
+    struct outcome outcome;
+    probe.undone = 0;
+    room_open(&room, 0, NULL);
+    start(&room, &outcome, waiting);
+    room_run(&room);
+    tael_task_wake(outcome.task);
+    CHECK_NAMED(outcome.calls == 0, "wake does not run the task");
+    room_run(&room);
+    CHECK(outcome.calls == 1 && strcmp(outcome.text, "woken") == 0 && probe.undone == 0);
+    start(&room, &outcome, waiting);
+    room_run(&room);
+    tael_task_wake(outcome.task);
+    tael_task_cancel(outcome.task); /* woken, not yet resumed */
+    room_run(&room);
+    CHECK(outcome.calls == 1 && outcome.status == TAEL_ECLOSED && probe.undone == 0);
+    room_close(&room);
+}
+
+static void a_detached_task_is_not_cancelled(void)
+{
+    struct room room;
+    struct outcome outcome;
+    probe.undone = 0;
+    room_open(&room, 0, NULL);
+    start(&room, &outcome, waiting);
+    room_run(&room);
+    tael_task_detach(outcome.task);
+    tael_task_cancel(outcome.task);
+    CHECK(tael_task_detached(outcome.task) && probe.undone == 0);
+    tael_task_wake(outcome.task);
+    room_run(&room);
+    CHECK(outcome.calls == 1 && outcome.status == TAEL_OK);
+    room_close(&room);
+}
+
+static void cancel_before_the_first_run(void)
+{
+    struct room room;
+    struct outcome outcome;
+    room_open(&room, 0, NULL);
+    start(&room, &outcome, "ran = true return 1");
+    tael_task_cancel(outcome.task);
+    room_run(&room);
+    CHECK(outcome.calls == 1 && outcome.status == TAEL_ECLOSED);
+    CHECK(strcmp(run(&room, "return tostring(ran)").text, "nil") == 0);
+    room_close(&room);
+}
+
+static void cancel_of_a_running_task_waits_for_its_yield(void)
+{
+    struct room room;
+    probe.undone = 0;
+    room_open(&room, 0, NULL);
+    struct outcome outcome = run(&room, "local p = require 'probe' p.cancel() return 'finished'");
+    CHECK(outcome.status == TAEL_OK && strcmp(outcome.text, "finished") == 0);
+    outcome = run(&room, "local p = require 'probe' p.cancel() went = 1 p.wait() went = 2");
+    CHECK(outcome.status == TAEL_ECLOSED && probe.undone == 1);
+    CHECK(strcmp(run(&room, "return went").text, "1") == 0);
+    outcome = run(&room, "local p, t = require 'probe', require 'tael.task'\n"
+                         "p.cancel() t.detach() require('tael.time').sleep(1) return 'to its end'");
+    CHECK_NAMED(strcmp(outcome.text, "to its end") == 0, "detaching in time overrules a cancel");
+    room_close(&room);
+}
+
+static void the_end_of_the_state_ends_its_tasks(void)
+{
+    struct room room;
+    struct outcome waits, sleeps, ready, detached;
+    probe.undone = 0;
+    room_open(&room, 0, NULL);
+    start(&room, &waits, waiting);
+    start(&room, &detached, "require('tael.task').detach() require('tael.task').wait('k', 10000)");
+    tael_sim_run(room.world, 1700000000000 + 1000);
+    start(&room, &sleeps, "require('tael.time').sleep(100)");
+    tael_sim_run(room.world, 1700000000000 + 1010);
+    start(&room, &ready, "return 1");
+    CHECK(tael_state_tasks(room.state) == 4);
+    room_close(&room);
+    CHECK(waits.calls == 1 && waits.status == TAEL_ECLOSED && probe.undone == 1);
+    CHECK(detached.calls == 1 && detached.status == TAEL_ECLOSED);
+    CHECK(sleeps.calls == 1 && sleeps.status == TAEL_ECLOSED);
+    CHECK(ready.calls == 1 && ready.status == TAEL_ECLOSED);
+}
+
+/* ---- contexts ---- */
+
+static void pure_functions_have_no_world(void)
+{
+    static const char *const names[] = {"tael.time:now",   "tael.time:monotonic", "tael.time:sleep",
+                                        "tael.task:spawn", "tael.task:detach",    "tael.task:wait",
+                                        "tael.task:wake",  "tael.task:set_scope", "probe:wait"};
+    struct room room;
+    room_open(&room, 0, NULL);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char text[512];
+        snprintf(text, sizeof(text),
+                 "local m, f = ('%s'):match('(.*):(.*)')\n"
+                 "local fn, task = require(m)[f], require 'tael.task'\n"
+                 "local ok, why = task.pure(fn, 1, 1)\n"
+                 "return tostring(ok) .. tostring(why)",
+                 names[i]);
+        struct outcome outcome = run(&room, text);
+        CHECK_NAMED(strncmp(outcome.text, "false", 5) == 0 &&
+                        strstr(outcome.text, "not allowed in a pure function") != NULL,
+                    names[i]);
+    }
+    struct outcome outcome =
+        run(&room,
+            "local task, time = require 'tael.task', require 'tael.time'\n"
+            "local a, b, c = task.pure(function(...) return ... end, 1, 2)\n"
+            "local ok = task.pure(error, 'x')\n"
+            "local nested = {task.pure(function() task.pure(error) return pcall(time.now) end)}\n"
+            "return tostring(a) .. b .. c .. tostring(ok) .. tostring(nested[2])"
+            " .. math.type(time.now())");
+    CHECK(strcmp(outcome.text, "true12falsefalseinteger") == 0);
+    room_close(&room);
+}
+
+static int call_sleep(lua_State *L)
+{
+    luaL_requiref(L, "tael.time", tael_open_time, 0);
+    lua_getfield(L, -1, "sleep");
+    lua_pushinteger(L, 1);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+static int call_nothing(lua_State *L)
+{
+    *(unsigned *)lua_touserdata(L, 1) = tael_task_context(L);
+    return 0;
+}
+
+static int exhaust(lua_State *L)
+{
+    lua_newtable(L);
+    for (int i = 1;; i++) {
+        lua_pushfstring(L, "%d is a number", i);
+        lua_rawseti(L, -2, i);
+    }
+    return 0;
+}
+
+static void protected_calls_report_errors(void)
+{
+    struct room room;
+    tael_error err;
+    unsigned context = 0;
+    room_open(&room, 4 * 1024 * 1024, NULL);
+    CHECK(tael_state_call(room.state, call_nothing, &context, &err) == TAEL_OK);
+    CHECK(context == TAEL_CTX_LOAD);
+    CHECK(tael_state_call(room.state, call_sleep, NULL, &err) == TAEL_ESCRIPT);
+    CHECK(err.status == TAEL_ESCRIPT && strcmp(err.code, "script_failed") == 0);
+    CHECK(strstr(err.message, "time.sleep: not allowed outside a task") != NULL);
+    CHECK(strchr(err.message, '\n') == NULL);
+    CHECK(tael_state_call(room.state, exhaust, NULL, &err) == TAEL_ENOMEM);
+    CHECK(tael_state_call(room.state, call_nothing, &context, NULL) == TAEL_OK);
+    lua_State *plain = luaL_newstate();
+    CHECK(plain != NULL && tael_state_of(plain) == NULL && tael_task_here(plain) == NULL);
+    CHECK(tael_state_host(NULL) == NULL && tael_task_context(plain) == TAEL_CTX_LOAD);
+    lua_close(plain);
+    room_close(&room);
+}
+
+/* ---- memory ---- */
+
+static void memory_has_a_ceiling(void)
+{
+    struct room room;
+    room_open(&room, 4 * 1024 * 1024, NULL);
+    struct outcome outcome = run(&room, "local t = {} for i = 1, 1e9 do t[i] = 'x' .. i end");
+    CHECK(outcome.calls == 1 && outcome.status == TAEL_ENOMEM);
+    CHECK(strstr(outcome.text, "not enough memory") != NULL);
+    outcome = run(&room, "return ('x'):rep(1 << 40)");
+    CHECK(outcome.calls == 1 && outcome.status != TAEL_OK);
+    outcome = run(&room, "local ok, why = pcall(string.rep, 'x', 100 * 1024 * 1024)\n"
+                         "return tostring(ok) .. why");
+    CHECK(strcmp(outcome.text, "falsenot enough memory") == 0);
+    outcome =
+        run(&room, "hold = ('x'):rep(3400 * 1024) local t = {} while true do t[#t + 1] = {} end");
+    CHECK_NAMED(outcome.calls == 1 && outcome.status == TAEL_ENOMEM, "full to the brim");
+    CHECK(strcmp(run(&room, "hold = nil collectgarbage() return 'alive'").text, "alive") == 0);
+    CHECK(tael_state_memory(room.state) < 1024 * 1024);
+    room_close(&room);
+}
+
+/* Every allocation of the constructor fails once: with a ceiling that rises until it suffices. */
+static void construction_survives_any_failure(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    int failed = 0;
+    bool right = true;
+    for (size_t max = 64;; max += 256) {
+        struct tael_state_options options = {.loop = room.loop, .log = room.log, .memory_max = max};
+        struct tael_state *state = NULL;
+        tael_error err;
+        tael_status rc = tael_state_new(&state, &options, &err);
+        if (rc == TAEL_OK) {
+            tael_state_free(state);
+            break;
+        }
+        right = right && rc == TAEL_ENOMEM && err.status == TAEL_ENOMEM && state == NULL;
+        failed++;
+    }
+    CHECK(failed > 20 && right);
+    room_close(&room);
+}
+
+static void spawning_survives_any_failure(void)
+{
+    struct room room;
+    int spawned = 0, refused = 0, ended = 0;
+    bool right = true;
+    room_open(&room, 0, NULL);
+    size_t used = tael_state_memory(room.state);
+    room_close(&room);
+    for (size_t max = used - 8192; max < used + 16384; max += 61) {
+        room_open(&room, 0, NULL);
+        struct tael_state_options options = {.loop = room.loop, .log = room.log, .memory_max = max};
+        struct tael_state *state = NULL;
+        struct outcome outcome = {.calls = 0};
+        char text[] = "local t = {} for i = 1, 100 do t[i] = {i} end return #t";
+        if (tael_state_new(&state, &options, NULL) == TAEL_OK) {
+            tael_status rc = tael_task_spawn(state, prepare_text, text, task_done, &outcome, NULL);
+            room_run(&room);
+            spawned += rc == TAEL_OK;
+            refused += rc != TAEL_OK;
+            ended += outcome.calls;
+            right = right && outcome.calls == (rc == TAEL_OK);
+            right = right && (outcome.status == TAEL_ENOMEM || strcmp(outcome.text, "100") == 0 ||
+                              rc != TAEL_OK);
+            tael_state_free(state);
+        }
+        room_close(&room);
+    }
+    printf("# %d spawned, %d refused\n", spawned, refused);
+    CHECK(right && spawned > 0 && refused > 0 && ended == spawned);
+}
+
+static void ten_thousand_tasks_leave_nothing(void)
+{
+    enum { TASKS = 10000 };
+    static struct outcome outcomes[TASKS];
+    struct room room;
+    room_open(&room, 0, NULL);
+    run(&room, "require 'tael.time' require 'probe' collectgarbage() collectgarbage()");
+    size_t before = 0, after = 0;
+    int ended = 0;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < TASKS; i++) {
+            start(&room, &outcomes[i],
+                  i % 2 == 0 ? "require('tael.time').sleep(5)" : "require('probe').wait()");
+            if (i % 2 != 0 && i % 3 == 0)
+                tael_task_cancel(outcomes[i].task);
+        }
+        room_run(&room);
+        for (int i = 0; i < TASKS; i++) {
+            if (outcomes[i].calls == 0)
+                tael_task_cancel(outcomes[i].task);
+        }
+        room_run(&room);
+        run(&room, "collectgarbage() collectgarbage()");
+        (round == 0 ? &before : &after)[0] = tael_state_memory(room.state);
+    }
+    for (int i = 0; i < TASKS; i++)
+        ended += outcomes[i].calls;
+    CHECK(ended == TASKS && tael_state_tasks(room.state) == 0);
+    CHECK_NAMED(after <= before + 4096, "the second ten thousand cost no memory");
+    room_close(&room);
+}
+
+/* ---- libraries ---- */
+
+static bool write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    if (file == NULL)
+        return false;
+    bool ok = fputs(text, file) >= 0;
+    return fclose(file) == 0 && ok;
+}
+
+static void modules_come_from_the_root_alone(void)
+{
+    char root[] = "/tmp/tael-script-XXXXXX", path[128];
+    struct room room;
+    CHECK(mkdtemp(root) != NULL);
+    snprintf(path, sizeof(path), "%s/tael", root);
+    CHECK(mkdir(path, 0700) == 0);
+    snprintf(path, sizeof(path), "%s/tael/one.lua", root);
+    CHECK(write_file(path, "return {name = ..., where = select(2, ...)}"));
+    room_open(&room, 0, root);
+    struct outcome outcome =
+        run(&room, "local one = require 'tael.one' return one.name .. one.where");
+    CHECK(strncmp(outcome.text, "tael.one", 8) == 0 && strstr(outcome.text, root) != NULL);
+    outcome = run(&room, "return package.cpath .. tostring(package.loadlib) .. #package.searchers");
+    CHECK(strcmp(outcome.text, "nil3") == 0);
+    outcome = run(&room, "local c = require 'cjson' return c.encode({1}) .. tostring(c.null == "
+                         "require('tael.json').null)");
+    CHECK(strcmp(outcome.text, "[1]true") == 0);
+    outcome = run(&room, "return select(2, pcall(require, 'lfs'))");
+    CHECK(strstr(outcome.text, "module 'lfs' not found") != NULL);
+    outcome = run(&room, "return select(2, pcall(require, 'tael.none'))");
+    CHECK(strstr(outcome.text, "tael/none.lua") != NULL && strstr(outcome.text, "./none") == NULL);
+    room_close(&room);
+    unlink(path);
+    path[strlen(path) - strlen("/one.lua")] = '\0';
+    rmdir(path);
+    rmdir(root);
+    struct tael_state_options options = {.lua_root = "/a;/b/?"};
+    struct tael_state *state = NULL;
+    tael_error err;
+    CHECK(tael_state_new(&state, &options, &err) == TAEL_EINVAL && state == NULL);
+}
+
+static void the_libraries_have_no_clock_and_no_dice(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome =
+        run(&room, "local found = {}\n"
+                   "for name in ('os.time os.clock os.date os.exit os.execute "
+                   "os.tmpname io.popen io.tmpfile math.random math.randomseed "
+                   "debug.getregistry debug.setmetatable debug.upvaluejoin'):gmatch('%S+') do\n"
+                   "  local lib, key = name:match('(%w+)%.(%w+)')\n"
+                   "  if _G[lib][key] ~= nil then found[#found + 1] = name end\n"
+                   "end\nreturn #found .. type(debug.traceback)");
+    CHECK(strcmp(outcome.text, "0function") == 0);
+    room_close(&room);
+}
+
+static void pairs_has_one_order_under_simulation(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome = run(
+        &room, "local out = {}\n"
+               "local t = {b = 1, a = 1, [3] = 1, [1] = 1, [2.5] = 1, ['10'] = 1, aa = 1}\n"
+               "for k in pairs(t) do out[#out + 1] = tostring(k) end\n"
+               "for k in pairs(t) do t[k] = nil end\n"
+               "local proxy = setmetatable({}, {__pairs = function() return next, {z = 1} end})\n"
+               "for k in pairs(proxy) do out[#out + 1] = k end\n"
+               "return table.concat(out, ' ') .. tostring(next(t)) .. tostring(pcall(pairs))");
+    CHECK(strcmp(outcome.text, "1 2.5 3 10 a aa b znilfalse") == 0);
+    outcome = run(&room, "local out, t = {}, {a = 1, b = 2, c = 3}\n"
+                         "for k, v in pairs(t) do t.b = nil t.d = 4 out[#out + 1] = k .. v end\n"
+                         "return table.concat(out)");
+    CHECK(strcmp(outcome.text, "a1c3") == 0);
+    room_close(&room);
+}
+
+static void errors_of_finalizers_are_logged(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    run(&room, "setmetatable({}, {__gc = function() error('in a finalizer') end})");
+    run(&room, "collectgarbage() collectgarbage()");
+    CHECK(strstr(room.lines, "script.warning") != NULL && strstr(room.lines, "in a finalizer"));
+    room_close(&room);
+}
+
+int main(void)
+{
+    results_come_later_and_once();
+    what_does_not_compile_is_not_spawned();
+    errors_tell_where();
+    an_error_in_done_is_logged();
+    a_task_without_done_logs_its_error();
+    sleepers_wake_in_order_of_time();
+    waiting_works_inside_pcall_and_iterators();
+    waiting_is_refused_where_it_cannot_be();
+    a_task_does_not_yield_by_itself();
+    a_wake_before_the_yield_counts();
+    cancel_undoes_once();
+    a_woken_task_keeps_no_undo();
+    a_detached_task_is_not_cancelled();
+    cancel_before_the_first_run();
+    cancel_of_a_running_task_waits_for_its_yield();
+    the_end_of_the_state_ends_its_tasks();
+    pure_functions_have_no_world();
+    protected_calls_report_errors();
+    memory_has_a_ceiling();
+    construction_survives_any_failure();
+    spawning_survives_any_failure();
+    ten_thousand_tasks_leave_nothing();
+    modules_come_from_the_root_alone();
+    the_libraries_have_no_clock_and_no_dice();
+    pairs_has_one_order_under_simulation();
+    errors_of_finalizers_are_logged();
+    return tap_end();
+}
