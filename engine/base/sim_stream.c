@@ -47,6 +47,7 @@ struct pipe {
     size_t bytes, window; /* bytes: under way */
     int64_t last_at;      /* nothing may come before what was sent before it */
     bool used;            /* at least one byte was written */
+    bool lost;            /* bytes are missing: of no more use */
     bool has_open, has_end;
     int64_t open_at, end_at;
     tael_status end_status;
@@ -432,7 +433,7 @@ tael_status tael_sim_stream_write(struct tael_stream *base, const char *data, si
     bool broken = stream->ended && back->end_status != TAEL_OK;
     if (len == 0)
         return TAEL_OK;
-    if (conn->dead[stream->side] || broken ||
+    if (conn->dead[stream->side] || broken || pipe->lost ||
         (pipe->reset_at != 0 && pipe->reset_at <= conn->sim->now_us))
         return TAEL_ENETWORK;
     bool reader_gone = conn->ends[1 - stream->side] == NULL || conn->dead[1 - stream->side];
@@ -443,8 +444,7 @@ tael_status tael_sim_stream_write(struct tael_stream *base, const char *data, si
     }
     pipe->used = true;
     tael_status status = put_pieces(pipe, data, len);
-    if (status != TAEL_OK)
-        pipe->reset_at = conn->sim->now_us; /* bytes are missing: of no more use */
+    pipe->lost = status != TAEL_OK;
     arm(pipe);
     return status;
 }
