@@ -77,9 +77,13 @@ local function check_needs(package, product, ctx)
     return true
 end
 
+-- between the request, which says how long, and the order's number, which says when, some ms pass
+local life_slack_ms = 1000
+
 local function check_life(package, product, ctx)
     local life = ctx.attempt.expires_at and ctx.attempt.expires_at - ctx.now
-    local shortest, longest = product.expires_ms[1], product.expires_ms[2]
+    local shortest = product.expires_ms[1] - life_slack_ms
+    local longest = product.expires_ms[2] + life_slack_ms
     if life and (life < shortest or life > longest) then
         return refusal(package, "invalid_field", "expires_in",
             ("an order must live %s to %s"):format(product.expires[1], product.expires[2]))

@@ -1,0 +1,78 @@
+--- The sandbox: simulators of the channels' gateways, an application of the engine beside the payments one.
+--- One worker, one listener, one store of its own. It shares with the rest of Tael what C gives, and no rule
+--- of any protocol.
+local crypto = require "tael.crypto"
+
+local alipay = require "tael.sandbox.alipay"
+local options_of = require "tael.sandbox.options"
+
+local app = {}
+
+---@param given table options from C
+---@return table? plan
+---@return table? err
+function app.plan(given)
+    local options, err = options_of.read(given)
+    if not options then
+        return nil, err
+    end
+    local sql = given.lua_root .. "/tael/sandbox/alipay/sql/"
+    return {
+        workers = 1,
+        drain_ms = 5000,
+        log = { level = options.level or "info" },
+        listeners = { { name = "sandbox", address = options.listen } },
+        folders = { options.data },
+        store = {
+            path = options.data .. "/sandbox.db", migrate = true,
+            sql = { sql .. "trades.sql" }, migrations = { sql .. "0001_sandbox.sql" },
+        },
+        pass = { keys = options.keys, speed = options.speed, apps = options.apps },
+    }
+end
+
+---@param context table {pass}
+function app.open(context)
+    local pass = context.pass
+    local ready, err = crypto.keys(pass.keys)
+    if not ready then
+        return nil, err
+    end
+    local state, wrong = alipay.open { apps = pass.apps, speed = pass.speed }
+    if not state then
+        return nil, wrong
+    end
+    app.alipay = state
+    return true
+end
+
+local function about()
+    return {
+        status = 200, headers = { ["content-type"] = "text/plain; charset=utf-8" },
+        body = table.concat({
+            "Tael sandbox: simulated gateways, no real money.",
+            "GET|POST /gateway.do                 Alipay's gateway (page pay, query)",
+            "GET  /sandbox/trades[/NUMBER]        trades, newest first",
+            "POST /sandbox/trades/NUMBER/pay      what the payer's button does; also /refuse, /close",
+            "GET  /sandbox/money                  what was really paid",
+            "GET  /sandbox/deliveries?out_trade_no=NUMBER",
+            "POST /sandbox/notify                 {out_trade_no, variant, fields, times}",
+            "POST /sandbox/behaviour              {fault, times, notify}",
+            "",
+        }, "\n"),
+    }
+end
+
+---@param request table
+---@return table response
+function app.handle(request)
+    if request.path == "/" and request.method == "GET" then
+        return about()
+    elseif request.path == "/healthz" then
+        return { status = 200, headers = { ["content-type"] = "text/plain" }, body = "ok" }
+    end
+    return alipay.handle(app.alipay, request)
+        or { status = 404, headers = { ["content-type"] = "text/plain" }, body = "not found" }
+end
+
+return app
