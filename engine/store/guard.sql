@@ -1,0 +1,10 @@
+-- guard.sql: what compiled statements need of a PostgreSQL database; run once, before any migration.
+
+CREATE OR REPLACE FUNCTION tael_guard(name text, wanted bigint, found bigint) RETURNS boolean AS $$
+BEGIN
+  IF found <> wanted THEN
+    RAISE EXCEPTION '%', name USING ERRCODE = 'TL001';
+  END IF;
+  RETURN true;
+END
+$$ LANGUAGE plpgsql VOLATILE;

@@ -1,0 +1,356 @@
+/* store.c - life of a store: lock, open, check, migrate, stop, close; ids.
+ *
+ * Owner: the engine opens and closes it on one thread; workers use it in between. Threads: the
+ * writer and the reader are the store's own; in the simulated world there are none. 1 One process
+ * owns the file: a lock beside it is held for life. 2 What is visible after open is on the disk: a
+ * log left by a crash is synced and copied into the database before anything is read. 3 Every group
+ * leaves the newest id as its mark, so ids rise over restarts whatever the clock does, and a commit
+ * whose end was not seen can be told from one that did not happen.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/inner.h"
+
+enum {
+    GROUP_DEFAULT = 256,
+    QUEUE_DEFAULT = 10000,
+    CHECKPOINT_DEFAULT = 4000,
+    CACHE_DEFAULT = 8192,
+    ID_SHIFT = 22,
+};
+
+#define ID_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 UTC */
+
+int64_t tael_store_next_id(struct tael_store *store)
+{
+    int64_t ms = tael_now_ms(store->world) - ID_EPOCH_MS;
+    int64_t now = ms > 0 ? ms << ID_SHIFT : 0;
+    int64_t last = atomic_load_explicit(&store->last_id, memory_order_relaxed);
+    int64_t next;
+    do {
+        next = now > last ? now : last + 1;
+    } while (!atomic_compare_exchange_weak(&store->last_id, &last, next));
+    return next;
+}
+
+int64_t tael_store_id_ms(int64_t id)
+{
+    return (id >> ID_SHIFT) + ID_EPOCH_MS;
+}
+
+/* ---- the owner's lock ---- */
+
+static tael_status lock_held(struct tael_store *store, const char *name, int fd, tael_error *err)
+{
+    char text[16] = "";
+    ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
+    text[len > 0 ? strspn(text, "0123456789") : 0] = '\0';
+    return tael_store_fail(err, TAEL_EBUSY, "store_locked",
+                           "%s is in use by another engine%s%s (lock %s)", store->path,
+                           text[0] != '\0' ? ", process " : "", text, name);
+}
+
+static tael_status lock_take(struct tael_store *store, tael_error *err)
+{
+    struct tael_buf name = {0};
+    if (store->memory || store->world->vfs != NULL)
+        return TAEL_OK; /* nobody else can reach it */
+    tael_status rc = tael_buf_printf(&name, "%s.lock", store->path);
+    if (rc == TAEL_OK)
+        rc = tael_buf_append_char(&name, '\0');
+    if (rc != TAEL_OK)
+        goto free_name;
+    int fd = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (fd < 0) {
+        rc = tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name.data, strerror(errno));
+        goto free_name;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        rc = errno == EWOULDBLOCK ? lock_held(store, name.data, fd, err)
+                                  : tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s",
+                                                    name.data, strerror(errno));
+        close(fd);
+        goto free_name;
+    }
+    store->lock_fd = fd;
+    char pid[16];
+    int len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
+        rc = tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name.data, strerror(errno));
+free_name:
+    tael_buf_free(&name);
+    return rc;
+}
+
+/* ---- opening ---- */
+
+static tael_status load_sql(struct tael_store *store, const struct tael_store_options *options,
+                            tael_error *err)
+{
+    tael_status rc = tael_sql_new(&store->sql, TAEL_SQL_SQLITE, options->scope);
+    for (size_t i = 0; rc == TAEL_OK && i < options->sql_file_count; i++)
+        rc = tael_sql_load(store->sql, options->sql_files[i], err);
+    return rc;
+}
+
+static tael_status load_migrations(struct tael_store *store,
+                                   const struct tael_store_options *options, tael_error *err)
+{
+    store->migrations = calloc(options->migration_count + 1, sizeof(*store->migrations));
+    if (store->migrations == NULL)
+        return TAEL_ENOMEM;
+    for (size_t i = 0; i < options->migration_count; i++) {
+        struct tael_migration *migration = &store->migrations[i];
+        tael_status rc = tael_migration_load(migration, TAEL_SQL_SQLITE, options->scope,
+                                             options->migrations[i], err);
+        if (rc != TAEL_OK)
+            return rc;
+        store->migration_count++;
+        if (migration->number <= (i > 0 ? migration[-1].number : 0))
+            return tael_store_fail(err, TAEL_ECONFIG, "store_migration",
+                                   "%s: migrations are given in rising order, from 0001",
+                                   migration->file);
+    }
+    return TAEL_OK;
+}
+
+/* Without leave to migrate, a file that is not there is not made. */
+static tael_status check_there(struct tael_store *store, tael_error *err)
+{
+    if (store->memory || store->migrate || store->migration_count == 0)
+        return TAEL_OK;
+    sqlite3_vfs *vfs = sqlite3_vfs_find(store->world->vfs);
+    int there = 0;
+    if (vfs != NULL && vfs->xAccess(vfs, store->path, SQLITE_ACCESS_EXISTS, &there) == SQLITE_OK &&
+        there != 0)
+        return TAEL_OK;
+    return tael_store_fail(err, TAEL_EVERSION, "store_behind",
+                           "%s does not exist yet; run the migration first", store->path);
+}
+
+/* The name of a new file is durable when its folder is. */
+static tael_status sync_folder(struct tael_store *store, tael_error *err)
+{
+    if (store->memory || store->world->vfs != NULL)
+        return TAEL_OK;
+    const char *slash = strrchr(store->path, '/');
+    size_t len = slash == NULL ? 1 : slash == store->path ? 1 : (size_t)(slash - store->path);
+    char *folder = strndup(slash == NULL ? "." : store->path, len);
+    if (folder == NULL)
+        return TAEL_ENOMEM;
+    tael_status rc = TAEL_OK;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0)
+        rc = tael_store_fail(err, TAEL_ESTORE, "store_folder", "%s: %s", folder, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    free(folder);
+    return rc;
+}
+
+/* What a crash left in the log is brought into the database, synced on the way. */
+static tael_status recover(struct tael_store *store, tael_error *err)
+{
+    int code =
+        sqlite3_wal_checkpoint_v2(store->db.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (code == SQLITE_OK)
+        return TAEL_OK;
+    return tael_store_fail(err, TAEL_ESTORE, "store_recovery", "%s: %s", store->path,
+                           sqlite3_errmsg(store->db.handle));
+}
+
+static tael_status open_database(struct tael_store *store, tael_error *err)
+{
+    int64_t mark = 0;
+    tael_status rc = check_there(store, err);
+    if (rc == TAEL_OK)
+        rc = lock_take(store, err);
+    if (rc == TAEL_OK)
+        rc = tael_db_open(&store->db, store, err);
+    if (rc == TAEL_OK)
+        rc = recover(store, err);
+    if (rc == TAEL_OK)
+        rc = tael_store_migrate(store, err);
+    if (rc == TAEL_OK)
+        rc = sync_folder(store, err);
+    if (rc == TAEL_OK)
+        rc = tael_db_prepare(&store->db, store, err);
+    if (rc == TAEL_OK)
+        rc = tael_db_number(&store->db, "SELECT mark FROM store_mark WHERE id = 1", &mark, err);
+    atomic_store(&store->last_id, mark);
+    return rc;
+}
+
+static tael_status new_store(struct tael_store **out, const struct tael_store_options *options)
+{
+    struct tael_store *store = calloc(1, sizeof(*store));
+    if (store == NULL)
+        return TAEL_ENOMEM;
+    store->path = strdup(options->path);
+    if (store->path == NULL || pthread_mutex_init(&store->db_lock, NULL) != 0)
+        goto free_memory;
+    if (pthread_mutex_init(&store->lock, NULL) != 0)
+        goto free_db_lock;
+    if (pthread_cond_init(&store->work, NULL) != 0)
+        goto free_lock;
+    if (pthread_cond_init(&store->reads, NULL) != 0)
+        goto free_work;
+    store->world = options->world;
+    store->log = options->log;
+    store->lock_fd = -1;
+    store->migrate = options->migrate;
+    store->group_max = options->group_max > 0 ? options->group_max : GROUP_DEFAULT;
+    store->queue_max = options->queue_max > 0 ? options->queue_max : QUEUE_DEFAULT;
+    store->checkpoint_pages =
+        options->checkpoint_pages > 0 ? options->checkpoint_pages : CHECKPOINT_DEFAULT;
+    store->cache_kib = options->cache_kib > 0 ? options->cache_kib : CACHE_DEFAULT;
+    store->memory = strcmp(options->path, ":memory:") == 0;
+    store->threaded = !options->world->simulated;
+    store->shared = !store->threaded || store->memory || options->world->vfs != NULL;
+    store->behind = &store->first;
+    store->read_behind = &store->read_first;
+    store->healthy = true;
+    *out = store;
+    return TAEL_OK;
+free_work:
+    pthread_cond_destroy(&store->work);
+free_lock:
+    pthread_mutex_destroy(&store->lock);
+free_db_lock:
+    pthread_mutex_destroy(&store->db_lock);
+free_memory:
+    free(store->path);
+    free(store);
+    return TAEL_ENOMEM;
+}
+
+tael_status tael_store_open(struct tael_store **out, const struct tael_store_options *options,
+                            tael_error *err)
+{
+    struct tael_store *store = NULL;
+    if (err != NULL)
+        *err = (tael_error){0};
+    tael_status rc = new_store(&store, options);
+    if (rc == TAEL_OK)
+        rc = load_sql(store, options, err);
+    if (rc == TAEL_OK)
+        rc = load_migrations(store, options, err);
+    if (rc == TAEL_OK)
+        rc = open_database(store, err);
+    if (rc == TAEL_OK && store->threaded)
+        rc = tael_writer_start(store);
+    if (rc == TAEL_OK && store->threaded)
+        rc = tael_reader_start(store);
+    if (rc != TAEL_OK) {
+        if (err != NULL && err->status != rc)
+            tael_store_fail(err, rc, "store_open", "%s: %s", options->path, tael_status_text(rc));
+        tael_store_close(store);
+        return rc;
+    }
+    TAEL_LOG(store->log, TAEL_LOG_INFO, "store.opened", tael_log_text("path", store->path),
+             tael_log_int("schema", store->schema));
+    *out = store;
+    return TAEL_OK;
+}
+
+/* ---- closing ---- */
+
+void tael_store_stop(struct tael_store *store)
+{
+    pthread_mutex_lock(&store->lock);
+    store->stopping = true;
+    pthread_cond_broadcast(&store->work);
+    pthread_cond_broadcast(&store->reads);
+    pthread_mutex_unlock(&store->lock);
+    tael_writer_finish(store);
+    tael_reader_finish(store);
+}
+
+void tael_store_close(struct tael_store *store)
+{
+    if (store == NULL)
+        return;
+    tael_store_stop(store);
+    tael_writer_drop(store);
+    tael_reader_drop(store);
+    tael_db_close(&store->db);
+    if (store->lock_fd >= 0)
+        close(store->lock_fd);
+    for (size_t i = 0; i < store->migration_count; i++)
+        tael_migration_free(&store->migrations[i]);
+    free(store->migrations);
+    tael_sql_free(store->sql);
+    pthread_cond_destroy(&store->reads);
+    pthread_cond_destroy(&store->work);
+    pthread_mutex_destroy(&store->lock);
+    pthread_mutex_destroy(&store->db_lock);
+    free(store->path);
+    free(store);
+}
+
+/* ---- what there is ---- */
+
+void tael_store_info(struct tael_store *store, struct tael_store_info *out)
+{
+    pthread_mutex_lock(&store->lock);
+    *out = (struct tael_store_info){.schema = store->schema,
+                                    .queued = (int64_t)store->queued,
+                                    .units = store->units,
+                                    .groups = store->groups,
+                                    .failed = store->failed,
+                                    .healthy = store->healthy};
+    pthread_mutex_unlock(&store->lock);
+}
+
+const struct tael_statement *tael_store_statement(const struct tael_store *store, const char *name)
+{
+    return tael_sql_find(store->sql, name);
+}
+
+const char *tael_statement_name(const struct tael_statement *statement)
+{
+    return statement->name;
+}
+
+bool tael_statement_reads(const struct tael_statement *statement)
+{
+    return statement->kind == TAEL_SQL_READ;
+}
+
+bool tael_statement_lists(const struct tael_statement *statement)
+{
+    return statement->kind == TAEL_SQL_LIST;
+}
+
+bool tael_statement_operator(const struct tael_statement *statement)
+{
+    return statement->unscoped;
+}
+
+size_t tael_statement_param_count(const struct tael_statement *statement)
+{
+    return statement->param_count;
+}
+
+const char *tael_statement_param(const struct tael_statement *statement, size_t idx)
+{
+    return statement->params[idx].name;
+}
+
+bool tael_statement_param_bytes(const struct tael_statement *statement, size_t idx)
+{
+    return statement->params[idx].bytes;
+}
+
+bool tael_statement_param_given(const struct tael_statement *statement, size_t idx)
+{
+    return statement->params[idx].kind == TAEL_PARAM_GIVEN;
+}

@@ -1,0 +1,366 @@
+/* writer.c - the queue, groups, and what happens when one is lost.
+ *
+ * Threads: submit is called on loops; the writer's thread takes what has gathered, commits it as
+ * one group and posts the answers. In the simulated world a piece of mail on the loop of the first
+ * unit in the queue is the writer's turn. 1 Nothing is answered before its COMMIT has returned; a
+ * refusal neither, for it may rest on what the same group wrote. 2 A group runs without savepoints
+ * first. A unit that has to be undone sends the whole group round again with a savepoint for each;
+ * a group that was lost is run again unit by unit, each in its own transaction. Each of the two at
+ * most once. 3 A COMMIT that failed is not tried again: the handle is closed and opened, and the
+ * group's mark tells whether it happened after all. If it did, the log is written and synced anew
+ * before it is answered. 4 A unit is in the list of open units from submit until just before done
+ * is called; what is never fetched is answered at close.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "store/inner.h"
+
+enum { LOG_FULL = 8 }; /* so many times checkpoint_pages: readers are waited for */
+
+/* ---- answers ---- */
+
+static void open_insert(struct tael_unit *unit)
+{
+    struct tael_store *store = unit->store;
+    unit->open_next = store->open;
+    unit->open_link = &store->open;
+    if (unit->open_next != NULL)
+        unit->open_next->open_link = &unit->open_next;
+    store->open = unit;
+}
+
+static void open_remove(struct tael_unit *unit)
+{
+    *unit->open_link = unit->open_next;
+    if (unit->open_next != NULL)
+        unit->open_next->open_link = unit->open_link;
+}
+
+static void deliver(struct tael_mail *mail)
+{
+    struct tael_unit *unit = (struct tael_unit *)mail;
+    struct tael_store *store = unit->store;
+    pthread_mutex_lock(&store->lock);
+    open_remove(unit);
+    pthread_mutex_unlock(&store->lock);
+    unit->submitted = false;
+    unit->done(unit, unit->user); /* unit may be gone afterwards */
+}
+
+static bool is_lost(const struct tael_unit *unit)
+{
+    return unit->outcome.status == TAEL_ESTORE && unit->outcome.statement == NULL;
+}
+
+static void answer_group(struct tael_store *store, struct tael_unit *group)
+{
+    int64_t count = 0, lost = 0;
+    for (const struct tael_unit *unit = group; unit != NULL; unit = unit->next) {
+        count++;
+        lost += is_lost(unit);
+    }
+    pthread_mutex_lock(&store->lock);
+    store->units += count;
+    store->failed += lost;
+    store->healthy = lost == 0;
+    pthread_mutex_unlock(&store->lock);
+    while (group != NULL) {
+        struct tael_unit *unit = group;
+        group = unit->next; /* posted, a unit is its loop's */
+        unit->mail.fn = deliver;
+        tael_loop_post(unit->loop, &unit->mail);
+    }
+}
+
+/* ---- the connection, when something went wrong ---- */
+
+static void log_trouble(struct tael_store *store, const char *what)
+{
+    struct tael_db *db = &store->db;
+    TAEL_LOG(
+        store->log, TAEL_LOG_ERROR, "store.trouble", tael_log_text("path", store->path),
+        tael_log_text("what", what),
+        tael_log_text("message", db->handle != NULL ? sqlite3_errmsg(db->handle) : "not open"));
+}
+
+static void roll_back(struct tael_db *db)
+{
+    if (sqlite3_get_autocommit(db->handle) != 0)
+        return; /* SQLite has done it */
+    tael_db_control(db, TAEL_CONTROL_ROLLBACK);
+    if (sqlite3_get_autocommit(db->handle) == 0)
+        db->broken = true;
+}
+
+/* A connection that can be used, opened anew if need be. */
+static tael_status mend(struct tael_store *store)
+{
+    struct tael_db *db = &store->db;
+    if (db->handle != NULL && !db->broken)
+        return TAEL_OK;
+    tael_db_abandon(db);
+    tael_error err = {0};
+    tael_status rc = tael_db_open(db, store, &err);
+    if (rc == TAEL_OK)
+        rc = tael_db_prepare(db, store, &err);
+    if (rc == TAEL_OK)
+        return TAEL_OK;
+    tael_db_abandon(db);
+    TAEL_LOG(store->log, TAEL_LOG_ERROR, "store.not_reopened", tael_log_text("path", store->path),
+             tael_log_text("message", err.message));
+    return rc;
+}
+
+/* COMMIT has failed: did it happen? */
+static bool commit_happened(struct tael_store *store, int64_t mark)
+{
+    struct tael_db *db = &store->db;
+    int64_t seen = 0;
+    db->broken = true;
+    if (mend(store) != TAEL_OK || tael_db_mark_get(db, &seen) != TAEL_OK || seen != mark)
+        return false;
+    if (tael_db_settle(db) == SQLITE_OK)
+        return true;
+    log_trouble(store, "settle");
+    db->broken = true;
+    return false;
+}
+
+/* ---- one pass over a group ---- */
+
+enum pass {
+    PASS_COMMITTED, /* outcomes stand */
+    PASS_UNDO,      /* a unit has to be undone and cannot be alone; nothing is committed */
+    PASS_LOST,      /* the transaction is gone; nothing is committed */
+    PASS_DOWN,      /* there is no connection, or no transaction to be had */
+};
+
+static enum tael_verdict run_saved(struct tael_unit *unit, struct tael_db *db)
+{
+    if (tael_db_control(db, TAEL_CONTROL_SAVE) != SQLITE_OK)
+        return TAEL_UNIT_LOST;
+    enum tael_verdict verdict = tael_unit_run(unit, db);
+    if (verdict == TAEL_UNIT_LOST)
+        return verdict;
+    if (verdict == TAEL_UNIT_UNDO && tael_db_control(db, TAEL_CONTROL_BACK) != SQLITE_OK)
+        return TAEL_UNIT_LOST;
+    if (tael_db_control(db, TAEL_CONTROL_RELEASE) != SQLITE_OK)
+        return TAEL_UNIT_LOST;
+    return verdict == TAEL_UNIT_UNDO ? TAEL_UNIT_REFUSED : verdict;
+}
+
+static enum pass commit(struct tael_store *store)
+{
+    struct tael_db *db = &store->db;
+    int64_t mark = tael_store_next_id(store); /* above all that the group holds */
+    if (tael_db_mark_set(db, mark) != SQLITE_OK) {
+        log_trouble(store, "mark");
+        roll_back(db);
+        return PASS_LOST;
+    }
+    if (tael_db_control(db, TAEL_CONTROL_COMMIT) != SQLITE_OK) {
+        log_trouble(store, "commit");
+        if (!commit_happened(store, mark))
+            return PASS_LOST;
+    }
+    pthread_mutex_lock(&store->lock);
+    store->groups++;
+    pthread_mutex_unlock(&store->lock);
+    return PASS_COMMITTED;
+}
+
+/* Runs units from first up to end in one transaction. */
+static enum pass group_pass(struct tael_store *store, struct tael_unit *first,
+                            const struct tael_unit *end, bool savepoints)
+{
+    struct tael_db *db = &store->db;
+    bool alone = first->next == end, wrote = false;
+    if (mend(store) != TAEL_OK)
+        return PASS_DOWN;
+    if (tael_db_control(db, TAEL_CONTROL_BEGIN) != SQLITE_OK) {
+        log_trouble(store, "begin");
+        return db->broken ? PASS_LOST : PASS_DOWN;
+    }
+    for (struct tael_unit *unit = first; unit != end; unit = unit->next) {
+        enum tael_verdict verdict = savepoints ? run_saved(unit, db) : tael_unit_run(unit, db);
+        if (verdict == TAEL_UNIT_LOST) {
+            log_trouble(store, "unit");
+            roll_back(db);
+            return PASS_LOST;
+        }
+        if (verdict == TAEL_UNIT_UNDO) {
+            roll_back(db);
+            return alone ? PASS_COMMITTED : PASS_UNDO;
+        }
+        wrote = wrote || verdict == TAEL_UNIT_DONE;
+    }
+    if (wrote)
+        return commit(store);
+    roll_back(db);
+    return PASS_COMMITTED;
+}
+
+static void fail_units(struct tael_unit *first)
+{
+    for (; first != NULL; first = first->next)
+        tael_unit_fail(first, TAEL_ESTORE);
+}
+
+/* The group was lost: every unit for itself, once. */
+static void run_alone(struct tael_store *store, struct tael_unit *group)
+{
+    for (struct tael_unit *unit = group; unit != NULL; unit = unit->next) {
+        enum pass pass = group_pass(store, unit, unit->next, false);
+        if (pass == PASS_DOWN) {
+            fail_units(unit);
+            return;
+        }
+        if (pass == PASS_LOST)
+            tael_unit_fail(unit, TAEL_ESTORE);
+    }
+}
+
+static void checkpoint(struct tael_store *store)
+{
+    struct tael_db *db = &store->db;
+    if (db->handle == NULL || db->broken || db->frames < store->checkpoint_pages)
+        return;
+    int mode = db->frames / LOG_FULL >= store->checkpoint_pages ? SQLITE_CHECKPOINT_RESTART
+                                                                : SQLITE_CHECKPOINT_PASSIVE;
+    int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
+    if (code != SQLITE_OK && code != SQLITE_BUSY) {
+        tael_db_saw(db, code);
+        log_trouble(store, "checkpoint");
+    }
+}
+
+static void run_group(struct tael_store *store, struct tael_unit *group)
+{
+    pthread_mutex_lock(&store->db_lock);
+    enum pass pass = group_pass(store, group, NULL, false);
+    if (pass == PASS_UNDO)
+        pass = group_pass(store, group, NULL, true);
+    if (pass == PASS_LOST)
+        run_alone(store, group);
+    else if (pass == PASS_DOWN)
+        fail_units(group);
+    pthread_mutex_unlock(&store->db_lock);
+    answer_group(store, group);
+    pthread_mutex_lock(&store->db_lock);
+    checkpoint(store); /* after the answers: it takes its time */
+    pthread_mutex_unlock(&store->db_lock);
+}
+
+/* ---- the queue ---- */
+
+/* The next group; NULL: the queue is empty. Under lock. */
+static struct tael_unit *take_group(struct tael_store *store)
+{
+    struct tael_unit *group = store->first, *last = group;
+    if (group == NULL)
+        return NULL;
+    size_t count = 1;
+    for (; count < store->group_max && last->next != NULL; count++)
+        last = last->next;
+    store->first = last->next;
+    last->next = NULL;
+    if (store->first == NULL)
+        store->behind = &store->first;
+    store->queued -= count;
+    return group;
+}
+
+static void run_queue(struct tael_store *store)
+{
+    for (;;) {
+        pthread_mutex_lock(&store->lock);
+        struct tael_unit *group = take_group(store);
+        pthread_mutex_unlock(&store->lock);
+        if (group == NULL)
+            return;
+        run_group(store, group);
+    }
+}
+
+static void *writer_main(void *arg)
+{
+    struct tael_store *store = arg;
+    pthread_mutex_lock(&store->lock);
+    for (;;) {
+        while (store->first == NULL && !store->stopping)
+            pthread_cond_wait(&store->work, &store->lock);
+        struct tael_unit *group = take_group(store);
+        if (group == NULL)
+            break;
+        pthread_mutex_unlock(&store->lock);
+        run_group(store, group);
+        pthread_mutex_lock(&store->lock);
+    }
+    pthread_mutex_unlock(&store->lock);
+    return NULL;
+}
+
+static void take_turn(struct tael_mail *mail)
+{
+    struct tael_store *store =
+        (struct tael_store *)((char *)mail - offsetof(struct tael_store, run));
+    store->run_posted = false;
+    run_queue(store);
+}
+
+tael_status tael_unit_submit(struct tael_unit *unit, struct tael_loop *loop,
+                             void (*done)(struct tael_unit *unit, void *user), void *user)
+{
+    struct tael_store *store = unit->store;
+    assert(!unit->submitted);
+    unit->loop = loop;
+    unit->done = done;
+    unit->user = user;
+    unit->next = NULL;
+    pthread_mutex_lock(&store->lock);
+    tael_status rc = store->stopping                     ? TAEL_ECLOSED
+                     : store->queued >= store->queue_max ? TAEL_EBUSY
+                                                         : TAEL_OK;
+    bool turn = false;
+    if (rc == TAEL_OK) {
+        unit->submitted = true;
+        open_insert(unit);
+        *store->behind = unit;
+        store->behind = &unit->next;
+        store->queued++;
+        turn = !store->threaded && !store->run_posted;
+        store->run_posted = store->run_posted || turn;
+        pthread_cond_signal(&store->work);
+    }
+    pthread_mutex_unlock(&store->lock);
+    if (turn) {
+        store->run.fn = take_turn;
+        tael_loop_post(loop, &store->run);
+    }
+    return rc;
+}
+
+/* ---- life ---- */
+
+tael_status tael_writer_start(struct tael_store *store)
+{
+    if (pthread_create(&store->writer, NULL, writer_main, store) != 0)
+        return TAEL_ENOMEM;
+    store->writer_runs = true;
+    return TAEL_OK;
+}
+
+void tael_writer_finish(struct tael_store *store)
+{
+    if (store->writer_runs)
+        pthread_join(store->writer, NULL);
+    store->writer_runs = false;
+    run_queue(store); /* the simulated world: what has not had its turn */
+}
+
+void tael_writer_drop(struct tael_store *store)
+{
+    while (store->open != NULL)
+        deliver(&store->open->mail);
+}
