@@ -1,0 +1,281 @@
+/* keyring.c - names to files, files to keys. */
+#include "crypto/keyring.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <unistd.h>
+
+#include "crypto/codec.h"
+#include "crypto/key_file.h"
+
+enum { NAME_MAX_LEN = 64, FILE_NAME_MAX = NAME_MAX_LEN + 8 };
+
+struct kept { /* a key that was read */
+    struct kept *next;
+    char file[FILE_NAME_MAX];
+    bool weak;
+    struct tael_file_identity identity;
+    struct tael_key *key;
+};
+
+struct tael_keyring {
+    char *folder;
+    struct tael_secret *master;
+    struct kept *kept;
+};
+
+static const char *const endings[] = {
+    [TAEL_KIND_KEY] = "key", [TAEL_KIND_PUB] = "pub", [TAEL_KIND_SECRET] = "secret"};
+
+static bool is_name(const char *name)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > NAME_MAX_LEN || name[0] == '.' || name[0] == '-' || name[0] == '_')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!plain && c != '-' && c != '_' && c != '.')
+            return false;
+    }
+    return true;
+}
+
+static tael_status file_name(char out[FILE_NAME_MAX], const char *name, enum tael_key_kind kind,
+                             tael_error *err)
+{
+    if (!is_name(name))
+        return tael_key_refuse(err, TAEL_EINVAL, "invalid", "not the name of a key");
+    snprintf(out, FILE_NAME_MAX, "%s.%s", name, endings[kind]);
+    return TAEL_OK;
+}
+
+static tael_status out_of_memory(tael_error *err)
+{
+    return tael_key_refuse(err, TAEL_ENOMEM, "out_of_memory", "out of memory");
+}
+
+tael_status tael_keyring_open(struct tael_keyring **out, const char *folder,
+                              struct tael_secret *master, tael_error *err)
+{
+    tael_status rc = tael_key_folder_check(folder, err);
+    if (rc != TAEL_OK)
+        return rc;
+    struct tael_keyring *ring = calloc(1, sizeof(*ring));
+    if (ring == NULL)
+        return out_of_memory(err);
+    ring->folder = strdup(folder);
+    if (ring->folder == NULL) {
+        free(ring);
+        return out_of_memory(err);
+    }
+    ring->master = master != NULL ? tael_secret_hold(master) : NULL;
+    *out = ring;
+    return TAEL_OK;
+}
+
+void tael_keyring_free(struct tael_keyring *ring)
+{
+    if (ring == NULL)
+        return;
+    while (ring->kept != NULL) {
+        struct kept *kept = ring->kept;
+        ring->kept = kept->next;
+        tael_key_release(kept->key);
+        free(kept);
+    }
+    tael_secret_release(ring->master);
+    free(ring->folder);
+    free(ring);
+}
+
+const char *tael_keyring_folder(const struct tael_keyring *ring)
+{
+    return ring->folder;
+}
+
+/* ---- keys ---- */
+
+static struct kept *find_kept(struct tael_keyring *ring, const char *file, bool weak)
+{
+    struct kept *kept = ring->kept;
+    while (kept != NULL && (kept->weak != weak || strcmp(kept->file, file) != 0))
+        kept = kept->next;
+    return kept;
+}
+
+static bool same_file(const struct tael_file_identity *a, const struct tael_file_identity *b)
+{
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed_ns == b->changed_ns;
+}
+
+static tael_status read_key(struct tael_keyring *ring, const char *file, enum tael_key_use use,
+                            bool weak, struct tael_key **out, tael_error *err)
+{
+    struct tael_secure_text text = {NULL, 0};
+    tael_error why = {0};
+    tael_status rc = tael_key_file_read(ring->folder, file, ring->master, &text, err);
+    if (rc != TAEL_OK)
+        return rc;
+    rc = tael_key_parse(out, (struct tael_span){text.data, text.len}, use, weak, &why);
+    tael_secure_text_free(&text);
+    if (rc != TAEL_OK)
+        tael_key_refuse(err, rc, why.code, "%s/%s: %s", ring->folder, file, why.message);
+    return rc;
+}
+
+tael_status tael_keyring_key(struct tael_keyring *ring, const char *name, enum tael_key_use use,
+                             bool weak, struct tael_key **out, tael_error *err)
+{
+    char file[FILE_NAME_MAX];
+    struct tael_file_identity identity;
+    struct tael_key *key = NULL;
+    tael_status rc =
+        file_name(file, name, use == TAEL_KEY_SIGN ? TAEL_KIND_KEY : TAEL_KIND_PUB, err);
+    if (rc == TAEL_OK)
+        rc = tael_key_file_identify(ring->folder, file, &identity, err);
+    if (rc != TAEL_OK)
+        return rc;
+    struct kept *kept = find_kept(ring, file, weak);
+    if (kept != NULL && same_file(&kept->identity, &identity)) {
+        *out = tael_key_hold(kept->key);
+        return TAEL_OK;
+    }
+    rc = read_key(ring, file, use, weak, &key, err);
+    if (rc != TAEL_OK)
+        return rc;
+    if (kept == NULL && (kept = calloc(1, sizeof(*kept))) != NULL) {
+        memcpy(kept->file, file, sizeof(kept->file));
+        kept->weak = weak;
+        kept->next = ring->kept;
+        ring->kept = kept;
+    }
+    if (kept != NULL) { /* without memory for it the key is not kept, that is all */
+        tael_key_release(kept->key);
+        kept->key = tael_key_hold(key);
+        kept->identity = identity;
+    }
+    *out = key;
+    return TAEL_OK;
+}
+
+/* The private key first: what a crash may leave out can be made again from it. */
+static tael_status write_pair(const struct tael_keyring *ring, const char *name,
+                              const struct tael_key *key, tael_error *err)
+{
+    char file[FILE_NAME_MAX];
+    struct tael_buf pem = {0};
+    struct tael_secure_text private_pem = {NULL, 0};
+    tael_status rc = file_name(file, name, TAEL_KIND_KEY, err);
+    if (rc != TAEL_OK)
+        return rc;
+    rc = tael_key_public_pem(key, &pem);
+    if (rc == TAEL_OK)
+        rc = tael_key_private_pem(key, &private_pem.data, &private_pem.len);
+    if (rc != TAEL_OK) {
+        tael_key_refuse(err, rc, "internal", "the key cannot be written as text");
+        goto free_texts;
+    }
+    rc = tael_key_file_write(ring->folder, file, ring->master,
+                             (struct tael_span){private_pem.data, private_pem.len}, err);
+    if (rc == TAEL_OK)
+        rc = file_name(file, name, TAEL_KIND_PUB, err);
+    if (rc == TAEL_OK)
+        rc = tael_key_file_write(ring->folder, file, NULL, (struct tael_span){pem.data, pem.len},
+                                 err);
+free_texts:
+    tael_secure_text_free(&private_pem);
+    tael_buf_free(&pem);
+    return rc;
+}
+
+static tael_status check_absent(const struct tael_keyring *ring, const char *name,
+                                enum tael_key_kind kind, tael_error *err)
+{
+    char file[FILE_NAME_MAX];
+    tael_status rc = file_name(file, name, kind, err);
+    if (rc == TAEL_OK && tael_keyring_exists(ring, name, kind))
+        rc = tael_key_refuse(err, TAEL_EINVAL, "exists", "%s/%s: exists already", ring->folder,
+                             file);
+    return rc;
+}
+
+tael_status tael_keyring_add_key(struct tael_keyring *ring, const char *name, int bits,
+                                 tael_error *err)
+{
+    struct tael_key *key = NULL;
+    tael_status rc = check_absent(ring, name, TAEL_KIND_KEY, err);
+    if (rc == TAEL_OK)
+        rc = check_absent(ring, name, TAEL_KIND_PUB, err);
+    if (rc == TAEL_OK)
+        rc = tael_key_generate(&key, bits, err);
+    if (rc == TAEL_OK)
+        rc = write_pair(ring, name, key, err);
+    tael_key_release(key);
+    return rc;
+}
+
+bool tael_keyring_exists(const struct tael_keyring *ring, const char *name, enum tael_key_kind kind)
+{
+    char file[FILE_NAME_MAX];
+    char path[TAEL_KEY_PATH_MAX];
+    if (file_name(file, name, kind, NULL) != TAEL_OK)
+        return false;
+    int len = snprintf(path, sizeof(path), "%s/%s", ring->folder, file);
+    return len > 0 && (size_t)len < sizeof(path) && access(path, F_OK) == 0;
+}
+
+/* ---- secrets ---- */
+
+/* Decodes in place; the line may end with a line break. */
+static bool decode_secret(struct tael_secure_text *text, size_t *len)
+{
+    size_t n = text->len;
+    while (n > 0 && (text->data[n - 1] == '\n' || text->data[n - 1] == '\r'))
+        n--;
+    return tael_base64_decode(text->data, len, text->data, n);
+}
+
+tael_status tael_keyring_secret(struct tael_keyring *ring, const char *name,
+                                struct tael_secret **out, tael_error *err)
+{
+    char file[FILE_NAME_MAX];
+    struct tael_secure_text text = {NULL, 0};
+    tael_status rc = file_name(file, name, TAEL_KIND_SECRET, err);
+    if (rc == TAEL_OK)
+        rc = tael_key_file_read(ring->folder, file, ring->master, &text, err);
+    if (rc != TAEL_OK)
+        return rc;
+    size_t len = 0;
+    rc = decode_secret(&text, &len) ? tael_secret_new(out, text.data, len) : TAEL_EINVAL;
+    tael_secure_text_free(&text);
+    if (rc == TAEL_EINVAL)
+        tael_key_refuse(err, rc, "invalid", "%s/%s: not the base64 of %d to %d bytes", ring->folder,
+                        file, TAEL_SECRET_MIN, TAEL_SECRET_MAX);
+    else if (rc != TAEL_OK)
+        out_of_memory(err);
+    return rc;
+}
+
+tael_status tael_keyring_add_secret(struct tael_keyring *ring, const char *name,
+                                    struct tael_span bytes, tael_error *err)
+{
+    char file[FILE_NAME_MAX];
+    tael_status rc = file_name(file, name, TAEL_KIND_SECRET, err);
+    if (rc != TAEL_OK)
+        return rc;
+    if (bytes.len < TAEL_SECRET_MIN || bytes.len > TAEL_SECRET_MAX)
+        return tael_key_refuse(err, TAEL_EINVAL, "invalid", "a secret has %d to %d bytes",
+                               TAEL_SECRET_MIN, TAEL_SECRET_MAX);
+    size_t room = tael_base64_room(bytes.len) + 1;
+    char *text = tael_secure_alloc(room);
+    if (text == NULL)
+        return out_of_memory(err);
+    size_t len = tael_base64_encode(text, bytes.data, bytes.len);
+    text[len++] = '\n';
+    rc = tael_key_file_write(ring->folder, file, ring->master, (struct tael_span){text, len}, err);
+    tael_secure_free(text, room);
+    return rc;
+}
