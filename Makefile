@@ -56,6 +56,11 @@ $(B)/libtael.so: $(LIB_OBJ)
 $(B)/tael: $(B)/obj/engine/main.o $(B)/libtael.a
 	$(CC) -pie $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
+# For a plain lua5.4 (specs): the host's Lua is used, so liblua must not be in it a second time.
+$(B)/lua/tael_modules.so: $(B)/obj/engine/bind/modules.o $(B)/libtael.a
+	@mkdir -p $(@D)
+	$(CC) -shared $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(filter-out -llua%,$(TAEL_LIBS))
+
 $(B)/test/%_test: $(B)/obj/tests/unit/%_test.o $(B)/libtael.a
 	@mkdir -p $(@D)
 	$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS) $(if $(filter %/postgres_test,$@),-lpq)
