@@ -1,0 +1,66 @@
+--- What a channel's pure functions get of the outside world. Of stored facts alone when the time is the
+--- attempt's own: the same facts give the same signed bytes again, so a page URL need not be stored.
+local call = require "tael.channel.call"
+local crypto = require "tael.crypto"
+local details_of = require "tael.kernel.details"
+local ids = require "tael.kernel.ids"
+local log = require "tael.log"
+local registry = require "tael.kernel.registry"
+local store = require "tael.store"
+
+local context = {}
+
+---@param payment table row
+---@param details table
+---@param attempt table row
+---@param account table
+---@param now integer ms
+---@return tael.channel.Context
+function context.of(payment, details, attempt, account, now)
+    local number = ids.order_number(attempt.id)
+    local base = registry.config.http.public_url
+    local nonce = crypto.digest("sha256", (">s4 s4 i8"):pack("tael.nonce.1", number, now))
+    return call.context {
+        now = now,
+        payment = {
+            merchant_order_id = payment.merchant_order_id, subject = details.subject,
+            description = details.description, payer = details_of.payer(details, payment.id),
+        },
+        attempt = {
+            order_no = number, amount = attempt.amount, currency = attempt.currency,
+            product = attempt.product, expires_at = attempt.expires_at,
+        },
+        notify_url = ("%s/notify/%s/%s"):format(base, account.channel, account.slug),
+        return_url = ("%s/return/%s/%s"):format(base, account.channel, number),
+        options = (details.channel_options or {})[account.channel],
+        nonce = crypto.hex.encode(nonce):sub(1, 32),
+    }
+end
+
+--- What the payer is sent to. Pure and repeatable.
+---@param payment table row
+---@param details table
+---@param attempt table row
+---@return table? next_action
+---@return table? err {code, field?, detail}
+function context.next_action(payment, details, attempt)
+    local account = registry.account(attempt.account)
+    local prepared = registry.prepared(account)
+    if not prepared then
+        return nil, { code = "no_channel_available", detail = "the account is no longer configured" }
+    end
+    local ctx = context.of(payment, details, attempt, account, store.id_ms(attempt.id))
+    local request, err = call.build(registry.package(account.channel), "create", prepared, ctx)
+    if not request then
+        log.warn("channel.build_failed", { channel = account.channel, account = account.slug,
+            code = err.code, detail = err.detail })
+        return nil, err
+    end
+    local result = request["local"]
+    if not result or type(result.next_action) ~= "table" then
+        return nil, { code = "script_failed", detail = account.channel .. ": create.build gave no next_action" }
+    end
+    return result.next_action
+end
+
+return context

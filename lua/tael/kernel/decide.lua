@@ -1,0 +1,171 @@
+--- The one place that decides what a verified statement of a channel does to a payment. Data in, a decision out:
+--- notifications, queries and timers all come through here, and the SQL guards stand behind it.
+--- 1 Only a fact that evidence.lua has admitted comes in. 2 Nothing leaves `paid`. 3 `unknown` is left only by a
+--- verified statement. 4 A success is never dropped, however late it is. 5 A word nobody knows decides nothing.
+local states = require "tael.kernel.states"
+
+---@class tael.kernel.Case
+---@field payment table row of payments
+---@field attempt table row of attempts
+---@field fact table {state, amount?, currency?, trade_no?, at?, code?, decline_code?}; state may be "not_found"
+---@field now integer ms
+---@field grace integer ms after expires_at until "not found" means never paid
+---@field waits_unopened boolean? the channel does not know an order before the payer opens it
+---@field others_open boolean? another attempt of the payment may still succeed
+
+---@class tael.kernel.Decision
+---@field effect "applied"|"none"|"review"|"late"|"surplus"
+---@field detail string for people
+---@field check string? the check that failed: "order" | "amount" | "state"
+---@field alarm string? a person should know
+---@field event string? type of the event; nil: nothing changes
+---@field payment table? {to, reason?, late?, captured_amount?, paid_at?}; to = nil: only the chain grows
+---@field attempt table? {to, trade_no?, code?}
+
+local function none(detail, alarm)
+    return { effect = "none", detail = detail, alarm = alarm }
+end
+
+local function refuse(check, detail, alarm)
+    return { effect = "none", check = check, detail = detail, alarm = alarm }
+end
+
+local function amount_differs(case)
+    local fact, attempt = case.fact, case.attempt
+    return fact.amount ~= nil and (fact.amount ~= attempt.amount or fact.currency ~= attempt.currency)
+end
+
+local function mismatched(case)
+    if not states.reviewable[case.payment.state] then
+        return refuse("amount", "amount or currency is not the order's", "amount_mismatch")
+    end
+    return {
+        effect = "review", check = "amount", detail = "amount or currency is not the order's",
+        alarm = "amount_mismatch", event = "payment.review",
+        payment = { to = "review", reason = "amount_mismatch" },
+    }
+end
+
+local function move(case, to)
+    return { to = to, trade_no = case.fact.trade_no or case.attempt.trade_no, code = case.fact.code }
+end
+
+--- What a success does, by the payment's state. The attempt succeeds in each of them.
+local success_by_state = {
+    pending = function(case)
+        return { effect = "applied", detail = "paid", event = "payment.paid",
+            payment = { to = "paid", late = 0, paid_at = case.fact.at or case.now } }
+    end,
+    paid = function()
+        return { effect = "surplus", detail = "paid already by another attempt", alarm = "duplicate_paid",
+            event = "attempt.surplus", payment = {} }
+    end,
+    review = function()
+        return { effect = "review", detail = "paid while under review: a person decides", alarm = "paid_in_review",
+            event = "payment.updated", payment = {} }
+    end,
+}
+function success_by_state.closed(case)
+    return { effect = "late", detail = "paid after the payment was closed", alarm = "paid_late",
+        event = "payment.paid", payment = { to = "paid", late = 1, paid_at = case.fact.at or case.now } }
+end
+success_by_state.failed = success_by_state.closed
+
+local function succeeded(case)
+    local payment, attempt, fact = case.payment, case.attempt, case.fact
+    if not fact.trade_no then
+        return refuse("order", "a success must name the channel's trade number")
+    elseif fact.amount == nil then
+        return refuse("amount", "a success must name its amount")
+    elseif attempt.trade_no and attempt.trade_no ~= fact.trade_no then
+        return refuse("order", "the order is bound to another trade number", "trade_number_changed")
+    elseif amount_differs(case) then
+        return mismatched(case)
+    elseif attempt.state == "succeeded" then
+        return none("paid already by this attempt")
+    elseif not states.may(attempt.state, "succeeded") or not success_by_state[payment.state] then
+        return refuse("state", ("a success does not fit attempt %s, payment %s"):format(attempt.state, payment.state),
+            "impossible_success")
+    end
+    local decision = success_by_state[payment.state](case)
+    decision.payment.captured_amount = decision.payment.to == "paid" and attempt.amount or nil
+    decision.attempt = move(case, "succeeded")
+    return decision
+end
+
+--- The order goes on: nothing is settled, the payment stays as it is.
+local function progress(case)
+    local to = case.fact.state
+    if amount_differs(case) and states.attempt_open[case.attempt.state] then
+        return mismatched(case)
+    elseif not states.may(case.attempt.state, to) then
+        return none("nothing new: the attempt is " .. case.attempt.state)
+    end
+    return { effect = "applied", detail = "the attempt is " .. to, event = "attempt." .. to, payment = {},
+        attempt = move(case, to) }
+end
+
+--- The order has ended without money. TRADE_CLOSED and its like also follow a full refund: what was paid stays paid.
+local function ended(case)
+    local payment, attempt, to = case.payment, case.attempt, case.fact.state
+    if attempt.state == "succeeded" then
+        return none("the order was paid before it ended")
+    elseif amount_differs(case) and states.attempt_open[attempt.state] then
+        return mismatched(case)
+    elseif not states.may(attempt.state, to) then
+        return none("nothing new: the attempt is " .. attempt.state)
+    end
+    local decision = { effect = "applied", detail = "the attempt is " .. to, event = "attempt." .. to, payment = {},
+        attempt = move(case, to) }
+    if payment.state ~= "pending" or case.others_open then
+        return decision
+    elseif to == "declined" then
+        decision.event = "payment.failed"
+        decision.payment = { to = "failed", reason = case.fact.decline_code or "other" }
+    else
+        decision.event = "payment.closed"
+        decision.payment = { to = "closed", reason = case.now >= attempt.expires_at and "expired" or "channel" }
+    end
+    return decision
+end
+
+--- The channel does not know the order. Before its time is over that means: not opened yet. Afterwards nobody can
+--- open it any more.
+local function not_found(case)
+    local attempt = case.attempt
+    if attempt.state == "succeeded" then
+        return none("paid, though the channel does not find it", "paid_not_found")
+    elseif not case.waits_unopened or attempt.state ~= "issued" and attempt.state ~= "unknown" then
+        return none("not found, which does not fit an order that is " .. attempt.state)
+    elseif case.now < attempt.expires_at + case.grace then
+        return none("the payer has not opened the order")
+    end
+    local fact = setmetatable({ state = "expired" }, { __index = case.fact })
+    return ended(setmetatable({ fact = fact }, { __index = case }))
+end
+
+local function unknown(case)
+    local word = tostring(case.fact.channel_state or case.fact.code or "?")
+    if not states.may(case.attempt.state, "unknown") then
+        return none("a word that is not mapped: " .. word, "unknown_word")
+    end
+    return { effect = "applied", detail = "a word that is not mapped: " .. word, alarm = "unknown_word",
+        event = "attempt.unknown", payment = {}, attempt = move(case, "unknown") }
+end
+
+local by_word = {
+    succeeded = succeeded,
+    waiting_payer = progress, processing = progress,
+    expired = ended, cancelled = ended, declined = ended,
+    not_found = not_found,
+}
+
+--- What the fact does. A word that is not in the table, "authorized" included while no product reserves money,
+--- makes the attempt unknown.
+---@param case tael.kernel.Case
+---@return tael.kernel.Decision
+local function decide(case)
+    return (by_word[case.fact.state] or unknown)(case)
+end
+
+return decide

@@ -1,0 +1,74 @@
+--- The accepted input of a payment as it is stored: once, in the event that detail_event names. What
+--- identifies a person is sealed; beside it stands the form that may be shown.
+local crypto = require "tael.crypto"
+local json = require "tael.json"
+local secrets = require "tael.kernel.secrets"
+local store = require "tael.store"
+
+local details = {}
+
+local FIELDS = { "subject", "description", "return_url", "metadata", "channel_options" }
+
+local function place(payment)
+    return "payer:" .. payment
+end
+
+--- "203.0.113.7" -> "203.0.113.0/24"; other forms are not shown.
+local function address_hint(address)
+    local network = type(address) == "string" and address:match("^(%d+%.%d+%.%d+)%.%d+$")
+    return network and network .. ".0/24" or nil
+end
+
+local function id_hint(payer)
+    local id = payer.buyer_id or payer.openid or payer.buyer_open_id
+    if type(id) ~= "string" or #id < 8 then
+        return nil
+    end
+    return id:sub(1, 3) .. "…" .. id:sub(-3)
+end
+
+---@param input table of payments.create
+---@param payment integer
+---@param decision table who chose the channel
+---@return table plain data for the event
+function details.of_input(input, payment, decision)
+    local out = { decision = decision }
+    for _, name in ipairs(FIELDS) do
+        out[name] = input[name]
+    end
+    if input.payer then
+        local sealed = secrets.seal(json.encode(input.payer), place(payment))
+        out.payer = {
+            sealed = crypto.base64.encode(sealed),
+            shown = { id_hint = id_hint(input.payer), client_ip = address_hint(input.payer.client_ip) },
+        }
+    end
+    return out
+end
+
+--- The payer's data in clear, for the channel. nil when none was given or it no longer opens.
+---@param stored table
+---@param payment integer
+---@return table?
+function details.payer(stored, payment)
+    local sealed = stored.payer and crypto.base64.decode(stored.payer.sealed)
+    local plain = sealed and secrets.open(sealed, place(payment))
+    return plain and json.decode(plain) or nil
+end
+
+---@param payment table row
+---@return table? details
+---@return table? err
+function details.read(payment)
+    local rows, err = store.query("event.get", { event = payment.detail_event })
+    if not rows then
+        return nil, err
+    end
+    local data = rows[1] and json.decode(rows[1].data)
+    if not data or type(data.details) ~= "table" then
+        return nil, { code = "damaged", message = "the event that holds the payment's details is not there" }
+    end
+    return data.details
+end
+
+return details

@@ -1,0 +1,174 @@
+--- What a channel script says counts for nothing by itself. A fact is admitted only when the script
+--- hands over evidence that C made: of this very message, by a key of this account. Then the kernel
+--- compares the account, the order, the amount, the currency and the seller itself, and sees that what
+--- the fact says is written in the part that was signed.
+--- 1 No evidence, no fact. 2 Evidence of another message or another account is no evidence. 3 A script
+--- cannot make up an order, an amount, a trade number or a seller that the signed part does not state.
+local json = require "tael.json"
+local message = require "tael.message"
+local money = require "tael.kernel.money"
+
+local evidence = {}
+
+local DEPTH_MAX = 16
+local TEXT_MAX = 64
+
+local function refused(check, detail)
+    return nil, { check = check, detail = detail }
+end
+
+local function collect(value, words, depth)
+    if type(value) == "table" and depth < DEPTH_MAX then
+        for _, member in pairs(value) do
+            collect(member, words, depth + 1)
+        end
+    elseif type(value) == "string" then
+        words[value] = true
+    elseif math.type(value) == "integer" or json.is_decimal(value) then
+        words[tostring(value)] = true
+    end
+end
+
+--- Every scalar that the signed part holds.
+local function stated_words(proof)
+    local words = {}
+    collect(proof.form, words, 0)
+    collect(proof.json, words, 0)
+    return words
+end
+
+local function states_amount(words, amount, currency)
+    if words[tostring(amount)] or words[money.format(amount, currency)] then
+        return true
+    end
+    for word in pairs(words) do -- "12.3" states 1230 too
+        if money.parse(word, currency) == amount then
+            return true
+        end
+    end
+    return false
+end
+
+local function plain(text)
+    return type(text) == "string" and #text > 0 and #text <= TEXT_MAX and not text:find("[^\33-\126]")
+end
+
+local function check_shape(fact)
+    if type(fact) ~= "table" or fact.kind ~= "payment" then
+        return refused("order", "the message says nothing about a payment")
+    elseif not plain(fact.order_no) then
+        return refused("order", "the fact names no order")
+    elseif fact.trade_no ~= nil and not plain(fact.trade_no) then
+        return refused("order", "the trade number has a wrong form")
+    elseif type(fact.state) ~= "string" then
+        return refused("state", "the fact names no state")
+    elseif fact.amount ~= nil and not money.in_range(fact.amount) then
+        return refused("amount", "the amount is out of range")
+    elseif fact.amount ~= nil and not money.exponent(fact.currency) then
+        return refused("amount", "the currency is not known")
+    end
+    return true
+end
+
+--- The identities that the message claims are the account's, and were signed.
+local function check_identity(account, identity, words)
+    local compared = 0
+    for name, value in pairs(identity) do
+        local ours = account.fields[name]
+        if ours ~= nil then
+            if ours ~= value then
+                return refused("identity", name .. " is not this account's")
+            elseif not words[value] then
+                return refused("identity", name .. " was not signed")
+            end
+            compared = compared + 1
+        end
+    end
+    if compared == 0 then
+        return refused("identity", "the message does not say whose it is")
+    end
+    return true
+end
+
+local function check_seller(account, identity, seller)
+    if seller == nil then
+        return true
+    end
+    for name, value in pairs(identity or {}) do
+        if value == seller and (account.fields[name] == nil or account.fields[name] == seller) then
+            return true
+        end
+    end
+    for _, value in pairs(account.fields) do
+        if value == seller then
+            return true
+        end
+    end
+    return refused("identity", "the seller is not this account's")
+end
+
+local function check_stated(fact, words)
+    if not words[fact.order_no] then
+        return refused("order", "the signed part does not name the order")
+    elseif fact.trade_no and not words[fact.trade_no] then
+        return refused("order", "the signed part does not name the trade number")
+    elseif fact.amount and not states_amount(words, fact.amount, fact.currency) then
+        return refused("amount", "the signed part does not state the amount")
+    end
+    return true
+end
+
+--- Is this evidence of that message, by a key of that account?
+---@param proof any what the script returned
+---@param about userdata the message that came in
+---@param account table {id, fields}
+---@return true?
+---@return table? refusal {check, detail}
+function evidence.authentic(proof, about, account)
+    if not message.is_evidence(proof) then
+        return refused("signature", "no evidence")
+    elseif not message.check(proof, about) then
+        return refused("signature", "evidence of another message")
+    elseif proof.account ~= account.id then
+        return refused("signature", "evidence of another account")
+    end
+    return true
+end
+
+--- May the kernel act on this fact?
+---@param input { proof: any, message: userdata, account: table, fact: any, identity: table? }
+---@return true?
+---@return table? refusal {check, detail}
+function evidence.admit(input)
+    local proof, account, fact = input.proof, input.account, input.fact
+    local good, refusal = evidence.authentic(proof, input.message, account)
+    if not good then
+        return nil, refusal
+    end
+    good, refusal = check_shape(fact)
+    if not good then
+        return nil, refusal
+    end
+    local words = stated_words(proof)
+    if input.identity then
+        good, refusal = check_identity(account, input.identity, words)
+        if not good then
+            return nil, refusal
+        end
+    end
+    good, refusal = check_seller(account, input.identity, fact.seller)
+    if not good then
+        return nil, refusal
+    end
+    return check_stated(fact, words)
+end
+
+--- Short name of the key that proved it, as a number for the row: the last 8 hex digits of its id.
+---@param proof userdata
+---@return integer? key_id
+function evidence.key_number(proof)
+    local hex = type(proof.key_id) == "string" and proof.key_id:match("(%x%x%x%x%x%x%x%x)[^%x]*$")
+    return hex and tonumber(hex, 16)
+end
+
+return evidence

@@ -1,0 +1,240 @@
+--- Merchants and channel accounts: configured by slug, known inside by small integers that never
+--- change their meaning. Every worker holds the whole of it in memory, key handles included.
+--- 1 A slug keeps its merchant, channel and environment for ever. 2 A live merchant has production
+--- accounts only, a test merchant sandbox accounts only. 3 An account that is no longer configured is
+--- kept by name, for what was paid through it, and cannot be used.
+local account_fields = require "tael.channel.account"
+local ids = require "tael.kernel.ids"
+local loader = require "tael.channel.loader"
+local store = require "tael.store"
+local workers = require "tael.kernel.workers"
+
+local registry = {}
+
+local PAGE = 1000
+local ENVIRONMENT_OF = { live = "production", test = "sandbox" }
+
+local merchants, accounts = {}, {} -- by number and by slug
+local packages
+local prepared = {} -- by account number
+
+local function read_all(statement)
+    local rows, after = {}, 0
+    repeat
+        local page, err = store.query(statement, { after = after, n = PAGE })
+        if not page then
+            error("registry: " .. tostring(err and err.code), 0)
+        end
+        for _, row in ipairs(page) do
+            rows[#rows + 1] = row
+            after = row.id
+        end
+    until #page < PAGE
+    return rows
+end
+
+local function by_slug(rows)
+    local found, highest = {}, 0
+    for _, row in ipairs(rows) do
+        found[row.slug] = row
+        highest = math.max(highest, row.id)
+    end
+    return found, highest
+end
+
+local function sorted_keys(map)
+    local keys = {}
+    for key in pairs(map) do
+        keys[#keys + 1] = key
+    end
+    table.sort(keys)
+    return keys
+end
+
+local function commit(list)
+    if #list == 0 then
+        return
+    end
+    local done, err = store.commit(list)
+    if not done then
+        error("registry: " .. tostring(err.code) .. " " .. tostring(err.statement), 0)
+    end
+end
+
+local function refuse(where, message)
+    error({ code = "configuration_invalid", message = where .. ": " .. message }, 0)
+end
+
+local function sync_merchants(config)
+    local known, highest = by_slug(read_all("merchant.all"))
+    local list, numbers = {}, {}
+    for _, slug in ipairs(sorted_keys(config.merchants)) do
+        local wanted, row = config.merchants[slug], known[slug]
+        if row and row.mode ~= wanted.mode then
+            refuse("merchants." .. slug .. ".mode", "was " .. row.mode .. " and cannot change")
+        end
+        if not row then
+            highest = highest + 1
+        end
+        numbers[slug] = row and row.id or highest
+        local name = wanted.name or slug
+        if not row or row.name ~= name then
+            list[#list + 1] = { "merchant.put",
+                { number = numbers[slug], slug = slug, name = name, mode = wanted.mode } }
+        end
+    end
+    commit(list)
+    return numbers
+end
+
+local function check_meaning(where, row, owner, wanted)
+    if row.merchant ~= owner or row.channel ~= wanted.channel or row.environment ~= wanted.environment then
+        refuse(where, "this slug belongs to another merchant, channel or environment; choose a new one")
+    end
+end
+
+local function sync_accounts(config, numbers)
+    local known, highest = by_slug(read_all("account.all"))
+    local list = {}
+    for _, merchant in ipairs(sorted_keys(config.merchants)) do
+        for _, slug in ipairs(sorted_keys(config.merchants[merchant].accounts or {})) do
+            local wanted, row = config.merchants[merchant].accounts[slug], known[slug]
+            local where = "merchants." .. merchant .. ".accounts." .. slug
+            if wanted.environment ~= ENVIRONMENT_OF[config.merchants[merchant].mode] then
+                refuse(where .. ".environment", "a " .. config.merchants[merchant].mode .. " merchant has "
+                    .. ENVIRONMENT_OF[config.merchants[merchant].mode] .. " accounts")
+            elseif row then
+                check_meaning(where, row, numbers[merchant], wanted)
+            else
+                highest = highest + 1
+                known[slug] = { merchant = numbers[merchant], channel = wanted.channel,
+                    environment = wanted.environment }
+                list[#list + 1] = { "account.put", { owner = numbers[merchant], number = highest, slug = slug,
+                    channel = wanted.channel, environment = wanted.environment } }
+            end
+        end
+    end
+    commit(list)
+end
+
+--- Writes the configured merchants and accounts into the store. Worker 1, at start, scope 0. Raises
+--- {code, message} when the configuration contradicts what the store knows.
+---@param config table
+function registry.sync(config)
+    sync_accounts(config, sync_merchants(config))
+end
+
+local function channel_fields(configured)
+    local fields = {}
+    for name, value in pairs(configured) do
+        if name ~= "channel" and name ~= "environment" and name ~= "zone" then
+            fields[name] = value
+        end
+    end
+    return fields
+end
+
+local function load_account(row, configured, where)
+    local account = { id = row.id, slug = row.slug, merchant = row.merchant, channel = row.channel,
+        environment = row.environment }
+    if not configured then
+        return account
+    end
+    local package = packages[row.channel]
+    if not package then
+        refuse(where .. ".channel", "there is no channel '" .. row.channel .. "' in scripts/channels")
+    end
+    local fields, err = account_fields.check(package, channel_fields(configured), row.environment)
+    if not fields then
+        refuse(where, err.message)
+    end
+    account.fields, account.zone = fields, configured.zone or "+08:00"
+    prepared[row.id], err = account_fields.prepare(package, account)
+    if not prepared[row.id] then
+        refuse(where, err.message)
+    end
+    return account
+end
+
+--- Fills this worker's memory and readies what every worker needs. At start, after sync, scope 0.
+---@param config table
+function registry.load(config)
+    registry.config = config
+    ids.open()
+    packages = loader.load(config.scripts.folder)
+    merchants, accounts, prepared = {}, {}, {}
+    for _, row in ipairs(read_all("merchant.all")) do
+        local merchant = { id = row.id, slug = row.slug, name = row.name, mode = row.mode,
+            livemode = row.mode == "live", accounts = {} }
+        merchants[row.id], merchants[row.slug] = merchant, merchant
+    end
+    for _, row in ipairs(read_all("account.all")) do
+        local merchant = merchants[row.merchant]
+        local configured = config.merchants[merchant.slug]
+        configured = configured and configured.accounts and configured.accounts[row.slug]
+        local where = "merchants." .. merchant.slug .. ".accounts." .. row.slug
+        local account = load_account(row, configured, where)
+        accounts[row.id], accounts[row.slug] = account, account
+        merchant.accounts[#merchant.accounts + 1] = account
+    end
+    workers.serve()
+end
+
+---@param key integer|string number or slug
+---@return table? merchant {id, slug, name, mode, livemode, accounts}
+function registry.merchant(key)
+    return merchants[key]
+end
+
+--- Every merchant, by number.
+---@return table[]
+function registry.merchants()
+    local list = {}
+    for key, merchant in pairs(merchants) do
+        if key == merchant.id then
+            list[#list + 1] = merchant
+        end
+    end
+    table.sort(list, function(a, b) return a.id < b.id end)
+    return list
+end
+
+---@param key integer|string number or slug
+---@return table? account {id, slug, merchant, channel, environment, zone, fields}; fields nil: no longer usable
+function registry.account(key)
+    return accounts[key]
+end
+
+--- The account a payment goes through when only the channel is named: the first one configured.
+---@param merchant integer
+---@param channel string? nil: the merchant's only account
+---@return table? account
+function registry.default_account(merchant, channel)
+    local found
+    for _, account in ipairs(merchants[merchant] and merchants[merchant].accounts or {}) do
+        if account.fields and (channel == nil or account.channel == channel) then
+            if channel ~= nil then
+                return account
+            elseif found then
+                return nil
+            end
+            found = account
+        end
+    end
+    return found
+end
+
+---@param name string
+---@return table? package
+function registry.package(name)
+    return packages[name]
+end
+
+--- The account as its channel's functions get it, with key handles.
+---@param account table
+---@return table? prepared nil: the account is no longer configured
+function registry.prepared(account)
+    return prepared[account.id]
+end
+
+return registry

@@ -1,0 +1,187 @@
+--- Carries out what a verified statement does: read, decide, commit, and read again when somebody was
+--- faster. Notifications, queries and timers all end here.
+--- Nothing is answered before the unit is durable; whoever waits for the payment is woken after it.
+local decide = require "tael.kernel.decide"
+local due = require "tael.kernel.due"
+local ids = require "tael.kernel.ids"
+local log = require "tael.log"
+local registry = require "tael.kernel.registry"
+local store = require "tael.store"
+local task = require "tael.task"
+local time = require "tael.time"
+local units = require "tael.kernel.units"
+
+local settle = {}
+
+local ROUNDS = 3
+local STAMPS = 8
+
+--- A person should know. One word for all of them, so that an alert needs one rule.
+---@param kind string
+---@param fields table
+function settle.alarm(kind, fields)
+    fields.kind = kind
+    log.error("alarm", fields)
+end
+
+---@param attempt integer
+---@return table? attempt row
+---@return table|string|nil payment row, or err
+function settle.read(attempt)
+    local attempts, err = store.query("attempt.get", { attempt = attempt })
+    if not attempts then
+        return nil, err
+    elseif not attempts[1] then
+        return nil, { code = "not_found" }
+    end
+    local payments
+    payments, err = store.query("payment.get", { payment = attempts[1].payment })
+    if not payments then
+        return nil, err
+    elseif not payments[1] then
+        return nil, { code = "not_found" }
+    end
+    return attempts[1], payments[1]
+end
+
+--- Another attempt of the same payment through which money may still come.
+local function others_open(attempt, newest)
+    local states = require "tael.kernel.states"
+    local at = newest
+    while at do
+        local rows = store.query("attempt.get", { attempt = at })
+        local row = rows and rows[1]
+        if not row then
+            return true -- not known is open
+        elseif row.id ~= attempt.id and states.attempt_open[row.state] then
+            return true
+        end
+        at = row.prev
+    end
+    return false
+end
+
+local function case_of(input, payment, attempt, now)
+    local account = registry.account(attempt.account)
+    local package = registry.package(account.channel)
+    local product = package and package.products[attempt.product]
+    return {
+        payment = payment, attempt = attempt, fact = input.fact, now = now,
+        grace = registry.config.payments.grace,
+        waits_unopened = product ~= nil and product.not_found == "waiting",
+        others_open = others_open(attempt, payment.attempt),
+    }
+end
+
+--- An attempt that has become unknown is asked about soon, whatever its other timers say.
+local function unknown_timer(decision, attempt, now)
+    if not decision.attempt or decision.attempt.to ~= "unknown" then
+        return nil
+    end
+    return { "timer.insert", { due_id = due.id(now + registry.config.payments.poll[1]), kind = "attempt",
+        attempt = attempt.id } }
+end
+
+local function statements_of(input, decision, payment, attempt, now)
+    local list = units.transition {
+        decision = decision, payment = payment, attempt = attempt, fact = input.fact, proof = input.proof,
+        actor = input.actor, now = now,
+    }
+    list[#list + 1] = unknown_timer(decision, attempt, now)
+    for _, statement in ipairs(input.extra(decision, payment, attempt, now)) do
+        list[#list + 1] = statement
+    end
+    return list
+end
+
+--- Commits; a timer whose stamp was taken gets another one.
+---@param list table[]
+---@return table? result
+---@return table? err
+function settle.commit(list)
+    for _ = 1, STAMPS do
+        local result, err = store.commit(list)
+        if result or err.code ~= "guard" or err.otherwise ~= "stamp" then
+            return result, err
+        end
+        for _, statement in ipairs(list) do
+            if statement[1] == "timer.insert" then
+                local ms = (statement[2].due_id >> 22) + 1577836800000
+                statement[2].due_id = due.id(ms)
+            end
+        end
+    end
+    return nil, { code = "busy" }
+end
+
+local function announce(input, decision, payment, attempt)
+    if decision.alarm then
+        settle.alarm(decision.alarm, {
+            payment = ids.encode("pay", payment.id), attempt = ids.encode("att", attempt.id),
+            detail = decision.detail, actor = input.actor,
+        })
+    end
+    if not decision.event then
+        return
+    end
+    log.info(decision.event, {
+        payment = ids.encode("pay", payment.id), attempt = ids.encode("att", attempt.id),
+        version = payment.version + 1, effect = decision.effect, actor = input.actor,
+    })
+    task.wake("payment:" .. payment.id)
+end
+
+local function trade_taken(err)
+    return err.code == "constraint" and (err.statement == "attempt.succeed" or err.statement == "attempt.move")
+end
+
+---@class tael.kernel.Settling
+---@field attempt integer
+---@field fact table admitted by evidence.lua
+---@field proof tael.kernel.Proof
+---@field actor string
+---@field extra fun(decision, payment, attempt, now): table[] statements that belong to the same unit
+
+--- A trade number that belongs to another order proves nothing for this one: only the record is kept.
+local function refuse_trade(input, payment, attempt, now)
+    local decision = { effect = "none", check = "order", alarm = "trade_number_taken",
+        detail = "the trade number belongs to another order" }
+    local done, err = settle.commit(input.extra(decision, payment, attempt, now))
+    if not done then
+        return nil, err
+    end
+    announce(input, decision, payment, attempt)
+    return decision, payment
+end
+
+---@param input tael.kernel.Settling
+---@return tael.kernel.Decision? decision as committed
+---@return table payment row before it, or err
+function settle.apply(input)
+    for _ = 1, ROUNDS do
+        local attempt, payment = settle.read(input.attempt)
+        if not attempt then
+            return nil, payment
+        end
+        local now = time.now()
+        local decision = decide(case_of(input, payment, attempt, now))
+        local list = statements_of(input, decision, payment, attempt, now)
+        if #list == 0 then
+            announce(input, decision, payment, attempt)
+            return decision, payment
+        end
+        local done, err = settle.commit(list)
+        if done then
+            announce(input, decision, payment, attempt)
+            return decision, payment
+        elseif trade_taken(err) then
+            return refuse_trade(input, payment, attempt, now)
+        elseif err.code ~= "guard" or err.otherwise ~= "reread" then
+            return nil, err
+        end
+    end
+    settle.alarm("cannot_settle", { attempt = ids.encode("att", input.attempt), actor = input.actor })
+    return nil, { code = "busy" }
+end
+
+return settle

@@ -1,0 +1,44 @@
+--- The state table: which moves exist. The SQL guards hold the same table; a spec compares the two.
+--- A move that is not here is refused, whoever asks for it.
+local states = {}
+
+local function set(words)
+    local out = {}
+    for word in words:gmatch("%S+") do
+        out[word] = true
+    end
+    return out
+end
+
+states.payment = set "created pending authorized paid closed failed review"
+
+--- Moves of an attempt by a verified word of the channel; success is a statement of its own (attempt.succeed).
+--- issued -> unknown is only for a word that nobody knows.
+states.attempt = {
+    new = set "issued sent",
+    issued = set "waiting_payer expired unknown succeeded",
+    sent = set "waiting_payer processing declined unknown succeeded",
+    waiting_payer = set "cancelled expired unknown succeeded",
+    processing = set "cancelled unknown succeeded",
+    unknown = set "waiting_payer processing declined cancelled expired succeeded",
+    authorized = set "succeeded",
+    declined = set "succeeded",
+    cancelled = set "succeeded",
+    expired = set "succeeded",
+    succeeded = {},
+}
+
+--- While one of these, the channel may still take money for the order.
+states.attempt_open = set "new issued sent waiting_payer processing unknown authorized"
+
+--- Where an amount that is not ours puts the payment before a person.
+states.reviewable = set "created pending authorized closed failed"
+
+---@param from string
+---@param to string
+function states.may(from, to)
+    local moves = states.attempt[from]
+    return moves ~= nil and moves[to] == true
+end
+
+return states

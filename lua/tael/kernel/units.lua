@@ -1,0 +1,163 @@
+--- Units of work from decisions: which statements, in which order, with which event. Pure: rows and a
+--- decision in, a list of {name, params} out. The statement that decides stands first, so that when its
+--- guard fails nothing has been written.
+--- The event holds every column that the statements change, as absolute values: rebuild.lua makes the
+--- rows from the events alone.
+local chain = require "tael.kernel.chain"
+local json = require "tael.json"
+
+local units = {}
+
+local payment_statement = {
+    paid = "payment.pay", review = "payment.review", closed = "payment.close", failed = "payment.fail",
+}
+
+---@class tael.kernel.Proof
+---@field kind "ntf"|"cal" a notification or a call
+---@field id integer
+---@field digest string SHA-256 of the raw bytes
+---@field key integer? number of the key
+
+local function proof_data(proof)
+    return {
+        kind = proof.kind, id = proof.id, key = proof.key,
+        digest = (proof.digest:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)),
+    }
+end
+
+--- Columns as the event keeps them: a column that becomes NULL is null, one that stays is absent.
+local function payment_data(change)
+    if not change.to then
+        return nil
+    end
+    return {
+        state = change.to, reason = change.reason or json.null, late = change.late,
+        captured_amount = change.captured_amount, paid_at = change.paid_at,
+    }
+end
+
+local function attempt_data(attempt, change, proof)
+    return change and {
+        id = attempt.id, state = change.to, trade_no = change.trade_no or json.null,
+        code = change.code or json.null, evidence = proof.id,
+    }
+end
+
+--- What the channel claimed and we did not take over, for the person who decides.
+local function claimed_data(decision, fact)
+    return decision.check and {
+        amount = fact.amount, currency = fact.currency, trade_no = fact.trade_no, state = fact.state,
+    } or nil
+end
+
+---@return string data canonical JSON
+function units.event_data(input)
+    local decision = input.decision
+    return json.encode {
+        payment = payment_data(decision.payment),
+        attempt = attempt_data(input.attempt, decision.attempt, input.proof),
+        evidence = proof_data(input.proof),
+        claimed = claimed_data(decision, input.fact),
+    }
+end
+
+local function payment_params(change, payment, hash, now)
+    local params = { payment = payment.id, version_was = payment.version, hash = hash, now = now }
+    if change.to == "paid" then
+        params.amount, params.currency = payment.amount, payment.currency
+        params.paid_at = change.paid_at
+    elseif change.to then
+        params.reason = change.reason
+    end
+    return params
+end
+
+local function attempt_statement(attempt, change, proof, now)
+    local params = {
+        attempt = attempt.id, payment = attempt.payment, account = attempt.account,
+        trade_no = change.trade_no, evidence = proof.id, code = change.code, now = now,
+    }
+    if change.to == "succeeded" then
+        params.amount, params.currency = attempt.amount, attempt.currency
+        return { "attempt.succeed", params }
+    end
+    params.attempt_state, params.attempt_state_was = change.to, attempt.state
+    return { "attempt.move", params }
+end
+
+---@param event { payment: integer, object: integer, version: integer, prev: integer?, type: string, actor: string, at: integer, data: string, hash: string }
+function units.event(event)
+    return { "event.insert", {
+        payment = event.payment, object = event.object, version = event.version, prev_event = event.prev,
+        type = event.type, actor = event.actor, now = event.at, data = event.data, hash = event.hash,
+    } }
+end
+
+--- The unit of a decision; empty when nothing changes.
+---@param input { decision: tael.kernel.Decision, payment: table, attempt: table, fact: table, proof: tael.kernel.Proof, actor: string, now: integer }
+---@return table[] statements
+function units.transition(input)
+    local decision, payment, attempt = input.decision, input.payment, input.attempt
+    if not decision.event then
+        return {}
+    end
+    local event = {
+        payment = payment.id, version = payment.version + 1, prev = payment.last_event,
+        object = decision.event:find("^attempt%.") and attempt.id or payment.id,
+        type = decision.event, actor = input.actor, at = input.now, data = units.event_data(input),
+    }
+    event.hash = chain.hash(payment.last_hash, event)
+    local statement = decision.payment.to and payment_statement[decision.payment.to] or "payment.note"
+    local list = { { statement, payment_params(decision.payment, payment, event.hash, input.now) } }
+    if decision.attempt then
+        list[#list + 1] = attempt_statement(attempt, decision.attempt, input.proof, input.now)
+    end
+    list[#list + 1] = units.event(event)
+    return list
+end
+
+---@param columns table merchant_order_id request state amount currency capture parallel expires_at …
+---@return table[] statements
+---@return string data of the event
+function units.creation(columns)
+    local data = json.encode {
+        payment = {
+            merchant_order_id = columns.merchant_order_id, request = columns.request_hex, state = columns.state,
+            amount = columns.amount, currency = columns.currency, capture = columns.capture,
+            parallel = columns.parallel, attempt = columns.attempt, expires_at = columns.expires_at,
+        },
+        attempt = {
+            id = columns.attempt, account = columns.account, product = columns.product,
+            state = columns.attempt_state, amount = columns.amount, currency = columns.currency,
+            expires_at = columns.expires_at,
+        },
+        details = columns.details,
+    }
+    local event = {
+        payment = columns.payment, object = columns.payment, version = 1, type = "payment.created",
+        actor = columns.actor, at = columns.now, data = data,
+    }
+    event.hash = chain.hash(nil, event)
+    local list = {}
+    if columns.key_digest then
+        list[1] = { "idempotency.insert", { key_digest = columns.key_digest, payment = columns.payment } }
+    end
+    list[#list + 1] = { "payment.insert", {
+        payment = columns.payment, merchant_order_id = columns.merchant_order_id, request = columns.request,
+        state = columns.state, amount = columns.amount, currency = columns.currency, capture = columns.capture,
+        parallel = columns.parallel, attempt = columns.attempt, hash = event.hash, now = columns.now,
+        expires_at = columns.expires_at,
+    } }
+    list[#list + 1] = { "attempt.insert", {
+        attempt = columns.attempt, payment = columns.payment, account = columns.account,
+        product = columns.product, attempt_state = columns.attempt_state, amount = columns.amount,
+        currency = columns.currency, expires_at = columns.expires_at, now = columns.now,
+    } }
+    list[#list + 1] = units.event(event)
+    list[#list + 1] = { "timer.insert", {
+        due_id = columns.due_id, kind = "attempt", attempt = columns.attempt,
+    } }
+    return list, data
+end
+
+return units
