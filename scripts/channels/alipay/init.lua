@@ -1,9 +1,9 @@
 --- Alipay: payments on Alipay's own page, queries and notifications, RSA2 with plain keys.
 --- Sources: the channel's protocol reference; section numbers below are its own.
 local answer = require "channels.alipay.answer"
-local form = require "tael.form"
 local json = require "tael.json"
 local money = require "tael.money"
+local request = require "channels.alipay.request"
 local time = require "tael.time"
 
 local M = { name = "alipay", api = 1, title = { en = "Alipay", zh = "支付宝" } }
@@ -75,8 +75,6 @@ local zone = "+08:00"
 
 -- ---- requests (§2) ----
 
---- All parameters but biz_content, signed together with it. An empty value is never sent, since Alipay's own
---- libraries disagree on whether it is signed.
 local function signed(account, ctx, op, biz, more)
     local params = {
         app_id = account.app_id,
@@ -89,21 +87,9 @@ local function signed(account, ctx, op, biz, more)
         biz_content = json.encode(biz),
     }
     for name, value in pairs(more or {}) do
-        if value ~= "" then
-            params[name] = value
-        end
+        params[name] = value
     end
-    params.sign = account.key:sign("sha256", form.canonical(params, { except = { "sign" } }))
-    return params
-end
-
---- The gateway reads the charset before it decodes a body, so all but biz_content goes into the URL.
-local function url_without_biz(account, params)
-    local query = {}
-    for name, value in pairs(params) do
-        query[name] = name ~= "biz_content" and value or nil
-    end
-    return account.gateway .. "?" .. form.encode(query)
+    return request.signed(account, params)
 end
 
 local function page_content(ctx)
@@ -125,14 +111,13 @@ M.create = {
     build = function(account, ctx)
         local params = signed(account, ctx, "create", page_content(ctx),
             { notify_url = ctx.notify_url, return_url = ctx.return_url })
-        if ctx.options.form then
-            return { ["local"] = { next_action = {
-                type = "form", method = "POST", charset = account.charset,
-                url = url_without_biz(account, params), fields = { biz_content = params.biz_content },
-            } } }
+        if not ctx.options.form then
+            local url = request.url(account, params)
+            return { ["local"] = { next_action = { type = "redirect", method = "GET", url = url } } }
         end
+        local url, fields = request.parts(account, params)
         return { ["local"] = { next_action = {
-            type = "redirect", method = "GET", url = account.gateway .. "?" .. form.encode(params),
+            type = "form", method = "POST", url = url, charset = account.charset, fields = fields,
         } } }
     end,
 }
@@ -140,10 +125,8 @@ M.create = {
 M.query = {
     build = function(account, ctx)
         local params = signed(account, ctx, "query", { out_trade_no = ctx.attempt.order_no })
-        return {
-            method = "POST", url = url_without_biz(account, params),
-            form = { biz_content = params.biz_content }, timeout_ms = 10000,
-        }
+        local url, body = request.parts(account, params)
+        return { method = "POST", url = url, form = body, timeout_ms = 10000 }
     end,
 }
 

@@ -1,0 +1,47 @@
+--- Requests to gateway.do (protocol reference §2): what is signed, and the ways onto the wire.
+local form = require "tael.form"
+
+local request = {}
+
+--- Adds sign to the parameters: over all of them, sign_type too, by name, values as they are after decoding.
+--- Values that are empty are left out altogether: Alipay's own libraries disagree on whether they are signed.
+---@param account tael.channel.Account
+---@param params table<string, string>
+---@return table<string, string> signed
+function request.signed(account, params)
+    local signed = {}
+    for name, value in pairs(params) do
+        signed[name] = value ~= "" and value or nil
+    end
+    signed.sign = account.key:sign("sha256", request.text(signed))
+    return signed
+end
+
+---@param params table<string, string>
+---@return string
+function request.text(params)
+    return form.canonical(params, { except = { "sign" } })
+end
+
+--- Everything in the address: what a browser opens.
+---@param account tael.channel.Account
+---@param signed table<string, string>
+---@return string url
+function request.url(account, signed)
+    return account.gateway .. "?" .. form.encode(signed)
+end
+
+--- All but biz_content in the address, since the gateway wants the charset before it decodes a body.
+---@param account tael.channel.Account
+---@param signed table<string, string>
+---@return string url
+---@return table<string, string> body
+function request.parts(account, signed)
+    local query = {}
+    for name, value in pairs(signed) do
+        query[name] = name ~= "biz_content" and value or nil
+    end
+    return account.gateway .. "?" .. form.encode(query), { biz_content = signed.biz_content }
+end
+
+return request
