@@ -252,6 +252,13 @@ static int time_monotonic(lua_State *L)
     return 1;
 }
 
+/* time.micros() -> microseconds on the same clock: how long a step took */
+static int time_micros(lua_State *L)
+{
+    lua_pushinteger(L, tael_mono_us(check_world(L, "time.micros")));
+    return 1;
+}
+
 /* ---- sleep ---- */
 
 struct sleeper {
@@ -309,6 +316,7 @@ int tael_open_time(lua_State *L)
     static const luaL_Reg functions[] = {
         {"now", time_now},
         {"monotonic", time_monotonic},
+        {"micros", time_micros},
         {"sleep", time_sleep},
         {"rfc3339", time_rfc3339},
         {"parse_rfc3339", time_parse_rfc3339},

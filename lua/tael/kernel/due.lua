@@ -24,6 +24,13 @@ function due.before(ms)
     return ms - EPOCH_MS << STAMP_BITS
 end
 
+--- When a timer of this id is due.
+---@param id integer
+---@return integer ms
+function due.ms(id)
+    return (id >> STAMP_BITS) + EPOCH_MS
+end
+
 --- The step of a list for what has been waiting this long: short at first, then ever longer.
 local function step(list, waited)
     local chosen = list[1]

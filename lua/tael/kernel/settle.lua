@@ -6,6 +6,7 @@ local due = require "tael.kernel.due"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
 local registry = require "tael.kernel.registry"
+local states = require "tael.kernel.states"
 local store = require "tael.store"
 local task = require "tael.task"
 local time = require "tael.time"
@@ -46,7 +47,6 @@ end
 
 --- Another attempt of the same payment through which money may still come.
 local function others_open(attempt, newest)
-    local states = require "tael.kernel.states"
     local at = newest
     while at do
         local rows = store.query("attempt.get", { attempt = at })
@@ -106,8 +106,7 @@ function settle.commit(list)
         end
         for _, statement in ipairs(list) do
             if statement[1] == "timer.insert" then
-                local ms = (statement[2].due_id >> 22) + 1577836800000
-                statement[2].due_id = due.id(ms)
+                statement[2].due_id = due.id(due.ms(statement[2].due_id))
             end
         end
     end
