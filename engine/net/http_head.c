@@ -327,7 +327,9 @@ enum tael_http_gate tael_http_head_scan(struct tael_http_head *head,
     assert(head->at <= len && limits->line > 0 && limits->head > 0);
     while (head->at < len) {
         char c = data[head->at++];
-        if (head->cr) {
+        if (head->at - head->start > limits->head) {
+            return refuse(&head->refusal, head_too_large);
+        } else if (head->cr) {
             if (c != '\n')
                 return refuse_form(&head->refusal, "A CR is not followed by LF.");
             head->cr = false;
@@ -343,8 +345,6 @@ enum tael_http_gate tael_http_head_scan(struct tael_http_head *head,
         } else if (head->at - head->line > (head->request_line ? limits->field : limits->line)) {
             return refuse(&head->refusal, head->request_line ? head_too_large : line_too_long);
         }
-        if (head->at - head->start > limits->head)
-            return refuse(&head->refusal, head_too_large);
     }
     return TAEL_HTTP_GATE_MORE;
 }
