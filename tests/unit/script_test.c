@@ -8,140 +8,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "base/sim.h"
-#include "bind/bind.h"
-#include "script/state.h"
+#include "room.h"
 #include "tap.h"
-
-enum { LOG_SIZE = 64 * 1024, TEXT_SIZE = 8192 };
-
-/* ---- a world with one state ---- */
-
-struct room {
-    struct tael_world *world;
-    struct tael_loop *loop;
-    struct tael_log *log;
-    struct tael_state *state;
-    struct tael_host host;
-    char lines[LOG_SIZE];
-    size_t lines_len;
-};
-
-static void keep_line(void *user, tael_log_level level, const char *line, size_t len)
-{
-    (void)level;
-    struct room *room = user;
-    if (len < LOG_SIZE - room->lines_len) {
-        memcpy(room->lines + room->lines_len, line, len);
-        room->lines_len += len;
-        room->lines[room->lines_len] = '\0';
-    }
-}
-
-static int open_probe(lua_State *L);
-
-static void room_open(struct room *room, size_t memory_max, const char *lua_root)
-{
-    *room = (struct room){.world = NULL};
-    struct tael_sim_options sim = {.seed = 7, .start_ms = 1700000000000};
-    tael_error err = {.message = ""};
-    if (tael_sim_new(&room->world, &sim) != TAEL_OK ||
-        tael_loop_new(room->world, &room->loop) != TAEL_OK)
-        abort();
-    struct tael_log_options log = {
-        .world = room->world, .level = TAEL_LOG_DEBUG, .write = keep_line, .user = room};
-    if (tael_log_new(&room->log, &log) != TAEL_OK)
-        abort();
-    room->host = (struct tael_host){
-        .world = room->world, .loop = room->loop, .log = room->log, .worker = 1, .workers = 1};
-    struct tael_state_options options = {.loop = room->loop,
-                                         .log = room->log,
-                                         .lua_root = lua_root,
-                                         .memory_max = memory_max,
-                                         .host = &room->host};
-    if (tael_state_new(&room->state, &options, &err) != TAEL_OK) {
-        printf("# %s\n", err.message);
-        abort();
-    }
-    tael_state_preload(room->state, "tael.task", tael_open_task);
-    tael_state_preload(room->state, "tael.time", tael_open_time);
-    tael_state_preload(room->state, "tael.json", tael_open_json);
-    tael_state_preload(room->state, "tael.log", tael_open_log);
-    tael_state_preload(room->state, "probe", open_probe);
-}
-
-static void room_close(struct room *room)
-{
-    tael_state_free(room->state);
-    tael_loop_free(room->loop);
-    tael_log_free(room->log);
-    tael_world_free(room->world);
-}
-
-static void room_run(struct room *room)
-{
-    tael_sim_run(room->world, 1700000000000 + INT64_C(1000) * 60 * 60 * 24);
-}
-
-/* ---- what became of a task ---- */
-
-struct outcome {
-    int calls;
-    tael_status status;
-    int count;
-    char text[TEXT_SIZE]; /* first result or message */
-    size_t text_len;
-    struct tael_task *task;
-    bool raise; /* done itself raises */
-};
-
-static void task_done(void *user, tael_status status, lua_State *L, int count, const char *message)
-{
-    struct outcome *outcome = user;
-    outcome->calls++;
-    outcome->status = status;
-    outcome->count = count;
-    size_t len = 0;
-    const char *text = message;
-    if (status == TAEL_OK && count > 0)
-        text = luaL_tolstring(L, -count, &len);
-    else if (message != NULL)
-        len = strlen(message);
-    outcome->text_len = len;
-    snprintf(outcome->text, sizeof(outcome->text), "%s", text != NULL ? text : "");
-    if (outcome->raise)
-        luaL_error(L, "done raises");
-}
-
-static int prepare_text(lua_State *L, void *arg)
-{
-    if (luaL_loadbufferx(L, arg, strlen(arg), "@task.lua", "t") != LUA_OK)
-        return lua_error(L);
-    lua_pushliteral(L, "first");
-    lua_pushinteger(L, 42);
-    return 3;
-}
-
-static struct tael_task *start(struct room *room, struct outcome *outcome, const char *text)
-{
-    *outcome = (struct outcome){.calls = 0};
-    union {
-        const char *in;
-        void *out;
-    } arg = {.in = text};
-    if (tael_task_spawn(room->state, prepare_text, arg.out, task_done, outcome, &outcome->task) !=
-        TAEL_OK)
-        return NULL;
-    return outcome->task;
-}
-
-static struct outcome run(struct room *room, const char *text)
-{
-    struct outcome outcome;
-    start(room, &outcome, text);
-    room_run(room);
-    return outcome;
-}
 
 /* ---- probe: a function that waits until the test says so ---- */
 
@@ -221,6 +89,15 @@ static int open_probe(lua_State *L)
     };
     luaL_newlib(L, functions);
     return 1;
+}
+
+static void room_open(struct room *room, size_t memory_max, const char *lua_root)
+{
+    static const luaL_Reg modules[] = {
+        {"tael.task", tael_open_task}, {"tael.time", tael_open_time}, {"tael.json", tael_open_json},
+        {"tael.log", tael_open_log},   {"probe", open_probe},         {NULL, NULL},
+    };
+    room_open_with(room, modules, memory_max, lua_root);
 }
 
 /* ---- life of a task ---- */
@@ -499,9 +376,9 @@ static void the_end_of_the_state_ends_its_tasks(void)
     room_open(&room, 0, NULL);
     start(&room, &waits, waiting);
     start(&room, &detached, "require('tael.task').detach() require('tael.task').wait('k', 10000)");
-    tael_sim_run(room.world, 1700000000000 + 1000);
+    tael_sim_run(room.world, ROOM_START_MS + 1000);
     start(&room, &sleeps, "require('tael.time').sleep(100)");
-    tael_sim_run(room.world, 1700000000000 + 1010);
+    tael_sim_run(room.world, ROOM_START_MS + 1010);
     start(&room, &ready, "return 1");
     CHECK(tael_state_tasks(room.state) == 4);
     room_close(&room);
