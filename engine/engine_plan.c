@@ -7,10 +7,13 @@
  */
 #include "tael.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <sys/stat.h>
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -290,9 +293,25 @@ static void set_text(lua_State *L, const char *name, const char *text)
     }
 }
 
+/* options.make_folder(path) -> true | nil, message: for what a plan itself writes, such as keys. */
+static int make_folder(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 1);
+    if (mkdir(path, 0700) == 0 || errno == EEXIST) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    const char *reason = strerror(errno);
+    luaL_pushfail(L);
+    lua_pushfstring(L, "cannot make the folder %s: %s", path, reason);
+    return 2;
+}
+
 static void push_options(lua_State *L, const tael_engine *engine)
 {
     lua_newtable(L);
+    lua_pushcfunction(L, make_folder);
+    lua_setfield(L, -2, "make_folder");
     set_text(L, "config_path", engine->config_path);
     set_text(L, "config_lua", engine->config_lua);
     set_text(L, "root", engine->root);

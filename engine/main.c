@@ -14,6 +14,7 @@
 
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <getopt.h>
@@ -195,6 +196,7 @@ static int run_engine(const struct words *words, const char *app)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread exists: all inherit it */
     signal(SIGPIPE, SIG_IGN);
+    umask(S_IRWXG | S_IRWXO); /* store, keys and sockets are the service user's alone */
     forbid_dumps();
     allow_many_files();
 
