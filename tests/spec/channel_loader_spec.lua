@@ -1,0 +1,162 @@
+-- Packages are loaded apart, and a wrong one is named by file, line and field.
+dofile "tests/spec/channel_support.lua"
+
+local loader = require "tael.channel.loader"
+
+local good = [[
+local M = { name = "demo", api = 1, title = { en = "Demo", zh = "演示" } }
+M.fields = {
+    app_id = { type = "string", match = "^%d+$", max = 32, required = true, doc = "application id" },
+    key = { type = "key", use = "sign", required = true, doc = "private key" },
+}
+M.products = {
+    page = {
+        next_action = "redirect", currencies = { CNY = true }, min = 1, max = 100,
+        expires = { "1m", "2h" }, query_after = { "5s" }, not_found = "waiting",
+    },
+}
+M.capabilities = {}
+M.codes = { OK = "ok", NO = { "declined", "insufficient_funds" } }
+M.states = { PAID = "succeeded" }
+M.create = { build = function() return { ["local"] = {} } end }
+return M
+]]
+
+local folder
+
+local function write(name, text)
+    local file = assert(io.open(folder .. "/channels/demo/" .. name, "wb"))
+    file:write(text)
+    file:close()
+end
+
+--- Loads the package whose init.lua is `text`; the error's table when it is refused.
+local function load_text(text)
+    write("init.lua", text)
+    local ok, value = pcall(function() return loader.load(folder).demo end)
+    return ok and value or nil, not ok and value or nil
+end
+
+--- `good` with one plain text replaced by another.
+local function with(old, new)
+    local first, last = good:find(old, 1, true)
+    assert(first, "the good package has no " .. old)
+    return good:sub(1, first - 1) .. new .. good:sub(last + 1)
+end
+
+describe("channel.loader", function()
+    setup(function()
+        folder = os.tmpname()
+        os.remove(folder)
+        assert(os.execute("mkdir -p " .. folder .. "/channels/demo"))
+    end)
+    teardown(function()
+        os.execute("rm -r " .. folder)
+    end)
+
+    it("loads a package when it is asked for, once", function()
+        write("init.lua", good)
+        local packages = loader.load(folder)
+        local package = packages.demo
+        assert.are.equal("demo", package.name)
+        assert.are.equal(package, packages.demo)
+        assert.are.same({ 60000, 7200000 }, package.products.page.expires_ms)
+        assert.are.same({ 5000 }, package.products.page.query_after_ms)
+    end)
+
+    it("has no package where there is no file", function()
+        assert.is_nil(loader.load(folder).absent)
+        assert.is_nil(loader.load(folder)["../demo"])
+        assert.is_nil(loader.load(folder).Demo)
+    end)
+
+    local refused = {
+        ["another name"] = { with('name = "demo"', 'name = "other"'), "name", 1 },
+        ["another contract"] = { with("api = 1", "api = 2"), "api", 1 },
+        ["an unknown member"] = { with("M.capabilities = {}", "M.capabilites = {}"), "capabilites", 12 },
+        ["an unknown type"] = { with('type = "key"', 'type = "kex"'), "fields.key.type", 4 },
+        ["a misspelt limit"] = { with("max = 32", "maks = 32"), "fields.app_id.maks", 3 },
+        ["a key without use"] = { with('use = "sign", ', ""), "fields.key.use", 4 },
+        ["a wrong minimum"] = { with("min = 1", "min = 0"), "products.page.min", 8 },
+        ["a wrong duration"] = { with('"1m"', '"1 minute"'), "products.page.expires.1", 9 },
+        ["an unknown decline word"] = { with("insufficient_funds", "no_funds"), "codes.NO", 13 },
+        ["an unknown state"] = { with('"succeeded"', '"paid"'), "states.PAID", 14 },
+        ["an operation without parse"] = {
+            with("return M", "M.query = { build = function() end }\nM.verify_answer = print\nreturn M"),
+            nil, nil, "unknown global 'print'" },
+        ["a query without parse"] = {
+            with("return M", "M.query = { build = function() end }\nM.verify_answer = error\nreturn M"),
+            "query.parse", 16 },
+        ["a query that cannot be verified"] = {
+            with("return M", "M.query = { build = error, parse = error }\nreturn M"), "verify_answer" },
+        ["no table"] = { "return 5", "" },
+        ["a broken line"] = { "local M = {\n  a = = 1\n}", nil, 2, "unexpected symbol" },
+    }
+    for what, case in pairs(refused) do
+        it("refuses " .. what .. " and says where", function()
+            local package, err = load_text(case[1])
+            assert.is_nil(package)
+            assert.are.equal("script_refused", err.code)
+            assert.are.equal(folder .. "/channels/demo/init.lua", err.file)
+            if case[2] then
+                assert.are.equal(case[2], err.field)
+            end
+            if case[3] then
+                assert.are.equal(case[3], err.line)
+                assert.is_truthy(err.message:find("init.lua:" .. case[3] .. ":", 1, true), err.message)
+            end
+            if case[4] then
+                assert.is_truthy(err.message:find(case[4], 1, true), err.message)
+            end
+        end)
+    end
+
+    for _, name in ipairs { "os", "io", "debug", "load", "loadfile", "dofile", "package", "collectgarbage",
+        "getmetatable", "print", "coroutine" } do
+        it("keeps " .. name .. " from packages", function()
+            local _, err = load_text("local x = " .. name .. "\nreturn x")
+            assert.is_truthy(err.message:find("unknown global '" .. name .. "'", 1, true), err.message)
+        end)
+    end
+
+    it("refuses to write a global", function()
+        local _, err = load_text("leaked = 1\nreturn {}")
+        assert.is_truthy(err.message:find("must not write the global 'leaked'", 1, true), err.message)
+    end)
+
+    for _, name in ipairs { "tael.crypto", "tael.store", "tael.http", "tael.kernel.money", "os",
+        "channels.other.codes", "channels.demo...secret" } do
+        it("does not let a package require " .. name, function()
+            local _, err = load_text(("require %q\nreturn {}"):format(name))
+            assert.is_truthy(err.message:find("is not for channel packages", 1, true), err.message)
+        end)
+    end
+
+    it("gives a package neither the clock nor the randomness of the libraries it may use", function()
+        local _, err = load_text('local t = require "tael.time"\nreturn t.now()')
+        assert.is_truthy(err.message:find("attempt to call a nil value", 1, true), err.message)
+        _, err = load_text("return math.random()")
+        assert.is_truthy(err.message:find("attempt to call a nil value", 1, true), err.message)
+    end)
+
+    it("lets a package require its own files, in its own environment", function()
+        write("codes.lua", 'return { OK = "ok" }')
+        local split = with('{ OK = "ok", NO = { "declined", "insufficient_funds" } }',
+            'require "channels.demo.codes"')
+        local package = assert(load_text(split))
+        assert.are.same({ OK = "ok" }, package.codes)
+        write("codes.lua", "return os")
+        local _, err = load_text(split)
+        assert.is_truthy(err.message:find("codes.lua:1:", 1, true), err.message)
+    end)
+
+    it("cannot be made to change the string library of the engine", function()
+        assert(load_text("string.rep = nil\n" .. good))
+        assert.is_function(string.rep)
+    end)
+
+    it("refuses bytecode", function()
+        local _, err = load_text(string.dump(function() return {} end))
+        assert.is_truthy(err.message:find("binary chunk", 1, true), err.message)
+    end)
+end)
