@@ -347,25 +347,33 @@ tael_status tael_json_append_string(struct tael_buf *buf, struct tael_span text)
     size_t before = buf->len;
     const char *at = text.data;
     const char *end = text.data + text.len;
-    tael_status rc = tael_buf_append_char(buf, '"');
-    while (rc == TAEL_OK && at < end) {
+    tael_status rc = tael_buf_reserve(buf, text.len + 2); /* enough when nothing is escaped */
+    if (rc != TAEL_OK)
+        return rc;
+    buf->data[buf->len++] = '"';
+    while (at < end) {
         const char *stop = skip_text(at, end);
         if (stop == NULL) {
             rc = TAEL_EINVAL;
-            break;
+            goto undo;
         }
-        rc = tael_buf_append(buf, at, (size_t)(stop - at));
-        if (rc == TAEL_OK && stop < end) {
-            char escape[6];
-            size_t len = escape_one((unsigned char)*stop++, escape);
-            rc = tael_buf_append(buf, escape, len);
-        }
+        memcpy(buf->data + buf->len, at, (size_t)(stop - at));
+        buf->len += (size_t)(stop - at);
         at = stop;
+        if (at < end) {
+            char escape[6];
+            size_t len = escape_one((unsigned char)*at++, escape);
+            rc = tael_buf_reserve(buf, len + (size_t)(end - at) + 1);
+            if (rc != TAEL_OK)
+                goto undo;
+            memcpy(buf->data + buf->len, escape, len);
+            buf->len += len;
+        }
     }
-    if (rc == TAEL_OK)
-        rc = tael_buf_append_char(buf, '"');
-    if (rc != TAEL_OK)
-        buf->len = before;
+    buf->data[buf->len++] = '"';
+    return TAEL_OK;
+undo:
+    buf->len = before;
     return rc;
 }
 

@@ -34,14 +34,17 @@ static bool refuse(struct writer *writer, const char *why)
 
 static bool put(struct writer *writer, const char *data, size_t len)
 {
-    return tael_buf_append(&writer->scratch->text, data, len) == TAEL_OK ||
-           refuse(writer, "text too large");
+    struct tael_buf *text = &writer->scratch->text;
+    if (len > text->cap - text->len && tael_buf_reserve(text, len) != TAEL_OK)
+        return refuse(writer, "text too large");
+    memcpy(text->data + text->len, data, len);
+    text->len += len;
+    return true;
 }
 
 static bool put_char(struct writer *writer, char c)
 {
-    return tael_buf_append_char(&writer->scratch->text, c) == TAEL_OK ||
-           refuse(writer, "text too large");
+    return put(writer, &c, 1);
 }
 
 static bool write_integer(struct writer *writer, lua_Integer value)
