@@ -1,0 +1,58 @@
+---@meta tael.task
+
+--- Tasks: coroutines that the worker's loop drives. Code in one reads top to bottom; functions marked
+--- "waits" suspend it. They raise "cannot wait here" in a coroutine that Lua code made itself, and inside
+--- callbacks of sort, gsub and require.
+---@class tael.task
+local task = {}
+
+---@class tael.task.Handle: userdata
+local handle = {}
+
+--- Ends the task at its wait; no effect on one that has ended or is detached.
+function handle:cancel() end
+
+---@return boolean
+function handle:alive() end
+
+--- Starts a task in this worker, for the same tenant as the one that calls. It begins after the caller has
+--- given up control; an error in it is logged as "task.failed".
+---@param fn function
+---@param ... any its arguments
+---@return tael.task.Handle
+function task.spawn(fn, ...) end
+
+--- From now on the client's going away does not cancel this task. May be called again. A unit of work does
+--- it by itself before it is submitted.
+function task.detach() end
+
+--- The tenant that the store binds as :merchant; 0 is none (the operator).
+---@return integer
+function task.scope() end
+
+---@param merchant integer its number, or 0
+function task.set_scope(merchant) end
+
+--- Waits until somebody wakes the key. A wake that came before is not kept: look at the facts first.
+---@param key string
+---@param timeout_ms integer 0 to one day
+---@return string? payload nil: the time is over
+function task.wait(key, timeout_ms) end
+
+--- Wakes all tasks that wait for the key, on this worker and, a little later, on the others.
+---@param key string
+---@param payload? string default ""
+function task.wake(key, payload) end
+
+--- Like pcall, but while fn runs, waiting, clocks, randomness and effects are refused.
+---@param fn function
+---@param ... any
+---@return boolean ok
+---@return any ... results, or the error
+function task.pure(fn, ...) end
+
+---@return integer index from 1
+---@return integer count
+function task.worker() end
+
+return task

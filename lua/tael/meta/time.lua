@@ -1,0 +1,47 @@
+---@meta tael.time
+
+--- The world's clocks, and dates as text. Dates are computed on the Gregorian calendar, years 1 to 9999,
+--- without time zones of the system. Clocks and sleep are refused in pure functions.
+---@class tael.time
+local time = {}
+
+---@class tael.time.Error
+---@field code "invalid_time"
+---@field message string
+
+---@return integer ms since 1970 UTC
+function time.now() end
+
+---@return integer ms since some moment, never going back
+function time.monotonic() end
+
+---@return integer us of the same clock: for how long a step took
+function time.micros() end
+
+--- Waits.
+---@param ms integer 0 to 366 days
+function time.sleep(ms) end
+
+---@param ms integer
+---@return string # "2026-11-23T12:01:07.102Z"
+function time.rfc3339(ms) end
+
+--- RFC 3339 with 'T', seconds, an optional fraction of 1 to 9 digits (cut to ms), and 'Z' or an offset.
+---@param text string
+---@return integer? ms
+---@return tael.time.Error? err
+function time.parse_rfc3339(text) end
+
+---@param ms integer
+---@param zone string "UTC" or an offset like "+08:00"
+---@return string # "2026-11-23 20:01:07"
+function time.format(ms, zone) end
+
+--- The form of format, with an optional fraction.
+---@param text string
+---@param zone string
+---@return integer? ms
+---@return tael.time.Error? err
+function time.parse(text, zone) end
+
+return time
