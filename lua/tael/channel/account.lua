@@ -1,27 +1,12 @@
 --- Channel accounts: an account's fields checked against the manifest's schema, and the read-only table that
 --- the package's functions get, with key handles in place of key names. Key bytes never pass through here.
 local crypto = require "tael.crypto"
+local nearest = require "tael.nearest"
 
 local account = {}
 
 local function fail(field, message)
     return nil, { code = "configuration_invalid", field = field, message = field .. ": " .. message }
-end
-
---- The known name that differs least from a misspelt one, for the message.
-local function nearest(name, known)
-    local best, best_score
-    for candidate in pairs(known) do
-        local common = 0
-        for i = 1, math.min(#name, #candidate) do
-            common = common + (name:sub(i, i) == candidate:sub(i, i) and 1 or 0)
-        end
-        local score = common - math.abs(#name - #candidate)
-        if score > 0 and (not best or score > best_score or score == best_score and candidate < best) then
-            best, best_score = candidate, score
-        end
-    end
-    return best and ("; did you mean '" .. best .. "'?") or ""
 end
 
 local function check_string(field, value)
@@ -105,7 +90,9 @@ end
 local function check_schema(schema, values, environment)
     for _, name in ipairs(sorted_names(values)) do
         if not schema[name] then
-            return fail(tostring(name), "unknown field" .. nearest(tostring(name), schema))
+            local meant = nearest(tostring(name), schema)
+            local hint = meant and ("; did you mean '" .. meant .. "'?") or ""
+            return fail(tostring(name), "unknown field" .. hint)
         end
     end
     local out = {}

@@ -1,6 +1,8 @@
 --- The checks of a channel package's manifest: what a package must have before the kernel trusts it with a
 --- call. Data in, list of faults out; the loader finds the line. Unknown members are refused, because a
 --- misspelt limit must not be ignored.
+local durations = require "tael.config.durations"
+
 local manifest = {}
 
 local operations = {
@@ -36,20 +38,6 @@ local field_members = set { "type", "doc", "required", "default", "sandbox" }
 local products = set {
     "page", "wap", "app", "qr", "barcode", "jsapi", "mini_program", "agreement",
 }
-
-local units = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000 }
-
---- "15m" as milliseconds; nil when it is not a duration.
----@param text any
----@return integer?
-function manifest.duration(text)
-    if type(text) ~= "string" then
-        return nil
-    end
-    local number, unit = text:match("^(%d+)(%a+)$")
-    local factor = unit and #number <= 9 and units[unit]
-    return factor and math.tointeger(tonumber(number) * factor) or nil
-end
 
 -- A fault is { field = "products.page.min", message = "…" }; check functions add them to `faults`.
 
@@ -140,13 +128,13 @@ local function check_text_limit(faults, at, limit)
     end
 end
 
-local function durations(faults, at, texts, count)
+local function check_durations(faults, at, texts, count)
     local out = {}
     if not expect(faults, at, texts, "table") then
         return out
     end
     for i, text in ipairs(texts) do
-        out[i] = manifest.duration(text)
+        out[i] = type(text) == "string" and durations.parse(text) or nil
         if not out[i] then
             fault(faults, at .. "." .. i, "'" .. tostring(text) .. "' is not a duration such as \"15m\"")
         end
@@ -188,8 +176,8 @@ local function check_product(faults, at, product)
     end
     check_text_limit(faults, at .. ".subject", product.subject)
     check_text_limit(faults, at .. ".description", product.description)
-    product.expires_ms = durations(faults, at .. ".expires", product.expires, 2)
-    product.query_after_ms = durations(faults, at .. ".query_after", product.query_after)
+    product.expires_ms = check_durations(faults, at .. ".expires", product.expires, 2)
+    product.query_after_ms = check_durations(faults, at .. ".query_after", product.query_after)
 end
 
 local function check_codes(faults, codes)
