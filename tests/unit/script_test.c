@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "alloc_fail.h"
 #include "room.h"
 #include "tap.h"
 
@@ -544,6 +545,45 @@ static void spawning_survives_any_failure(void)
     CHECK(right && spawned > 0 && refused > 0 && ended == spawned);
 }
 
+/* The system's memory runs out at the n-th request, in a state whose ceiling is far away. Lua
+ * collects its garbage and asks again, so that success is an end too. */
+static void any_allocation_may_fail(void)
+{
+    struct room room;
+    struct outcome outcome;
+    room_open(&room, 0, NULL);
+    struct tael_state_options options = {.loop = room.loop, .log = room.log};
+    int refused = 0, wrong = 0;
+    long n = 1;
+    for (bool failed = true; failed; n++) {
+        struct tael_state *state = NULL;
+        alloc_fail_at(n);
+        tael_status rc = tael_state_new(&state, &options, NULL);
+        failed = alloc_fail_end();
+        wrong += (rc == TAEL_OK) != (state != NULL) || (rc != TAEL_OK && rc != TAEL_ENOMEM);
+        refused += rc == TAEL_ENOMEM;
+        tael_state_free(state);
+    }
+    CHECK(n > 50 && refused > 2 && wrong == 0);
+    int spawned = 0;
+    n = 1;
+    for (bool failed = true; failed; n++) {
+        alloc_fail_at(n);
+        int alive =
+            start(&room, &outcome, "local t = {} for i = 1, 9 do t[i] = {} end return #t") != NULL;
+        if (alive)
+            room_run(&room);
+        failed = alloc_fail_end();
+        spawned += alive;
+        wrong += outcome.calls != alive;
+        wrong += alive && outcome.status != TAEL_ENOMEM && strcmp(outcome.text, "9") != 0;
+    }
+    CHECK(n > 10 && spawned > 0 && spawned < n && wrong == 0);
+    CHECK(tael_state_tasks(room.state) == 0 &&
+          strcmp(run(&room, "return 'alive'").text, "alive") == 0);
+    room_close(&room);
+}
+
 static void ten_thousand_tasks_leave_nothing(void)
 {
     enum { TASKS = 10000 };
@@ -689,6 +729,7 @@ int main(void)
     memory_has_a_ceiling();
     construction_survives_any_failure();
     spawning_survives_any_failure();
+    any_allocation_may_fail();
     ten_thousand_tasks_leave_nothing();
     modules_come_from_the_root_alone();
     the_libraries_have_no_clock_and_no_dice();

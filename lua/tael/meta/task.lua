@@ -7,13 +7,8 @@
 local task = {}
 
 ---@class tael.task.Handle: userdata
-local handle = {}
-
---- Ends the task at its wait; no effect on one that has ended or is detached.
-function handle:cancel() end
-
----@return boolean
-function handle:alive() end
+---@field cancel fun(self: tael.task.Handle) ends it where it waits, unless detached
+---@field alive fun(self: tael.task.Handle): boolean
 
 --- Starts a task in this worker, for the same tenant as the one that calls. It begins after the caller has
 --- given up control; an error in it is logged as "task.failed".
