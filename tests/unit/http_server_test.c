@@ -1,0 +1,513 @@
+/* http_server_test.c - what a client of the server sees: order, framing, limits and times.
+ * In the simulated world, so that 30 seconds pass at once and to the microsecond. */
+#include "net/http_peers.h"
+#include "site.h"
+#include "tap.h"
+
+#define GET(path)          "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
+#define POST(path, length) "POST " path " HTTP/1.1\r\nHost: a\r\nContent-Length: " length "\r\n\r\n"
+#define OK(length, body)   "HTTP/1.1 200 OK\r\nContent-Length: " length "\r\n\r\n" body
+#define LAST(length, body)                                                                         \
+    "HTTP/1.1 200 OK\r\nContent-Length: " length "\r\nConnection: close\r\n\r\n" body
+
+enum { SOON = 50 }; /* ms: everything that is under way has arrived */
+
+/* ---- persistence and order ---- */
+
+static void a_connection_serves_one_request_after_another(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 1, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, GET("/a"));
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, OK("3", "/a:")));
+    CHECK(strncmp(site.last, "GET /a api 127.0.0.1:", 21) == 0);
+    wire_send(&wire, POST("/b", "2") "hi");
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, OK("3", "/a:") OK("5", "/b:hi")));
+    CHECK(!wire.ended && tael_http_server_open(site.server) == 0);
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void pipelined_requests_are_handed_over_one_at_a_time(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 2, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, GET("/hold/1") GET("/now") GET("/hold/2") GET("/hold/3"));
+    site_run(&site, SOON);
+    CHECK(site.requests == 1 && site.held_count == 1);
+    CHECK(tael_http_server_open(site.server) == 4);
+    site_answer(&site, 0, "1");
+    site_run(&site, SOON);
+    CHECK(site.requests == 3 && site.held_count == 2);
+    CHECK(wire_is(&wire, OK("1", "1") OK("5", "/now:")));
+    site_answer(&site, 1, "2");
+    CHECK(site.held_count == 3);
+    site_answer(&site, 2, "3");
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, OK("1", "1") OK("5", "/now:") OK("1", "2") OK("1", "3")));
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void a_thousand_pipelined_requests_are_answered_in_order(void)
+{
+    struct site site;
+    struct wire wire;
+    struct tael_buf bytes = {0}, want = {0};
+    bool built = true;
+    site_open(&site, 3, NULL);
+    for (int i = 100; i < 1099; i++) {
+        built =
+            built && tael_buf_printf(&bytes, "GET /n%d HTTP/1.1\r\nHost: a\r\n\r\n", i) == TAEL_OK;
+        built =
+            built && tael_buf_printf(&want, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n/n%d:",
+                                     i < 1000 ? 6 : 7, i) == TAEL_OK;
+    }
+    CHECK(built);
+    wire_connect(&wire, site.loop, site.address);
+    tael_stream_write(wire.stream, bytes.data, bytes.len);
+    site_run(&site, 1000);
+    CHECK(site.requests == 999);
+    CHECK(wire.got.len == want.len && memcmp(wire.got.data, want.data, want.len) == 0);
+    tael_buf_free(&bytes);
+    tael_buf_free(&want);
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void no_more_is_read_than_may_be_pipelined(void)
+{
+    struct site site;
+    struct wire wire;
+    struct tael_http_limits limits = {.pipeline = 3};
+    site_open(&site, 4, &limits);
+    wire_connect(&wire, site.loop, site.address);
+    for (int i = 0; i < 20; i++)
+        wire_send(&wire, GET("/hold"));
+    site_run(&site, 20000);                         /* and no timer runs for what we do not read */
+    CHECK(tael_http_server_open(site.server) == 4); /* one with the handler, three behind it */
+    for (size_t i = 0; i < 20; i++) {
+        CHECK(site.held_count == i + 1);
+        site_answer(&site, i, "x");
+        site_run(&site, SOON);
+    }
+    CHECK(wire_count(&wire, "HTTP/1.1 200 OK") == 20 && !wire.ended);
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void the_last_request_of_a_connection_is_said_to_be(void)
+{
+    struct site site;
+    struct wire wire;
+    struct tael_http_limits limits = {.requests = 2};
+    site_open(&site, 5, &limits);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, GET("/a") GET("/b") GET("/c"));
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, OK("3", "/a:") LAST("3", "/b:")));
+    CHECK(wire.ended && wire.why == TAEL_OK);
+    wire_free(&wire);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, "GET /a HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n");
+    site_run(&site, SOON);
+    CHECK(wire_count(&wire, "Connection: keep-alive\r\n") == 1 && !wire.ended);
+    wire_free(&wire);
+    site_close(&site);
+}
+
+/* ---- framing of answers ---- */
+
+static void answers_without_a_body_have_none(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 6, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, "HEAD /abc HTTP/1.1\r\nHost: a\r\n\r\n" GET("/204") GET("/304") GET("/a"));
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, OK("5", "") "HTTP/1.1 204 No Content\r\n\r\n"
+                                     "HTTP/1.1 304 Not Modified\r\n\r\n" OK("3", "/a:")));
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void an_answer_that_may_not_be_sent_is_a_500(void)
+{
+    static const char *const paths[] = {"/bad/value",  "/bad/nul",       "/bad/name",
+                                        "/bad/empty",  "/bad/length",    "/bad/coding",
+                                        "/bad/status", "/bad/connection"};
+    struct site site;
+    struct wire wire;
+    site_open(&site, 7, NULL);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        char text[80];
+        wire_connect(&wire, site.loop, site.address);
+        snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: a\r\n\r\n", paths[i]);
+        wire_send(&wire, text);
+        wire_send(&wire, GET("/a"));
+        site_run(&site, SOON);
+        CHECK_NAMED(wire_count(&wire, "HTTP/1.1 500 ") == 1 &&
+                        wire_count(&wire, "\"code\":\"internal\"") == 1 &&
+                        wire_count(&wire, "Cookie") == 0 && wire_count(&wire, OK("3", "/a:")) == 1,
+                    paths[i]);
+        wire_free(&wire);
+    }
+    CHECK(site_logged(&site, "\"level\":\"error\""));
+    site_close(&site);
+}
+
+static void the_servers_own_answers_are_problems(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 8, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, "GET / HTTP/1.1\r\n\r\n");
+    site_run(&site, SOON);
+    static const char body[] =
+        "{\"type\":\"https://tael.dev/problems/invalid_header\",\"title\":\"Bad Request\","
+        "\"status\":400,\"code\":\"invalid_header\",\"detail\":\"Host is missing.\","
+        "\"retriable\":false}";
+    char want[512];
+    snprintf(want, sizeof(want),
+             "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\n"
+             "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
+             strlen(body), body);
+    CHECK(wire_is(&wire, want));
+    CHECK(wire.ended && wire.why == TAEL_OK);
+    CHECK(site_logged(&site, "\"event\":\"http.refused\""));
+    wire_free(&wire);
+    site_close(&site);
+}
+
+/* ---- bodies ---- */
+
+static void continue_is_said_when_the_body_is_wanted(void)
+{
+    static const char head[] =
+        "POST /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+    struct site site;
+    struct wire wire;
+    site_open(&site, 9, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, head);
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, "HTTP/1.1 100 Continue\r\n\r\n") && site.requests == 0);
+    wire_send(&wire, "hi");
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, "HTTP/1.1 100 Continue\r\n\r\n" OK("5", "/p:hi")));
+
+    wire_clear(&wire); /* behind another request: only after its answer, however long that takes */
+    wire_send(&wire, GET("/hold"));
+    wire_send(&wire, head);
+    site_run(&site, 20000);
+    CHECK(wire_is(&wire, ""));
+    site_answer(&site, 0, "1");
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, OK("1", "1") "HTTP/1.1 100 Continue\r\n\r\n"));
+    wire_send(&wire, "hi");
+    site_run(&site, SOON);
+    CHECK(wire_count(&wire, OK("5", "/p:hi")) == 1);
+
+    wire_clear(&wire); /* not wanted: refused without it */
+    wire_send(&wire, "POST /small HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+                     "Content-Length: 11\r\n\r\n");
+    site_run(&site, SOON);
+    CHECK(wire_count(&wire, "HTTP/1.1 413 ") == 1 && wire_count(&wire, "100 Continue") == 0);
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void the_handler_says_how_much_body_an_address_takes(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 10, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, POST("/small", "10") "0123456789");
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, OK("17", "/small:0123456789")));
+    wire_send(&wire, POST("/small", "11"));
+    site_run(&site, SOON);
+    CHECK(wire_count(&wire, "\"code\":\"too_large\"") == 1 && wire.ended);
+    wire_free(&wire);
+
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, "POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "A\r\n0123456789\r\n1\r\nx\r\n0\r\n\r\n");
+    site_run(&site, SOON);
+    CHECK(wire_count(&wire, "HTTP/1.1 413 ") == 1 && site.requests == 1);
+    wire_free(&wire);
+
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, POST("/any", "262145"));
+    site_run(&site, SOON);
+    CHECK(wire_count(&wire, "HTTP/1.1 413 ") == 1);
+    wire_free(&wire);
+    site_close(&site);
+}
+
+/* ---- times ---- */
+
+static void an_idle_connection_is_closed_after_30_s(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 11, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    site_run(&site, 29000);
+    wire_send(&wire, GET("/a"));
+    site_run(&site, 29900);
+    CHECK(!wire.ended);
+    site_run(&site, 200);
+    CHECK(wire.ended && wire_is(&wire, OK("3", "/a:")));
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void a_head_must_come_within_5_s(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 12, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    site_run(&site, 10000);       /* silence before the first byte is not the head's */
+    for (int i = 0; i < 9; i++) { /* a byte now and then does not help */
+        tael_stream_write(wire.stream, &"GET / HTT"[i], 1);
+        site_run(&site, 540);
+        CHECK(!wire.ended);
+    }
+    site_run(&site, 300);
+    CHECK(wire.ended && wire_count(&wire, "HTTP/1.1 408 ") == 1);
+    CHECK(wire_count(&wire, "\"code\":\"request_timeout\"") == 1 && site.requests == 0);
+    wire_free(&wire);
+    site_close(&site);
+}
+
+/* Sends count pieces of a body of 200000 bytes, one every every_ms. true: the server has given up.
+ */
+static bool body_is_given_up(uint64_t seed, size_t piece, int count, int64_t every_ms)
+{
+    struct site site;
+    struct wire wire;
+    char *bytes = calloc(1, piece + 1);
+    if (bytes == NULL)
+        abort();
+    memset(bytes, 'x', piece);
+    site_open(&site, seed, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, POST("/p", "200000"));
+    site_run(&site, SOON);
+    for (int i = 0; i < count; i++) {
+        wire_send(&wire, bytes);
+        site_run(&site, every_ms);
+    }
+    bool given_up = wire.ended && wire_count(&wire, "HTTP/1.1 408 ") == 1;
+    CHECK(given_up || (!wire.ended && wire.got.len == 0));
+    wire_free(&wire);
+    site_close(&site);
+    free(bytes);
+    return given_up;
+}
+
+static void a_body_must_come_at_1_kib_a_second(void)
+{
+    CHECK(body_is_given_up(13, 0, 1, 5000));      /* no first byte */
+    CHECK(!body_is_given_up(14, 1100, 60, 1000)); /* steady: a minute is no limit */
+    CHECK(body_is_given_up(15, 900, 12, 1000));   /* steady but too slow */
+    CHECK(!body_is_given_up(16, 900, 4, 1000));   /* the first five seconds are free */
+    CHECK(!body_is_given_up(17, 6000, 10, 4900)); /* in gusts */
+}
+
+static void a_slow_handler_is_not_the_clients_fault(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 18, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, GET("/hold"));
+    site_run(&site, 600000);
+    CHECK(!wire.ended && site.gone == 0);
+    site_answer(&site, 0, "late");
+    site_run(&site, SOON);
+    CHECK(wire_is(&wire, OK("4", "late")) && !wire.ended);
+    site_run(&site, 29000);
+    CHECK(!wire.ended); /* idle since the answer, not since the request */
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void a_client_that_does_not_read_is_cut(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 19, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, GET("/big/1") GET("/big/2"));
+    site_run(&site, 0);
+    tael_stream_read(wire.stream, false);
+    site_run(&site, 9900);
+    CHECK(site.requests == 1); /* no second answer is made for one who does not take the first */
+    CHECK(!site_logged(&site, "stalled"));
+    site_run(&site, 500);
+    CHECK(site_logged(&site, "stalled"));
+    CHECK(tael_http_server_open(site.server) == 0 && site.gone == 0);
+    tael_stream_read(wire.stream, true);
+    site_run(&site, 1000);
+    CHECK(wire.ended && site.requests == 1);
+    wire_free(&wire);
+    site_close(&site);
+}
+
+static void a_client_that_reads_slowly_is_served(void)
+{
+    struct site site;
+    struct wire wire;
+    site_open(&site, 20, NULL);
+    wire_connect(&wire, site.loop, site.address);
+    wire_send(&wire, GET("/big/1") GET("/big/2"));
+    for (int i = 0; i < 400 && wire.got.len < 2 * SITE_BIG; i++) {
+        tael_stream_read(wire.stream, i % 2 == 0);
+        site_run(&site, i % 2 == 0 ? 1 : 4000);
+    }
+    tael_stream_read(wire.stream, true);
+    site_run(&site, 1000);
+    CHECK(wire_count(&wire, "HTTP/1.1 200 OK") == 2 && wire.got.len > 2 * SITE_BIG);
+    CHECK(!site_logged(&site, "stalled"));
+    wire_free(&wire);
+    site_close(&site);
+}
+
+/* ---- connections ---- */
+
+static void there_are_only_so_many_connections(void)
+{
+    struct site site;
+    struct wire wires[3];
+    struct tael_http_limits limits = {.connections = 2};
+    site_open(&site, 21, &limits);
+    for (size_t i = 0; i < 3; i++) {
+        wire_connect(&wires[i], site.loop, site.address);
+        site_run(&site, SOON);
+    }
+    CHECK(!wires[0].ended && !wires[1].ended && wires[2].ended);
+    CHECK(site_logged(&site, "http.connection_refused"));
+    wire_free(&wires[0]);
+    site_run(&site, SOON);
+    wire_free(&wires[2]);
+    wire_connect(&wires[2], site.loop, site.address);
+    wire_send(&wires[2], GET("/a"));
+    site_run(&site, SOON);
+    CHECK(wire_is(&wires[2], OK("3", "/a:")));
+    wire_free(&wires[1]);
+    wire_free(&wires[2]);
+    site_close(&site);
+}
+
+static const char *foreign_peer(struct tael_stream *stream)
+{
+    (void)stream;
+    return "192.0.2.7:40000";
+}
+
+static void one_address_has_only_so_many_of_them(void)
+{
+    struct site site;
+    struct wire wires[3];
+    struct tael_http_limits limits = {.per_address = 2};
+    site_open(&site, 22, &limits);
+    for (size_t i = 0; i < 3; i++) /* loopback is exempt */
+        wire_connect(&wires[i], site.loop, site.address);
+    site_run(&site, SOON);
+    CHECK(!wires[0].ended && !wires[1].ended && !wires[2].ended);
+    for (size_t i = 0; i < 3; i++)
+        wire_free(&wires[i]);
+    site_run(&site, SOON);
+
+    site.ops = *site.loop->ops;
+    site.ops.stream_peer = foreign_peer;
+    site.loop->ops = &site.ops;
+    for (size_t i = 0; i < 3; i++) {
+        wire_connect(&wires[i], site.loop, site.address);
+        site_run(&site, SOON);
+    }
+    CHECK(!wires[0].ended && !wires[1].ended && wires[2].ended);
+    wire_free(&wires[0]);
+    site_run(&site, SOON);
+    wire_free(&wires[2]);
+    wire_connect(&wires[2], site.loop, site.address);
+    site_run(&site, SOON);
+    CHECK(!wires[2].ended);
+    wire_free(&wires[1]);
+    wire_free(&wires[2]);
+    site_close(&site);
+}
+
+static void addresses_are_counted_apart(void)
+{
+    struct tael_http_peers peers = {0};
+    struct tael_http_peer *entries[300] = {0};
+    struct tael_http_peer *more = NULL;
+    char address[64];
+    bool added = true;
+    for (int i = 0; i < 300; i++) { /* three connections of each of a hundred, in no order */
+        snprintf(address, sizeof(address), "192.0.2.%d:%d", i * 37 % 100, 1000 + i);
+        added = added && tael_http_peers_add(&peers, address, 3, &entries[i]) == TAEL_OK;
+    }
+    CHECK(added && peers.count == 100);
+    CHECK(tael_http_peers_add(&peers, "192.0.2.5:9", 3, &more) == TAEL_ELIMIT);
+    CHECK(tael_http_peers_add(&peers, "192.0.2.255:9", 3, &more) == TAEL_OK);
+    CHECK(tael_http_peers_add(&peers, "[2001:db8::1]:9", 3, &entries[0]) == TAEL_OK);
+    CHECK(peers.count == 102);
+    tael_http_peers_remove(&peers, entries[0]);
+    CHECK(peers.count == 101);
+    tael_http_peers_remove(&peers, more);
+    snprintf(address, sizeof(address), "192.0.2.%d:1", 0);
+    CHECK(tael_http_peers_add(&peers, address, 3, &more) == TAEL_ELIMIT);
+    tael_http_peers_remove(&peers, entries[100]); /* of the same address */
+    CHECK(tael_http_peers_add(&peers, address, 3, &entries[100]) == TAEL_OK);
+    tael_http_peers_remove(&peers, entries[100]);
+    for (size_t i = 1; i < 300; i++) {
+        if (i != 100)
+            tael_http_peers_remove(&peers, entries[i]);
+    }
+    CHECK(peers.count == 1); /* the one whose handle the IPv6 address took over */
+    CHECK(tael_http_peers_add(&peers, address, 9, &more) == TAEL_OK);
+    tael_http_peers_remove(&peers, more);
+    tael_http_peers_remove(&peers, more);
+    tael_http_peers_free(&peers);
+    CHECK(tael_http_peer_is_local("127.8.9.1:1") && tael_http_peer_is_local("[::1]:1") &&
+          tael_http_peer_is_local("unix"));
+    CHECK(!tael_http_peer_is_local("128.0.0.1:1") && !tael_http_peer_is_local("[::12]:1"));
+}
+
+int main(void)
+{
+    a_connection_serves_one_request_after_another();
+    pipelined_requests_are_handed_over_one_at_a_time();
+    a_thousand_pipelined_requests_are_answered_in_order();
+    no_more_is_read_than_may_be_pipelined();
+    the_last_request_of_a_connection_is_said_to_be();
+    answers_without_a_body_have_none();
+    an_answer_that_may_not_be_sent_is_a_500();
+    the_servers_own_answers_are_problems();
+    continue_is_said_when_the_body_is_wanted();
+    the_handler_says_how_much_body_an_address_takes();
+    an_idle_connection_is_closed_after_30_s();
+    a_head_must_come_within_5_s();
+    a_body_must_come_at_1_kib_a_second();
+    a_slow_handler_is_not_the_clients_fault();
+    a_client_that_does_not_read_is_cut();
+    a_client_that_reads_slowly_is_served();
+    there_are_only_so_many_connections();
+    one_address_has_only_so_many_of_them();
+    addresses_are_counted_apart();
+    return tap_end();
+}
