@@ -228,10 +228,12 @@ tael_status tael_db_open(struct tael_db *db, struct tael_store *store, tael_erro
         rc = tael_db_exec(db, "PRAGMA locking_mode = EXCLUSIVE", err);
     if (rc == TAEL_OK)
         rc = check_owner(db, store, err);
+    /* FULL, and the folder is synced when a rollback journal is deleted: the switch to the log uses
+     * one, and if it came back after a power loss it would undo the switch and lose the log. */
+    if (rc == TAEL_OK)
+        rc = tael_db_exec(db, "PRAGMA synchronous = EXTRA; PRAGMA secure_delete = FAST;", err);
     if (rc == TAEL_OK)
         rc = check_wal(db, store, err);
-    if (rc == TAEL_OK)
-        rc = tael_db_exec(db, "PRAGMA synchronous = FULL; PRAGMA secure_delete = FAST;", err);
     if (rc == TAEL_OK) {
         char *sql = sqlite3_mprintf("PRAGMA journal_size_limit = %d", WAL_KEPT);
         rc = sql != NULL ? tael_db_exec(db, sql, err) : TAEL_ENOMEM;

@@ -1,16 +1,19 @@
 ---@meta tael.store
---- Units of work and reads (C: engine/bind/store.c). Statements are named; their SQL is in lua/tael/sql/*.sql.
+--- Units of work and reads (C: engine/bind/store.c). Statements are named; their SQL is in
+--- lua/tael/sql/*.sql.
 ---
---- Files: `-- name: payment.pay`, then one of `-- rows: N else word` (guard: another count undoes the unit and
---- word is its answer), `-- rows: N`, `-- rows: any`, `-- read` (single rows, read where it is called),
---- `-- read list` (on the reader thread); then `-- bytes: a b` for parameters bound as bytes and `-- operator`
---- for statements that a task of no merchant may run. One statement, ended by `;`, parameters `:name`. The
---- dialect and its rewrites for SQLite: engine/store/sql.h.
+--- Files: `-- name: payment.pay`, then one of `-- rows: N else word` (guard: another count undoes
+--- the unit and word is its answer), `-- rows: N`, `-- rows: any`, `-- read` (single rows, read
+--- where it is called), `-- read list` (on the reader thread); then `-- bytes: a b` for parameters
+--- bound as bytes and `-- operator` for statements that a task of no merchant may run. One
+--- statement, ended by `;`, parameters `:name`. The dialect and its rewrites for SQLite:
+--- engine/store/sql.h.
 ---
---- Values are integers and strings, nil is NULL; floats, booleans, tables and parameters that no statement
---- takes raise. Text is UTF-8 without NUL. `:merchant` is always the task's scope; a task of scope 0 runs
---- operators' statements alone and gives `merchant` itself where one has it. `:seq_*` are stamped at commit:
---- one value for each name and unit, rising in the order of commits.
+--- Values are integers and strings, nil is NULL; floats, booleans, tables and parameters that no
+--- statement takes raise. Text is UTF-8 without NUL. `:merchant` is always the task's scope; a
+--- task of scope 0 runs operators' statements alone and gives `merchant` itself where one has it.
+--- `:seq_*` are stamped at commit: one value for each name and unit, rising in the order of
+--- commits.
 
 ---@class tael.store
 local store = {}
@@ -29,22 +32,24 @@ local store = {}
 ---@field otherwise? string   guard: the word of its header
 ---@field constraint? string  "UNIQUE attempts.account, attempts.trade_no"
 
---- ⏸ Commits the statements, in order, wholly or not at all; answers when it is on the disk. From then on the
---- task is no longer cancelled by its client. "busy": nothing happened, the queue is full. "unavailable": the
---- disk failed; whether the unit happened has to be read.
+--- ⏸ Commits the statements, in order, wholly or not at all; answers when it is on the disk. From
+--- then on the task is no longer cancelled by its client. "busy": nothing happened, the queue is
+--- full. "unavailable": the disk failed; whether the unit happened has to be read.
 ---@param list { [1]: string, [2]?: tael.store.Params }[]
 ---@return tael.store.Result?
 ---@return tael.store.Error? err
 function store.commit(list) end
 
---- One array of rows; columns by name, NULL absent. At most 1000 rows: more raises. ⏸ for `-- read list`.
+--- One array of rows; columns by name, NULL absent. At most 1000 rows: more raises. ⏸ for `-- read
+--- list`.
 ---@param name string
 ---@param params? tael.store.Params
 ---@return tael.store.Row[]?
 ---@return tael.store.Error? err
 function store.query(name, params) end
 
---- A new id: (ms since 2020-01-01 UTC) << 22 | 22 bits; rising, above all ids that the store has given before.
+--- A new id: (ms since 2020-01-01 UTC) << 22 | 22 bits; rising, above all ids that the store has
+--- given before.
 ---@return integer
 function store.next_id() end
 
