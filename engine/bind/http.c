@@ -289,7 +289,8 @@ static size_t check_pairs(lua_State *L, int index, struct tael_http_header *pair
         pairs[count].value.data = lua_tolstring(L, -1, &pairs[count].value.len);
         count++;
     }
-    qsort(pairs, count, sizeof(*pairs), compare_headers);
+    if (count > 1)
+        qsort(pairs, count, sizeof(*pairs), compare_headers);
     return count;
 }
 

@@ -55,7 +55,8 @@ static int write_line(lua_State *L, tael_log_level level)
             fields[count++] = check_field(L);
         }
     }
-    qsort(fields, count, sizeof(fields[0]), compare_fields);
+    if (count > 1)
+        qsort(fields, count, sizeof(fields[0]), compare_fields);
     tael_log_write(log, level, event, fields, count);
     return 0;
 }
