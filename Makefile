@@ -22,14 +22,15 @@ HARDEN  := -fno-strict-overflow -fno-delete-null-pointer-checks -fstack-protecto
            $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 TAEL_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(HARDEN) $(SANFLAGS) -fPIC -fvisibility=hidden \
-           -Iengine/include -Iengine -I$(B)/gen $(shell pkg-config --cflags $(PKGS))
+           -Iengine/include -Iengine -I. -I$(B)/gen $(shell pkg-config --cflags $(PKGS))
 TAEL_LDFLAGS := $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed
 TAEL_LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 
 LIB_SRC := $(sort $(wildcard engine/base/*.c engine/crypto/*.c engine/net/*.c engine/store/*.c \
            engine/script/*.c engine/bind/*.c) $(wildcard engine/engine*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(addprefix $(B)/obj/llhttp/,api.o http.o llhttp.o)
-UNIT    := $(patsubst tests/unit/%_test.c,$(B)/test/%_test,$(sort $(wildcard tests/unit/*_test.c)))
+UNIT    := $(patsubst tests/unit/%_test.c,$(B)/test/%_test,$(sort $(wildcard tests/unit/*_test.c))) \
+           $(patsubst tests/sim/%_test.c,$(B)/test/%_test,$(sort $(wildcard tests/sim/*_test.c)))
 
 all: $(B)/tael $(B)/libtael.so
 
@@ -60,6 +61,10 @@ $(B)/tael: $(B)/obj/engine/main.o $(B)/libtael.a
 $(B)/lua/tael_modules.so: $(B)/obj/engine/bind/modules.o $(B)/libtael.a
 	@mkdir -p $(@D)
 	$(CC) -shared $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(filter-out -llua%,$(TAEL_LIBS))
+
+$(B)/test/%_test: $(B)/obj/tests/sim/%_test.o $(B)/libtael.a
+	@mkdir -p $(@D)
+	$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
 $(B)/test/%_test: $(B)/obj/tests/unit/%_test.o $(B)/libtael.a
 	@mkdir -p $(@D)
