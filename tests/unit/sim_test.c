@@ -681,6 +681,21 @@ static void a_machine_may_die_at_any_moment(void)
     }
 }
 
+static void all_machines_may_die(void)
+{
+    struct pair *pair = open_pair(12, "127.0.0.1:80");
+    CHECK(tael_sim_run(pair->world, START_MS + 1000) == TAEL_ENOTFOUND);
+    pair->client.to_send = pair->server.to_send = 5000;
+    send_some(&pair->client);
+    send_some(&pair->server);
+    tael_sim_kill(pair->server_loop);
+    tael_sim_kill(pair->client_loop);
+    CHECK(tael_sim_run(pair->world, INT64_MAX) == TAEL_ENOTFOUND);
+    CHECK(!pair->client.ended && !pair->server.ended);
+    CHECK(pair->client.got.len == 0 && pair->server.got.len == 0);
+    close_pair(pair);
+}
+
 static void life_goes_on_after_a_restart(void)
 {
     struct pair *pair = open_pair(11, "127.0.0.1:80");
@@ -773,6 +788,7 @@ int main(void)
     listeners_have_names();
     a_killed_machine_is_silent_and_its_peers_notice();
     a_machine_may_die_at_any_moment();
+    all_machines_may_die();
     life_goes_on_after_a_restart();
     making_fails_cleanly_without_memory();
     return tap_end();

@@ -1,10 +1,9 @@
 /* store_test.c - units of work on real files, with the store's own threads and in the simulated
  * world. */
-#include <errno.h>
-
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
+
+#include <sqlite3.h>
 
 #include "store_fixture.h"
 
@@ -20,6 +19,32 @@ static tael_status insert(struct fixture *fixture, int64_t scope, int64_t item, 
     return status;
 }
 
+static bool is(const char *text, const char *want)
+{
+    return want == NULL ? text == NULL : text != NULL && strcmp(text, want) == 0;
+}
+
+static int64_t info_of(struct fixture *fixture, int which)
+{
+    struct tael_store_info info;
+    tael_store_info(fixture->store, &info);
+    const int64_t numbers[] = {info.schema, info.queued, info.units,
+                               info.groups, info.failed, info.healthy};
+    return numbers[which];
+}
+enum { SCHEMA, QUEUED, UNITS, GROUPS, FAILED, HEALTHY };
+
+static size_t notes(struct fixture *fixture, int64_t scope, int64_t item)
+{
+    struct tael_rows *rows = NULL;
+    if (read_rows(fixture, scope, &rows, "note.of_item", "item", INT(item), (char *)NULL) !=
+        TAEL_OK)
+        return SIZE_MAX;
+    size_t count = tael_rows_count(rows);
+    tael_rows_free(rows);
+    return count;
+}
+
 static void a_unit_is_committed_and_seen(bool simulated)
 {
     struct fixture fixture;
@@ -28,15 +53,855 @@ static void a_unit_is_committed_and_seen(bool simulated)
     CHECK(insert(&fixture, 7, 1, "one", 100) == TAEL_OK);
     CHECK(amount_of(&fixture, 7, 1) == 100);
     CHECK(amount_of(&fixture, 8, 1) == -1); /* another tenant */
+    CHECK(info_of(&fixture, UNITS) == 1 && info_of(&fixture, GROUPS) == 1);
+    CHECK(info_of(&fixture, SCHEMA) == 2 && info_of(&fixture, QUEUED) == 0);
+    CHECK(info_of(&fixture, FAILED) == 0 && info_of(&fixture, HEALTHY) == 1);
     fixture_close(&fixture);
     fixture_must_open(&fixture);
     CHECK(amount_of(&fixture, 7, 1) == 100);
     fixture_end(&fixture);
 }
 
+/* ---- refusals ---- */
+
+static void a_guard_that_fails_undoes_its_unit(bool simulated)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, simulated, NULL);
+    fixture_must_open(&fixture);
+    insert(&fixture, 7, 1, "one", 10);
+
+    struct tael_unit *first = new_unit(&fixture, 7); /* the guard stands first */
+    add(first, &fixture, "item.take", "item", INT(1), "taken", INT(11), (char *)NULL);
+    add(first, &fixture, "note.insert", "item", INT(1), "note", TEXT("taken"), (char *)NULL);
+    const struct tael_unit_outcome *outcome = commit(&fixture, first);
+    CHECK(outcome->status == TAEL_ENOTFOUND);
+    CHECK(is(outcome->statement, "item.take") && is(outcome->otherwise, "short"));
+    CHECK(is(outcome->constraint, NULL));
+    CHECK(amount_of(&fixture, 7, 1) == 10 && notes(&fixture, 7, 1) == 0);
+    tael_unit_free(first);
+
+    struct tael_unit *last = new_unit(&fixture, 7); /* and behind what has written */
+    add(last, &fixture, "note.insert", "item", INT(1), "note", TEXT("taken"), (char *)NULL);
+    add(last, &fixture, "item.take", "item", INT(1), "taken", INT(11), (char *)NULL);
+    CHECK(commit(&fixture, last)->status == TAEL_ENOTFOUND);
+    CHECK(amount_of(&fixture, 7, 1) == 10 && notes(&fixture, 7, 1) == 0);
+    tael_unit_free(last);
+
+    struct tael_unit *twin = new_unit(&fixture, 7); /* DO NOTHING is a row less */
+    add(twin, &fixture, "item.offer", "item", INT(2), "name", TEXT("one"), "amount", INT(5),
+        (char *)NULL);
+    outcome = commit(&fixture, twin);
+    CHECK(outcome->status == TAEL_ENOTFOUND && is(outcome->otherwise, "twin"));
+    tael_unit_free(twin);
+
+    struct tael_unit *gone = new_unit(&fixture, 8); /* a row of another tenant is not there */
+    add(gone, &fixture, "item.take", "item", INT(1), "taken", INT(1), (char *)NULL);
+    CHECK(commit(&fixture, gone)->status == TAEL_ENOTFOUND);
+    CHECK(amount_of(&fixture, 7, 1) == 10);
+    tael_unit_free(gone);
+    CHECK(info_of(&fixture, FAILED) == 0 && info_of(&fixture, HEALTHY) == 1);
+    fixture_end(&fixture);
+}
+
+static void check_constraint(struct fixture *fixture, const char *name, struct tael_value amount,
+                             struct tael_value text, const char *constraint)
+{
+    struct tael_unit *unit = new_unit(fixture, 7);
+    add(unit, fixture, "note.insert", "item", INT(9), "note", TEXT("gone with it"), (char *)NULL);
+    add(unit, fixture, "item.insert", "item", INT(2), "name", text, "amount", amount, (char *)NULL);
+    const struct tael_unit_outcome *outcome = commit(fixture, unit);
+    bool good = outcome->status == TAEL_EINVAL && is(outcome->statement, "item.insert") &&
+                is(outcome->constraint, constraint) && is(outcome->otherwise, NULL);
+    if (!good)
+        printf("# %d %s\n", outcome->status, outcome->constraint);
+    CHECK_NAMED(good, name);
+    CHECK(notes(fixture, 7, 9) == 0);
+    tael_unit_free(unit);
+}
+
+static void a_constraint_that_breaks_is_named(void)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    insert(&fixture, 7, 1, "one", 10);
+    const struct tael_value none = {.kind = TAEL_VALUE_NULL};
+    check_constraint(&fixture, "unique", INT(1), TEXT("one"), "UNIQUE items.merchant, items.name");
+    check_constraint(&fixture, "check", INT(-1), TEXT("two"), "CHECK amount >= 0");
+    check_constraint(&fixture, "not null", INT(1), none, "NOT NULL items.name");
+    check_constraint(&fixture, "type", TEXT("1o"), TEXT("two"),
+                     "cannot store TEXT value in INTEGER column items.amount");
+    CHECK(insert(&fixture, 7, 1, "two", 1) == TAEL_EINVAL); /* the id */
+    CHECK(insert(&fixture, 8, 2, "one", 1) == TAEL_OK);     /* another tenant's name */
+    fixture_end(&fixture);
+}
+
+/* ---- groups ---- */
+
+enum { GROUP = 64, BAD_GUARD = 13, BAD_CHECK = 40, CLEAN = 50 };
+
+static void count_done(struct tael_unit *unit, void *user)
+{
+    (void)unit;
+    ++*(int *)user;
+}
+
+/* Unit i: its own item and a note; three of them are refused, each in another way. */
+static struct tael_unit *group_unit(struct fixture *fixture, int i)
+{
+    char name[16];
+    struct tael_unit *unit = new_unit(fixture, 7);
+    snprintf(name, sizeof(name), "item%d", i);
+    if (i == CLEAN)
+        add(unit, fixture, "item.take", "item", INT(1), "taken", INT(1000), (char *)NULL);
+    add(unit, fixture, "item.insert", "item", INT(100 + i), "name", TEXT(name), "amount", INT(1),
+        (char *)NULL);
+    add(unit, fixture, "note.insert", "item", INT(100 + i), "note", TEXT(name), (char *)NULL);
+    if (i == BAD_GUARD)
+        add(unit, fixture, "item.take", "item", INT(1), "taken", INT(1000), (char *)NULL);
+    if (i == BAD_CHECK)
+        add(unit, fixture, "item.take_blindly", "item", INT(1), "taken", INT(1000), (char *)NULL);
+    return unit;
+}
+
+static void one_bad_unit_does_not_spoil_its_group(bool simulated)
+{
+    struct fixture fixture;
+    struct tael_unit *units[GROUP];
+    int done = 0, right = 0;
+    fixture_init(&fixture, simulated, NULL);
+    fixture_must_open(&fixture);
+    insert(&fixture, 7, 1, "one", 10);
+    for (int i = 0; i < GROUP; i++) {
+        units[i] = group_unit(&fixture, i);
+        tael_unit_submit(units[i], &fixture.loop.base, count_done, &done);
+    }
+    while (done < GROUP)
+        fixture_step(&fixture, !simulated);
+    if (simulated) /* all of them in one */
+        CHECK(info_of(&fixture, GROUPS) == 2);
+    int64_t last = 0;
+    for (int i = 0; i < GROUP; i++) {
+        bool bad = i == BAD_GUARD || i == BAD_CHECK || i == CLEAN;
+        tael_status want = !bad ? TAEL_OK : i == BAD_CHECK ? TAEL_EINVAL : TAEL_ENOTFOUND;
+        int64_t stamp = tael_unit_stamp(units[i], "seq_note");
+        right += tael_unit_outcome(units[i])->status == want &&
+                 amount_of(&fixture, 7, 100 + i) == (bad ? -1 : 1) &&
+                 notes(&fixture, 7, 100 + i) == (bad ? 0 : 1) && (bad || stamp > last);
+        last = bad ? last : stamp;
+        tael_unit_free(units[i]);
+    }
+    CHECK(right == GROUP);
+    CHECK(info_of(&fixture, UNITS) == GROUP + 1 && info_of(&fixture, FAILED) == 0);
+    fixture_end(&fixture);
+}
+
+/* A refusal may rest on what the same group wrote before it. */
+static void a_group_sees_itself(void)
+{
+    struct fixture fixture;
+    struct tael_unit *units[2];
+    int done = 0;
+    fixture_init(&fixture, true, NULL);
+    fixture_must_open(&fixture);
+    for (int i = 0; i < 2; i++) {
+        units[i] = new_unit(&fixture, 7);
+        add(units[i], &fixture, "item.offer", "item", INT(10 + i), "name", TEXT("same"), "amount",
+            INT(1), (char *)NULL);
+        tael_unit_submit(units[i], &fixture.loop.base, count_done, &done);
+    }
+    while (done < 2)
+        fixture_step(&fixture, false);
+    CHECK(tael_unit_outcome(units[0])->status == TAEL_OK);
+    CHECK(tael_unit_outcome(units[1])->status == TAEL_ENOTFOUND);
+    CHECK(info_of(&fixture, GROUPS) == 1);
+    tael_unit_free(units[0]);
+    tael_unit_free(units[1]);
+    fixture_end(&fixture);
+}
+
+static void groups_have_a_size(void)
+{
+    struct fixture fixture;
+    struct tael_unit *units[10];
+    int done = 0;
+    fixture_init(&fixture, true, NULL);
+    fixture.options.group_max = 4;
+    fixture_must_open(&fixture);
+    for (int i = 0; i < 10; i++) {
+        units[i] = group_unit(&fixture, i);
+        tael_unit_submit(units[i], &fixture.loop.base, count_done, &done);
+    }
+    CHECK(info_of(&fixture, QUEUED) == 10);
+    while (done < 10)
+        fixture_step(&fixture, false);
+    CHECK(info_of(&fixture, GROUPS) == 3);
+    for (int i = 0; i < 10; i++)
+        tael_unit_free(units[i]);
+    fixture_end(&fixture);
+}
+
+static void a_full_queue_says_so(void)
+{
+    struct fixture fixture;
+    struct tael_unit *units[4];
+    int done = 0;
+    fixture_init(&fixture, true, NULL);
+    fixture.options.queue_max = 3;
+    fixture_must_open(&fixture);
+    for (int i = 0; i < 4; i++) {
+        units[i] = group_unit(&fixture, i);
+        tael_status rc = tael_unit_submit(units[i], &fixture.loop.base, count_done, &done);
+        CHECK(rc == (i < 3 ? TAEL_OK : TAEL_EBUSY));
+    }
+    while (done < 3)
+        fixture_step(&fixture, false);
+    CHECK(commit(&fixture, units[3])->status == TAEL_OK); /* it was not touched */
+    for (int i = 0; i < 4; i++)
+        tael_unit_free(units[i]);
+    CHECK(done == 3 && items(&fixture, false) == 4);
+    fixture_end(&fixture);
+}
+
+/* ---- stamps and ids ---- */
+
+static void stamps_rise_whatever_the_clock_does(bool simulated)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, simulated, NULL);
+    fixture_must_open(&fixture);
+    int64_t start = atomic_load(&fixture.now_ms), last = 0, given = 0;
+    bool rising = true, same = true;
+    for (int i = 0; i < 40; i++) {
+        if (i == 10)
+            atomic_store(&fixture.now_ms, start - 86400000); /* set back by a day */
+        if (i == 20) {                                       /* and restarted there */
+            fixture_close(&fixture);
+            fixture_must_open(&fixture);
+        }
+        if (i == 30)
+            atomic_store(&fixture.now_ms, start + 1000);
+        struct tael_unit *unit = new_unit(&fixture, 7);
+        given = tael_store_next_id(fixture.store);
+        rising = rising && given > last;
+        add(unit, &fixture, "note.insert", "item", INT(i), "note", TEXT("a"), (char *)NULL);
+        add(unit, &fixture, "note.insert_pair", "item", INT(i), "note", TEXT("b"), (char *)NULL);
+        commit(&fixture, unit);
+        int64_t stamps[] = {tael_unit_stamp(unit, "seq_note"), tael_unit_stamp(unit, "seq_first"),
+                            tael_unit_stamp(unit, "seq_second")};
+        rising = rising && stamps[0] > given && stamps[1] > stamps[0] && stamps[2] > stamps[1];
+        last = stamps[2];
+        struct tael_rows *rows = NULL; /* what was stamped is what is stored */
+        read_rows(&fixture, 7, &rows, "note.of_item", "item", INT(i), (char *)NULL);
+        for (size_t k = 0; k < 3; k++)
+            same = same && rows != NULL && tael_rows_count(rows) == 3 &&
+                   tael_rows_value(rows, k, 0).number == stamps[k];
+        tael_rows_free(rows);
+        CHECK(i > 0 || tael_unit_stamp(unit, "seq_other") == 0);
+        tael_unit_free(unit);
+    }
+    CHECK(rising && same);
+    CHECK(tael_store_id_ms(last) ==
+          start + 1000); /* once the clock is ahead again, ids are the time */
+    fixture_end(&fixture);
+}
+
+static void one_name_is_one_stamp_in_a_unit(void)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, true, NULL);
+    fixture_must_open(&fixture);
+    struct tael_unit *unit = new_unit(&fixture, 7);
+    add(unit, &fixture, "note.insert", "item", INT(1), "note", TEXT("a"), (char *)NULL);
+    add(unit, &fixture, "note.insert", "item", INT(1), "note", TEXT("b"), (char *)NULL);
+    const struct tael_unit_outcome *outcome = commit(&fixture, unit);
+    CHECK(outcome->status == TAEL_EINVAL && is(outcome->constraint, "UNIQUE notes.id"));
+    tael_unit_free(unit);
+    fixture_end(&fixture);
+}
+
+/* ---- values and rows ---- */
+
+static void values_come_back_as_they_were(bool simulated)
+{
+    static const char odd[] = "\xc3\xa9\xf0\x9f\x92\xb0 'quoted' ;-- ?";
+    const struct tael_value none = {.kind = TAEL_VALUE_NULL};
+    struct fixture fixture;
+    fixture_init(&fixture, simulated, NULL);
+    fixture_must_open(&fixture);
+    struct tael_unit *unit = new_unit(&fixture, 7);
+    add(unit, &fixture, "item.insert", "item", INT(INT64_MIN), "name", TEXT(odd), "amount",
+        INT(INT64_MAX), "data", BYTES("a\0b", 3), (char *)NULL);
+    add(unit, &fixture, "item.insert", "item", INT(2), "name", TEXT(""), "amount", INT(0), "data",
+        BYTES("", 0), (char *)NULL);
+    add(unit, &fixture, "item.insert", "item", INT(3), "name", TEXT("x"), "amount", INT(0), "data",
+        none, (char *)NULL);
+    CHECK(commit(&fixture, unit)->status == TAEL_OK);
+    CHECK(tael_unit_rows(unit, 0) == NULL && tael_unit_rows(unit, 9) == NULL);
+    tael_unit_free(unit);
+    struct tael_rows *rows = NULL;
+    CHECK(read_rows(&fixture, 7, &rows, "item.get", "item", INT(INT64_MIN), (char *)NULL) ==
+          TAEL_OK);
+    CHECK(tael_rows_count(rows) == 1 && tael_rows_columns(rows) == 4);
+    CHECK(is(tael_rows_name(rows, 3), "data"));
+    CHECK(tael_rows_value(rows, 0, 0).number == INT64_MIN);
+    CHECK(tael_span_is(tael_rows_value(rows, 0, 1).bytes, odd));
+    CHECK(tael_rows_value(rows, 0, 2).number == INT64_MAX);
+    struct tael_value data = tael_rows_value(rows, 0, 3);
+    CHECK(data.kind == TAEL_VALUE_BYTES && data.bytes.len == 3 &&
+          memcmp(data.bytes.data, "a\0b", 3) == 0);
+    tael_rows_free(rows);
+    CHECK(read_rows(&fixture, 7, &rows, "item.get", "item", INT(2), (char *)NULL) == TAEL_OK);
+    CHECK(tael_rows_value(rows, 0, 1).kind == TAEL_VALUE_TEXT);
+    CHECK(tael_rows_value(rows, 0, 3).kind == TAEL_VALUE_BYTES); /* empty is not NULL */
+    CHECK(tael_rows_value(rows, 0, 3).bytes.len == 0);
+    tael_rows_free(rows);
+    CHECK(read_rows(&fixture, 7, &rows, "item.get", "item", INT(3), (char *)NULL) == TAEL_OK);
+    CHECK(tael_rows_value(rows, 0, 3).kind == TAEL_VALUE_NULL);
+    tael_rows_free(rows);
+    fixture_end(&fixture);
+}
+
+static void values_that_no_database_takes_are_refused(void)
+{
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\x80",
+                                      "\xe0\x9f\xbf",
+                                      "\xed\xa0\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "a\xc3",
+                                      "\xe2\x82",
+                                      "\xf0\x9f\x92",
+                                      "\xe2\x28\xa1",
+                                      "\xff"};
+    struct fixture fixture;
+    fixture_init(&fixture, true, NULL);
+    fixture_must_open(&fixture);
+    struct tael_unit *unit = new_unit(&fixture, 7);
+    int refused = 0, count = (int)(sizeof(bad) / sizeof(bad[0]));
+    for (int i = 0; i < count; i++)
+        refused += add(unit, &fixture, "note.insert", "item", INT(1), "note", TEXT(bad[i]),
+                       (char *)NULL) == TAEL_EINVAL;
+    CHECK(refused == count);
+    struct tael_value nul = {.kind = TAEL_VALUE_TEXT, .bytes = {"a\0b", 3}};
+    CHECK(add(unit, &fixture, "note.insert", "note", nul, (char *)NULL) == TAEL_EINVAL);
+    CHECK(add(unit, &fixture, "note.insert", "note", BYTES("a", 1), (char *)NULL) == TAEL_EINVAL);
+    CHECK(add(unit, &fixture, "item.insert", "data", TEXT("a"), (char *)NULL) == TAEL_EINVAL);
+    CHECK(add(unit, &fixture, "item.get", "item", INT(1), (char *)NULL) == TAEL_EINVAL);
+    char *large = calloc(1, 17 * 1024 * 1024);
+    CHECK(add(unit, &fixture, "item.insert", "data", BYTES(large, 17 * 1024 * 1024),
+              (char *)NULL) == TAEL_ELIMIT);
+    free(large);
+    tael_unit_free(unit);
+    fixture_end(&fixture);
+}
+
+static void scope_says_whose_rows_are_seen(void)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, true, NULL);
+    fixture_must_open(&fixture);
+    insert(&fixture, 7, 1, "one", 10);
+    insert(&fixture, 8, 2, "one", 20);
+    struct tael_rows *rows = NULL;
+    CHECK(read_rows(&fixture, 0, &rows, "item.get", "item", INT(1), (char *)NULL) == TAEL_EINVAL);
+    CHECK(read_rows(&fixture, 7, &rows, "item.get", "merchant", INT(8), "item", INT(2),
+                    (char *)NULL) == TAEL_OK);
+    CHECK(tael_rows_count(rows) == 0); /* the given merchant is not listened to */
+    tael_rows_free(rows);
+    struct tael_unit *nobody = new_unit(&fixture, 0);
+    CHECK(add(nobody, &fixture, "item.take", "merchant", INT(7), "item", INT(1), "taken", INT(1),
+              (char *)NULL) == TAEL_EINVAL);
+    CHECK(add(nobody, &fixture, "note.drop", "item", INT(1), (char *)NULL) == TAEL_EINVAL);
+    CHECK(add(nobody, &fixture, "note.drop", "merchant", INT(7), "item", INT(1), (char *)NULL) ==
+          TAEL_OK);
+    CHECK(add(nobody, &fixture, "item.drop_all", "least", INT(15), (char *)NULL) == TAEL_OK);
+    CHECK(commit(&fixture, nobody)->status == TAEL_OK);
+    CHECK(items(&fixture, false) == 1);
+    tael_unit_free(nobody);
+    fixture_end(&fixture);
+}
+
+static void returning_gives_rows(bool simulated)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, simulated, NULL);
+    fixture_must_open(&fixture);
+    insert(&fixture, 7, 1, "one", 10);
+    struct tael_unit *unit = new_unit(&fixture, 7);
+    add(unit, &fixture, "note.insert", "item", INT(1), "note", TEXT("a"), (char *)NULL);
+    add(unit, &fixture, "item.give", "item", INT(1), "given", INT(5), (char *)NULL);
+    CHECK(commit(&fixture, unit)->status == TAEL_OK);
+    const struct tael_rows *rows = tael_unit_rows(unit, 1);
+    CHECK(tael_unit_rows(unit, 0) == NULL);
+    CHECK(rows != NULL && tael_rows_count(rows) == 1 && is(tael_rows_name(rows, 1), "amount"));
+    CHECK(rows != NULL && tael_rows_value(rows, 0, 1).number == 15);
+    tael_unit_free(unit);
+    unit = new_unit(&fixture, 7); /* no row, and the guard sees that */
+    add(unit, &fixture, "item.give", "item", INT(2), "given", INT(5), (char *)NULL);
+    CHECK(commit(&fixture, unit)->status == TAEL_ENOTFOUND);
+    tael_unit_free(unit);
+    unit = new_unit(&fixture, 9);
+    add(unit, &fixture, "item.rename_all", "name", TEXT("x"), (char *)NULL);
+    CHECK(commit(&fixture, unit)->status == TAEL_OK);
+    CHECK(tael_rows_count(tael_unit_rows(unit, 0)) == 0);
+    tael_unit_free(unit);
+    fixture_end(&fixture);
+}
+
+/* Items 1 … count of one tenant, all in one unit of at most 1000. */
+static void insert_many(struct fixture *fixture, int64_t first, int64_t last)
+{
+    char name[24];
+    struct tael_unit *unit = new_unit(fixture, 7);
+    for (int64_t i = first; i <= last; i++) {
+        snprintf(name, sizeof(name), "n%lld", (long long)i);
+        add(unit, fixture, "item.insert", "item", INT(i), "name", TEXT(name), "amount", INT(1),
+            (char *)NULL);
+    }
+    CHECK(commit(fixture, unit)->status == TAEL_OK);
+    tael_unit_free(unit);
+}
+
+struct answer {
+    bool done;
+    tael_status status;
+    struct tael_rows *rows;
+};
+
+static void take_answer(void *user, tael_status status, struct tael_rows *rows)
+{
+    *(struct answer *)user = (struct answer){true, status, rows};
+}
+
+static tael_status read_later(struct fixture *fixture, struct answer *answer, int64_t scope,
+                              const char *name, ...)
+{
+    const struct tael_statement *statement = tael_store_statement(fixture->store, name);
+    struct tael_value values[64];
+    va_list args;
+    va_start(args, name);
+    fixture_values(statement, values, args);
+    va_end(args);
+    *answer = (struct answer){false, TAEL_OK, NULL};
+    return tael_store_read_later(fixture->store, statement, scope, values, &fixture->loop.base,
+                                 take_answer, answer);
+}
+
+static void lists_are_read_elsewhere(bool simulated)
+{
+    struct fixture fixture;
+    struct answer answer;
+    fixture_init(&fixture, simulated, NULL);
+    fixture_must_open(&fixture);
+    insert_many(&fixture, 1, 1000);
+    CHECK(read_later(&fixture, &answer, 7, "item.list", "after", INT(0), "n", INT(1000),
+                     (char *)NULL) == TAEL_OK);
+    CHECK(!answer.done); /* never from inside the call */
+    CHECK(fixture_until(&fixture, &answer.done) && answer.status == TAEL_OK);
+    CHECK(tael_rows_count(answer.rows) == 1000);
+    CHECK(tael_rows_value(answer.rows, 999, 0).number == 1000);
+    tael_rows_free(answer.rows);
+    insert_many(&fixture, 1001, 1001);
+    read_later(&fixture, &answer, 7, "item.list", "after", INT(0), "n", INT(2000), (char *)NULL);
+    CHECK(fixture_until(&fixture, &answer.done) && answer.status == TAEL_ELIMIT);
+    CHECK(answer.rows == NULL);
+    CHECK(read_later(&fixture, &answer, 0, "item.list", "after", INT(0), "n", INT(1),
+                     (char *)NULL) == TAEL_EINVAL);
+    struct tael_unit *unit = new_unit(&fixture, 7); /* as many rows from RETURNING: undone */
+    add(unit, &fixture, "note.insert", "item", INT(1), "note", TEXT("a"), (char *)NULL);
+    add(unit, &fixture, "item.give_all", "given", INT(1), (char *)NULL);
+    const struct tael_unit_outcome *outcome = commit(&fixture, unit);
+    CHECK(outcome->status == TAEL_ELIMIT && is(outcome->statement, "item.give_all"));
+    tael_unit_free(unit);
+    CHECK(notes(&fixture, 7, 1) == 0 && items(&fixture, true) == 1001);
+    fixture_end(&fixture);
+}
+
+/* ---- stopping ---- */
+
+static void stopping_answers_what_is_queued(bool simulated, bool dropped)
+{
+    struct fixture fixture;
+    struct tael_unit *units[8];
+    struct answer answer;
+    int done = 0;
+    fixture_init(&fixture, simulated, NULL);
+    fixture_must_open(&fixture);
+    for (int i = 0; i < 8; i++) {
+        units[i] = group_unit(&fixture, i);
+        tael_unit_submit(units[i], &fixture.loop.base, count_done, &done);
+    }
+    read_later(&fixture, &answer, 7, "item.list", "after", INT(0), "n", INT(1000), (char *)NULL);
+    tael_store_stop(fixture.store);
+    tael_store_stop(fixture.store); /* once more changes nothing */
+    struct tael_unit *late = group_unit(&fixture, 9);
+    CHECK(tael_unit_submit(late, &fixture.loop.base, count_done, &done) == TAEL_ECLOSED);
+    tael_unit_free(late);
+    CHECK(done == 0); /* the answers are in the mailbox */
+    CHECK(items(&fixture, false) == 8);
+    if (dropped) { /* a machine that died never looks into it */
+        fixture_drop_mail(&fixture);
+        tael_store_reader_close(fixture.reader);
+        tael_store_close(fixture.store);
+        fixture.reader = NULL;
+        fixture.store = NULL;
+    } else {
+        fixture_close(&fixture);
+    }
+    CHECK(done == 8 && answer.done);
+    CHECK(answer.status == TAEL_OK || (dropped && simulated && answer.status == TAEL_ECLOSED));
+    tael_rows_free(answer.rows);
+    for (int i = 0; i < 8; i++) {
+        CHECK(tael_unit_outcome(units[i])->status == TAEL_OK);
+        tael_unit_free(units[i]);
+    }
+    fixture_end(&fixture);
+}
+
+/* ---- opening ---- */
+
+static void a_file_has_one_owner(void)
+{
+    struct fixture fixture, other;
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    other = fixture;
+    other.store = NULL;
+    other.reader = NULL;
+    CHECK(fixture_open(&other, &err) == TAEL_EBUSY);
+    CHECK(is(err.code, "store_locked") && strstr(err.message, fixture.path) != NULL);
+    CHECK(strstr(err.message, "in use by another engine, process ") != NULL);
+    CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK); /* the owner noticed nothing */
+    fixture_close(&fixture);
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK);
+    fixture_end(&fixture);
+}
+
+static int mode_of(const struct fixture *fixture, const char *suffix)
+{
+    char path[128];
+    struct stat about;
+    snprintf(path, sizeof(path), "%s%s", fixture->path, suffix);
+    return stat(path, &about) == 0 ? (int)(about.st_mode & 0777) : -1;
+}
+
+static void files_are_for_their_owner_alone(void)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, false, NULL);
+    mode_t mask = umask(0);
+    fixture_must_open(&fixture);
+    insert(&fixture, 7, 1, "one", 1);
+    CHECK(mode_of(&fixture, "") == 0600 && mode_of(&fixture, "-wal") == 0600);
+    CHECK(mode_of(&fixture, "-shm") == 0600 && mode_of(&fixture, ".lock") == 0600);
+    fixture_close(&fixture);
+    CHECK(mode_of(&fixture, "-wal") == -1); /* all is in the database */
+    chmod(fixture.path, 0644);
+    fixture_must_open(&fixture);
+    CHECK(mode_of(&fixture, "") == 0600);
+    umask(mask);
+    fixture_end(&fixture);
+}
+
+static void migrations_are_applied_once(void)
+{
+    struct fixture fixture;
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture.options.sql_file_count = 0;
+    fixture.options.migrate = false; /* nothing there, and no leave to make it */
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_behind"));
+    CHECK(mode_of(&fixture, "") == -1 && mode_of(&fixture, ".lock") == -1);
+    fixture.options.migrate = true;
+    fixture.options.migration_count = 1;
+    fixture_must_open(&fixture);
+    CHECK(info_of(&fixture, SCHEMA) == 1);
+    fixture_close(&fixture);
+    fixture.options.migration_count = 2;
+    fixture.options.migrate = false;
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_behind"));
+    CHECK(strstr(err.message, "1 of 2 migrations") != NULL);
+    fixture.options.migrate = true;
+    fixture_must_open(&fixture);
+    CHECK(info_of(&fixture, SCHEMA) == 2);
+    fixture_close(&fixture);
+    fixture.options.migrate = false; /* again, without leave: nothing to do */
+    fixture_must_open(&fixture);
+    CHECK(info_of(&fixture, SCHEMA) == 2);
+    fixture_close(&fixture);
+    fixture.options.migration_count = 1; /* a program that is older than the file */
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_newer"));
+    CHECK(strstr(err.message, "0002_counters") != NULL);
+    fixture_end(&fixture);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    fixture_must(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0, path);
+}
+
+struct own { /* migrations and statements of a test's own, in its folder */
+    char paths[3][128];
+    const char *list[3];
+};
+
+static void own_files(struct fixture *fixture, struct own *own, const char *first,
+                      const char *second, const char *sql)
+{
+    static const char *const names[] = {"0001_one.sql", "0003_three.sql", "own.sql"};
+    const char *const texts[] = {first, second, sql};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(own->paths[i], sizeof(own->paths[i]), "%s/%s", fixture->folder, names[i]);
+        own->list[i] = own->paths[i];
+        if (texts[i] != NULL)
+            write_text(own->paths[i], texts[i]);
+    }
+    fixture->options.migrations = own->list;
+    fixture->options.migration_count = second != NULL ? 2 : 1;
+    fixture->options.sql_files = &own->list[2];
+    fixture->options.sql_file_count = sql != NULL ? 1 : 0;
+}
+
+static void own_end(struct fixture *fixture, struct own *own)
+{
+    for (size_t i = 0; i < 3; i++)
+        unlink(own->paths[i]);
+    fixture_end(fixture);
+}
+
+#define TABLE                                                                                      \
+    "CREATE TABLE t (merchant BIGINT NOT NULL, id BIGINT NOT NULL, PRIMARY KEY (merchant, id));\n"
+
+static void migrations_do_not_change(void)
+{
+    struct fixture fixture;
+    struct own own;
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    own_files(&fixture, &own, TABLE, NULL, NULL);
+    fixture_must_open(&fixture);
+    fixture_close(&fixture);
+    own_files(&fixture, &own, "-- said better\n" TABLE "\n", NULL, NULL);
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK); /* prose may */
+    fixture_close(&fixture);
+    own_files(&fixture, &own, TABLE "CREATE INDEX i ON t (merchant);\n", NULL, NULL);
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_migration"));
+    CHECK(strstr(err.message, "0001_one.sql: changed since it was applied") != NULL);
+    own_files(&fixture, &own, TABLE, TABLE, NULL); /* fails half-way: t is there */
+    write_text(own.paths[1], "CREATE TABLE u (a TEXT);\n\n" TABLE);
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE);
+    CHECK(strstr(err.message, "0003_three.sql:3: table t already exists") != NULL);
+    write_text(own.paths[1], "CREATE TABLE u (a TEXT);\n"); /* u was undone */
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK && info_of(&fixture, SCHEMA) == 3);
+    fixture_close(&fixture);
+    char late[128];
+    snprintf(late, sizeof(late), "%s/0002_two.sql", fixture.folder);
+    write_text(late, "CREATE TABLE v (a TEXT);\n");
+    const char *const three[] = {own.paths[0], late, own.paths[1]};
+    fixture.options.migrations = three;
+    fixture.options.migration_count = 3;
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION);
+    CHECK(strstr(err.message, "0002_two.sql: comes before") != NULL);
+    const char *const mixed[] = {own.paths[1], own.paths[0]};
+    fixture.options.migrations = mixed;
+    fixture.options.migration_count = 2;
+    CHECK(fixture_open(&fixture, &err) == TAEL_ECONFIG);
+    CHECK(strstr(err.message, "rising order") != NULL);
+    unlink(late);
+    own_end(&fixture, &own);
+}
+
+static void wrong_statements_are_named_at_open(void)
+{
+    static const struct {
+        const char *sql, *message;
+    } rows[] = {
+        {"-- name: a.b\n-- read\nSELECT x FROM t\nWHERE merchant = :merchant;\n",
+         "own.sql:1: a.b: no such column: x"},
+        {"\n-- name: a.b\n-- read\nSELECT id FROM u WHERE 1 = :merchant;\n",
+         "own.sql:2: a.b: no such table: u"},
+        {"-- name: a.b\n-- read\nSELECT \"one\" FROM t WHERE 1 = :merchant;\n",
+         "own.sql:1: a.b: no such column: one"},
+        {"-- name: a.b\n-- rows: 1\nWITH x AS (SELECT 1) SELECT * FROM x WHERE 1 = :merchant;\n",
+         "own.sql:1: a.b: it reads where it should write"},
+        {"-- name: a.b\n-- read\nWITH x AS (SELECT 1 AS a) DELETE FROM t WHERE merchant = "
+         ":merchant;\n",
+         "own.sql:1: a.b: it reads where it should write"},
+        {"-- name: a.b\n-- rows: 1\nDELETE FROM t WHERE id = :id;\n",
+         "own.sql:1: a.b has no :merchant"},
+    };
+    struct fixture fixture;
+    struct own own;
+    fixture_init(&fixture, false, NULL);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        tael_error err = {0};
+        own_files(&fixture, &own, TABLE, NULL, rows[i].sql);
+        CHECK(fixture_open(&fixture, &err) == TAEL_ECONFIG && err.status == TAEL_ECONFIG);
+        CHECK_NAMED(strstr(err.message, rows[i].message) != NULL, err.message);
+    }
+    own_end(&fixture, &own);
+}
+
+static void other_files_are_left_alone(void)
+{
+    struct fixture fixture;
+    tael_error err = {0};
+    sqlite3 *db = NULL;
+    fixture_init(&fixture, false, NULL);
+    sqlite3_open(fixture.path, &db);
+    sqlite3_exec(db, "CREATE TABLE foreign_table (a)", NULL, NULL, NULL);
+    sqlite3_close(db);
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE && is(err.code, "store_foreign"));
+    char header[20] = ""; /* 18, 19: 2 when the file uses a log */
+    FILE *file = fopen(fixture.path, "r");
+    CHECK(file != NULL && fread(header, 1, sizeof(header), file) == sizeof(header));
+    CHECK(header[18] == 1 && header[19] == 1);
+    if (file != NULL)
+        fclose(file);
+    write_text(fixture.path, "This is no database, and long enough to be seen as none of them. "
+                             "This is no database, and long enough to be seen as none of them.");
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE);
+    CHECK(strstr(err.message, "not a database") != NULL);
+    unlink(fixture.path);
+    mkdir(fixture.path, 0700);
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE);
+    CHECK(strstr(err.message, fixture.path) != NULL);
+    rmdir(fixture.path);
+    fixture_end(&fixture);
+}
+
+static void memory_serves_without_a_file(bool simulated)
+{
+    struct fixture fixture;
+    struct answer answer;
+    fixture_init(&fixture, simulated, NULL);
+    fixture.options.path = ":memory:";
+    fixture_must_open(&fixture);
+    CHECK(insert(&fixture, 7, 1, "one", 5) == TAEL_OK);
+    CHECK(amount_of(&fixture, 7, 1) == 5);
+    read_later(&fixture, &answer, 7, "item.list", "after", INT(0), "n", INT(10), (char *)NULL);
+    CHECK(fixture_until(&fixture, &answer.done) && tael_rows_count(answer.rows) == 1);
+    tael_rows_free(answer.rows);
+    CHECK(mode_of(&fixture, "") == -1);
+    fixture_end(&fixture);
+}
+
+/* ---- many at once ---- */
+
+enum { ACCOUNTS = 8, MOVES = 300, WORKERS = 3, WEALTH = 1000 };
+
+struct worker {
+    struct fixture fixture; /* its loop; the store is another's */
+    struct tael_store *store;
+    pthread_t thread;
+    unsigned seed;
+    int moved, refused;
+    bool wrong;
+};
+
+static unsigned next_random(unsigned *seed)
+{
+    *seed = *seed * 1103515245u + 12345u;
+    return *seed >> 16;
+}
+
+/* Moves amounts between items, and reads that the sum never changes. */
+static void *worker_main(void *arg)
+{
+    struct worker *worker = arg;
+    struct fixture *fixture = &worker->fixture;
+    fixture->store = worker->store;
+    if (tael_store_reader_open(&fixture->reader, worker->store) != TAEL_OK) {
+        worker->wrong = true;
+        return NULL;
+    }
+    for (int i = 0; i < MOVES; i++) {
+        struct tael_unit *unit = new_unit(fixture, 7);
+        int64_t amount = next_random(&worker->seed) % 900;
+        add(unit, fixture, "item.give", "item", INT(1 + next_random(&worker->seed) % ACCOUNTS),
+            "given", INT(amount), (char *)NULL);
+        add(unit, fixture, "item.take", "item", INT(1 + next_random(&worker->seed) % ACCOUNTS),
+            "taken", INT(amount), (char *)NULL);
+        tael_status status = commit(fixture, unit)->status;
+        worker->moved += status == TAEL_OK;
+        worker->refused += status == TAEL_ENOTFOUND;
+        worker->wrong = worker->wrong || items(fixture, true) != ACCOUNTS * WEALTH;
+        tael_unit_free(unit);
+    }
+    tael_store_reader_close(fixture->reader);
+    fixture->reader = NULL;
+    fixture->store = NULL;
+    return NULL;
+}
+
+static void workers_share_one_store(const char *path)
+{
+    struct fixture fixture;
+    struct worker workers[WORKERS];
+    char name[16];
+    int moved = 0, refused = 0;
+    bool wrong = false;
+    fixture_init(&fixture, false, NULL);
+    fixture.options.checkpoint_pages = 20; /* checkpoints among them */
+    if (path != NULL)
+        fixture.options.path = path;
+    fixture_must_open(&fixture);
+    for (int i = 1; i <= ACCOUNTS; i++) {
+        snprintf(name, sizeof(name), "account%d", i);
+        insert(&fixture, 7, i, name, WEALTH);
+    }
+    for (unsigned i = 0; i < WORKERS; i++) {
+        workers[i] = (struct worker){.store = fixture.store, .seed = i};
+        fixture_init(&workers[i].fixture, false, "none");
+        pthread_create(&workers[i].thread, NULL, worker_main, &workers[i]);
+    }
+    for (int i = 0; i < WORKERS; i++) {
+        pthread_join(workers[i].thread, NULL);
+        moved += workers[i].moved;
+        refused += workers[i].refused;
+        wrong = wrong || workers[i].wrong;
+        fixture_end(&workers[i].fixture);
+    }
+    CHECK(!wrong);
+    CHECK(moved + refused == WORKERS * MOVES && moved > 0 && refused > 0);
+    CHECK(info_of(&fixture, UNITS) == WORKERS * MOVES + ACCOUNTS);
+    CHECK(items(&fixture, true) == ACCOUNTS * WEALTH);
+    fixture_end(&fixture);
+}
+
 int main(void)
 {
-    a_unit_is_committed_and_seen(false);
-    a_unit_is_committed_and_seen(true);
+    for (int simulated = 0; simulated < 2; simulated++) {
+        a_unit_is_committed_and_seen(simulated);
+        a_guard_that_fails_undoes_its_unit(simulated);
+        one_bad_unit_does_not_spoil_its_group(simulated);
+        stamps_rise_whatever_the_clock_does(simulated);
+        values_come_back_as_they_were(simulated);
+        returning_gives_rows(simulated);
+        lists_are_read_elsewhere(simulated);
+        stopping_answers_what_is_queued(simulated, false);
+        stopping_answers_what_is_queued(simulated, true);
+        memory_serves_without_a_file(simulated);
+    }
+    a_constraint_that_breaks_is_named();
+    a_group_sees_itself();
+    groups_have_a_size();
+    a_full_queue_says_so();
+    one_name_is_one_stamp_in_a_unit();
+    values_that_no_database_takes_are_refused();
+    scope_says_whose_rows_are_seen();
+    a_file_has_one_owner();
+    files_are_for_their_owner_alone();
+    migrations_are_applied_once();
+    migrations_do_not_change();
+    wrong_statements_are_named_at_open();
+    other_files_are_left_alone();
+    workers_share_one_store(NULL);
+    workers_share_one_store(":memory:");
     return tap_end();
 }

@@ -12,7 +12,7 @@
 struct wire {
     struct tael_stream *stream; /* NULL: closed by us */
     struct tael_buf got;
-    bool open, ended;
+    bool open, ended, lost;
     tael_status why; /* of the end */
 };
 
@@ -25,7 +25,7 @@ static void wire_on_read(void *user, const char *data, size_t len)
 {
     struct wire *wire = user;
     if (tael_buf_append(&wire->got, data, len) != TAEL_OK)
-        abort();
+        wire->lost = true; /* in tests that take memory away */
 }
 
 static void wire_on_end(void *user, tael_status why)

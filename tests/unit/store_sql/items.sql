@@ -23,6 +23,10 @@ UPDATE items SET amount = amount - :taken WHERE merchant = :merchant AND id = :i
 -- rows: 1 else gone
 UPDATE items SET amount = amount + :given WHERE merchant = :merchant AND id = :item RETURNING id, amount, name, data;
 
+-- name: item.give_all
+-- rows: any
+UPDATE items SET amount = amount + :given WHERE merchant = :merchant RETURNING id;
+
 -- name: item.rename_all
 -- rows: any
 UPDATE items SET name = :name WHERE merchant = :merchant RETURNING id;
