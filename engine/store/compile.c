@@ -271,9 +271,9 @@ static tael_status compile_word(struct compile *compile)
         const char *behind =
             compile->in_table ? match_tokens(start, compile->end, id_column) : NULL;
         if (behind != NULL && compile->depth == 1) {
-            compile->at = behind;
+            compile->at = behind - 1; /* the key may follow at once, with this comma before it */
             compile->id_made = true;
-            return tael_buf_append_text(compile->out, "id INTEGER PRIMARY KEY,");
+            return tael_buf_append_text(compile->out, "id INTEGER PRIMARY KEY");
         }
         if (word.len == 6 && strncasecmp(word.data, "BIGINT", 6) == 0)
             return tael_buf_append_text(compile->out, "INTEGER");
