@@ -1,0 +1,78 @@
+--- What development mode adds: one merchant with one account at the simulated Alipay, and the keys for it.
+local crypto = require "tael.crypto"
+
+local demo = {}
+
+demo.MERCHANT = "demo.test"
+demo.ACCOUNT = "alipay-demo"
+
+local SECRETS = { "ids", "pepper", "audit", "raw" }
+local SECRET_BYTES, KEY_BITS = 32, 2048
+
+--- The demo merchant, unless the file has one of that name.
+---@param config table being made
+function demo.add(config)
+    if config.merchants[demo.MERCHANT] then
+        return
+    end
+    config.merchants[demo.MERCHANT] = {
+        name = "Demo shop", mode = "test",
+        accounts = {
+            [demo.ACCOUNT] = {
+                channel = "alipay", environment = "sandbox", zone = "+08:00",
+                app_id = "2021000000000001", seller_id = "2088000000000001",
+                key = "demo.alipay", alipay_key = "sandbox.alipay",
+                gateway = "http://" .. config.sandbox.listen .. "/gateway.do",
+            },
+        },
+    }
+end
+
+local function ensure(name, kind, make)
+    if crypto.exists(name, kind) then
+        return true
+    end
+    local made, err = make()
+    if not made and err.code ~= "exists" then
+        return nil, err
+    end
+    return true
+end
+
+--- Makes the folders and what is missing in them: the engine's secrets, both sides' keys of the demo account.
+---@param config table
+---@param make_folder fun(path: string): boolean?, string?
+---@return true?
+---@return table? err {code, message}
+function demo.make_keys(config, make_folder)
+    for _, folder in ipairs { config.data, config.keys.folder } do
+        local made, message = make_folder(folder)
+        if not made then
+            return nil, { code = "configuration_invalid", message = message }
+        end
+    end
+    local open, err = crypto.keys(config.keys.folder)
+    if not open then
+        return nil, err
+    end
+    for _, name in ipairs(SECRETS) do
+        local made, wrong = ensure(name, "secret", function()
+            return crypto.generate_secret(name, SECRET_BYTES)
+        end)
+        if not made then
+            return nil, wrong
+        end
+    end
+    local account = (config.merchants[demo.MERCHANT].accounts or {})[demo.ACCOUNT] or {}
+    for _, name in ipairs { account.key, account.alipay_key } do
+        local made, wrong = ensure(name, "key", function()
+            return crypto.generate(name, KEY_BITS)
+        end)
+        if not made then
+            return nil, wrong
+        end
+    end
+    return true
+end
+
+return demo

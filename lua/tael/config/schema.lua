@@ -1,0 +1,115 @@
+--- Every key of tael.lua: type, default, limits and what it is for. This table drives the checks, the
+--- environment overrides, `tael config show` and `tael config check`.
+--- A default of a function is worked out from what is known so far (config.lua, `context`).
+local schema = {}
+
+---@class tael.config.Key
+---@field name string        "http.listen"
+---@field type string        see values.lua
+---@field default any
+---@field doc string
+---@field min integer?
+---@field max integer?
+---@field values string[]?
+---@field off boolean?       false switches it off
+
+local list = {}
+schema.list = list
+
+local function key(name, type_name, default, doc, more)
+    local row = { name = name, type = type_name, default = default, doc = doc }
+    for field, value in pairs(more or {}) do
+        row[field] = value
+    end
+    list[#list + 1] = row
+end
+
+local function first_listener(config)
+    return "http://" .. config.http.listen[1]
+end
+
+local function key_folder(config)
+    return config.dev and config.data .. "/keys" or "keys"
+end
+
+local function migrate(config)
+    return config.dev and "auto" or "manual"
+end
+
+local SECOND, MINUTE, DAY = 1000, 60000, 86400000
+
+key("dev", "boolean", false, "sandbox, generated keys and a demo merchant; loopback only")
+key("workers", "integer", function(_, context) return context.cores end,
+    "threads, each with its own event loop", { min = 1, max = 64 })
+key("drain", "duration", "15s", "how long a stop waits for what is under way", { max = 10 * MINUTE })
+key("data", "path", "data", "folder of the store, made with mode 0700")
+
+key("http.listen", "addresses", { "127.0.0.1:8080" }, "API, notifications and returns: host:port")
+key("http.public_url", "url", first_listener, "base of the addresses given to channels and payers")
+key("http.trusted_proxies", "networks", {}, "peers whose X-Forwarded-For is believed")
+key("http.limits.head", "integer", 16384, "bytes of a request's head", { min = 1024, max = 1048576 })
+key("http.limits.body", "integer", 262144, "bytes of a request's body", { min = 1024, max = 16777216 })
+key("http.limits.notify_body", "integer", 65536, "bytes of a notification", { min = 1024, max = 1048576 })
+key("http.limits.connections", "integer", 20000, "open at once", { min = 1, max = 1000000 })
+key("http.limits.per_address", "integer", 256, "open at once from one address", { min = 1, max = 1000000 })
+key("http.limits.keepalive", "duration", "30s", "an idle connection", { min = 100, max = 60 * MINUTE })
+key("http.limits.head_time", "duration", "5s", "for the head to arrive", { min = 100, max = 10 * MINUTE })
+key("http.limits.body_time", "duration", "5s", "for the body's first byte", { min = 100, max = 10 * MINUTE })
+key("http.limits.pipeline", "integer", 16, "requests read ahead on a connection", { min = 1, max = 1000 })
+key("operations.listen", "address", "127.0.0.1:8081", "health, readiness, metrics", { off = true })
+
+key("store.url", "store", "sqlite:tael.db", "\"sqlite:FILE\" in data, or \"memory:\"")
+key("store.group_max", "integer", 256, "units in one commit", { min = 1, max = 10000 })
+key("store.queue_max", "integer", 10000, "units waiting; more are refused", { min = 1, max = 1000000 })
+key("store.checkpoint_pages", "integer", 4000, "pages of the log before it is folded in",
+    { min = 100, max = 1000000 })
+key("store.cache_mib", "integer", 8, "page cache of a connection", { min = 1, max = 4096 })
+key("store.migrate", "enum", migrate, "auto: bring the schema up to date at start",
+    { values = { "auto", "manual" } })
+
+key("keys.folder", "path", key_folder, "keys and secrets, mode 0700")
+key("keys.master", "secret", nil, "seals the files of the key folder (at least 16 bytes)")
+key("audit.seal_every", "duration", "1s", "between two seals of a merchant's events",
+    { min = 100, max = MINUTE })
+key("scripts.folder", "path", function(_, context) return context.scripts end, "channel packages")
+
+key("payments.expires", "duration", "30m", "life of a payment that does not say",
+    { min = MINUTE, max = 15 * DAY })
+key("payments.poll", "durations", { "2s", "5s", "15s", "1m", "5m", "30m", "1h" },
+    "pauses between queries of what is unknown", { min = 100, max = DAY })
+key("payments.grace", "duration", "2m", "after expiry, until \"not found\" means never paid", { max = DAY })
+key("payments.alarm_unknown", "duration", "30m", "unknown for longer: alarm", { min = SECOND, max = 7 * DAY })
+key("payments.parallel", "enum", "none", "may another attempt be issued beside an open one",
+    { values = { "none", "refund_surplus" } })
+key("notifications.retention", "duration", "90d", "how long raw messages are kept", { min = DAY })
+key("notifications.ring_mib", "integer", 64, "memory for messages refused before their sender was known",
+    { min = 1, max = 1024 })
+key("idempotency.retention", "duration", "7d", "how long an Idempotency-Key is remembered", { min = DAY })
+key("log.level", "enum", "info", "least important line that is written",
+    { values = { "error", "warn", "info", "debug" } })
+key("sandbox.listen", "address", "127.0.0.1:8090", "the simulated channels")
+key("sandbox.speed", "integer", 1, "the simulators' clock runs this much faster", { min = 1, max = 100000 })
+
+-- merchants.<slug>.… and merchants.<slug>.accounts.<slug>.…; the channel's package checks the other fields
+schema.merchant = {
+    { name = "name", type = "text", doc = "shown to people", max = 128 },
+    { name = "mode", type = "enum", values = { "live", "test" }, required = true,
+        doc = "live merchants have production accounts, test merchants sandbox accounts" },
+    { name = "twin", type = "slug", doc = "the same merchant in the other mode" },
+    { name = "accounts", type = "map", default = {}, doc = "channel accounts by slug" },
+}
+schema.account = {
+    { name = "channel", type = "word", required = true, doc = "name of a package in scripts/channels" },
+    { name = "environment", type = "enum", values = { "production", "sandbox" }, required = true,
+        doc = "which of the channel's gateways" },
+    { name = "zone", type = "zone", default = "+08:00", doc = "the channel's business day" },
+}
+
+--- "http.listen" -> "TAEL_HTTP__LISTEN"
+---@param name string
+---@return string
+function schema.variable(name)
+    return "TAEL_" .. name:upper():gsub("%.", "__")
+end
+
+return schema
