@@ -26,7 +26,7 @@ static inline bool tael_span_is(struct tael_span span, const char *text)
     return span.len == len && (len == 0 || memcmp(span.data, text, len) == 0);
 }
 
-/* A growing buffer with a ceiling. {.max = n} is an empty one; max 0 means no ceiling but SIZE_MAX/2. */
+/* A growing buffer with a ceiling. {.max = n} is an empty one; max 0 means SIZE_MAX/2. */
 struct tael_buf {
     char *data;
     size_t len, cap, max;
@@ -39,9 +39,9 @@ tael_status tael_buf_append_char(struct tael_buf *buf, char c);
 tael_status tael_buf_printf(struct tael_buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 tael_status tael_buf_reserve(struct tael_buf *buf, size_t more); /* room for more bytes */
-void tael_buf_consume(struct tael_buf *buf, size_t len);         /* drops len bytes from the front */
-void tael_buf_clear(struct tael_buf *buf);                       /* length 0, memory kept */
-void tael_buf_free(struct tael_buf *buf);                        /* memory freed, empty again */
+void tael_buf_consume(struct tael_buf *buf, size_t len); /* drops len bytes from the front */
+void tael_buf_clear(struct tael_buf *buf);               /* length 0, memory kept */
+void tael_buf_free(struct tael_buf *buf);                /* memory freed, empty again */
 
 /* A view that only moves forward; on failure it does not move, so its place is the error's. */
 struct tael_cursor {
@@ -53,7 +53,9 @@ static inline struct tael_cursor tael_cursor_of(const char *data, size_t len)
     return (struct tael_cursor){data, data, data + len};
 }
 
-bool tael_cursor_take_until(struct tael_cursor *cursor, char stop, size_t max, struct tael_span *out);
+/* Takes at most max bytes up to stop, and stop itself, which is not in *out. */
+bool tael_cursor_take_until(struct tael_cursor *cursor, char stop, size_t max,
+                            struct tael_span *out);
 bool tael_cursor_take_text(struct tael_cursor *cursor, const char *text);
 
 #endif

@@ -1,5 +1,6 @@
 /* decimal.h - exact decimal text <-> int64 minor units, and arithmetic that cannot wrap.
- * Nothing here knows currencies: scale is the number of decimals (0 to 4 in ISO 4217, up to 18 here). */
+ * Nothing here knows currencies: scale is the number of decimals (0 to 4 in ISO 4217, up to 18
+ * here). */
 #ifndef TAEL_BASE_DECIMAL_H
 #define TAEL_BASE_DECIMAL_H
 
@@ -11,14 +12,16 @@
 
 enum { TAEL_DECIMAL_TEXT_MAX = 32 }; /* enough for any formatted int64 with its NUL */
 
-/* Strict form: (0|[1-9][0-9]{0,17}) ( "." 1 to scale digits )?, ASCII, no sign, blank or exponent; fewer
- * decimals than scale are padded. TAEL_EINVAL: not of the form, too many decimals; TAEL_ELIMIT: > int64. */
+/* Strict form: (0|[1-9][0-9]{0,17}) ( "." 1 to scale digits )?, ASCII, no sign, blank or exponent;
+ * fewer decimals than scale are padded. TAEL_EINVAL: not of the form, too many decimals;
+ * TAEL_ELIMIT: > int64. */
 tael_status tael_decimal_parse(const char *text, size_t len, int scale, int64_t *minor);
 
 /* Writes exactly scale decimals; negative values get a '-'. Returns the length without the NUL. */
 size_t tael_decimal_format(int64_t minor, int scale, char out[TAEL_DECIMAL_TEXT_MAX]);
 
-/* An integer in the same strict form, sign '-' allowed; for JSON and ids. */
+/* An integer in the same strict form of any length, sign '-' allowed ("-0" is 0); for JSON and ids.
+ * TAEL_ELIMIT: outside int64. */
 tael_status tael_int64_parse(const char *text, size_t len, int64_t *out);
 
 /* TAEL_ELIMIT on overflow; *out untouched. */

@@ -301,7 +301,7 @@ static void sweep(struct tael_log *log, int64_t second)
 static struct rate *rate_of(struct tael_log *log, const char *event, int64_t second)
 {
     uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
-    for (size_t i = 0; event[i] != '\0' && i < EVENT_KEY - 1; i++)
+    for (size_t i = 0; i < EVENT_KEY - 1 && event[i] != '\0'; i++)
         hash = (hash ^ (unsigned char)event[i]) * 0x100000001b3u;
     struct rate *taken = NULL, *rate = NULL;
     for (size_t i = 0; i < EVENT_PROBES; i++) {

@@ -2,9 +2,9 @@
  *
  * A world gives clocks, randomness, a disk (the name of a SQLite VFS) and loops. A loop is one
  * thread's event loop: mailbox, timers, listeners and byte streams. Two worlds exist:
- *   real       net/world_uv.c, on libuv: threads, sockets, the system's clock
- *   simulated  base/sim.c: one thread, virtual clock, in-memory streams, seeded order of events
- * Code outside those two files never asks the system for time, randomness or sockets.
+ *   real       net/world_uv.h, on libuv: threads, sockets, the system's clock
+ *   simulated  base/sim.h: one thread, virtual clock, in-memory streams, seeded order of events
+ * Code outside those two never asks the system for time, randomness or sockets.
  *
  * Threads: a loop and all that was made on it belong to one thread; [any] marks what may be called
  * from others. Ownership: what *_new/listen/connect/accept hands out is closed by its _free/_close
@@ -26,16 +26,17 @@ struct tael_timer;
 struct tael_listener;
 struct tael_stream;
 
-/* A message for a loop's mailbox. The memory is the sender's and is handed to fn, which may free it. */
+/* A message for a loop's mailbox. The memory is the sender's until fn has it, which may free it. */
 struct tael_mail {
     struct tael_mail *next;
     void (*fn)(struct tael_mail *mail);
 };
 
-/* What a stream tells its owner. read: bytes valid until it returns. end: at most once, TAEL_OK when
- * the peer stopped sending, else the stream is broken; nothing comes after it but the owner must still
- * close (and may write before, if it was TAEL_OK). drain: what tael_stream_queued told after a write
- * has left; a write that left nothing queued brings none. open: only for streams made by connect. */
+/* What a stream tells its owner. read: bytes valid until it returns. end: at most once, TAEL_OK
+ * when the peer stopped sending, else the stream is broken; nothing comes after it but the owner
+ * must still close (and may write before, if it was TAEL_OK). drain: what tael_stream_queued told
+ * after a write has left; a write that left nothing queued brings none. open: only for streams made
+ * by connect. */
 struct tael_stream_events {
     void (*open)(void *user);
     void (*read)(void *user, const char *data, size_t len);
@@ -43,7 +44,7 @@ struct tael_stream_events {
     void (*drain)(void *user);
 };
 
-/* A new connection: the callee owns stream and calls tael_stream_start or tael_stream_close on it. */
+/* A new connection: the callee owns stream and starts it (tael_stream_start) or closes it. */
 typedef void (*tael_accept_fn)(void *user, struct tael_stream *stream);
 
 struct tael_world_ops {
@@ -131,8 +132,8 @@ static inline tael_status tael_loop_new(struct tael_world *world, struct tael_lo
     return world->ops->loop_new(world, out);
 }
 
-/* Runs until tael_loop_stop; a stop that came before makes it return at once. In the simulated world:
- * runs the whole world until then, TAEL_ENOTFOUND when nothing is left to happen. */
+/* Runs until tael_loop_stop; a stop that came before makes it return at once. In the simulated
+ * world: runs the whole world until then, TAEL_ENOTFOUND when nothing is left to happen. */
 static inline tael_status tael_loop_run(struct tael_loop *loop)
 {
     return loop->ops->run(loop);
@@ -157,8 +158,8 @@ static inline void tael_loop_post(struct tael_loop *loop, struct tael_mail *mail
     loop->ops->post(loop, mail);
 }
 
-/* While the loop does not run: the oldest mail not yet read, NULL when there is none. Before a loop is
- * freed its owner takes what is left and frees it or calls its fn. Works on a killed loop too. */
+/* While the loop does not run: the oldest mail not yet read, NULL when there is none. Before a loop
+ * is freed its owner takes what is left and frees it or calls its fn. Also for a killed loop. */
 static inline struct tael_mail *tael_loop_take(struct tael_loop *loop)
 {
     return loop->ops->take(loop);
@@ -199,7 +200,8 @@ static inline tael_status tael_listen(struct tael_loop *loop, const char *addres
     return loop->ops->listen(loop, address, accept, user, out);
 }
 
-static inline const char *tael_listener_address(struct tael_listener *listener) /* with the real port */
+/* With the real port. */
+static inline const char *tael_listener_address(struct tael_listener *listener)
 {
     return listener->loop->ops->listener_address(listener);
 }
@@ -231,7 +233,8 @@ static inline void tael_stream_read(struct tael_stream *stream, bool on) /* fals
 }
 
 /* Copies what cannot be sent at once. TAEL_ENOMEM, TAEL_ENETWORK: the stream is of no more use. */
-static inline tael_status tael_stream_write(struct tael_stream *stream, const char *data, size_t len)
+static inline tael_status tael_stream_write(struct tael_stream *stream, const char *data,
+                                            size_t len)
 {
     return stream->loop->ops->stream_write(stream, data, len);
 }
@@ -241,12 +244,15 @@ static inline size_t tael_stream_queued(struct tael_stream *stream) /* bytes not
     return stream->loop->ops->stream_queued(stream);
 }
 
-static inline const char *tael_stream_peer(struct tael_stream *stream) /* "127.0.0.1:51234" or "unix" */
+/* "127.0.0.1:51234" or "unix" */
+static inline const char *tael_stream_peer(struct tael_stream *stream)
 {
     return stream->loop->ops->stream_peer(stream);
 }
 
-/* Sends what is queued, then closes. No callback comes any more; stream is gone for the caller. */
+/* Sends what is queued, then closes; in the real world within 5 s, and where something was sent the
+ * peer's late bytes are taken for 2 s more, so that no reset takes the answer back. No callback
+ * comes any more; stream is gone for the caller. */
 static inline void tael_stream_close(struct tael_stream *stream) /* NULL allowed */
 {
     if (stream != NULL)

@@ -143,21 +143,18 @@ static void set_tick(struct tael_uv_loop *loop, int64_t now)
     uv_timer_start(&loop->tick, on_tick, ((uint64_t)wait_us + 999) / 1000, 0);
 }
 
-/* The next timer to fire, if it is due and was started before limit; out of the heap already. */
-static struct tael_uv_timer *take_due(struct tael_uv_loop *loop, int64_t now, uint64_t limit)
+/* The next timer to fire, if it is due; out of the heap already. */
+static struct tael_uv_timer *take_due(struct tael_uv_loop *loop, int64_t now)
 {
     struct tael_heap_node *node;
     while ((node = tael_heap_first(&loop->timers)) != NULL && node->at <= now) {
         struct tael_uv_timer *timer = timer_of_node(node);
-        if (timer->active &&
-            node->seq != timer->due_seq) { /* moved since: now the heap hears of it */
+        if (timer->active && node->seq != timer->due_seq) { /* moved: now the heap hears of it */
             node->at = timer->due;
             node->seq = timer->due_seq;
             tael_heap_moved(&loop->timers, node);
             continue;
         }
-        if (timer->active && node->seq > limit)
-            return NULL; /* started by a callback of this round: the next round's */
         tael_heap_remove(&loop->timers, node);
         if (timer->active) {
             timer->active = false;
@@ -170,11 +167,11 @@ static struct tael_uv_timer *take_due(struct tael_uv_loop *loop, int64_t now, ui
 static void on_tick(uv_timer_t *handle)
 {
     struct tael_uv_loop *loop = handle->data;
-    uint64_t limit = loop->timer_seq;
-    int64_t now = tael_uv_mono_us(NULL);
+    int64_t now =
+        tael_uv_mono_us(NULL); /* stands still: timers started meanwhile wait their turn */
     struct tael_uv_timer *timer;
     loop->firing = true;
-    while ((timer = take_due(loop, now, limit)) != NULL)
+    while ((timer = take_due(loop, now)) != NULL)
         timer->fn(timer->user);
     loop->firing = false;
     loop->tick_at = -1;
