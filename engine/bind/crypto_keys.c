@@ -14,14 +14,12 @@
 #include "crypto/codec.h"
 #include "crypto/keyring.h"
 
-static const char ring_place; /* its address names the keyring in the registry */
-
 struct secret_handle { /* userdata "tael.secret" */
     struct tael_secret *secret;
 };
 
-struct ring_handle { /* userdata in the registry */
-    struct tael_keyring *ring;
+struct ring_handle {           /* userdata, upvalue 1 of every function of the module */
+    struct tael_keyring *ring; /* NULL: no folder is open */
 };
 
 /* ---- key handles ---- */
@@ -188,29 +186,20 @@ static int ring_free(lua_State *L)
     return 0;
 }
 
-static struct tael_keyring *find_ring(lua_State *L)
-{
-    struct tael_keyring *ring = NULL;
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &ring_place) == LUA_TUSERDATA)
-        ring = ((struct ring_handle *)lua_touserdata(L, -1))->ring;
-    lua_pop(L, 1);
-    return ring;
-}
-
 static struct tael_keyring *check_ring(lua_State *L, const char *name)
 {
     tael_refuse_pure(L, name);
-    struct tael_keyring *ring = find_ring(L);
-    if (ring == NULL)
+    const struct ring_handle *handle = lua_touserdata(L, lua_upvalueindex(1));
+    if (handle->ring == NULL)
         luaL_error(L, "%s: no key folder is open (crypto.keys)", name);
-    return ring;
+    return handle->ring;
 }
 
 /* crypto.keys(folder, master?) -> true | nil, err */
 static int open_keys(lua_State *L)
 {
-    static const luaL_Reg meta[] = {{"__gc", ring_free}, {NULL, NULL}};
     const char *folder = luaL_checkstring(L, 1);
+    struct ring_handle *handle = lua_touserdata(L, lua_upvalueindex(1));
     tael_error err = {0};
     tael_refuse_pure(L, "crypto.keys");
     if (!lua_isnoneornil(L, 2) && !tael_is_secret(L, 2)) {
@@ -218,18 +207,10 @@ static int open_keys(lua_State *L)
         lua_replace(L, 2);
     }
     struct tael_secret *master = lua_isnoneornil(L, 2) ? NULL : check_secret_handle(L, 2);
-    const struct tael_keyring *open = find_ring(L);
-    if (open != NULL && strcmp(tael_keyring_folder(open), folder) != 0)
+    if (handle->ring != NULL && strcmp(tael_keyring_folder(handle->ring), folder) != 0)
         return luaL_error(L, "crypto.keys: another key folder is open");
-    if (open == NULL) {
-        struct ring_handle *handle = lua_newuserdatauv(L, sizeof(*handle), 0);
-        handle->ring = NULL;
-        tael_push_metatable(L, "tael.keyring", meta);
-        lua_setmetatable(L, -2);
-        if (tael_keyring_open(&handle->ring, folder, master, &err) != TAEL_OK)
-            return tael_fail_with(L, &err);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &ring_place);
-    }
+    if (handle->ring == NULL && tael_keyring_open(&handle->ring, folder, master, &err) != TAEL_OK)
+        return tael_fail_with(L, &err);
     lua_pushboolean(L, 1);
     return 1;
 }
@@ -413,5 +394,10 @@ void tael_crypto_add_keys(lua_State *L)
         {"public_base64", public_base64},
         {NULL, NULL},
     };
-    luaL_setfuncs(L, functions, 0);
+    static const luaL_Reg meta[] = {{"__gc", ring_free}, {NULL, NULL}};
+    struct ring_handle *handle = lua_newuserdatauv(L, sizeof(*handle), 0);
+    handle->ring = NULL;
+    tael_push_metatable(L, "tael.keyring", meta);
+    lua_setmetatable(L, -2);
+    luaL_setfuncs(L, functions, 1);
 }

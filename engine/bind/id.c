@@ -11,7 +11,7 @@
 
 enum { PREFIX_MAX = 16, NUMBER_BYTES = 8, PROOF_BYTES = 8 };
 
-static const char key_place; /* its address names the key's handle in the registry */
+/* Every function's upvalue 1 is a userdata whose one user value is the key's handle. */
 
 /* id.set_key(bytes | secret), once per state */
 static int id_set_key(lua_State *L)
@@ -20,10 +20,10 @@ static int id_set_key(lua_State *L)
         tael_push_secret(L, tael_check_text(L, 1));
         lua_replace(L, 1);
     }
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_place) != LUA_TNIL)
+    if (lua_getiuservalue(L, lua_upvalueindex(1), 1) != LUA_TNIL)
         return luaL_error(L, "id.set_key: the key is set");
     lua_settop(L, 1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &key_place);
+    lua_setiuservalue(L, lua_upvalueindex(1), 1);
     return 0;
 }
 
@@ -48,7 +48,7 @@ static void fill(lua_State *L, struct tael_span prefix, int64_t number,
         bytes[i] = (unsigned char)((uint64_t)number >> (56 - 8 * i) & 255);
     memcpy(message, prefix.data, prefix.len);
     memcpy(message + prefix.len, bytes, NUMBER_BYTES);
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_place) == LUA_TNIL)
+    if (lua_getiuservalue(L, lua_upvalueindex(1), 1) == LUA_TNIL)
         luaL_error(L, "tael.id: no key is set");
     if (tael_hmac_of(TAEL_DIGEST_SHA256, tael_check_secret(L, lua_gettop(L)),
                      (struct tael_span){message, prefix.len + NUMBER_BYTES}, proof,
@@ -143,6 +143,8 @@ int tael_open_id(lua_State *L)
         {"set_key", id_set_key}, {"encode", id_encode},           {"decode", id_decode},
         {"number", id_number},   {"from_number", id_from_number}, {NULL, NULL},
     };
-    luaL_newlib(L, functions);
+    luaL_newlibtable(L, functions);
+    lua_newuserdatauv(L, 0, 1);
+    luaL_setfuncs(L, functions, 1);
     return 1;
 }
