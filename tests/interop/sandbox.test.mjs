@@ -39,7 +39,6 @@ const query = (content) => sdk.exec('alipay.trade.query', { bizContent: content 
 
 test('pageExecute GET opens the cashier, and the trade begins to exist', async () => {
     const content = order();
-    await assert.doesNotReject(query({ out_trade_no: content.out_trade_no }));
     const before = await query({ out_trade_no: content.out_trade_no });
     assert.equal(before.subCode, 'ACQ.TRADE_NOT_EXIST');
     const page = await open(pageUrl(content));
@@ -134,15 +133,18 @@ test('Refuse pays nothing, and the order stays open', async () => {
 });
 
 test('an order whose time is over is closed, silently', async () => {
-    const seen = merchant.bodies.length;
-    const soon = new Date(Date.now() + 8 * 3600e3 + 1500).toISOString().slice(0, 19).replace('T', ' ');
-    const content = order({ time_expire: soon });
-    await open(pageUrl(content));
+    let content, page;
+    for (let seconds = 2; seconds < 60 && !page?.url.includes('/cashier/'); seconds *= 2) {
+        const end = new Date(Date.now() + 8 * 3600e3 + seconds * 1000);
+        content = order({ time_expire: end.toISOString().slice(0, 19).replace('T', ' ') });
+        page = await open(pageUrl(content)); // on a slow machine the end may be over already
+    }
     await until('the order is closed', async () =>
         (await query({ out_trade_no: content.out_trade_no })).tradeStatus === 'TRADE_CLOSED');
     const { body } = await sandbox.lever('POST', `trades/${content.out_trade_no}/pay`);
     assert.equal(body.trade_status, 'TRADE_CLOSED');
-    assert.equal(merchant.bodies.length, seen);
+    const { body: sent } = await sandbox.lever('GET', `deliveries?out_trade_no=${content.out_trade_no}`);
+    assert.deepEqual(sent.deliveries, []);
 });
 
 test('an answer that is not success is asked again: same notify_id, new time, new signature', async () => {

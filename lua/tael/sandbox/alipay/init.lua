@@ -12,21 +12,19 @@ local notify = require "tael.sandbox.alipay.notify"
 
 local alipay = {}
 
-local function verify_key(app)
-    if app.public_key then
-        return crypto.key_from_pem(app.public_key, { use = "verify" })
-    end
-    return crypto.key(app.merchant_key, { use = "verify" })
+local function fail(app, what, err)
+    return nil, { code = "configuration_invalid", message = ("sandbox: application %s: %s: %s")
+        :format(tostring(app.app_id), what, tostring(err.message or err.code)) }
 end
 
 local function open_app(app)
     local alipay_key, err = crypto.key(app.alipay_key, { use = "sign" })
     if not alipay_key then
-        return nil, "Alipay's private key '" .. app.alipay_key .. "': " .. tostring(err.message or err.code)
+        return fail(app, "Alipay's private key '" .. app.alipay_key .. "'", err)
     end
-    local merchant_key, wrong = verify_key(app)
+    local merchant_key, wrong = crypto.key(app.merchant_key, { use = "verify" })
     if not merchant_key then
-        return nil, "the merchant's public key: " .. tostring(wrong.message or wrong.code)
+        return fail(app, "the merchant's public key '" .. app.merchant_key .. "'", wrong)
     end
     return {
         app_id = app.app_id, seller_id = app.seller_id,
@@ -34,23 +32,25 @@ local function open_app(app)
     }
 end
 
---- Readies the applications and takes up what was not yet delivered.
+--- Readies the applications and takes up what was not yet delivered. We are the Alipay of those whose
+--- alipay_key we hold the private half of; an account of Alipay's own sandbox is passed over.
 ---@param options table {apps, speed}
 ---@return table? state
 ---@return table? err
 function alipay.open(options)
     local state = { apps = {}, speed = options.speed }
+    local count = 0
     for _, app in ipairs(options.apps) do
-        local opened, reason = open_app(app)
-        if not opened then
-            return nil, { code = "configuration_invalid",
-                message = "sandbox: application " .. app.app_id .. ": " .. reason }
+        if app.alipay_key and crypto.exists(app.alipay_key, "key") then
+            local opened, err = open_app(app)
+            if not opened then
+                return nil, err
+            end
+            state.apps[app.app_id] = opened
+            count = count + 1
         end
-        state.apps[app.app_id] = opened
     end
-    if #options.apps == 0 then
-        log.warn("sandbox.no_applications", {})
-    end
+    log.info("sandbox.alipay", { applications = count })
     notify.resume(state.apps, state.speed)
     return state
 end
