@@ -1,0 +1,69 @@
+--- A small application for the engine's own tests: echoes, waits, raises, wakes, refuses to start.
+local json = require "tael.json"
+local task = require "tael.task"
+local time = require "tael.time"
+
+local app = {}
+
+function app.plan(options)
+    local args = options.args
+    if args.refuse == "plan" then
+        return nil, { code = "test_refused", message = "tael.lua:3: no" }
+    end
+    return {
+        workers = args.workers or 1, drain_ms = 2000,
+        listeners = args.address and { { name = "api", address = args.address } } or nil,
+        body_limits = { { prefix = "/small/", max = 10 } },
+        companions = args.companion and { { app = "simtest.echo", options = { refuse = args.companion } } } or nil,
+        pass = args,
+    }
+end
+
+function app.open(context)
+    app.context = context
+    if context.pass.refuse == "open" and context.worker == context.workers then
+        return nil, { code = "test_refused", message = "not today" }
+    elseif context.pass.refuse == "raise" then
+        error("opening went wrong")
+    end
+    time.sleep(1)
+end
+
+local paths = {}
+
+paths["/echo"] = function(request)
+    return { status = 200, headers = { ["x-worker"] = tostring(app.context.worker) }, body = json.encode {
+        method = request.method, path = request.path, query = request.query, body = request.body,
+        listener = request.listener, merchant = request.merchant, worker = app.context.worker,
+        host = request.headers.host, seen = request.headers["x-seen"],
+    } }
+end
+
+paths["/sleep"] = function(request)
+    time.sleep(math.tointeger(tonumber(request.query)))
+    return { status = 200, body = "slept" }
+end
+
+paths["/raise"] = function()
+    error("secret detail")
+end
+
+paths["/nonsense"] = function()
+    return { body = 7 }
+end
+
+paths["/await"] = function()
+    return { status = 200, body = task.wait("echo.test", 5000) or "nothing came" }
+end
+
+paths["/wake"] = function(request)
+    task.wake("echo.test", request.body)
+    return { status = 204 }
+end
+
+function app.handle(request)
+    local handler = paths[request.path]
+    return handler and handler(request) or { status = 404, headers = {}, body = "not found" }
+end
+
+return app

@@ -1,0 +1,245 @@
+/* engine_test.c - life of an engine with a small application: plan, workers, calls, requests,
+ * drain. */
+#include "tael.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "tests/unit/tap.h"
+
+static tael_status open_echo(tael_engine **out, const char *args, int listen, tael_error *err)
+{
+    struct tael_engine_setup setup = {.app = "simtest.echo", .args_json = args};
+    tael_options options = TAEL_OPTIONS_INIT;
+    options.lua_root = "tests/sim/root";
+    options.root = "/tmp";
+    options.listen = listen;
+    return tael_engine_open_app(out, &options, &setup, err);
+}
+
+/* The answer's body, the caller's; NULL when there was none. */
+static char *call(tael_engine *engine, const char *method, const char *path, const char *json,
+                  int *status)
+{
+    char *body = NULL;
+    return tael_call_wait(engine, method, path, json, "m1", status, &body, NULL) == TAEL_OK ? body
+                                                                                            : NULL;
+}
+
+static bool holds(const char *text, const char *word)
+{
+    return text != NULL && strstr(text, word) != NULL;
+}
+
+static void an_engine_answers_calls(void)
+{
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    int status = 0;
+    CHECK(open_echo(&engine, "{\"workers\":2}", 0, &err) == TAEL_OK);
+    CHECK(tael_call(engine, "GET", "/echo", NULL, NULL, NULL, NULL) == TAEL_EINVAL);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    char *body = call(engine, "POST", "/echo?a=1", "{\"x\":1}", &status);
+    CHECK(status == 200);
+    CHECK(holds(body, "\"listener\":\"call\"") && holds(body, "\"merchant\":\"m1\""));
+    CHECK(holds(body, "\"query\":\"a=1\"") && holds(body, "\"path\":\"/echo\""));
+    free(body);
+    char *first = call(engine, "GET", "/echo", NULL, &status);
+    char *second = call(engine, "GET", "/echo", NULL, &status);
+    CHECK_NAMED(holds(first, "\"worker\":1") != holds(second, "\"worker\":1"), "calls take turns");
+    free(first);
+    free(second);
+    body = call(engine, "GET", "/raise", NULL, &status);
+    CHECK(status == 500);
+    CHECK_NAMED(body != NULL && !holds(body, "secret"), "a raise says nothing to the outside");
+    free(body);
+    body = call(engine, "GET", "/nonsense", NULL, &status);
+    CHECK(status == 500);
+    free(body);
+    tael_engine_stop(engine, 100);
+    CHECK(tael_call(engine, "GET", "/echo", NULL, NULL, (tael_response_fn)abort, NULL) ==
+          TAEL_ECLOSED);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    tael_engine_close(engine);
+}
+
+struct counted {
+    pthread_mutex_t lock;
+    int answers, closed;
+    char body[64];
+};
+
+static void count_answer(void *user, const tael_response *response)
+{
+    struct counted *counted = user;
+    pthread_mutex_lock(&counted->lock);
+    counted->answers++;
+    counted->closed += response->status == TAEL_ECLOSED;
+    snprintf(counted->body, sizeof(counted->body), "%s", response->body);
+    pthread_mutex_unlock(&counted->lock);
+}
+
+static void workers_wake_each_other(void)
+{
+    tael_engine *engine = NULL;
+    tael_error err;
+    int status = 0;
+    struct counted counted = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    CHECK(open_echo(&engine, "{\"workers\":2}", 0, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    tael_call(engine, "GET", "/await", NULL, NULL, count_answer, &counted); /* worker 1 */
+    for (int i = 0; i < 200; i++) {
+        pthread_mutex_lock(&counted.lock);
+        int answers = counted.answers;
+        pthread_mutex_unlock(&counted.lock);
+        if (answers > 0)
+            break;
+        free(call(engine, "POST", "/wake", "hello", &status)); /* worker 2, then 1, then 2 … */
+        usleep(10000);
+    }
+    CHECK(counted.answers == 1 && strcmp(counted.body, "hello") == 0);
+    tael_engine_close(engine);
+}
+
+static void closing_answers_what_is_open(void)
+{
+    tael_engine *engine = NULL;
+    tael_error err;
+    struct counted counted = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    CHECK(open_echo(&engine, "{}", 0, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    for (int i = 0; i < 10; i++)
+        tael_call(engine, "GET", "/sleep?60000", NULL, NULL, count_answer, &counted);
+    tael_engine_close(engine);
+    CHECK(counted.answers == 10);
+    CHECK(counted.closed == 10);
+}
+
+static void a_refused_start_says_why(void)
+{
+    static const struct {
+        const char *args, *message;
+    } rows[] = {
+        {"{\"refuse\":\"plan\"}", "tael.lua:3: no"},
+        {"{\"refuse\":\"open\"}", "not today"},
+        {"{\"refuse\":\"open\",\"workers\":2}", "not today"},
+        {"{\"refuse\":\"raise\"}", "opening went wrong"},
+        {"{\"companion\":\"plan\"}", "tael.lua:3: no"},
+        {"{\"companion\":\"open\"}", "not today"},
+        {"{\"workers\":0}", "workers"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        tael_engine *engine = NULL;
+        tael_error err = {0};
+        tael_status rc = open_echo(&engine, rows[i].args, 0, &err);
+        if (rc == TAEL_OK)
+            rc = tael_engine_start(engine, &err);
+        CHECK_NAMED(rc != TAEL_OK && strstr(err.message, rows[i].message) != NULL, rows[i].args);
+        tael_engine_close(engine);
+    }
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    struct tael_engine_setup setup = {.app = "no.such.app"};
+    tael_options options = TAEL_OPTIONS_INIT;
+    options.lua_root = "tests/sim/root";
+    CHECK(tael_engine_open_app(&engine, &options, &setup, &err) != TAEL_OK && engine == NULL);
+    CHECK(strstr(err.message, "no.such.app") != NULL);
+}
+
+/* ---- over a socket ---- */
+
+static int dial(const char *address)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    to.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+static bool ask(int fd, const char *request, char *answer, size_t size)
+{
+    size_t got = 0;
+    if (write(fd, request, strlen(request)) < 0)
+        return false;
+    while (got < size - 1) {
+        ssize_t n = read(fd, answer + got, size - 1 - got);
+        if (n <= 0)
+            break;
+        got += (size_t)n;
+    }
+    answer[got] = '\0';
+    return got > 0;
+}
+
+static void requests_come_over_sockets_and_drain(void)
+{
+    tael_engine *engine = NULL;
+    tael_error err;
+    char answer[4096];
+    CHECK(open_echo(&engine, "{\"workers\":2,\"address\":\"127.0.0.1:0\"}", 1, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    const char *address = tael_engine_address(engine, "api");
+    CHECK(address != NULL && strcmp(address, "127.0.0.1:0") != 0);
+    int fd = dial(address);
+    CHECK(ask(fd,
+              "GET /echo?q HTTP/1.1\r\nHost: here\r\nX-Seen: 1\r\nX-Seen: 2\r\n"
+              "Connection: close\r\n\r\n",
+              answer, sizeof(answer)));
+    CHECK(holds(answer, "HTTP/1.1 200") && holds(answer, "\"host\":\"here\""));
+    CHECK(holds(answer, "\"seen\":\"1, 2\"") && holds(answer, "\"listener\":\"api\""));
+    close(fd);
+    fd = dial(address);
+    CHECK(ask(fd, "POST /small/x HTTP/1.1\r\nHost: here\r\nContent-Length: 11\r\n\r\n", answer,
+              sizeof(answer)));
+    CHECK(holds(answer, "HTTP/1.1 413"));
+    close(fd);
+    fd = dial(address); /* open while the engine stops: it is answered */
+    static const char slow[] = "GET /sleep?300 HTTP/1.1\r\nHost: here\r\n\r\n";
+    CHECK(write(fd, slow, sizeof(slow) - 1) == (ssize_t)sizeof(slow) - 1);
+    usleep(100000);
+    tael_engine_stop(engine, 5000);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    CHECK(ask(fd, "", answer, sizeof(answer)) && holds(answer, "slept"));
+    close(fd);
+    tael_engine_close(engine);
+}
+
+static void a_drain_has_an_end(void)
+{
+    tael_engine *engine = NULL;
+    tael_error err;
+    CHECK(open_echo(&engine, "{\"address\":\"127.0.0.1:0\"}", 1, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    int fd = dial(tael_engine_address(engine, "api"));
+    static const char slow[] = "GET /sleep?60000 HTTP/1.1\r\nHost: here\r\n\r\n";
+    CHECK(write(fd, slow, sizeof(slow) - 1) == (ssize_t)sizeof(slow) - 1);
+    usleep(100000);
+    tael_engine_stop(engine, 200);
+    CHECK(tael_engine_run(engine) == TAEL_ETIMEOUT);
+    close(fd);
+    tael_engine_close(engine);
+}
+
+int main(void)
+{
+    an_engine_answers_calls();
+    workers_wake_each_other();
+    closing_answers_what_is_open();
+    a_refused_start_says_why();
+    requests_come_over_sockets_and_drain();
+    a_drain_has_an_end();
+    tael_engine_close(NULL);
+    return tap_end();
+}
