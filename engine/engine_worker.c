@@ -360,8 +360,9 @@ struct wake {
 static void wake_arrived(struct tael_mail *mail)
 {
     struct wake *wake = (struct wake *)mail;
-    tael_task_wake_key(wake->worker->state, wake->bytes, wake->key_len, wake->bytes + wake->key_len,
-                       wake->payload_len);
+    if (wake->worker->state != NULL)
+        tael_task_wake_key(wake->worker->state, wake->bytes, wake->key_len,
+                           wake->bytes + wake->key_len, wake->payload_len);
     free(wake);
 }
 
@@ -583,7 +584,8 @@ void tael_worker_run(struct tael_worker *worker)
             if (worker->drained)
                 break;
         }
-        tael_loop_run(worker->loop);
+        if (tael_loop_run(worker->loop) == TAEL_ENOTFOUND)
+            break; /* a simulated world in which nothing is left to happen */
     }
 }
 

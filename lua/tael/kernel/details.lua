@@ -31,10 +31,10 @@ end
 ---@param payment integer
 ---@param decision table who chose the channel
 ---@return table plain data for the event
-function details.of_input(input, payment, decision)
+function details.input(input, payment, decision)
     local out = { decision = decision }
     for _, name in ipairs(FIELDS) do
-        out[name] = input[name]
+        out[name] = input[name] ~= json.null and input[name] or nil
     end
     if input.payer then
         local sealed = secrets.seal(json.encode(input.payer), place(payment))

@@ -6,6 +6,7 @@
 local account_fields = require "tael.channel.account"
 local ids = require "tael.kernel.ids"
 local loader = require "tael.channel.loader"
+local source = require "tael.kernel.source"
 local store = require "tael.store"
 local workers = require "tael.kernel.workers"
 
@@ -160,6 +161,7 @@ end
 ---@param config table
 function registry.load(config)
     registry.config = config
+    registry.proxies = source.networks(config.http.trusted_proxies or {})
     ids.open()
     packages = loader.load(config.scripts.folder)
     merchants, accounts, prepared = {}, {}, {}
