@@ -1,11 +1,13 @@
-/* tael.h - libtael, the payment engine inside a C program (C11, C++17). The only header a host needs.
+/* tael.h - libtael, the payment engine inside a C program (C11, C++17). The only header a host
+ * needs.
  *
- * Ownership: what tael_*_open returns is freed by its _close (NULL allowed). Strings passed in are copied
- *   before the call returns. Memory handed to a callback is valid until it returns.
- * Threads:   [any] may be called from any thread. Callbacks run on one of the engine's threads.
- * Failure:   tael_status; text in tael_error if given. The library never prints, exits, aborts for lack of
+ * Ownership: what tael_*_open returns is freed by its _close (NULL allowed). Strings passed in are
+ * copied before the call returns. Memory handed to a callback is valid until it returns. Threads:
+ * [any] may be called from any thread. Callbacks run on one of the engine's threads. Failure:
+ * tael_status; text in tael_error if given. The library never prints, exits, aborts for lack of
  *   memory or sets signal handlers. Several engines may live in one process.
- * Units:     amounts int64_t minor units; times int64_t ms since 1970 UTC; durations ms; lengths bytes.
+ * Units:     amounts int64_t minor units; times int64_t ms since 1970 UTC; durations ms; lengths
+ * bytes.
  */
 #ifndef TAEL_H
 #define TAEL_H
@@ -19,21 +21,21 @@ extern "C" {
 
 #define TAEL_API __attribute__((visibility("default")))
 
-#define TAEL_STATUS_MAP(X)                       \
-    X(OK, 0, "success")                          \
-    X(EINVAL, -1, "invalid argument")            \
-    X(ENOMEM, -2, "out of memory")               \
-    X(ECONFIG, -3, "configuration")              \
-    X(ESCRIPT, -4, "script refused")             \
-    X(ESTORE, -5, "store failed")                \
-    X(ENETWORK, -6, "network failed")            \
-    X(ETIMEOUT, -7, "deadline passed")           \
-    X(EBUSY, -8, "queue is full")                \
-    X(ETHREAD, -9, "wrong thread")               \
-    X(ECLOSED, -10, "engine is closing")         \
-    X(ELIMIT, -11, "limit exceeded")             \
-    X(ENOTFOUND, -12, "not found")               \
-    X(EVERSION, -13, "schema or ABI version")    \
+#define TAEL_STATUS_MAP(X)                                                                         \
+    X(OK, 0, "success")                                                                            \
+    X(EINVAL, -1, "invalid argument")                                                              \
+    X(ENOMEM, -2, "out of memory")                                                                 \
+    X(ECONFIG, -3, "configuration")                                                                \
+    X(ESCRIPT, -4, "script refused")                                                               \
+    X(ESTORE, -5, "store failed")                                                                  \
+    X(ENETWORK, -6, "network failed")                                                              \
+    X(ETIMEOUT, -7, "deadline passed")                                                             \
+    X(EBUSY, -8, "queue is full")                                                                  \
+    X(ETHREAD, -9, "wrong thread")                                                                 \
+    X(ECLOSED, -10, "engine is closing")                                                           \
+    X(ELIMIT, -11, "limit exceeded")                                                               \
+    X(ENOTFOUND, -12, "not found")                                                                 \
+    X(EVERSION, -13, "schema or ABI version")                                                      \
     X(EINTERNAL, -14, "internal error")
 
 typedef enum tael_status {
@@ -57,14 +59,15 @@ typedef enum tael_log_level {
     TAEL_LOG_DEBUG
 } tael_log_level;
 
-typedef struct tael_options { /* TAEL_OPTIONS_INIT, then set what differs; 0/NULL is always the default */
+typedef struct tael_options { /* TAEL_OPTIONS_INIT, then set what differs; 0/NULL is always the
+                                 default */
     size_t size;              /* sizeof(tael_options): later fields are defaulted for older hosts */
     const char *config_path;  /* tael.lua; NULL: no file */
     const char *config_lua;   /* text in place of the file */
     const char *root;         /* base of relative paths; NULL: folder of config_path or "." */
     const char *lua_root;     /* folder of Tael's own Lua; NULL: where it was installed */
     int dev;                  /* 1: sandbox, demo merchant, generated keys */
-    int listen;               /* 1: open the configured listeners; 0 (default): in-process calls only */
+    int listen; /* 1: open the configured listeners; 0 (default): in-process calls only */
     void (*log)(void *user, tael_log_level level, const char *json, size_t len); /* [any thread] */
     void *log_user;
 } tael_options;
@@ -90,18 +93,23 @@ TAEL_API const char *tael_status_text(tael_status status); /* "queue is full", s
 
 /* ---- life: open -> run | start -> stop -> close ---- */
 
-/* Opens store, keys and scripts and checks them; migrates only when configured. *out untouched on failure. */
-TAEL_API tael_status tael_engine_open(tael_engine **out, const tael_options *options, tael_error *err);
+/* Opens store, keys and scripts and checks them; migrates only when configured. *out untouched on
+ * failure. */
+TAEL_API tael_status tael_engine_open(tael_engine **out, const tael_options *options,
+                                      tael_error *err);
 /* Starts the workers' threads and listeners, then returns. */
 TAEL_API tael_status tael_engine_start(tael_engine *engine, tael_error *err);
-/* Starts if need be and blocks until stopped. TAEL_OK: drained; TAEL_ETIMEOUT: the drain deadline passed. */
+/* Starts if need be and blocks until stopped. TAEL_OK: drained; TAEL_ETIMEOUT: the drain deadline
+ * passed. */
 TAEL_API tael_status tael_engine_run(tael_engine *engine);
-/* [any, signal-safe] Asks for a graceful stop: no new requests, at most drain_ms for the open ones. */
+/* [any, signal-safe] Asks for a graceful stop: no new requests, at most drain_ms for the open ones.
+ */
 TAEL_API void tael_engine_stop(tael_engine *engine, int64_t drain_ms);
 /* Stops if needed, joins, frees. Callbacks not yet made get TAEL_ECLOSED. NULL allowed. */
 TAEL_API void tael_engine_close(tael_engine *engine);
 
-/* ---- calls: the whole HTTP API without a socket; same routes, bodies, problems and idempotency ---- */
+/* ---- calls: the whole HTTP API without a socket; same routes, bodies, problems and idempotency
+ * ---- */
 
 typedef struct tael_response {
     size_t size;
@@ -113,15 +121,16 @@ typedef struct tael_response {
 
 typedef void (*tael_response_fn)(void *user, const tael_response *response);
 
-/* [any] method and path as in HTTP ("POST", "/v1/payments", query included), json NULL or text; merchant:
- * whom the call acts for, NULL: the only one. fn comes exactly once, unless an error is returned. The
- * operation runs to its end whatever happens to the caller. */
-TAEL_API tael_status tael_call(tael_engine *engine, const char *method, const char *path, const char *json,
-                               const char *merchant, tael_response_fn fn, void *user);
+/* [any] method and path as in HTTP ("POST", "/v1/payments", query included), json NULL or text;
+ * merchant: whom the call acts for, NULL: the only one. fn comes exactly once, unless an error is
+ * returned. The operation runs to its end whatever happens to the caller. */
+TAEL_API tael_status tael_call(tael_engine *engine, const char *method, const char *path,
+                               const char *json, const char *merchant, tael_response_fn fn,
+                               void *user);
 /* [any but the engine's threads] The same, waiting. *body is the caller's: tael_free. */
 TAEL_API tael_status tael_call_wait(tael_engine *engine, const char *method, const char *path,
-                                    const char *json, const char *merchant, int *http_status, char **body,
-                                    size_t *body_len);
+                                    const char *json, const char *merchant, int *http_status,
+                                    char **body, size_t *body_len);
 TAEL_API void tael_free(void *memory); /* [any] frees what the library returned; NULL allowed */
 
 #ifdef __cplusplus

@@ -170,8 +170,11 @@ static tael_status open_handle(struct tael_db *db, struct tael_store *store, int
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    char *sql =
-        sqlite3_mprintf("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -%d;", store->cache_kib);
+    /* Where no other connection is, the log's index needs no shared memory: said before all else.
+     */
+    char *sql = sqlite3_mprintf("PRAGMA locking_mode = %s; PRAGMA temp_store = MEMORY;"
+                                "PRAGMA cache_size = -%d;",
+                                store->shared ? "EXCLUSIVE" : "NORMAL", store->cache_kib);
     tael_status rc = sql != NULL ? tael_db_exec(db, sql, err) : TAEL_ENOMEM;
     sqlite3_free(sql);
     return rc;
@@ -224,8 +227,6 @@ tael_status tael_db_open(struct tael_db *db, struct tael_store *store, tael_erro
     tael_status rc = make_file(store, err);
     if (rc == TAEL_OK)
         rc = open_handle(db, store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
-    if (rc == TAEL_OK && store->shared) /* no other connection: the log's index needs no file */
-        rc = tael_db_exec(db, "PRAGMA locking_mode = EXCLUSIVE", err);
     if (rc == TAEL_OK)
         rc = check_owner(db, store, err);
     /* FULL, and the folder is synced when a rollback journal is deleted: the switch to the log uses

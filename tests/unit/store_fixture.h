@@ -243,6 +243,12 @@ static inline void fixture_done(struct tael_unit *unit, void *user)
     *(bool *)user = true;
 }
 
+static inline void count_done(struct tael_unit *unit, void *user)
+{
+    (void)unit;
+    ++*(int *)user;
+}
+
 /* Submits and waits for the answer. */
 static inline const struct tael_unit_outcome *commit(struct fixture *fixture,
                                                      struct tael_unit *unit)

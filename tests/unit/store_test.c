@@ -141,12 +141,6 @@ static void a_constraint_that_breaks_is_named(void)
 
 enum { GROUP = 64, BAD_GUARD = 13, BAD_CHECK = 40, CLEAN = 50 };
 
-static void count_done(struct tael_unit *unit, void *user)
-{
-    (void)unit;
-    ++*(int *)user;
-}
-
 /* Unit i: its own item and a note; three of them are refused, each in another way. */
 static struct tael_unit *group_unit(struct fixture *fixture, int i)
 {
