@@ -16,7 +16,7 @@
 --- Made by call.context; holds everything of the outside world that a pure function may use.
 ---@class tael.channel.Context
 ---@field payment { subject: string, description?: string, payer?: table }
----@field attempt { order_no: string, amount: integer, currency: string, product: string, expires_at?: integer }
+---@field attempt table { order_no, amount (minor units), currency, product, expires_at? (ms) }
 ---@field now integer                  ms
 ---@field time { cst: string, rfc3339: string, unix: integer }   cst: "2026-01-15 10:20:30" in GMT+8
 ---@field nonce? string
@@ -54,7 +54,7 @@
 ---@field order_no? string
 ---@field refund_no? string
 ---@field trade_no? string
----@field state? string           after notification.facts: an attempt state ("unknown" for a word not in states)
+---@field state? string           after notification.facts: an attempt state ("unknown": not in states)
 ---@field channel_state? string   the channel's word
 ---@field alarm? string           set when a person should know: a word that is not mapped
 ---@field amount? integer
@@ -112,11 +112,28 @@ function account.prepare(package, record) end
 
 -- ---- lua/tael/channel/call.lua: around one call, in this order ----
 
+---@class tael.channel.ContextParts
+---@field now integer
+---@field payment table
+---@field attempt table
+---@field notify_url? string
+---@field return_url? string
+---@field options? table
+---@field nonce? string
+
+--- code: invalid_field currency_not_supported amount_out_of_range product_not_supported missing_field
+--- not_implemented_by_channel script_failed
+---@class tael.channel.BuildError
+---@field code string
+---@field channel string
+---@field field? string
+---@field detail string
+
 ---@class tael.channel.call
 local call = {}
 
 --- now is an argument and not the clock, so that the same stored facts give the same signed bytes again.
----@param parts { now: integer, payment: table, attempt: table, notify_url?: string, return_url?: string, options?: table, nonce?: string }
+---@param parts tael.channel.ContextParts
 ---@return tael.channel.Context
 function call.context(parts) end
 
@@ -126,7 +143,7 @@ function call.context(parts) end
 ---@param prepared tael.channel.Account
 ---@param ctx tael.channel.Context
 ---@return tael.channel.Request?
----@return { code: "invalid_field"|"currency_not_supported"|"amount_out_of_range"|"product_not_supported"|"missing_field"|"not_implemented_by_channel"|"script_failed", channel: string, field?: string, detail: string }? err
+---@return tael.channel.BuildError? err
 function call.build(package, op, prepared, ctx) end
 
 --- Waits. No answer is an answer too: give both results to interpret.
@@ -139,7 +156,7 @@ function call.send(request) end
 ---@field class "ok"|"declined"|"pending"|"unknown"|"not_sent"|"not_found"|"config"
 ---@field reason? string        one line: why, when the class is not ok
 ---@field decline_code? string  declined: a word of interfaces §1 (402)
----@field waiting? boolean      not_found: the channel does not know this product's order before the payer opens it
+---@field waiting? boolean      not_found: normal for this product before the payer opens the order
 ---@field alarm? string         a person should know
 ---@field result? tael.channel.Result
 ---@field evidence? userdata    set whenever the answer's signature held
@@ -208,16 +225,18 @@ function returned.verify(package, prepared, query, at) end
 ---@field api 1
 ---@field title { en: string, zh: string }
 ---@field fields table<string, tael.channel.Field>
----@field rules? table[]                   {exactly_one_of={…}}, {requires={…}}, {differ={…}} (two keys, not one pair)
+---@field rules? table[]                   {exactly_one_of={…}} {requires={…}} {differ={…}}: not one key pair
 ---@field options? table<string, tael.channel.Field>
 ---@field products table<string, tael.channel.Product>
 ---@field capabilities table
----@field codes table<string, string|table> "ok" "pending" "unknown" "not_found" "retry" {"declined", word} {"config", text}
+--- a meaning: "ok" "pending" "unknown" "not_found" "retry" {"declined", word} {"config", text}
+---@field codes table<string, string|table>
 ---@field states table<string, string>      channel's word -> attempt state
----@field notify? { methods: string[], content: "form"|"json", charset?: string, max_body: integer, window_s: integer, ack: table }
+---@field notify? tael.channel.Notify
 ---@field create? tael.channel.Operation
 ---@field query? tael.channel.Operation
----@field verify_answer? fun(account: tael.channel.Account, answer: userdata, about: { op: string, status: integer }): userdata?, string?
+--- about is {op: string, status: integer}
+---@field verify_answer? fun(account: table, answer: userdata, about: table): userdata?, string?
 ---@field notification? tael.channel.NotificationOperation
 ---@field return_? { verify: fun(account: tael.channel.Account, message: userdata): string? }
 
@@ -250,14 +269,24 @@ function returned.verify(package, prepared, query, at) end
 ---@field max integer          characters
 ---@field refuse? string       none of these characters
 
+---@class tael.channel.Notify
+---@field methods string[]
+---@field content "form"|"json"
+---@field charset? string
+---@field max_body integer        bytes
+---@field window_s integer        0: the time is no reason to refuse
+---@field ack string[]            accepted, refused
+
+--- build(account, ctx) → request | nil, {field, message}; parse(account, evidence, answer, ctx) → result
 ---@class tael.channel.Operation
 ---@field build fun(account: tael.channel.Account, ctx: tael.channel.Context): tael.channel.Request?, table?
----@field parse? fun(account: tael.channel.Account, evidence: userdata, answer: userdata, ctx: tael.channel.Context): tael.channel.Result
+---@field parse? fun(account: table, evidence: userdata, answer: userdata, ctx: table): tael.channel.Result
 
 ---@class tael.channel.NotificationOperation
----@field parse fun(account: tael.channel.Account, message: userdata): tael.channel.Claims?, string|tael.channel.Refusal
+---@field parse fun(account: table, message: userdata): tael.channel.Claims?, string|tael.channel.Refusal
 ---@field verify fun(account: tael.channel.Account, message: userdata): userdata?, string?
----@field signed? fun(account: tael.channel.Account, message: userdata): userdata   the material that verify tries first
+--- the material that verify tries first, for people
+---@field signed? fun(account: tael.channel.Account, message: userdata): userdata
 ---@field facts fun(account: tael.channel.Account, evidence: userdata): tael.channel.Fact[]
 
 return { loader = loader, account = account, call = call, notification = notification, returned = returned }
