@@ -40,35 +40,42 @@ $(B)/gen/tael_version.h: VERSION
 
 $(B)/obj/%.o: %.c Makefile | $(B)/gen/tael_version.h
 	@mkdir -p $(@D)
-	$(CC) $(TAEL_CFLAGS) $(CFLAGS) -isystem /usr/share/include/llhttp -MMD -MP -c -o $@ $<
+	@echo '  CC   $<'
+	@$(CC) $(TAEL_CFLAGS) $(CFLAGS) -isystem /usr/share/include/llhttp -MMD -MP -c -o $@ $<
 
 # Debian ships llhttp as source (package node-llhttp): compiled here, strict (dependencies: HTTP parser)
 $(B)/obj/llhttp/%.o: $(LLHTTP)/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -O2 -g -fPIC -fvisibility=hidden -w $(SANFLAGS) -DLLHTTP_STRICT_MODE=1 -I/usr/share/include/llhttp -c -o $@ $<
+	@echo '  CC   $<'
+	@$(CC) -std=c11 -O2 -g -fPIC -fvisibility=hidden -w $(SANFLAGS) -DLLHTTP_STRICT_MODE=1 -I/usr/share/include/llhttp -c -o $@ $<
 
 $(B)/libtael.a: $(LIB_OBJ)
 	@rm -f $@
-	ar rcs $@ $(LIB_OBJ)
+	@ar rcs $@ $(LIB_OBJ)
 
-$(B)/libtael.so: $(LIB_OBJ)
-	$(CC) -shared -Wl,-soname,libtael.so.0 $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $(LIB_OBJ) $(TAEL_LIBS)
+$(B)/libtael.so: $(LIB_OBJ) engine/tael.map
+	@echo '  LINK $@'
+	@$(CC) -shared -Wl,-soname,libtael.so.0 -Wl,--version-script=engine/tael.map $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $(LIB_OBJ) $(TAEL_LIBS)
 
 $(B)/tael: $(B)/obj/engine/main.o $(B)/libtael.a
-	$(CC) -pie $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
+	@echo '  LINK $@'
+	@$(CC) -pie $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
 # For a plain lua5.4 (specs): the host's Lua is used, so liblua must not be in it a second time.
 $(B)/lua/tael_modules.so: $(B)/obj/engine/bind/modules.o $(B)/libtael.a
 	@mkdir -p $(@D)
-	$(CC) -shared $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(filter-out -llua%,$(TAEL_LIBS))
+	@echo '  LINK $@'
+	@$(CC) -shared $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(filter-out -llua%,$(TAEL_LIBS))
 
 $(B)/test/%_test: $(B)/obj/tests/sim/%_test.o $(B)/libtael.a
 	@mkdir -p $(@D)
-	$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
+	@echo '  LINK $@'
+	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
 $(B)/test/%_test: $(B)/obj/tests/unit/%_test.o $(B)/libtael.a
 	@mkdir -p $(@D)
-	$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS) $(if $(filter %/postgres_test,$@),-lpq)
+	@echo '  LINK $@'
+	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS) $(if $(filter %/postgres_test,$@),-lpq)
 
 unit-programs: $(UNIT)
 unit: $(UNIT)

@@ -18,6 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <dlfcn.h>
+
 #include "base/sim.h"
 #include "net/world_uv.h"
 
@@ -32,25 +34,27 @@ static tael_status make_folder(const char *path, tael_error *err)
     return TAEL_ECONFIG;
 }
 
-/* Where Tael's own Lua lies when nobody says: beside an installed program (../share/tael/lua), or
- * in the tree that a built one stands in (build/tael -> lua, build/san-x/tael -> lua). */
+/* Something of ours that dladdr can find the file of. */
+static const char find_lua_root_anchor = 0;
+
+/* Where Tael's own Lua lies when nobody says: beside the installed program or library
+ * (bin/tael, lib/libtael.so.0, lib/<triplet>/libtael.so.0 -> share/tael/lua), or in the tree that a
+ * built one stands in (build/tael, build/san-x/tael -> lua). */
 static char *find_lua_root(void)
 {
-    static const char *const places[] = {"/../share/tael/lua", "/../lua", "/../../lua"};
-    char exe[PATH_MAX], path[PATH_MAX + 64], real[PATH_MAX];
-    ssize_t len = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
-    if (len <= 0)
+    static const char *const places[] = {"/../share/tael/lua", "/../../share/tael/lua", "/../lua",
+                                         "/../../lua"};
+    char file[PATH_MAX], path[PATH_MAX + 64], real[PATH_MAX];
+    Dl_info info;
+    if (dladdr(&find_lua_root_anchor, &info) == 0 || info.dli_fname == NULL ||
+        (realpath(info.dli_fname, file) == NULL && realpath("/proc/self/exe", file) == NULL))
         return NULL;
-    exe[len] = '\0';
-    char *slash = strrchr(exe, '/');
-    if (slash == NULL)
-        return NULL;
-    *slash = '\0';
+    *strrchr(file, '/') = '\0';
     for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        snprintf(path, sizeof(path), "%s%s/tael/server.lua", exe, places[i]);
+        snprintf(path, sizeof(path), "%s%s/tael/server.lua", file, places[i]);
         if (access(path, R_OK) != 0)
             continue;
-        snprintf(path, sizeof(path), "%s%s", exe, places[i]);
+        snprintf(path, sizeof(path), "%s%s", file, places[i]);
         return realpath(path, real) != NULL ? strdup(real) : NULL;
     }
     return NULL;
