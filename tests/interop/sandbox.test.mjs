@@ -266,3 +266,15 @@ test('a gateway that a test has spoilt answers what the library refuses', async 
     }
     assert.equal((await sandbox.lever('POST', 'behaviour', { fault: 'nonsense' })).status, 400);
 });
+
+test('a stop does not wait for notifications that are to be sent again later', async () => {
+    const content = order();
+    await open(pageUrl(content, { notifyUrl: 'http://127.0.0.1:9/nobody' }));
+    await sandbox.lever('POST', `trades/${content.out_trade_no}/pay`);
+    await until('a delivery has failed', async () => {
+        const { body } = await sandbox.lever('GET', `deliveries?out_trade_no=${content.out_trade_no}`);
+        return body.deliveries[0].attempts >= 1;
+    });
+    assert.deepEqual(await sandbox.stop(), { code: 0, signal: null });
+    await sandbox.start();
+});
