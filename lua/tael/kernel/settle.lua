@@ -5,6 +5,7 @@ local decide = require "tael.kernel.decide"
 local due = require "tael.kernel.due"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
+local metrics = require "tael.kernel.metrics"
 local registry = require "tael.kernel.registry"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
@@ -22,6 +23,7 @@ local STAMPS = 8
 ---@param fields table
 function settle.alarm(kind, fields)
     fields.kind = kind
+    metrics.count("tael_alarms_total", { kind = kind })
     log.error("alarm", fields)
 end
 
@@ -122,6 +124,11 @@ local function announce(input, decision, payment, attempt)
     end
     if not decision.event then
         return
+    end
+    if decision.payment.to then
+        metrics.count("tael_payments_total", {
+            channel = registry.account(attempt.account).channel, state = decision.payment.to,
+        })
     end
     log.info(decision.event, {
         payment = ids.encode("pay", payment.id), attempt = ids.encode("att", attempt.id),

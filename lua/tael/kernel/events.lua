@@ -1,0 +1,260 @@
+--- Events as the API shows them. A merchant's events are found by its seals, then by the unsealed last second;
+--- ids are stamped by the one writer in the order of commits, so ascending ids miss nothing and repeat nothing.
+--- A payment's events are its chain, walked from the row's last_event.
+local fold = require "tael.kernel.fold"
+local ids = require "tael.kernel.ids"
+local json = require "tael.json"
+local seals = require "tael.kernel.seals"
+local store = require "tael.store"
+local views = require "tael.kernel.views"
+
+local events = {}
+
+local TAIL = 1000
+local SCAN = 2000 -- ids looked at for one page when a type is asked for
+
+local function unavailable()
+    return nil, { code = "store_unavailable", detail = "the store did not answer; ask again" }
+end
+
+local function row_of(id)
+    local rows, err = store.query("event.get", { event = id })
+    if not rows then
+        return nil, err
+    end
+    return rows[1]
+end
+
+--- The event and those before it in its chain, oldest first.
+local function chain_to(row)
+    local list, at = {}, row
+    while at do
+        table.insert(list, 1, at)
+        at = at.prev and row_of(at.prev)
+    end
+    return list
+end
+
+--- The payment as of the event. Its next_action is for who created it, not for the record.
+local function payment_as_of(row)
+    local folded = fold.new()
+    for _, event in ipairs(chain_to(row)) do
+        fold.add(folded, event)
+    end
+    return views.payment_with(folded.payment, folded.details, folded.attempts[folded.payment.attempt], json.null)
+end
+
+local function view_of(row, seal)
+    return views.event(row, payment_as_of(row), seal or seals.number_of(row.id))
+end
+
+---@param text string "evt_…"
+---@return table? view
+---@return table? err
+function events.get(text)
+    local id = ids.decode("evt", text)
+    local row, err
+    if id then
+        row, err = row_of(id)
+    end
+    if err then
+        return unavailable()
+    elseif not row then
+        return nil, { code = "not_found", detail = "there is no such event" }
+    end
+    return view_of(row)
+end
+
+-- ---- ids in the order of commits ----
+
+--- Seals from a number on, in one direction, as lists of { id, seal number }.
+local function seal_ids(number, step, each)
+    while number >= 1 do
+        local rows = store.query("seal.by_number", { number = number })
+        if not rows then
+            return nil
+        elseif not rows[1] then
+            return true
+        end
+        local list = seals.decode(rows[1].events)
+        for i = step > 0 and 1 or #list, step > 0 and #list or 1, step do
+            if not each(list[i], number) then
+                return true
+            end
+        end
+        number = number + step
+    end
+    return true
+end
+
+local function last_seal()
+    local rows = store.query("seal.last")
+    if not rows then
+        return nil
+    end
+    local last = rows[1]
+    if not last then
+        return { number = 0, upto = 0 }
+    end
+    local list = seals.decode(last.events)
+    return { number = last.number, upto = list[#list] }
+end
+
+--- Ids above `after`, rising, until each says no.
+local function ascend(after, each)
+    local from = 1
+    if after > 0 then
+        from = seals.number_of(after)
+    end
+    local last, more = 0, true
+    if from then
+        local done = seal_ids(from, 1, function(id, number)
+            last = id
+            if id > after then
+                more = each(id, number)
+            end
+            return more
+        end)
+        if not done then
+            return nil
+        end
+    end
+    while more do
+        local rows = store.query("event.tail", { after = math.max(after, last), n = TAIL })
+        if not rows then
+            return nil
+        end
+        for _, row in ipairs(rows) do
+            last = row.id
+            more = more and each(row.id, nil)
+        end
+        more = more and #rows == TAIL
+    end
+    return true
+end
+
+--- All unsealed ids, rising: what came in since the last pass of the sealer.
+local function tail_ids(upto)
+    local list = {}
+    repeat
+        local rows = store.query("event.tail", { after = upto, n = TAIL })
+        if not rows then
+            return nil
+        end
+        for _, row in ipairs(rows) do
+            list[#list + 1] = row.id
+            upto = row.id
+        end
+    until #rows < TAIL
+    return list
+end
+
+--- Ids below `before`, falling, until each says no.
+local function descend(before, each)
+    local last = last_seal()
+    local tail = last and tail_ids(last.upto)
+    if not tail then
+        return nil
+    end
+    for i = #tail, 1, -1 do
+        if tail[i] < before and not each(tail[i], nil) then
+            return true
+        end
+    end
+    local from = last.number
+    if before < math.maxinteger and before <= last.upto then
+        from = seals.number_of(before) or last.number
+    end
+    return seal_ids(from, -1, function(id, number)
+        return id >= before or each(id, number)
+    end)
+end
+
+-- ---- lists ----
+
+--- Collects matching rows until the page is full or enough has been looked at; next is where to go on.
+local function collector(filters)
+    local page = { rows = {}, seen = 0 }
+    function page.each(id, seal)
+        local row = row_of(id)
+        page.seen, page.last = page.seen + 1, id
+        if row and (not filters.type or row.type == filters.type) then
+            page.rows[#page.rows + 1] = { row, seal }
+        end
+        if #page.rows == filters.limit or page.seen == SCAN then
+            page.next = id
+            return false
+        end
+        return true
+    end
+    return page
+end
+
+local function list_chain(filters)
+    local rows = store.query("payment.get", { payment = filters.payment })
+    if not rows then
+        return unavailable()
+    end
+    local page, at = collector(filters), rows[1] and rows[1].last_event
+    local before = filters.before or math.maxinteger
+    local found = {}
+    while at do
+        local row = row_of(at)
+        if not row then
+            break
+        end
+        found[#found + 1] = at
+        at = row.prev
+    end
+    local from, to, step = 1, #found, 1
+    if filters.after then
+        from, to, step = #found, 1, -1
+    end
+    for i = from, to, step do
+        local id = found[i]
+        local wanted = id < before and id > (filters.after or 0)
+        if wanted and not page.each(id, nil) then
+            page.next = i ~= to and id or nil
+            break
+        end
+    end
+    return page
+end
+
+local function page_of(filters)
+    if filters.payment then
+        return list_chain(filters)
+    elseif filters.after and filters.after > 0 and not row_of(filters.after) then
+        return nil, { code = "invalid_parameter", detail = "after names no event of yours", pointer = "after" }
+    end
+    local page = collector(filters)
+    local done
+    if filters.after then
+        done = ascend(filters.after, page.each)
+    else
+        done = descend(filters.before or math.maxinteger, page.each)
+    end
+    if not done then
+        return unavailable()
+    end
+    return page
+end
+
+--- With `after` in the order of commits, nothing missed and nothing twice; else newest first. `next` is the
+--- id to go on from: an `after` or a `before`.
+---@param filters { limit: integer, after: integer?, before: integer?, type: string?, payment: integer? }
+---@return table[]? views
+---@return integer|table|nil next, or err
+function events.list(filters)
+    local page, err = page_of(filters)
+    if not page then
+        return nil, err
+    end
+    local list = {}
+    for i, found in ipairs(page.rows) do
+        list[i] = view_of(found[1], found[2])
+    end
+    return list, page.next
+end
+
+return events

@@ -1,0 +1,88 @@
+--- Is this engine fit to take money? One short check for each thing that has to work.
+local registry = require "tael.kernel.registry"
+local secrets = require "tael.kernel.secrets"
+local store = require "tael.store"
+local time = require "tael.time"
+
+local health = {}
+
+local QUEUE_MAX = 5000
+local CLOCK_STEP_MS = 5000
+
+local clock_offset -- wall minus monotonic, at the first check
+
+local function check_store()
+    local rows, err = store.query("setting.get", { name = "sealed" })
+    return rows ~= nil, rows and "sqlite, schema " .. store.info().schema or "no read: " .. tostring(err and err.code)
+end
+
+local function check_writer()
+    local info = store.info()
+    if not info.healthy then
+        return false, "the last group was not committed"
+    end
+    return info.queued < QUEUE_MAX, info.queued .. " units waiting"
+end
+
+local function check_scripts()
+    local names = {}
+    for _, merchant in ipairs(registry.merchants()) do
+        for _, account in ipairs(merchant.accounts) do
+            if account.fields and not registry.package(account.channel) then
+                return false, "channel " .. account.channel .. " is not loaded"
+            end
+            names[account.channel] = true
+        end
+    end
+    local list = {}
+    for name in pairs(names) do
+        list[#list + 1] = name
+    end
+    table.sort(list)
+    return true, #list > 0 and table.concat(list, " ") or "no channel is used"
+end
+
+--- A step of the wall clock against the monotonic one.
+local function check_clock()
+    local offset = time.now() - time.monotonic()
+    clock_offset = clock_offset or offset
+    local step = math.abs(offset - clock_offset)
+    if step > CLOCK_STEP_MS then
+        clock_offset = offset -- reported once; the stored times are what they are
+        return false, ("the wall clock moved by %d ms"):format(step)
+    end
+    return true, "steady"
+end
+
+--- The disk is seen through the store: units lost to it since the start.
+local function check_disk()
+    local failed = store.info().failed
+    return failed == 0 or store.info().healthy, failed .. " units lost"
+end
+
+local function check_keys()
+    for _, name in ipairs { "ids", "pepper", "audit", "raw" } do
+        local known = pcall(secrets.get, name)
+        if not known then
+            return false, "secret " .. name .. " is not readable"
+        end
+    end
+    return true, "4 secrets"
+end
+
+local checks = {
+    { "store", check_store }, { "writer", check_writer }, { "scripts", check_scripts }, { "clock", check_clock },
+    { "disk", check_disk }, { "keys", check_keys },
+}
+
+---@return { name: string, ok: boolean, detail: string }[]
+function health.checks()
+    local list = {}
+    for i, check in ipairs(checks) do
+        local ran, ok, detail = pcall(check[2])
+        list[i] = { name = check[1], ok = ran and ok, detail = ran and detail or "the check itself failed" }
+    end
+    return list
+end
+
+return health

@@ -1,0 +1,220 @@
+--- The checks of an inbound message up to its evidence: source size decode form algorithm window identity
+--- signature decrypt, in this order, cheapest first, stopping at the first that fails (threats §3). Nothing
+--- here reads or writes the store. What comes after evidence is notifications.lua.
+--- 1 Until the signature holds, every byte is hostile and nothing is kept but in the ring. 2 The message
+--- never chooses: algorithm, charset, key and account come from the configuration of the path.
+local evidence = require "tael.kernel.evidence"
+local form = require "tael.form"
+local ids = require "tael.kernel.ids"
+local message = require "tael.message"
+local source = require "tael.kernel.source"
+local steps = require "tael.channel.notification"
+local store = require "tael.store"
+
+local inbound = {}
+
+local PER_SECOND = 200 -- messages of one source; this machine is exempt
+local CLOCK_SKEW_MS = 600000
+local SIGN_MAX = 1024
+
+local media = { form = "application/x-www-form-urlencoded", json = "application/json" }
+
+local allow = source.meter(PER_SECOND)
+
+---@class tael.kernel.Inbound
+---@field account table
+---@field package table
+---@field prepared table
+---@field request table
+---@field source string
+---@field at integer ms
+---@field verdict table of verdict.new
+---@field message? userdata
+---@field claims? table
+---@field proof? userdata
+
+local function refused(check, detail)
+    return { check = check, detail = detail }
+end
+
+local function check_source(run)
+    if not source.is_loopback(run.source) and not allow(run.source, run.at) then
+        return refused("source", "more than " .. PER_SECOND .. " messages a second from this address")
+    end
+    run.verdict:pass("source")
+end
+
+--- "application/json; charset=utf-8" -> "application/json", "utf-8"
+local function content_type(header)
+    local kind, parameters = (header or ""):lower():match("^%s*([^;%s]+)%s*;?(.*)$")
+    local charset = parameters and parameters:match('charset%s*=%s*"?([%w%-_]+)"?')
+    return kind, charset
+end
+
+local function among(list, word)
+    for _, item in ipairs(list) do
+        if item == word then
+            return true
+        end
+    end
+    return false
+end
+
+local function check_size(run)
+    local notify, request = run.package.notify, run.request
+    local kind, charset = content_type(request.headers["content-type"])
+    if not among(notify.methods, request.method) then
+        return refused("size", "method " .. request.method .. " is not used by this channel")
+    elseif kind ~= media[notify.content] then
+        return refused("size", "content type is not " .. media[notify.content])
+    elseif (request.headers["content-encoding"] or "identity") ~= "identity" then
+        return refused("size", "the body is compressed")
+    elseif #request.body == 0 then
+        return refused("size", "the body is empty")
+    elseif #request.body > notify.max_body then
+        return refused("size", ("the body is longer than %d bytes"):format(notify.max_body))
+    end
+    run.charset_declared = charset
+    run.verdict:pass("size")
+end
+
+--- A name in the address and in the body could be read either way.
+local function check_query(run)
+    local query = run.request.query
+    if not query or query == "" then
+        return nil
+    end
+    local fields, err = form.decode(query)
+    if not fields then
+        return refused("decode", "query: " .. err.code)
+    end
+    for name in pairs(run.message.form or {}) do
+        if fields[name] then
+            return refused("decode", "a parameter stands in the address and in the body")
+        end
+    end
+end
+
+local function check_decode(run)
+    local notify = run.package.notify
+    local charset = notify.charset or "utf-8"
+    if run.charset_declared and run.charset_declared ~= charset:lower() then
+        return refused("decode", "charset " .. run.charset_declared .. " is not the configured one")
+    end
+    local options = { account = run.account.id, raw = run.request.body, headers = run.request.headers,
+        at = run.at, content = notify.content }
+    if notify.content == "form" then
+        options.charset, options.limits = charset, { sign = SIGN_MAX }
+    end
+    local made, err = message.new(options)
+    if not made then
+        local where = err.field and (" in " .. err.field) or ""
+        return refused("decode", tostring(err.message or err.code) .. where)
+    elseif notify.content == "json" and made.json == nil then
+        return refused("decode", "not valid JSON")
+    end
+    run.message = made
+    local failed = check_query(run)
+    if failed then
+        return failed
+    end
+    run.verdict:pass("decode")
+end
+
+--- Presence and shape of what signs, and the algorithm, which are one step of the package.
+local function check_form(run)
+    local good, refusal = steps.form(run.package, run.prepared, run.message)
+    if not good then
+        return refusal
+    end
+    run.verdict:pass("form")
+    run.verdict:pass("algorithm")
+end
+
+--- Where the channel signs a time of delivery, that time is bounded. Where it repeats for a day, nothing
+--- can be older than the order that it names.
+local function check_window(run)
+    local claims, refusal = steps.claims(run.package, run.prepared, run.message)
+    if not claims then
+        return refusal
+    end
+    run.claims = claims
+    local window_ms = (run.package.notify.window_s or 0) * 1000
+    if window_ms > 0 and (not claims.at or math.abs(run.at - claims.at) > window_ms) then
+        return refused("window", "the message's time is outside the window")
+    end
+    if claims.at and claims.at > run.at + CLOCK_SKEW_MS then
+        return refused("window", "the message's time lies in the future")
+    end
+    local attempt = ids.attempt_of(claims.order_no)
+    if claims.at and attempt and claims.at < store.id_ms(attempt) - CLOCK_SKEW_MS then
+        return refused("window", "the message is older than its order")
+    end
+    run.verdict:pass("window")
+end
+
+local function check_identity(run)
+    local good, refusal = steps.identity(run.package, run.prepared, run.claims)
+    if not good then
+        return refusal
+    end
+    run.verdict:pass("identity")
+end
+
+local function check_signature(run)
+    local proof, refusal = steps.verify(run.package, run.prepared, run.message)
+    if not proof then
+        return refusal
+    end
+    local good
+    good, refusal = evidence.authentic(proof, run.message, run.account)
+    if not good then
+        return refusal
+    end
+    run.proof = proof
+    run.verdict:pass("signature")
+    if run.package.notification.open then
+        run.verdict:pass("decrypt")
+    else
+        run.verdict:skip("decrypt", "this channel does not encrypt")
+    end
+end
+
+local checks = {
+    check_source, check_size, check_decode, check_form, check_window, check_identity, check_signature,
+}
+
+--- Runs the checks. Afterwards run.proof is there, or a refusal is returned and recorded.
+---@param run tael.kernel.Inbound
+---@return tael.channel.Refusal? refusal
+function inbound.check(run)
+    for _, check in ipairs(checks) do
+        local refusal = check(run)
+        if refusal then
+            run.verdict:fail(refusal.check, refusal.detail)
+            return refusal
+        end
+    end
+end
+
+--- The text that its sender should have signed, from stored bytes; nil when they cannot be read as a message.
+---@param package table
+---@param prepared table
+---@param account table
+---@param raw string
+---@param at integer ms
+---@return string? text
+---@return table<string, string>? fields
+function inbound.signed_text(package, prepared, account, raw, at)
+    local notify = package.notify
+    local made = message.new { account = account.id, raw = raw, at = at, content = notify.content,
+        charset = notify.content == "form" and (notify.charset or "utf-8") or nil }
+    local signed = package.notification.signed
+    if not made or not signed then
+        return nil
+    end
+    local ran, material = pcall(signed, prepared, made)
+    return ran and material and material:text() or nil, made.form
+end
+
+return inbound

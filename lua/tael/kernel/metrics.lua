@@ -1,0 +1,72 @@
+--- Counters of the kernel, in Prometheus' text form, summed over the workers.
+local workers = require "tael.kernel.workers"
+
+local metrics = {}
+
+local help = {
+    tael_payments_total = "payments that entered a state",
+    tael_notifications_total = "inbound messages by verdict and failed check",
+    tael_calls_total = "calls to channels by class",
+    tael_alarms_total = "what a person should know",
+}
+
+local counters = {} -- name -> labels text -> integer
+
+local function label_text(labels)
+    local parts = {}
+    for name, value in pairs(labels) do
+        parts[#parts + 1] = ('%s="%s"'):format(name, tostring(value):gsub('[\\"\n]', "_"))
+    end
+    table.sort(parts)
+    return table.concat(parts, ",")
+end
+
+---@param name string
+---@param labels table<string, string>
+function metrics.count(name, labels)
+    local series = counters[name]
+    if not series then
+        series = {}
+        counters[name] = series
+    end
+    local text = label_text(labels)
+    series[text] = (series[text] or 0) + 1
+end
+
+workers.answer("metrics", function()
+    return counters
+end)
+
+local function sorted(map)
+    local keys = {}
+    for key in pairs(map) do
+        keys[#keys + 1] = key
+    end
+    table.sort(keys)
+    return keys
+end
+
+--- Every counter of every worker, added up. Waits.
+---@return string
+function metrics.text()
+    local sums = {}
+    for _, answer in ipairs(workers.ask("metrics", {})) do
+        for name, series in pairs(answer) do
+            sums[name] = sums[name] or {}
+            for labels, value in pairs(series) do
+                sums[name][labels] = (sums[name][labels] or 0) + value
+            end
+        end
+    end
+    local lines = {}
+    for _, name in ipairs(sorted(sums)) do
+        lines[#lines + 1] = ("# HELP %s %s"):format(name, help[name] or name)
+        lines[#lines + 1] = ("# TYPE %s counter"):format(name)
+        for _, labels in ipairs(sorted(sums[name])) do
+            lines[#lines + 1] = ("%s{%s} %d"):format(name, labels, sums[name][labels])
+        end
+    end
+    return table.concat(lines, "\n") .. "\n"
+end
+
+return metrics

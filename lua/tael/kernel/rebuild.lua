@@ -1,0 +1,266 @@
+--- Proves the store against its own record: the rows of payments and attempts follow from the events, each
+--- payment's chain holds, every event is sealed once, and the seals hold under the audit key. Reads only;
+--- what is wrong comes back as a list, nothing is repaired.
+--- Memory does not grow with the store: payments are walked one by one, seals beside the events.
+local chain = require "tael.kernel.chain"
+local crypto = require "tael.crypto"
+local fold = require "tael.kernel.fold"
+local ids = require "tael.kernel.ids"
+local json = require "tael.json"
+local registry = require "tael.kernel.registry"
+local seals = require "tael.kernel.seals"
+local secrets = require "tael.kernel.secrets"
+local store = require "tael.store"
+local task = require "tael.task"
+
+local rebuild = {}
+
+local PAGE = 500
+
+---@class tael.kernel.Difference
+---@field kind "row"|"chain"|"evidence"|"missing"|"seal"
+---@field merchant string slug
+---@field object string public id, or "seal 7"
+---@field detail string
+
+local function must(rows, err)
+    if not rows then
+        error("store: " .. tostring(err and err.code), 0)
+    end
+    return rows
+end
+
+local function report(found, kind, merchant, object, detail)
+    local known = registry.merchant(merchant)
+    found[#found + 1] = { kind = kind, merchant = known and known.slug or tostring(merchant), object = object,
+        detail = detail }
+end
+
+local function each_row(statement, fn)
+    local after = 0
+    repeat
+        local rows = must(store.query(statement, { after = after, n = PAGE }))
+        for _, row in ipairs(rows) do
+            task.set_scope(row.merchant)
+            fn(row)
+            after = row.id
+        end
+        task.set_scope(0)
+    until #rows < PAGE
+end
+
+-- ---- one payment ----
+
+--- The payment's events, oldest first, by the pointers from its row.
+local function events_of(payment, found)
+    local list, at = {}, payment.last_event
+    while at do
+        local row = must(store.query("event.get", { event = at }))[1]
+        if not row then
+            report(found, "missing", payment.merchant, ids.encode("evt", at), "the chain names it; it is not there")
+            return nil
+        end
+        table.insert(list, 1, row)
+        at = row.prev
+    end
+    return list
+end
+
+local function check_link(payment, before, event, version, found)
+    local name = ids.encode("evt", event.id)
+    if event.payment ~= payment.id or event.version ~= version then
+        report(found, "chain", payment.merchant, name, ("is not version %d of its payment"):format(version))
+    elseif event.hash ~= chain.hash(before and before.hash, event) then
+        report(found, "chain", payment.merchant, name, "its hash does not fit what it says")
+    end
+    local about_attempt = event.type:find("^attempt%.") ~= nil
+    if (event.object == payment.id) == about_attempt then
+        report(found, "chain", payment.merchant, name, "it names another object than its type says")
+    end
+end
+
+local evidence_statement = { ntf = { "notification.get", "notification" }, cal = { "call.get", "call" } }
+
+--- What moved money is still there, with the digest that the event names.
+local function check_evidence(payment, event, found)
+    local proof = json.decode(event.data).evidence
+    local how = proof and evidence_statement[proof.kind]
+    if not how then
+        return
+    end
+    local row = must(store.query(how[1], { [how[2]] = proof.id }))[1]
+    if not row then
+        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id), "the evidence is not there")
+    elseif not row.digest or crypto.hex.encode(row.digest) ~= proof.digest then
+        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id), "the evidence was changed")
+    end
+end
+
+local function check_attempts(payment, folded, found)
+    local count = 0
+    for id, wanted in pairs(folded.attempts) do
+        local row = must(store.query("attempt.get", { attempt = id }))[1]
+        if not row then
+            report(found, "missing", payment.merchant, ids.encode("att", id), "the events name it; it is not there")
+        else
+            local columns = fold.differences(wanted, row)
+            if #columns > 0 then
+                report(found, "row", payment.merchant, ids.encode("att", id), table.concat(columns, ", "))
+            end
+        end
+        count = count + 1
+    end
+    return count
+end
+
+---@return integer events
+---@return integer attempts
+local function check_payment(payment, found)
+    local events = events_of(payment, found)
+    if not events then
+        return 0, 0
+    end
+    local folded = fold.new()
+    for i, event in ipairs(events) do
+        check_link(payment, events[i - 1], event, i, found)
+        check_evidence(payment, event, found)
+        fold.add(folded, event)
+    end
+    local columns = fold.differences(folded.payment, payment)
+    if #columns > 0 then
+        report(found, "row", payment.merchant, ids.encode("pay", payment.id), table.concat(columns, ", "))
+    end
+    return #events, check_attempts(payment, folded, found)
+end
+
+--- Makes the rows of every payment and its attempts again from the events and compares.
+---@return tael.kernel.Difference[] differences
+---@return { payments: integer, attempts: integer, events: integer } counts
+function rebuild.compare()
+    local found, counts = {}, { payments = 0, attempts = 0, events = 0 }
+    local scope = task.scope()
+    each_row("payment.page", function(payment)
+        local events, attempts = check_payment(payment, found)
+        counts.payments = counts.payments + 1
+        counts.events, counts.attempts = counts.events + events, counts.attempts + attempts
+    end)
+    local rows = 0
+    each_row("attempt.page", function(attempt)
+        rows = rows + 1
+        if not must(store.query("payment.get", { payment = attempt.payment }))[1] then
+            report(found, "missing", attempt.merchant, ids.encode("pay", attempt.payment),
+                "an attempt belongs to it; it is not there")
+        end
+    end)
+    if rows ~= counts.attempts then
+        report(found, "row", 0, "attempts", ("%d rows, %d follow from events"):format(rows, counts.attempts))
+    end
+    task.set_scope(scope)
+    return found, counts
+end
+
+-- ---- seals beside events ----
+
+---@class tael.kernel.SealCursor
+---@field number integer of the seal being read; 0: none yet
+---@field seal table?
+---@field ids integer[]
+---@field at integer next of ids
+---@field seen table[] events read for it
+---@field mac string? of the seal before
+
+local function next_seal(cursor, found)
+    local row = must(store.query("seal.by_number", { number = cursor.number + 1 }))[1]
+    if not row then
+        local last = must(store.query("seal.last"))[1]
+        if last and last.number > cursor.number then
+            report(found, "seal", cursor.merchant, "seal " .. cursor.number + 1, "it is not there")
+            row = last
+        end
+    end
+    if not row then
+        return false
+    end
+    cursor.number, cursor.seal = row.number, row
+    cursor.ids, cursor.at, cursor.seen = seals.decode(row.events), 1, {}
+    return true
+end
+
+local function close_seal(cursor, key, found)
+    local seal, name = cursor.seal, "seal " .. cursor.number
+    if #cursor.ids ~= seal.count or seals.digest(cursor.seen) ~= seal.digest then
+        report(found, "seal", cursor.merchant, name, "its digest does not fit its events")
+    end
+    if not crypto.equal(seals.mac(key, seal, cursor.mac), seal.mac) then
+        report(found, "seal", cursor.merchant, name, "it was not made with the audit key, or the one before was changed")
+    end
+    cursor.mac, cursor.seal = seal.mac, nil
+end
+
+--- Walks on to the seal that should hold this event; nil id: to the end of all seals.
+local function advance(cursor, event, key, found)
+    while cursor.seal or next_seal(cursor, found) do
+        local sealed = cursor.ids[cursor.at]
+        if not sealed then
+            close_seal(cursor, key, found)
+        elseif event and sealed > event.id then
+            report(found, "seal", cursor.merchant, ids.encode("evt", event.id), "no seal holds it, though later ones do")
+            return
+        else
+            cursor.at = cursor.at + 1
+            if event and sealed == event.id then
+                cursor.seen[#cursor.seen + 1] = event
+                return
+            end
+            report(found, "missing", cursor.merchant, ids.encode("evt", sealed), "it is sealed; it is not there")
+        end
+    end
+    if event then
+        cursor.unsealed = cursor.unsealed + 1
+    end
+end
+
+local function cursor_of(cursors, merchant)
+    if not cursors[merchant] then
+        cursors[merchant] = { merchant = merchant, number = 0, ids = {}, at = 1, seen = {}, unsealed = 0 }
+    end
+    return cursors[merchant]
+end
+
+local function check_events(found)
+    local key, cursors, count = secrets.get("audit"), {}, 0
+    each_row("event.page", function(event)
+        count = count + 1
+        advance(cursor_of(cursors, event.merchant), event, key, found)
+        if event.payment and event.version == 1
+            and not must(store.query("payment.get", { payment = event.payment }))[1] then
+            report(found, "missing", event.merchant, ids.encode("pay", event.payment),
+                "its events are there; the payment is not")
+        end
+    end)
+    for _, merchant in ipairs(registry.merchants()) do
+        task.set_scope(merchant.id)
+        advance(cursor_of(cursors, merchant.id), nil, key, found)
+    end
+    task.set_scope(0)
+    return count
+end
+
+--- Chains, seals and rows. An operator's task (scope 0).
+---@return tael.kernel.Difference[] differences
+---@return { payments: integer, attempts: integer, events: integer } counts
+function rebuild.verify()
+    local scope = task.scope()
+    task.set_scope(0)
+    local found = {}
+    local events = check_events(found)
+    local differences, counts = rebuild.compare()
+    table.move(differences, 1, #differences, #found + 1, found)
+    if events ~= counts.events then
+        report(found, "chain", 0, "events", ("%d rows, %d belong to a payment's chain"):format(events, counts.events))
+    end
+    task.set_scope(scope)
+    return found, counts
+end
+
+return rebuild

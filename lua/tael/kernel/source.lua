@@ -1,0 +1,154 @@
+--- Who sends: the peer's address, or the one that a configured proxy names. Never a header alone.
+--- Addresses are compared as 16 bytes, IPv4 in its mapped form.
+local source = {}
+
+local V4 = ("\0"):rep(10) .. "\255\255"
+
+local function parse_v4(text)
+    local a, b, c, d = text:match("^(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)$")
+    if not a then
+        return nil
+    end
+    local bytes = { tonumber(a), tonumber(b), tonumber(c), tonumber(d) }
+    for _, byte in ipairs(bytes) do
+        if byte > 255 then
+            return nil
+        end
+    end
+    return V4 .. string.char(table.unpack(bytes))
+end
+
+local function parse_groups(text)
+    local bytes = {}
+    for group in (text .. ":"):gmatch("(.-):") do
+        if not group:find("^%x%x?%x?%x?$") then
+            return nil
+        end
+        bytes[#bytes + 1] = (">I2"):pack(tonumber(group, 16))
+    end
+    return table.concat(bytes)
+end
+
+local function parse_v6(text)
+    local head, tail = text:match("^(.-)::(.*)$")
+    if not head then
+        local bytes = parse_groups(text)
+        return bytes and #bytes == 16 and bytes or nil
+    end
+    head = head == "" and "" or parse_groups(head)
+    tail = tail == "" and "" or parse_groups(tail)
+    if not head or not tail or #head + #tail > 14 then
+        return nil
+    end
+    return head .. ("\0"):rep(16 - #head - #tail) .. tail
+end
+
+--- "203.0.113.7", "2001:db8::1" -> 16 bytes
+---@param text string
+---@return string? bytes
+function source.address(text)
+    return parse_v4(text) or parse_v6(text)
+end
+
+--- "10.0.0.0/8", "::1" -> { bytes, bits }
+---@param text string
+---@return table? network
+function source.network(text)
+    local address, bits = text:match("^([^/]+)/(%d+)$")
+    local bytes = source.address(address or text)
+    if not bytes then
+        return nil
+    end
+    local v4 = bytes:sub(1, 12) == V4
+    bits = bits and math.tointeger(tonumber(bits)) or (v4 and 32 or 128)
+    if bits > (v4 and 32 or 128) then
+        return nil
+    end
+    return { bytes = bytes, bits = v4 and bits + 96 or bits }
+end
+
+---@param network table
+---@param bytes string
+function source.within(network, bytes)
+    local whole, rest = network.bits // 8, network.bits % 8
+    if network.bytes:sub(1, whole) ~= bytes:sub(1, whole) then
+        return false
+    elseif rest == 0 then
+        return true
+    end
+    local shift = 8 - rest
+    return network.bytes:byte(whole + 1) >> shift == bytes:byte(whole + 1) >> shift
+end
+
+local LOOPBACK = { source.network("127.0.0.0/8"), source.network("::1") }
+
+local function among(networks, bytes)
+    for _, network in ipairs(networks) do
+        if source.within(network, bytes) then
+            return true
+        end
+    end
+    return false
+end
+
+local function without_port(peer)
+    return peer:match("^%[(.-)%]:%d+$") or peer:match("^([%d%.]+):%d+$") or peer
+end
+
+---@param texts string[] CIDR
+---@return table[]
+function source.networks(texts)
+    local out = {}
+    for _, text in ipairs(texts) do
+        out[#out + 1] = assert(source.network(text), "not a network: " .. tostring(text))
+    end
+    return out
+end
+
+--- The address that a request came from. X-Forwarded-For is read from its end, as far as each hop is a
+--- proxy of ours.
+---@param peer string "127.0.0.1:51234", "[::1]:51234", "unix"
+---@param forwarded string? the header
+---@param proxies table[] of source.networks
+---@return string address
+function source.of(peer, forwarded, proxies)
+    local address = without_port(peer)
+    local hops = {}
+    for hop in (forwarded or ""):gmatch("[^,%s]+") do
+        hops[#hops + 1] = hop
+    end
+    for i = #hops, 1, -1 do
+        local bytes = source.address(address)
+        if not bytes or not among(proxies, bytes) or not source.address(hops[i]) then
+            break
+        end
+        address = hops[i]
+    end
+    return address
+end
+
+---@param address string
+function source.is_loopback(address)
+    local bytes = source.address(address)
+    return bytes == nil or among(LOOPBACK, bytes) -- "unix" and in-process calls are this machine too
+end
+
+--- Counts per source and second, forgotten with the second: what an anonymous sender can make us hold is
+--- one number for each request of that second.
+---@param per_second integer
+function source.meter(per_second)
+    local second, counts = nil, {}
+    ---@param address string
+    ---@param now integer ms
+    ---@return boolean allowed
+    return function(address, now)
+        if now // 1000 ~= second then
+            second, counts = now // 1000, {}
+        end
+        local count = (counts[address] or 0) + 1
+        counts[address] = count
+        return count <= per_second
+    end
+end
+
+return source

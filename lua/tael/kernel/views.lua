@@ -1,0 +1,182 @@
+--- The JSON objects of the API, from rows. Absent is null, every field is always there; nothing sealed, no
+--- internal number and no person's full data leaves here.
+local context = require "tael.kernel.context"
+local crypto = require "tael.crypto"
+local ids = require "tael.kernel.ids"
+local json = require "tael.json"
+local registry = require "tael.kernel.registry"
+local states = require "tael.kernel.states"
+local store = require "tael.store"
+local time = require "tael.time"
+
+local views = {}
+
+local null = json.null
+
+local function or_null(value)
+    if value == nil then
+        return null
+    end
+    return value
+end
+
+local function moment(ms)
+    return ms and time.rfc3339(ms) or null
+end
+
+local function named(prefix, number)
+    return or_null(ids.encode(prefix, number))
+end
+
+--- What every object carries.
+local function object(kind, prefix, row, changed_at, version)
+    local merchant = registry.merchant(row.merchant)
+    return {
+        id = ids.encode(prefix, row.id), object = kind, merchant = merchant.slug, livemode = merchant.livemode,
+        created_at = moment(store.id_ms(row.id)), updated_at = moment(changed_at), version = version,
+        metadata = {},
+    }
+end
+
+local function failure_of(payment, attempt)
+    if payment.state ~= "failed" then
+        return null
+    end
+    return {
+        code = "declined", decline_code = or_null(payment.reason), channel_code = or_null(attempt and attempt.code),
+        message = "the channel declined the payment",
+    }
+end
+
+--- Only while somebody can still pay; rendered again from stored facts.
+local function next_action_of(payment, details, attempt, now)
+    if payment.state ~= "created" and payment.state ~= "pending" then
+        return null
+    elseif not attempt or now >= attempt.expires_at or not states.attempt_open[attempt.state] then
+        return null
+    end
+    return or_null(context.next_action(payment, details, attempt))
+end
+
+---@param payment table row
+---@param details table
+---@param attempt table? row of the newest attempt
+---@param next_action any what to show as next_action; json.null outside created and pending
+---@return table
+function views.payment_with(payment, details, attempt, next_action)
+    local account = attempt and registry.account(attempt.account)
+    local view = object("payment", "pay", payment, payment.updated_at, payment.version)
+    view.merchant_order_id = payment.merchant_order_id
+    view.state, view.reason, view.late = payment.state, or_null(payment.reason), payment.late == 1
+    view.amount, view.currency = payment.amount, payment.currency
+    view.captured_amount, view.refunded_amount = payment.captured_amount, payment.refunded_amount
+    view.authorized_amount = payment.authorized_amount
+    view.refundable_amount = payment.captured_amount - payment.refund_reserved
+    view.capture, view.parallel = payment.capture, payment.parallel
+    view.subject, view.description = details.subject, or_null(details.description)
+    view.return_url = or_null(details.return_url)
+    view.channel, view.account = or_null(account and account.channel), or_null(account and account.slug)
+    view.product, view.attempt = or_null(attempt and attempt.product), named("att", payment.attempt)
+    view.next_action, view.failure = next_action, failure_of(payment, attempt)
+    view.payer = details.payer and {
+        id_hint = or_null(details.payer.shown.id_hint), client_ip = or_null(details.payer.shown.client_ip),
+    } or null
+    view.expires_at, view.paid_at = moment(payment.expires_at), moment(payment.paid_at)
+    view.closed_at = payment.state == "closed" and moment(payment.updated_at) or null
+    view.flow, view.generation = null, null
+    view.metadata = details.metadata or {}
+    return view
+end
+
+---@param payment table row
+---@param details table
+---@param attempt table? row
+---@return table
+function views.payment(payment, details, attempt)
+    return views.payment_with(payment, details, attempt, next_action_of(payment, details, attempt, time.now()))
+end
+
+local function call_view(row)
+    return {
+        id = ids.encode("cal", row.id), op = row.op, class = or_null(row.class),
+        http_status = or_null(row.http_status), code = or_null(row.code), trace_no = or_null(row.trace_no),
+        ms = or_null(row.ms), sent_at = moment(store.id_ms(row.id)),
+    }
+end
+
+--- Evidence is a notification or a call; which, the tables say.
+local function evidence_name(attempt)
+    if not attempt.evidence then
+        return null
+    end
+    local rows = store.query("notification.get", { notification = attempt.evidence })
+    return named(rows and rows[1] and "ntf" or "cal", attempt.evidence)
+end
+
+---@param attempt table row
+---@param calls table[] rows
+---@param decision table? who chose the channel
+---@return table
+function views.attempt(attempt, calls, decision)
+    local account = registry.account(attempt.account)
+    local view = object("attempt", "att", attempt, attempt.updated_at, 1)
+    view.payment, view.state, view.product = ids.encode("pay", attempt.payment), attempt.state, attempt.product
+    view.channel, view.account = account.channel, account.slug
+    view.order_no, view.trade_no = ids.order_number(attempt.id), or_null(attempt.trade_no)
+    view.expires_at, view.amount, view.currency = moment(attempt.expires_at), attempt.amount, attempt.currency
+    view.code, view.channel_code = or_null(attempt.code), or_null(attempt.code)
+    view.decision = decision and {
+        by = decision.by, reason = null, script = null, generation = null, candidates = json.array {},
+    } or null
+    view.evidence = evidence_name(attempt)
+    view.calls, view.polls = json.array {}, 0
+    for _, row in ipairs(calls) do
+        view.calls[#view.calls + 1] = call_view(row)
+        view.polls = view.polls + (row.op == "query" and 1 or 0)
+    end
+    return view
+end
+
+---@param row table of events
+---@param data table the payment as of the event
+---@param seal integer? number of the seal that holds it
+---@return table
+function views.event(row, data, seal)
+    local merchant = registry.merchant(row.merchant)
+    return {
+        id = ids.encode("evt", row.id), object = "event", type = row.type, timestamp = moment(row.at),
+        api_version = "2026-11-01", merchant = merchant.slug, livemode = merchant.livemode,
+        sequence = row.version, actor = row.actor, data = data,
+        chain = {
+            version = row.version, prev = named("evt", row.prev), hash = crypto.hex.encode(row.hash),
+            seal = or_null(seal),
+        },
+    }
+end
+
+---@param record table row of notifications, or an entry of the ring
+---@param parts { checks: table[], signed_text: string?, repeats: integer[], answered: table, key: string?, proved: boolean }
+---@return table
+function views.notification(record, parts)
+    local account = registry.account(record.account)
+    local view = object("notification", "ntf", record, record.at, 1)
+    local digest = crypto.hex.encode(record.digest)
+    view.channel, view.account = account.channel, account.slug
+    view.verdict, view.failed_check = record.verdict, or_null(record.failed_check)
+    view.effect, view.checks = record.effect, parts.checks
+    view.payment, view.attempt = named("pay", record.payment), named("att", record.attempt)
+    view.key_id, view.source, view.raw_sha256 = or_null(parts.key), record.source, digest
+    view.evidence = parts.proved and {
+        key_id = or_null(parts.key), account = account.slug, raw_sha256 = digest, at = moment(record.at),
+    } or null
+    view.signed_text, view.first = or_null(parts.signed_text), named("ntf", record.first)
+    view.repeats = json.array {}
+    for i, repeated in ipairs(parts.repeats) do
+        view.repeats[i] = ids.encode("ntf", repeated)
+    end
+    view.received_at = moment(record.at)
+    view.answered = { status = parts.answered.status, body = parts.answered.body }
+    return view
+end
+
+return views
