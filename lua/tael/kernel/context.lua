@@ -58,7 +58,8 @@ function context.next_action(payment, details, attempt)
     end
     local result = request["local"]
     if not result or type(result.next_action) ~= "table" then
-        return nil, { code = "script_failed", detail = account.channel .. ": create.build gave no next_action" }
+        return nil, { code = "script_failed", detail = account.channel
+            .. ": create.build gave no next_action" }
     end
     return result.next_action
 end

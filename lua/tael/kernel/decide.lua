@@ -1,13 +1,14 @@
---- The one place that decides what a verified statement of a channel does to a payment. Data in, a decision out:
---- notifications, queries and timers all come through here, and the SQL guards stand behind it.
---- 1 Only a fact that evidence.lua has admitted comes in. 2 Nothing leaves `paid`. 3 `unknown` is left only by a
---- verified statement. 4 A success is never dropped, however late it is. 5 A word nobody knows decides nothing.
+--- The one place that decides what a verified statement of a channel does to a payment. Data in, a
+--- decision out: notifications, queries and timers all come through here, and the SQL guards stand behind it.
+--- 1 Only a fact that evidence.lua has admitted comes in. 2 Nothing leaves `paid`. 3 `unknown` is left
+--- only by a verified statement. 4 A success is never dropped, however late it is. 5 A word nobody knows
+--- decides nothing.
 local states = require "tael.kernel.states"
 
 ---@class tael.kernel.Case
 ---@field payment table row of payments
 ---@field attempt table row of attempts
----@field fact table {state, amount?, currency?, trade_no?, at?, code?, decline_code?}; state may be "not_found"
+---@field fact table {state, amount?, currency?, trade_no?, at?, code?, decline_code?}; state: also "not_found"
 ---@field now integer ms
 ---@field grace integer ms after expires_at until "not found" means never paid
 ---@field waits_unopened boolean? the channel does not know an order before the payer opens it
@@ -61,7 +62,8 @@ local success_by_state = {
             event = "attempt.surplus", payment = {} }
     end,
     review = function()
-        return { effect = "review", detail = "paid while under review: a person decides", alarm = "paid_in_review",
+        return { effect = "review", detail = "paid while under review: a person decides",
+            alarm = "paid_in_review",
             event = "payment.updated", payment = {} }
     end,
 }
@@ -84,7 +86,8 @@ local function succeeded(case)
     elseif attempt.state == "succeeded" then
         return none("paid already by this attempt")
     elseif not states.may(attempt.state, "succeeded") or not success_by_state[payment.state] then
-        return refuse("state", ("a success does not fit attempt %s, payment %s"):format(attempt.state, payment.state),
+        return refuse("state", ("a success does not fit attempt %s, payment %s"):format(attempt.state,
+            payment.state),
             "impossible_success")
     end
     local decision = success_by_state[payment.state](case)
@@ -105,7 +108,8 @@ local function progress(case)
         attempt = move(case, to) }
 end
 
---- The order has ended without money. TRADE_CLOSED and its like also follow a full refund: what was paid stays paid.
+--- The order has ended without money. A channel may say the same word after a full
+--- refund: what was paid stays paid.
 local function ended(case)
     local payment, attempt, to = case.payment, case.attempt, case.fact.state
     if attempt.state == "succeeded" then
@@ -115,7 +119,8 @@ local function ended(case)
     elseif not states.may(attempt.state, to) then
         return none("nothing new: the attempt is " .. attempt.state)
     end
-    local decision = { effect = "applied", detail = "the attempt is " .. to, event = "attempt." .. to, payment = {},
+    local decision = { effect = "applied", detail = "the attempt is " .. to, event = "attempt." .. to,
+        payment = {},
         attempt = move(case, to) }
     if payment.state ~= "pending" or case.others_open then
         return decision
@@ -124,13 +129,14 @@ local function ended(case)
         decision.payment = { to = "failed", reason = case.fact.decline_code or "other" }
     else
         decision.event = "payment.closed"
-        decision.payment = { to = "closed", reason = case.now >= attempt.expires_at and "expired" or "channel" }
+        decision.payment = { to = "closed", reason = case.now >= attempt.expires_at and "expired"
+            or "channel" }
     end
     return decision
 end
 
---- The channel does not know the order. Before its time is over that means: not opened yet. Afterwards nobody can
---- open it any more.
+--- The channel does not know the order. Before its time is over that means: not opened yet. Afterwards
+--- nobody can open it any more.
 local function not_found(case)
     local attempt = case.attempt
     if attempt.state == "succeeded" then
@@ -160,8 +166,8 @@ local by_word = {
     not_found = not_found,
 }
 
---- What the fact does. A word that is not in the table, "authorized" included while no product reserves money,
---- makes the attempt unknown.
+--- What the fact does. A word that is not in the table, "authorized" included while no product reserves
+--- money, makes the attempt unknown.
 ---@param case tael.kernel.Case
 ---@return tael.kernel.Decision
 local function decide(case)

@@ -53,7 +53,15 @@ local function next_query(list, created, now)
     end
 end
 
----@param input { attempt: table, created: integer, now: integer, grace: integer, poll: integer[], query_after: integer[]? }
+---@class tael.kernel.Looking
+---@field attempt table row
+---@field created integer ms
+---@field now integer ms
+---@field grace integer ms
+---@field poll integer[] ms
+---@field query_after integer[]? ms
+
+---@param input tael.kernel.Looking
 ---@return integer? ms nil: the attempt is settled
 function due.next(input)
     local attempt, now = input.attempt, input.now

@@ -1,6 +1,6 @@
---- Events as the API shows them. A merchant's events are found by its seals, then by the unsealed last second;
---- ids are stamped by the one writer in the order of commits, so ascending ids miss nothing and repeat nothing.
---- A payment's events are its chain, walked from the row's last_event.
+--- Events as the API shows them. A merchant's events are found by its seals, then by the unsealed last
+--- second; ids are stamped by the one writer in the order of commits, so ascending ids miss nothing and
+--- repeat nothing. A payment's events are its chain, walked from the row's last_event.
 local fold = require "tael.kernel.fold"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
@@ -41,7 +41,8 @@ local function payment_as_of(row)
     for _, event in ipairs(chain_to(row)) do
         fold.add(folded, event)
     end
-    return views.payment_with(folded.payment, folded.details, folded.attempts[folded.payment.attempt], json.null)
+    return views.payment_with(folded.payment, folded.details, folded.attempts[folded.payment.attempt],
+        json.null)
 end
 
 local function view_of(row, seal)
@@ -225,7 +226,8 @@ local function page_of(filters)
     if filters.payment then
         return list_chain(filters)
     elseif filters.after and filters.after > 0 and not row_of(filters.after) then
-        return nil, { code = "invalid_parameter", detail = "after names no event of yours", pointer = "after" }
+        return nil, { code = "invalid_parameter", detail = "after names no event of yours",
+            pointer = "after" }
     end
     local page = collector(filters)
     local done

@@ -13,7 +13,8 @@ local clock_offset -- wall minus monotonic, at the first check
 
 local function check_store()
     local rows, err = store.query("setting.get", { name = "sealed" })
-    return rows ~= nil, rows and "sqlite, schema " .. store.info().schema or "no read: " .. tostring(err and err.code)
+    return rows ~= nil, rows and "sqlite, schema " .. store.info().schema or "no read: " .. tostring(err
+        and err.code)
 end
 
 local function check_writer()
@@ -71,7 +72,8 @@ local function check_keys()
 end
 
 local checks = {
-    { "store", check_store }, { "writer", check_writer }, { "scripts", check_scripts }, { "clock", check_clock },
+    { "store", check_store }, { "writer", check_writer }, { "scripts", check_scripts }, { "clock",
+        check_clock },
     { "disk", check_disk }, { "keys", check_keys },
 }
 

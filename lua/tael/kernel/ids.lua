@@ -1,5 +1,5 @@
---- Names of objects outside: "<prefix>_" and 26 characters that hold the int64 and a check made with the id key.
---- Sortable, not guessable, read back without an index; a wrong one is refused without a read.
+--- Names of objects outside: "<prefix>_" and 26 characters that hold the int64 and a check made with the
+--- id key. Sortable, not guessable, read back without an index; a wrong one is refused without a read.
 local crypto = require "tael.crypto"
 local id = require "tael.id"
 local secrets = require "tael.kernel.secrets"

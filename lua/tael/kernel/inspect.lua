@@ -168,7 +168,7 @@ local function ring_entries(filters, n)
 end
 
 --- Newest first, rows and ring together.
----@param filters { limit: integer, before: integer?, since: integer?, payment: integer?, channel: string?, verdict: string?, effect: string? }
+---@param filters table limit, before?, since?, payment?, channel?, verdict?, effect?; numbers, not public ids
 ---@return table[]? views
 ---@return integer|table|nil next, or err
 function inspect.list(filters)
@@ -202,7 +202,7 @@ local hints = {
     form = "fields that sign are missing: the sender is not the channel, or something cut the body",
     algorithm = "the account is configured for another signature algorithm than the message names",
     window = "an old message; the channel repeats with a new time, a replay does not",
-    identity = "the message is for another application or seller: compare the account's fields with the console",
+    identity = "the message is for another application or seller: compare the account's fields",
     decrypt = "the account's decryption key is not the one that the channel used",
     order = "the order number is not one of this account's: a message of another system, or of a test",
     amount = "compare the order at the channel with the payment before you decide anything",
@@ -244,8 +244,8 @@ local function explained(record, proved)
     view.hint = hints[record.failed_check] or json.null
     view.differs = json.null
     if record.failed_check == "signature" then
-        view.hint = ("the sender does not hold the channel's key, or the key of this account is old: tael keys list "
-            .. "--account %s/%s"):format(account.channel, account.slug)
+        view.hint = ("the sender does not hold the channel's key, or the key of account %s/%s is old: "
+            .. "compare it with tael keys show"):format(account.channel, account.slug)
         if raw and package.notify.content == "form" then
             view.differs = changed_field(record, raw) or json.null
         end

@@ -13,7 +13,6 @@ local jobs = {}
 
 local TIMERS_MS, RETENTION_MS = 250, 60000
 local HOUR_ID = 3600000 << 22 -- ids that an hour spans
-local IDEMPOTENCY_MS = 7 * 86400000
 local EPOCH_MS = 1577836800000
 local STEPS = 48 -- in one round
 
@@ -69,7 +68,7 @@ end
 local function retain()
     local keep = registry.config.notifications.retention
     forget("retention.raw", keep, { "notification.forget", "call.forget" })
-    forget("retention.idempotency", IDEMPOTENCY_MS, { "idempotency.forget" })
+    forget("retention.idempotency", registry.config.idempotency.retention, { "idempotency.forget" })
 end
 
 local function every(interval_ms, job)

@@ -22,7 +22,8 @@ local verdict = require "tael.kernel.verdict"
 
 local notifications = {}
 
-local NOT_FOUND = { status = 404, headers = { ["content-type"] = "text/plain; charset=utf-8" }, body = "not found" }
+local NOT_FOUND = { status = 404, headers = { ["content-type"] = "text/plain; charset=utf-8" },
+    body = "not found" }
 
 local function place(id)
     return "ntf:" .. id
@@ -70,7 +71,8 @@ local function row_statement(run, decision, payment, attempt)
     local first = first_of(run, decision, payment)
     return { "notification.insert", {
         notification = run.id, account = run.account.id, notified_payment = payment and payment.id,
-        notified_attempt = attempt and attempt.id, verdict = verdict_of(decision), failed_check = decision.check,
+        notified_attempt = attempt and attempt.id, verdict = verdict_of(decision),
+        failed_check = decision.check,
         effect = decision.effect, first = first, key_id = evidence.key_number(run.proof), source = run.source,
         now = run.at, checks = checks_of(run, decision), raw_digest = run.message.digest,
         raw = not first and sealed_bytes(run) or nil,
@@ -135,7 +137,8 @@ local function proved_fact(run)
     good, refusal = evidence.admit { proof = run.proof, message = run.message, account = run.account,
         fact = facts[1], identity = run.claims.identity }
     if not good then
-        return nil, { check = refusal.check, detail = refusal.detail, effect = "none", alarm = "fact_not_proved" }
+        return nil, { check = refusal.check, detail = refusal.detail, effect = "none",
+            alarm = "fact_not_proved" }
     end
     return facts[1]
 end
@@ -186,7 +189,8 @@ local function act(run)
     end
     return settle.apply {
         attempt = attempt, fact = fact, actor = "channel:" .. run.account.channel,
-        proof = { kind = "ntf", id = run.id, digest = run.message.digest, key = evidence.key_number(run.proof) },
+        proof = { kind = "ntf", id = run.id, digest = run.message.digest,
+        key = evidence.key_number(run.proof) },
         extra = function(made, payment, row)
             return { row_statement(run, made, payment, row) }
         end,
@@ -204,7 +208,8 @@ local function handle(run)
             account = run.account.slug, code = err and err.code })
         return finish(run, { verdict = "error", failed_check = "commit", effect = "none" })
     end
-    return finish(run, { verdict = verdict_of(decision), failed_check = decision.check, effect = decision.effect })
+    return finish(run, { verdict = verdict_of(decision), failed_check = decision.check,
+        effect = decision.effect })
 end
 
 --- POST /notify/<channel>/<account>. Sets the task's scope to the account's merchant.
@@ -224,7 +229,8 @@ function notifications.receive(inbound_request)
     local request = inbound_request.request
     return handle {
         id = store.next_id(), account = account, package = package, prepared = prepared, request = request,
-        source = source.of(request.peer, request.headers["x-forwarded-for"], registry.proxies), at = time.now(),
+        source = source.of(request.peer, request.headers["x-forwarded-for"], registry.proxies),
+        at = time.now(),
         verdict = verdict.new(time.micros),
     }
 end

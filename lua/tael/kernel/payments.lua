@@ -32,9 +32,11 @@ end
 local function store_problem(err)
     local code = err and err.code
     if code == "busy" then
-        return nil, { code = "overloaded", detail = "too much is waiting to be stored; send it again shortly" }
+        return nil, { code = "overloaded",
+            detail = "too much is waiting to be stored; send it again shortly" }
     end
-    log.error("store.failed", { code = code, statement = err and err.statement, message = err and err.message })
+    log.error("store.failed", { code = code, statement = err and err.statement,
+        message = err and err.message })
     return nil, { code = "store_unavailable", detail = "the store did not take it; send it again" }
 end
 
@@ -184,11 +186,12 @@ local function rows_of_key(filters)
 end
 
 local function fits(row, filters)
-    return (not filters.state or row.state == filters.state) and row.id < filters.before and row.id >= filters.since
+    return (not filters.state or row.state == filters.state) and row.id < filters.before
+        and row.id >= filters.since
 end
 
 --- Newest first. `next` is the `before` of the following page.
----@param filters { limit: integer, before: integer?, since: integer?, state: string?, channel: string?, merchant_order_id: string?, order_no: string?, trade_no: string? }
+---@param filters table limit, before?, since?, state?, channel?, merchant_order_id?, order_no?, trade_no?
 ---@return table[]? views
 ---@return integer|table|nil next, or err
 function payments.list(filters)
@@ -255,7 +258,8 @@ local function find_twin(request)
     rows = store.query("payment.by_order", { merchant_order_id = request.input.merchant_order_id })
     local payment = rows and rows[1]
     if payment and payment.request ~= request.digest then
-        return nil, { code = "merchant_order_id_taken", existing = existing(payment), pointer = "/merchant_order_id",
+        return nil, { code = "merchant_order_id_taken", existing = existing(payment),
+            pointer = "/merchant_order_id",
             detail = "this merchant_order_id belongs to a payment that was created with another body" }
     end
     return payment
@@ -268,7 +272,8 @@ local function choose_account(input)
     if input.account then
         local account = registry.account(input.account)
         if not account or account.merchant ~= merchant or not account.fields then
-            return problem("invalid_field", "account '" .. input.account .. "' is not one of yours", "/account")
+            return problem("invalid_field", "account '" .. input.account .. "' is not one of yours",
+                "/account")
         elseif channel and account.channel ~= channel then
             return problem("invalid_field", ("account '%s' is of the channel '%s'"):format(account.slug,
                 account.channel), "/account")
@@ -303,7 +308,8 @@ local function choose_end(input, now)
         expires_at = math.type(input.expires_at) == "integer" and input.expires_at
             or time.parse_rfc3339(input.expires_at)
         if not expires_at then
-            return problem("invalid_field", "expires_at must be a time such as 2026-11-23T12:31:07.102Z", pointer)
+            return problem("invalid_field", "expires_at must be a time such as 2026-11-23T12:31:07.102Z",
+                pointer)
         end
     end
     if expires_at - now < LIFE_MIN_MS or expires_at - now > LIFE_MAX_MS then
@@ -351,7 +357,8 @@ local function plan(request)
     }
     local attempt_row = { id = attempt, payment = payment, account = account.id, product = product,
         state = "issued", amount = input.amount, currency = input.currency, expires_at = expires_at }
-    columns.next_action, err = context.next_action({ id = payment, merchant_order_id = input.merchant_order_id },
+    columns.next_action, err = context.next_action({ id = payment,
+        merchant_order_id = input.merchant_order_id },
         columns.details, attempt_row)
     if not columns.next_action then
         return build_problem(err)

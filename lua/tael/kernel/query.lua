@@ -34,14 +34,16 @@ function query.fact_of(outcome, order_no)
     if not outcome.evidence or not result then
         return nil
     elseif outcome.class == "not_found" then
-        return { kind = "payment", state = "not_found", order_no = order_no, code = result.channel_code or result.code }
+        return { kind = "payment", state = "not_found", order_no = order_no, code = result.channel_code
+            or result.code }
     elseif outcome.class ~= "ok" and not (outcome.class == "unknown" and result.state == "unknown") then
         return nil
     elseif not result.state then
         return nil
     end
     return {
-        kind = "payment", state = result.state, channel_state = result.channel_state, order_no = result.order_no,
+        kind = "payment", state = result.state, channel_state = result.channel_state,
+        order_no = result.order_no,
         trade_no = result.trade_no, amount = result.amount, currency = result.currency, at = result.at,
         code = result.channel_state or result.channel_code or result.code,
     }
@@ -54,7 +56,8 @@ local function admit(outcome, fact, account, order_no)
     elseif fact.order_no ~= order_no then
         return nil, { check = "order", detail = "the answer is about another order" }
     end
-    return evidence.admit { proof = outcome.evidence, message = outcome.message, account = account, fact = fact }
+    return evidence.admit { proof = outcome.evidence, message = outcome.message, account = account,
+        fact = fact }
 end
 
 local function finish_statement(call, outcome, answer)
@@ -108,7 +111,8 @@ local function close_call(asked)
     if not done then
         return nil, err
     end
-    return { effect = "none", detail = asked.outcome.reason or asked.outcome.class, class = asked.outcome.class }
+    return { effect = "none", detail = asked.outcome.reason or asked.outcome.class,
+        class = asked.outcome.class }
 end
 
 local function act(asked, attempt, account, actor)
@@ -146,7 +150,8 @@ function query.attempt(attempt, payment, actor)
     end
     local asked, err = ask(payment, attempt, account, prepared)
     if not asked then
-        log.error("query.failed", { attempt = ids.encode("att", attempt.id), code = err.code, detail = err.detail })
+        log.error("query.failed", { attempt = ids.encode("att", attempt.id), code = err.code,
+            detail = err.detail })
         return nil, err
     end
     report(asked.outcome, asked.call, account)

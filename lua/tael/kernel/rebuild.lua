@@ -57,7 +57,8 @@ local function events_of(payment, found)
     while at do
         local row = must(store.query("event.get", { event = at }))[1]
         if not row then
-            report(found, "missing", payment.merchant, ids.encode("evt", at), "the chain names it; it is not there")
+            report(found, "missing", payment.merchant, ids.encode("evt", at),
+                "the chain names it; it is not there")
             return nil
         end
         table.insert(list, 1, row)
@@ -90,9 +91,11 @@ local function check_evidence(payment, event, found)
     end
     local row = must(store.query(how[1], { [how[2]] = proof.id }))[1]
     if not row then
-        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id), "the evidence is not there")
+        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id),
+            "the evidence is not there")
     elseif not row.digest or crypto.hex.encode(row.digest) ~= proof.digest then
-        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id), "the evidence was changed")
+        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id),
+            "the evidence was changed")
     end
 end
 
@@ -101,7 +104,8 @@ local function check_attempts(payment, folded, found)
     for id, wanted in pairs(folded.attempts) do
         local row = must(store.query("attempt.get", { attempt = id }))[1]
         if not row then
-            report(found, "missing", payment.merchant, ids.encode("att", id), "the events name it; it is not there")
+            report(found, "missing", payment.merchant, ids.encode("att", id),
+                "the events name it; it is not there")
         else
             local columns = fold.differences(wanted, row)
             if #columns > 0 then
@@ -192,7 +196,8 @@ local function close_seal(cursor, key, found)
         report(found, "seal", cursor.merchant, name, "its digest does not fit its events")
     end
     if not crypto.equal(seals.mac(key, seal, cursor.mac), seal.mac) then
-        report(found, "seal", cursor.merchant, name, "it was not made with the audit key, or the one before was changed")
+        report(found, "seal", cursor.merchant, name,
+            "it was not made with the audit key, or the one before was changed")
     end
     cursor.mac, cursor.seal = seal.mac, nil
 end
@@ -204,7 +209,8 @@ local function advance(cursor, event, key, found)
         if not sealed then
             close_seal(cursor, key, found)
         elseif event and sealed > event.id then
-            report(found, "seal", cursor.merchant, ids.encode("evt", event.id), "no seal holds it, though later ones do")
+            report(found, "seal", cursor.merchant, ids.encode("evt", event.id),
+                "no seal holds it, though later ones do")
             return
         else
             cursor.at = cursor.at + 1
@@ -212,7 +218,8 @@ local function advance(cursor, event, key, found)
                 cursor.seen[#cursor.seen + 1] = event
                 return
             end
-            report(found, "missing", cursor.merchant, ids.encode("evt", sealed), "it is sealed; it is not there")
+            report(found, "missing", cursor.merchant, ids.encode("evt", sealed),
+                "it is sealed; it is not there")
         end
     end
     if event then
@@ -257,7 +264,8 @@ function rebuild.verify()
     local differences, counts = rebuild.compare()
     table.move(differences, 1, #differences, #found + 1, found)
     if events ~= counts.events then
-        report(found, "chain", 0, "events", ("%d rows, %d belong to a payment's chain"):format(events, counts.events))
+        report(found, "chain", 0, "events", ("%d rows, %d belong to a payment's chain"):format(events,
+            counts.events))
     end
     task.set_scope(scope)
     return found, counts

@@ -74,7 +74,7 @@ function refused.get(id, merchant)
     return packed and unpack_entry(packed)
 end
 
----@param question { merchant: integer, before: integer, since: integer, limit: integer, accounts: integer[]? }
+---@param question table merchant (0: any), before, since, limit, accounts? (numbers)
 ---@return table[] entries newest first, without their bytes
 function refused.list(question)
     local all = {}

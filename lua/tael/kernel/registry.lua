@@ -202,7 +202,7 @@ function registry.merchants()
 end
 
 ---@param key integer|string number or slug
----@return table? account {id, slug, merchant, channel, environment, zone, fields}; fields nil: no longer usable
+---@return table? account {id, slug, merchant, channel, environment, zone, fields}; no fields: unusable
 function registry.account(key)
     return accounts[key]
 end

@@ -65,7 +65,8 @@ end
 local function redirect(url, payment)
     local mark = url:find("?", 1, true) and "&" or "?"
     return { status = 303, body = "", headers = {
-        ["location"] = ("%s%spayment_id=%s&state=%s"):format(url, mark, ids.encode("pay", payment.id), payment.state),
+        ["location"] = ("%s%spayment_id=%s&state=%s"):format(url, mark, ids.encode("pay", payment.id),
+            payment.state),
         ["cache-control"] = "no-store", ["referrer-policy"] = "no-referrer",
     } }
 end

@@ -11,7 +11,8 @@ local OVERHEAD = 512 -- of an entry besides its bytes
 ---@param per_second integer for each source
 function ring.new(max_bytes, per_second)
     return setmetatable({
-        max = max_bytes, bytes = 0, first = 1, last = 0, slots = {}, by_id = {}, allow = source.meter(per_second),
+        max = max_bytes, bytes = 0, first = 1, last = 0, slots = {}, by_id = {},
+        allow = source.meter(per_second),
     }, ring)
 end
 

@@ -160,7 +160,8 @@ local function seal_merchant(merchant, events, position)
         return nil, err
     end
     if seal then
-        log.info("seal", { merchant = registry.merchant(merchant).slug, number = seal.number, count = seal.count,
+        log.info("seal", { merchant = registry.merchant(merchant).slug, number = seal.number,
+            count = seal.count,
             seal = crypto.hex.encode(list[1][2].mac) })
     end
     return true

@@ -1,6 +1,6 @@
---- The engine's own secrets, by name: ids (names of objects), pepper (API keys), audit (seals), raw (stored bytes).
---- Handles only; the bytes stay in C. What is sealed here is bound to its place, so that a row's bytes moved
---- to another row do not open.
+--- The engine's own secrets, by name: ids (names of objects), pepper (API keys), audit (seals), raw
+--- (stored bytes). Handles only; the bytes stay in C. What is sealed here is bound to its place, so that
+--- a row's bytes moved to another row do not open.
 local crypto = require "tael.crypto"
 
 local secrets = {}

@@ -138,7 +138,8 @@ local function announce(input, decision, payment, attempt)
 end
 
 local function trade_taken(err)
-    return err.code == "constraint" and (err.statement == "attempt.succeed" or err.statement == "attempt.move")
+    return err.code == "constraint" and (err.statement == "attempt.succeed"
+        or err.statement == "attempt.move")
 end
 
 ---@class tael.kernel.Settling

@@ -12,8 +12,8 @@ end
 
 states.payment = set "created pending authorized paid closed failed review"
 
---- Moves of an attempt by a verified word of the channel; success is a statement of its own (attempt.succeed).
---- issued -> unknown is only for a word that nobody knows.
+--- Moves of an attempt by a verified word of the channel; success is a statement of its own
+--- (attempt.succeed). issued -> unknown is only for a word that nobody knows.
 states.attempt = {
     new = set "issued sent",
     issued = set "waiting_payer expired unknown succeeded",

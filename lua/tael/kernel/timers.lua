@@ -25,7 +25,8 @@ end
 
 local function alarm_when_late(attempt, now)
     local payments = registry.config.payments
-    if due.too_long { attempt = attempt, now = now, grace = payments.grace, alarm_after = payments.alarm_unknown } then
+    if due.too_long { attempt = attempt, now = now, grace = payments.grace,
+        alarm_after = payments.alarm_unknown } then
         settle.alarm("unknown_too_long", { attempt = ids.encode("att", attempt.id), state = attempt.state })
     end
 end
@@ -35,7 +36,8 @@ local function reschedule(fired, attempt)
     local now = time.now()
     local list = { { "timer.drop", { fired_id = fired.id } } }
     local next_ms = attempt and due.next {
-        attempt = attempt, created = store.id_ms(attempt.id), now = now, grace = registry.config.payments.grace,
+        attempt = attempt, created = store.id_ms(attempt.id), now = now,
+        grace = registry.config.payments.grace,
         poll = registry.config.payments.poll, query_after = product_of(attempt).query_after_ms,
     }
     if next_ms then

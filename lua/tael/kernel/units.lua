@@ -85,7 +85,7 @@ local function attempt_statement(attempt, change, proof, now)
     return { "attempt.move", params }
 end
 
----@param event { payment: integer, object: integer, version: integer, prev: integer?, type: string, actor: string, at: integer, data: string, hash: string }
+---@param event tael.kernel.Link with object, prev and hash
 function units.event(event)
     return { "event.insert", {
         payment = event.payment, object = event.object, version = event.version, prev_event = event.prev,
@@ -94,7 +94,7 @@ function units.event(event)
 end
 
 --- The unit of a decision; empty when nothing changes.
----@param input { decision: tael.kernel.Decision, payment: table, attempt: table, fact: table, proof: tael.kernel.Proof, actor: string, now: integer }
+---@param input table decision, payment, attempt (rows), fact, proof, actor, now
 ---@return table[] statements
 function units.transition(input)
     local decision, payment, attempt = input.decision, input.payment, input.attempt
@@ -122,7 +122,8 @@ end
 function units.creation(columns)
     local data = json.encode {
         payment = {
-            merchant_order_id = columns.merchant_order_id, request = columns.request_hex, state = columns.state,
+            merchant_order_id = columns.merchant_order_id, request = columns.request_hex,
+            state = columns.state,
             amount = columns.amount, currency = columns.currency, capture = columns.capture,
             parallel = columns.parallel, attempt = columns.attempt, expires_at = columns.expires_at,
         },
@@ -144,9 +145,9 @@ function units.creation(columns)
     end
     list[#list + 1] = { "payment.insert", {
         payment = columns.payment, merchant_order_id = columns.merchant_order_id, request = columns.request,
-        state = columns.state, amount = columns.amount, currency = columns.currency, capture = columns.capture,
-        parallel = columns.parallel, attempt = columns.attempt, hash = event.hash, now = columns.now,
-        expires_at = columns.expires_at,
+        state = columns.state, amount = columns.amount, currency = columns.currency,
+        capture = columns.capture, parallel = columns.parallel, attempt = columns.attempt,
+        hash = event.hash, now = columns.now, expires_at = columns.expires_at,
     } }
     list[#list + 1] = { "attempt.insert", {
         attempt = columns.attempt, payment = columns.payment, account = columns.account,

@@ -18,7 +18,8 @@ end
 
 function verdict:record(name, word, detail)
     local now = self.clock()
-    self.checks[#self.checks + 1] = { name = name, verdict = word, detail = detail, micros = now - self.since }
+    self.checks[#self.checks + 1] = { name = name, verdict = word, detail = detail,
+        micros = now - self.since }
     self.since = now
 end
 

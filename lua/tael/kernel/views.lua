@@ -32,7 +32,8 @@ end
 local function object(kind, prefix, row, changed_at, version)
     local merchant = registry.merchant(row.merchant)
     return {
-        id = ids.encode(prefix, row.id), object = kind, merchant = merchant.slug, livemode = merchant.livemode,
+        id = ids.encode(prefix, row.id), object = kind, merchant = merchant.slug,
+        livemode = merchant.livemode,
         created_at = moment(store.id_ms(row.id)), updated_at = moment(changed_at), version = version,
         metadata = {},
     }
@@ -43,7 +44,8 @@ local function failure_of(payment, attempt)
         return null
     end
     return {
-        code = "declined", decline_code = or_null(payment.reason), channel_code = or_null(attempt and attempt.code),
+        code = "declined", decline_code = or_null(payment.reason),
+        channel_code = or_null(attempt and attempt.code),
         message = "the channel declined the payment",
     }
 end
@@ -93,7 +95,8 @@ end
 ---@param attempt table? row
 ---@return table
 function views.payment(payment, details, attempt)
-    return views.payment_with(payment, details, attempt, next_action_of(payment, details, attempt, time.now()))
+    local next_action = next_action_of(payment, details, attempt, time.now())
+    return views.payment_with(payment, details, attempt, next_action)
 end
 
 local function call_view(row)
@@ -120,7 +123,8 @@ end
 function views.attempt(attempt, calls, decision)
     local account = registry.account(attempt.account)
     local view = object("attempt", "att", attempt, attempt.updated_at, 1)
-    view.payment, view.state, view.product = ids.encode("pay", attempt.payment), attempt.state, attempt.product
+    view.payment, view.state, view.product = ids.encode("pay", attempt.payment), attempt.state,
+        attempt.product
     view.channel, view.account = account.channel, account.slug
     view.order_no, view.trade_no = ids.order_number(attempt.id), or_null(attempt.trade_no)
     view.expires_at, view.amount, view.currency = moment(attempt.expires_at), attempt.amount, attempt.currency
@@ -155,7 +159,7 @@ function views.event(row, data, seal)
 end
 
 ---@param record table row of notifications, or an entry of the ring
----@param parts { checks: table[], signed_text: string?, repeats: integer[], answered: table, key: string?, proved: boolean }
+---@param parts table checks, signed_text?, repeats, answered, key?, proved
 ---@return table
 function views.notification(record, parts)
     local account = registry.account(record.account)
