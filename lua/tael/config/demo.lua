@@ -75,4 +75,73 @@ function demo.make_keys(config, make_folder)
     return true
 end
 
+-- ---- the API key of the demo merchant, kept in data/demo.key so that it can be shown again ----
+
+local function key_file(config)
+    return config.data .. "/demo.key"
+end
+
+---@param config table
+---@return string? text
+function demo.api_key(config)
+    local file = io.open(key_file(config), "rb")
+    local text = file and file:read("l")
+    if file then
+        file:close()
+    end
+    return text
+end
+
+local function write_key(config, text)
+    local file = assert(io.open(key_file(config), "wb"))
+    assert(file:write(text, "\n"))
+    assert(file:close())
+end
+
+--- Makes one when there is none that works. On worker 1, once the registry is loaded.
+---@param config table
+function demo.make_api_key(config)
+    local keys = require "tael.kernel.keys"
+    local registry = require "tael.kernel.registry"
+    local merchant = registry.merchant(demo.MERCHANT)
+    local found = keys.authenticate(demo.api_key(config) or "")
+    if found and found.merchant == merchant.id then
+        return
+    end
+    local text, err = keys.create(merchant.id, { note = "demo" })
+    if not text then
+        error({ code = "store", message = "the demo API key: " .. tostring(err.message or err.code) }, 0)
+    end
+    write_key(config, text)
+end
+
+-- ---- what a person reads when it has started ----
+
+local BANNER = [[
+tael %s  development mode: simulated channels, real signatures
+
+  api         %s
+  operations  %s
+  sandbox     http://%s   (simulated Alipay)
+  data        %s
+  merchant    %s   API key %s
+
+create a payment, then open next_action.url in a browser:
+
+  curl -s %s/v1/payments -u %s: \
+    -H 'Content-Type: application/json' \
+    -d '{"merchant_order_id":"A1001","amount":1234,"currency":"CNY","subject":"coffee","channel":"alipay"}'
+
+]]
+
+---@param config table
+---@return string
+function demo.banner(config)
+    local base = "http://" .. config.http.listen[1]
+    local operations = config.operations.listen and "http://" .. config.operations.listen or "off"
+    local key = demo.api_key(config) or "?"
+    return BANNER:format(config.version, base, operations, config.sandbox.listen, config.data, demo.MERCHANT,
+        key, base, key)
+end
+
 return demo

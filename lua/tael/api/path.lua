@@ -1,0 +1,90 @@
+--- Paths: decoded once, then matched exactly against the routes' patterns. A path that could mean something
+--- else to a proxy or a file system in front of us is refused before it is matched (threats R45).
+local path = {}
+
+local SEGMENTS_MAX = 16
+local REFUSED_ESCAPES = { ["00"] = true, ["2f"] = true, ["5c"] = true }
+
+local function decode_segment(segment)
+    local bad = false
+    local text = segment:gsub("%%(%x?%x?)", function(digits)
+        if #digits ~= 2 or REFUSED_ESCAPES[digits:lower()] then
+            bad = true
+            return nil
+        end
+        return string.char(tonumber(digits, 16))
+    end)
+    if bad or text == "." or text == ".." or text:find("[%c\127;\\/]") or not utf8.len(text) then
+        return nil
+    end
+    return text
+end
+
+--- "/v1/payments/pay_1" -> {"v1", "payments", "pay_1"}
+---@param text string still encoded, without the query
+---@return string[]? segments nil: refused
+function path.split(text)
+    if text:sub(1, 1) ~= "/" or text:find("//", 1, true) then
+        return nil
+    end
+    local segments = {}
+    for segment in text:gmatch("[^/]+") do
+        local decoded = decode_segment(segment)
+        if not decoded or #segments == SEGMENTS_MAX then
+            return nil
+        end
+        segments[#segments + 1] = decoded
+    end
+    if text:sub(-1) == "/" then
+        segments[#segments + 1] = "" -- matches nothing: "/v1/payments/" is not "/v1/payments"
+    end
+    return segments
+end
+
+--- A tree of patterns: a literal segment goes before a name in braces.
+---@param routes table[] {method, path, …}
+---@return table tree
+function path.compile(routes)
+    local tree = { next = {} }
+    for _, route in ipairs(routes) do
+        local at = tree
+        for part in route.path:gmatch("[^/]+") do
+            local name = part:match("^{([%w_]+)}$")
+            local found = name and at.any or at.next[part]
+            if not found then
+                found = { next = {}, name = name }
+                if name then
+                    at.any = found
+                else
+                    at.next[part] = found
+                end
+            end
+            at = found
+        end
+        at.methods = at.methods or {}
+        at.methods[route.method] = route
+    end
+    return tree
+end
+
+---@param tree table
+---@param segments string[]
+---@return table<string, table>? methods of the path: method -> route
+---@return table<string, string>? params
+function path.match(tree, segments)
+    local at, params = tree, {}
+    for _, segment in ipairs(segments) do
+        local found = at.next[segment]
+        if not found then
+            found = segment ~= "" and at.any or nil
+            if not found then
+                return nil
+            end
+            params[found.name] = segment
+        end
+        at = found
+    end
+    return at.methods, params
+end
+
+return path

@@ -1,0 +1,199 @@
+--- /v1/payments: create, get, list, and the attempts of one.
+local account_fields = require "tael.channel.account"
+local crypto = require "tael.crypto"
+local due = require "tael.kernel.due"
+local events = require "tael.kernel.events"
+local ids = require "tael.kernel.ids"
+local inspect = require "tael.kernel.inspect"
+local json = require "tael.json"
+local lists = require "tael.api.lists"
+local money = require "tael.kernel.money"
+local payments = require "tael.kernel.payments"
+local registry = require "tael.kernel.registry"
+local schema = require "tael.api.schema"
+
+local M = {}
+
+local PRODUCTS = { "page", "wap", "app", "qr", "barcode", "jsapi", "mini_program", "agreement" }
+local STATES = { "created", "pending", "authorized", "paid", "closed", "failed", "review" }
+local LOOPBACK = { localhost = true, ["127.0.0.1"] = true, ["[::1]"] = true }
+
+local function check_currency(value)
+    if not money.exponent(value) then
+        return "'" .. value .. "' is not a currency of ISO 4217 that can be paid in", "currency_not_supported"
+    end
+end
+
+--- https, without user; http only to the caller's own machine, for development.
+local function check_return_url(value)
+    local scheme, host, rest = value:match("^(%l+)://(%[?[%w.:%-]+%]?)(.*)$")
+    local name = host and (host:match("^(%[[%x:]+%])") or host:match("^[^:]+"))
+    if not host or rest ~= "" and not rest:find("^[/?#]") or value:find("[%s<>\"\\^`{|}]") then
+        return "must be an absolute https URL"
+    elseif scheme ~= "https" and not (scheme == "http" and LOOPBACK[name]) then
+        return "must be an https URL"
+    end
+end
+
+local function text(max)
+    return { type = "string", min = 1, max = max }
+end
+
+M.create_schema = {
+    fields = {
+        merchant_order_id = { type = "string", required = true, match = "^[%w_.%-]+$", min = 1, max = 64,
+            form = "1 to 64 letters, digits, '_', '.' or '-'" },
+        amount = { type = "integer", required = true, min = money.MIN, max = money.MAX },
+        currency = { type = "string", required = true, match = "^%u%u%u$", form = "a code such as CNY",
+            check = check_currency },
+        subject = { type = "string", required = true, min = 1, max = 128 },
+        channel = { type = "string", match = "^[a-z][a-z0-9]+$", max = 16, form = "a channel's name" },
+        product = { type = "enum", values = PRODUCTS },
+        device = { type = "enum", values = { "desktop", "mobile", "wallet", "terminal" } },
+        account = schema.slug,
+        parallel = { type = "enum", values = { "none", "refund_surplus" } },
+        capture = { type = "enum", values = { "automatic", "manual" } },
+        expires_in = { type = "integer", min = 60, max = 1296000 },
+        expires_at = { type = "time" },
+        payer = { type = "object", fields = {
+            client_ip = text(45), user_agent = text(512), openid = text(128), buyer_id = text(64),
+            buyer_open_id = text(128), name = text(64), id_number = text(32), locale = text(35),
+        } },
+        return_url = { type = "string", max = 255, check = check_return_url },
+        description = { type = "string", min = 1, max = 400, control = true },
+        channel_options = { type = "map", count = 4, key = "^[a-z][a-z0-9]+$",
+            key_form = "a channel's name", value = { type = "object", open = true } },
+        metadata = schema.metadata,
+    },
+}
+
+M.list_query = schema.list {
+    merchant_order_id = text(64), order_no = text(64), trade_no = text(64),
+    state = { type = "enum", values = STATES }, channel = text(16),
+    created_after = schema.time, created_before = schema.time,
+}
+
+M.get_query = { expand = { type = "list", count = 5, values = { "attempts", "events", "notifications" } } }
+
+--- 16 bytes that stand for the accepted body: equal requests, however they were written, are the same one.
+---@param body table
+---@return string
+function M.digest(body)
+    return crypto.digest("sha256", "payments.create\n" .. json.encode(body, { sort = true })):sub(1, 16)
+end
+
+--- channel_options in the channel's own normal form.
+local function check_options(given)
+    local out = {}
+    for channel, values in pairs(given or {}) do
+        local package = registry.package(channel)
+        if not package then
+            return nil, { code = "invalid_field", pointer = "/channel_options/" .. channel,
+                detail = "There is no channel '" .. channel .. "'." }
+        end
+        local normal, err = account_fields.options(package, values)
+        if not normal then
+            return nil, { code = "invalid_field", detail = "channel_options." .. channel .. "." .. err.message,
+                pointer = "/channel_options/" .. channel .. "/" .. err.field }
+        end
+        out[channel] = normal
+    end
+    return given and out
+end
+
+local function check_together(body)
+    if body.expires_in and body.expires_at then
+        return nil, { code = "invalid_field", pointer = "/expires_at",
+            detail = "Send either expires_in or expires_at." }
+    end
+    return true
+end
+
+---@param call tael.api.Call
+function M.create(call)
+    local body = call.body
+    local good, wrong = check_together(body)
+    if not good then
+        return nil, wrong
+    end
+    local input = {}
+    for name, value in pairs(body) do
+        input[name] = value
+    end
+    local options, err = check_options(body.channel_options)
+    if err then
+        return nil, err
+    end
+    input.channel_options = options
+    local result
+    result, err = payments.create {
+        actor = call.caller.actor, input = input, digest = M.digest(body),
+        idempotency_key = call.idempotency_key,
+    }
+    if not result then
+        return nil, err
+    end
+    return 201, result.payment, {
+        location = "/v1/payments/" .. result.payment.id,
+        ["idempotency-replayed"] = result.replayed and "true" or nil,
+    }
+end
+
+--- What hangs on a payment besides its attempts, newest first, one page of each.
+local related = { events = events.list, notifications = inspect.list }
+
+---@param call tael.api.Call
+function M.get(call)
+    local expand = {}
+    for _, name in ipairs(call.query.expand or {}) do
+        expand[name] = true
+    end
+    local view, err = payments.get(call.params.id, { expand = expand })
+    if not view then
+        return nil, err
+    end
+    for name, list_of in pairs(related) do
+        if expand[name] then
+            local list, wrong = list_of { payment = ids.decode("pay", view.id), limit = schema.limit.max }
+            if not list then
+                return nil, wrong
+            end
+            view[name] = json.array(list)
+        end
+    end
+    if view.attempts then
+        view.attempts = json.array(view.attempts)
+    end
+    return 200, view
+end
+
+---@param call tael.api.Call
+function M.list(call)
+    local position, refused = lists.position(call)
+    if refused then
+        return nil, refused
+    end
+    local query = call.query
+    local before = query.created_before and due.before(query.created_before)
+    local list, rest = payments.list {
+        limit = query.limit or schema.LIMIT_DEFAULT, before = position or before,
+        since = query.created_after and due.before(query.created_after),
+        state = query.state, channel = query.channel, merchant_order_id = query.merchant_order_id,
+        order_no = query.order_no, trade_no = query.trade_no,
+    }
+    if not list then
+        return nil, rest
+    end
+    return 200, lists.page(call, list, rest)
+end
+
+---@param call tael.api.Call
+function M.attempts(call)
+    local list, err = payments.attempts(call.params.id)
+    if not list then
+        return nil, err
+    end
+    return 200, { data = json.array(list), next_cursor = json.null }
+end
+
+return M

@@ -1,0 +1,41 @@
+--- Parts that several schemas of the API share: limits of lists, metadata, slugs.
+local schema = {}
+
+schema.limit = { type = "integer", min = 1, max = 100 }
+schema.cursor = { type = "string", max = 128 }
+schema.time = { type = "time" }
+
+--- Parameters of a list, with those of its own.
+---@param own table<string, table>
+---@return table<string, table>
+function schema.list(own)
+    local fields = { limit = schema.limit, cursor = schema.cursor }
+    for name, field in pairs(own) do
+        fields[name] = field
+    end
+    return fields
+end
+
+schema.LIMIT_DEFAULT = 20
+
+local METADATA_BYTES = 4096
+
+schema.metadata = {
+    type = "map", count = 20, key = "^[%w_.%-]+$", key_form = "1 to 40 letters, digits, '_', '.' or '-'",
+    value = { type = "string", bytes = 500, control = true },
+    check = function(value)
+        local bytes = 0
+        for name, text in pairs(value) do
+            if #name > 40 then
+                return "has a name longer than 40 characters"
+            end
+            bytes = bytes + #name + (type(text) == "string" and #text or 0)
+        end
+        return bytes > METADATA_BYTES and "must have at most 4 KiB in all" or nil
+    end,
+}
+
+--- The slug of an account or a channel's name.
+schema.slug = { type = "string", max = 40, match = "^[a-z][a-z0-9.%-]*$", form = "a slug such as acme-main" }
+
+return schema

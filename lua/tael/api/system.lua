@@ -1,0 +1,77 @@
+--- Health, readiness, metrics and what is running; the page that a problem's type names.
+local health = require "tael.kernel.health"
+local json = require "tael.json"
+local metrics = require "tael.kernel.metrics"
+local problem = require "tael.api.problem"
+local registry = require "tael.kernel.registry"
+local store = require "tael.store"
+local task = require "tael.task"
+
+local M = {}
+
+local PLAIN = "text/plain; charset=utf-8"
+
+local function plain(status, body)
+    return { status = status, body = body,
+        headers = { ["content-type"] = PLAIN, ["cache-control"] = "no-store" } }
+end
+
+--- The process is alive and this worker answers.
+function M.healthz()
+    return plain(200, "ok\n")
+end
+
+function M.readyz()
+    local checks, ready = health.checks(), true
+    for _, check in ipairs(checks) do
+        ready = ready and check.ok
+    end
+    return {
+        status = ready and 200 or 503,
+        headers = { ["content-type"] = "application/json", ["cache-control"] = "no-store" },
+        body = json.encode { ready = ready, checks = json.array(checks) },
+    }
+end
+
+local function gauge(lines, name, help, value)
+    lines[#lines + 1] = ("# HELP %s %s\n# TYPE %s gauge\n%s %d\n"):format(name, help, name, name, value)
+end
+
+--- Counters of all workers, and what the store knows of itself, in Prometheus' text form.
+function M.metrics()
+    local lines, info = { metrics.text() }, store.info()
+    local _, workers = task.worker()
+    gauge(lines, "tael_workers", "worker threads", workers)
+    gauge(lines, "tael_store_queued", "units waiting for the writer", info.queued)
+    gauge(lines, "tael_store_units", "units answered since the start", info.units)
+    gauge(lines, "tael_store_groups", "transactions committed since the start", info.groups)
+    gauge(lines, "tael_store_failed", "units lost to the disk since the start", info.failed)
+    gauge(lines, "tael_lua_bytes", "Lua memory of the worker that answers",
+        collectgarbage("count") * 1024 // 1)
+    return {
+        status = 200, headers = { ["content-type"] = "text/plain; version=0.0.4; charset=utf-8" },
+        body = table.concat(lines),
+    }
+end
+
+---@param call tael.api.Call
+function M.system(call)
+    local _, workers = task.worker()
+    return {
+        status = 200,
+        headers = { ["content-type"] = "application/json", ["cache-control"] = "no-store" },
+        body = json.encode {
+            object = "system", version = registry.config.version, api_version = "2026-11-01",
+            dev = registry.config.dev, generation = json.null, request_id = call.request_id,
+            nodes = json.array { { workers = workers, schema = store.info().schema } },
+        },
+    }
+end
+
+---@param call tael.api.Call
+function M.problem(call)
+    local text = problem.page(call.params.code)
+    return text and plain(200, text) or plain(404, "not found\n")
+end
+
+return M

@@ -1,0 +1,68 @@
+--- From a configuration to what the engine must know: listeners, limits, store. Plain data of the
+--- application contract.
+local files = require "tael.sql.files"
+
+local plan = {}
+
+local SOCKET_MAX = 107 -- bytes of a unix socket's path
+
+---@param config table
+---@return string path of the socket that commands on this machine speak to
+function plan.socket(config)
+    return config.data .. "/tael.sock"
+end
+
+---@param config table
+---@return table[]?
+---@return table? err
+function plan.listeners(config)
+    local list = {}
+    for _, address in ipairs(config.http.listen) do
+        list[#list + 1] = { name = "api", address = address }
+    end
+    if config.operations.listen then
+        list[#list + 1] = { name = "operations", address = config.operations.listen }
+    end
+    local socket = plan.socket(config)
+    if #socket > SOCKET_MAX then
+        return nil, { code = "config_wrong_value", message = ("data: the path is too long: %s must have at most "
+            .. "%d bytes"):format(socket, SOCKET_MAX) }
+    end
+    list[#list + 1] = { name = "local", address = "unix:" .. socket }
+    return list
+end
+
+---@param config table
+---@return table
+function plan.limits(config)
+    local limits = config.http.limits
+    return {
+        head = limits.head, body = limits.body, connections = limits.connections,
+        per_address = limits.per_address, pipeline = limits.pipeline, idle_ms = limits.keepalive,
+        head_ms = limits.head_time, body_ms = limits.body_time,
+    }
+end
+
+local function paths(folder, names)
+    local list = {}
+    for i, name in ipairs(names) do
+        list[i] = folder .. name
+    end
+    return list
+end
+
+---@param config table
+---@param lua_root string
+---@param migrate boolean
+---@return table
+function plan.store(config, lua_root, migrate)
+    local folder = lua_root .. "/tael/sql/"
+    return {
+        path = config.store.path, scope = "merchant", migrate = migrate,
+        sql = paths(folder, files.statements), migrations = paths(folder .. "migrations/", files.migrations),
+        group_max = config.store.group_max, queue_max = config.store.queue_max,
+        checkpoint_pages = config.store.checkpoint_pages, cache_kib = config.store.cache_kib,
+    }
+end
+
+return plan

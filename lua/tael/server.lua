@@ -1,0 +1,124 @@
+--- The payments application: what `tael serve` and a host of libtael run. It plans from the configuration,
+--- opens keys, merchants and channels on every worker, and hands requests to the API.
+--- 1 A start that cannot take money is refused, with the key, file or account that is wrong. 2 Development
+--- makes what it needs; production makes nothing by itself.
+local config_of = require "tael.config"
+local crypto = require "tael.crypto"
+local demo = require "tael.config.demo"
+local plan_of = require "tael.config.plan"
+
+local app = {}
+
+-- ---- plan: in the boot state ----
+
+local function companions(config)
+    if not config.dev then
+        return nil
+    end
+    return { { app = "tael.sandbox.app", options = require("tael.sandbox.options").of(config) } }
+end
+
+---@param options table of the application contract
+---@return table? plan
+---@return table? err {code, message}
+function app.plan(options)
+    local config, err = config_of.load {
+        path = options.config_path, text = options.config_lua, root = options.root,
+        lua_root = options.lua_root, dev = options.dev,
+    }
+    if not config then
+        return nil, err
+    end
+    local listeners
+    listeners, err = plan_of.listeners(config)
+    if not listeners then
+        return nil, err
+    end
+    if config.dev then
+        local made
+        made, err = demo.make_keys(config, options.make_folder)
+        if not made then
+            return nil, err
+        end
+    end
+    config.version, config.origin = options.version, nil
+    return {
+        workers = config.workers, drain_ms = config.drain, log = { level = config.log.level },
+        listeners = listeners, limits = plan_of.limits(config),
+        body_limits = { { prefix = "/notify/", max = config.http.limits.notify_body } },
+        folders = { config.data },
+        store = plan_of.store(config, options.lua_root, config.store.migrate == "auto"),
+        pass = config, companions = companions(config),
+    }
+end
+
+-- ---- open: on every worker ----
+
+local function open_keys(config)
+    local master
+    if config.keys.master then
+        local err
+        master, err = config_of.secret(config.keys.master)
+        if not master then
+            return nil, err
+        end
+    end
+    return crypto.keys(config.keys.folder, master)
+end
+
+local function open_kernel(context)
+    local registry = require "tael.kernel.registry"
+    if context.worker == 1 then
+        registry.sync(context.pass)
+    end
+    registry.load(context.pass)
+    if context.worker == 1 then
+        if context.pass.dev then
+            demo.make_api_key(context.pass)
+        end
+        require("tael.kernel.jobs").start()
+    end
+end
+
+---@param context { worker: integer, workers: integer, pass: table }
+---@return true?
+---@return table? err {code, message}
+function app.open(context)
+    local opened, err = open_keys(context.pass)
+    if not opened then
+        return nil, err
+    end
+    local ran, wrong = pcall(open_kernel, context)
+    if not ran then
+        return nil, type(wrong) == "table" and wrong or { code = "internal", message = tostring(wrong) }
+    end
+    app.config, app.api = context.pass, require "tael.api"
+    return true
+end
+
+-- ---- requests ----
+
+local function banner()
+    local text = app.config.dev and demo.banner(app.config)
+    return {
+        status = text and 200 or 404, headers = { ["content-type"] = "text/plain; charset=utf-8" },
+        body = text or "",
+    }
+end
+
+---@param request table of the application contract
+---@return table response
+function app.handle(request)
+    if request.listener == "call" and request.path == "/-/banner" then
+        return banner()
+    end
+    return app.api.handle(request)
+end
+
+--- Only what the API itself could not answer comes here.
+function app.failed(request)
+    local problem = require "tael.api.problem"
+    return problem.response(problem.new("internal"), { instance = request.path })
+end
+
+return app
