@@ -84,6 +84,7 @@ export class Engine {
             return (await fetch(`${this.url}/readyz`).catch(() => null))?.ok;
         });
         this.key = fs.readFileSync(path.join(this.folder, 'data/demo.key'), 'utf8').trim();
+        this.seller = '2088000000000001'; // of the demo account
         return this;
     }
 
