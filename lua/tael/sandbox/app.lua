@@ -27,14 +27,28 @@ function app.plan(given)
             path = options.data .. "/sandbox.db", migrate = true,
             sql = { sql .. "trades.sql" }, migrations = { sql .. "0001_sandbox.sql" },
         },
-        pass = { keys = options.keys, speed = options.speed, apps = options.apps },
+        pass = {
+            keys = options.keys, master = options.master, speed = options.speed, apps = options.apps,
+        },
     }
+end
+
+local function open_keys(pass)
+    local master
+    if pass.master then
+        local err
+        master, err = require("tael.config").secret(pass.master)
+        if not master then
+            return nil, err
+        end
+    end
+    return crypto.keys(pass.keys, master)
 end
 
 ---@param context table {pass}
 function app.open(context)
     local pass = context.pass
-    local ready, err = crypto.keys(pass.keys)
+    local ready, err = open_keys(pass)
     if not ready then
         return nil, err
     end

@@ -1,6 +1,6 @@
 --- What a sandbox is started with: from the words of `tael sandbox`, from a configuration, or handed over by
 --- the engine that it accompanies. The result is plain data:
---- {listen, data, keys, speed, level, apps = {{app_id, seller_id, merchant_key, alipay_key}}}.
+--- {listen, data, keys, master?, speed, level, apps = {{app_id, seller_id, merchant_key, alipay_key}}}.
 local options = {}
 
 local function sorted(map)
@@ -38,6 +38,7 @@ function options.of(config)
         listen = config.sandbox.listen,
         data = config.data,
         keys = config.keys.folder,
+        master = config.keys.master, -- a reference, never the secret
         speed = config.sandbox.speed,
         level = config.log and config.log.level,
         apps = apps_of(config),
@@ -78,7 +79,8 @@ local function from_words(given)
         return usage(wrong)
     end
     local config, err = require("tael.config").load {
-        path = given.config_path, text = given.config_lua, root = given.root, dev = given.dev,
+        path = given.config_path, text = given.config_lua, root = given.root,
+        lua_root = given.lua_root, dev = given.dev,
     }
     if not config then
         return nil, err
@@ -116,8 +118,8 @@ function options.read(given)
     end
     local handed = given.args
     return check {
-        listen = handed.listen, data = handed.data, keys = handed.keys, speed = handed.speed or 1,
-        level = handed.level, apps = handed.apps or {},
+        listen = handed.listen, data = handed.data, keys = handed.keys, master = handed.master,
+        speed = handed.speed or 1, level = handed.level, apps = handed.apps or {},
     }
 end
 
