@@ -115,8 +115,14 @@ long: suites
 	@tests/suites long > build/suites.long
 	@SUITE_SECONDS=7200 tests/run < build/suites.long
 
-bench: all
+bench: deps
+	@$(MAKE) --no-print-directory all build/bench/load
 	@tests/bench/run
+
+build/bench/load: build/obj/tests/bench/load.o
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $< -lm
 
 lint: deps
 	clang-format --dry-run -Werror $(shell git ls-files -co --exclude-standard '*.c' '*.h')

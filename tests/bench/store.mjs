@@ -1,0 +1,53 @@
+// store.mjs - looks into the engine's SQLite file with the sqlite3 program, never through the engine.
+import { execFileSync } from 'node:child_process';
+
+export class Store {
+    constructor(file) {
+        this.file = file;
+    }
+
+    query(sql) {
+        const text = execFileSync('sqlite3', ['-readonly', '-json', this.file, sql],
+            { encoding: 'utf8', maxBuffer: 1 << 26 });
+        return text.trim() === '' ? [] : JSON.parse(text);
+    }
+
+    number(sql) {
+        return Object.values(this.query(sql)[0])[0];
+    }
+
+    /** Rows and entries of every b-tree, and the updates that the rows themselves tell of. */
+    written() {
+        this.trees ??= this.query(`SELECT type, name, tbl_name AS "table", sql FROM sqlite_master
+            WHERE type IN ('table', 'index') AND name NOT LIKE 'sqlite_%'`);
+        const counts = this.trees.map(({ type, name, table, sql }) => {
+            const predicate = type === 'index' ? /\bWHERE\b.*$/s.exec(sql ?? '')?.[0] ?? '' : '';
+            return `SELECT '${type}' AS type, '${name}' AS name, count(*) AS n FROM "${table}" ${predicate}`;
+        });
+        const rows = this.query(counts.join(' UNION ALL '));
+        const sum = (type) => rows.filter((row) => row.type === type).reduce((all, row) => all + row.n, 0);
+        const updated = this.number('SELECT coalesce(sum(version - 1), 0) FROM payments')
+            + this.number('SELECT count(*) FROM attempts WHERE evidence IS NOT NULL');
+        return { inserted: sum('table'), entries: sum('index'), updated };
+    }
+
+    /** What was written between two looks, for one request. */
+    static perRequest(before, after, requests) {
+        const [inserted, entries, updated] = ['inserted', 'entries', 'updated'].map((what) => after[what] - before[what]);
+        return { rows: (inserted + updated) / requests, trees: (inserted + updated + entries) / requests };
+    }
+
+    payments() {
+        return this.number('SELECT count(*) FROM payments');
+    }
+
+    /** Payments, transitions and messages of the notifications so far. */
+    settled() {
+        return this.query(`SELECT
+            (SELECT count(*) FROM payments WHERE state = 'paid') AS paid,
+            (SELECT count(*) FROM events WHERE type = 'payment.paid') AS transitions,
+            (SELECT count(*) FROM notifications WHERE verdict = 'pass' AND effect <> 'none') AS effective,
+            (SELECT count(*) FROM notifications WHERE verdict = 'pass' AND effect = 'none') AS repeats,
+            (SELECT count(*) FROM notifications WHERE verdict <> 'pass') AS refused`)[0];
+    }
+}
