@@ -24,8 +24,9 @@
 
 enum { START_MS = 1790000000, SHOPPERS = 3, ORDERS = 2 };
 
-static const char config[] =
-    "return { dev = true, workers = 1, log = { level = 'debug' },"
+static const char config[] = /* %s: the working directory */
+    "return { dev = true, scripts = { folder = '%s/scripts' }, workers = 1, log = { level = "
+    "'debug' },"
     " http = { listen = { '127.0.0.1:8080' } }, operations = { listen = false },"
     " sandbox = { listen = '127.0.0.1:8090', speed = 1000 } }";
 
@@ -52,7 +53,11 @@ static tael_status open_engine(struct history *history)
 {
     struct tael_engine_setup setup = {.world = history->world};
     tael_options options = TAEL_OPTIONS_INIT;
-    options.config_lua = config;
+    char text[4096], here[2048];
+    if (getcwd(here, sizeof(here)) == NULL)
+        return TAEL_EINVAL;
+    snprintf(text, sizeof(text), config, here);
+    options.config_lua = text;
     options.root = history->folder;
     options.lua_root = "tests/sim/root";
     options.dev = 1;
