@@ -83,3 +83,23 @@ test('what the engine was notified of, the library verifies and finds paid', asy
     assert.deepEqual(money.paid.map((trade) => [trade.out_trade_no, trade.total]),
         [[content.out_trade_no, payment.amount]]);
 });
+
+test('a payment whose notification is lost is found paid by asking', async () => {
+    const behave = (body) => fetch(`${engine.sandbox}/sandbox/behaviour`,
+        { method: 'POST', body: JSON.stringify(body) });
+    await behave({ notify: false });
+    const payment = await created('I5');
+    const page = await (await fetch(payment.next_action.url)).text();
+    const pay = page.match(/action="(\/cashier\/[0-9a-f]+\/pay)"/)[1];
+    const back = await fetch(engine.sandbox + pay, { method: 'POST', redirect: 'manual' });
+    await behave({ fault: 'unsigned' }); // what is not signed is not believed …
+    await fetch(back.headers.get('location'), { redirect: 'manual' });
+    await until('the spoilt answer was given', async () =>
+        (await (await behave({})).json()).fault === null);
+    assert.equal((await engine.payment(payment.id)).state, 'pending');
+    await fetch(back.headers.get('location'), { redirect: 'manual' }); // … and what is signed is
+    await until('the payment is paid', async () => (await engine.payment(payment.id)).state === 'paid');
+    const [attempt] = (await engine.get(`/v1/payments/${payment.id}/attempts`)).body.data;
+    assert.match(attempt.evidence, /^cal_/);
+    await behave({ notify: true });
+});
