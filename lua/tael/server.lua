@@ -3,8 +3,9 @@
 --- 1 A start that cannot take money is refused, with the key, file or account that is wrong. 2 Development
 --- makes what it needs; production makes nothing by itself.
 local config_of = require "tael.config"
-local crypto = require "tael.crypto"
 local demo = require "tael.config.demo"
+local json = require "tael.json"
+local key_folder = require "tael.config.keys"
 local plan_of = require "tael.config.plan"
 
 local app = {}
@@ -54,18 +55,6 @@ end
 
 -- ---- open: on every worker ----
 
-local function open_keys(config)
-    local master
-    if config.keys.master then
-        local err
-        master, err = config_of.secret(config.keys.master)
-        if not master then
-            return nil, err
-        end
-    end
-    return crypto.keys(config.keys.folder, master)
-end
-
 local function open_kernel(context)
     local registry = require "tael.kernel.registry"
     if context.worker == 1 then
@@ -84,7 +73,7 @@ end
 ---@return true?
 ---@return table? err {code, message}
 function app.open(context)
-    local opened, err = open_keys(context.pass)
+    local opened, err = key_folder.open(context.pass)
     if not opened then
         return nil, err
     end
@@ -106,11 +95,23 @@ local function banner()
     }
 end
 
+--- Chains, seals and tables against the events: everything that the store can prove of itself.
+local function verified()
+    local differences, counts = require("tael.kernel.rebuild").verify()
+    return {
+        status = 200, headers = { ["content-type"] = "application/json" },
+        body = json.encode { ok = #differences == 0, differences = json.array(differences), counts = counts },
+    }
+end
+
+-- What only the process that holds the engine may ask; no listener reaches these.
+local internal = { ["/-/banner"] = banner, ["/-/verify"] = verified }
+
 ---@param request table of the application contract
 ---@return table response
 function app.handle(request)
-    if request.listener == "call" and request.path == "/-/banner" then
-        return banner()
+    if request.listener == "call" and internal[request.path] then
+        return internal[request.path]()
     end
     return app.api.handle(request)
 end

@@ -1,12 +1,12 @@
 --- What development mode adds: one merchant with one account at the simulated Alipay, and the keys for it.
 local crypto = require "tael.crypto"
+local key_folder = require "tael.config.keys"
 
 local demo = {}
 
 demo.MERCHANT = "demo.test"
 demo.ACCOUNT = "alipay-demo"
 
-local SECRETS = { "ids", "pepper", "audit", "raw" }
 local SECRET_BYTES, KEY_BITS = 32, 2048
 
 --- The demo merchant, unless the file has one of that name.
@@ -51,11 +51,11 @@ function demo.make_keys(config, make_folder)
             return nil, { code = "configuration_invalid", message = message }
         end
     end
-    local open, err = crypto.keys(config.keys.folder)
+    local open, err = key_folder.open(config)
     if not open then
         return nil, err
     end
-    for _, name in ipairs(SECRETS) do
+    for _, name in ipairs(key_folder.SECRETS) do
         local made, wrong = ensure(name, "secret", function()
             return crypto.generate_secret(name, SECRET_BYTES)
         end)

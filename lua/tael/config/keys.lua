@@ -1,0 +1,25 @@
+--- Opens the key folder that a configuration names, with its master secret.
+local config_of = require "tael.config"
+local crypto = require "tael.crypto"
+
+local keys = {}
+
+--- The secrets that every engine needs, by name.
+keys.SECRETS = { "ids", "pepper", "audit", "raw" }
+
+---@param config table
+---@return true?
+---@return table? err {code, message}
+function keys.open(config)
+    local master
+    if config.keys.master then
+        local err
+        master, err = config_of.secret(config.keys.master)
+        if not master then
+            return nil, err
+        end
+    end
+    return crypto.keys(config.keys.folder, master)
+end
+
+return keys
