@@ -350,16 +350,20 @@ static int rewrite_file(sqlite3_file *file, char *piece)
 
 /* After a failed sync the system may take pages for written that are not: a second sync alone would
  * succeed and mean nothing. Bytes that are written again are synced again. */
-int tael_db_settle(struct tael_db *db)
+tael_status tael_db_settle(struct tael_db *db, tael_error *err)
 {
     sqlite3_file *file = NULL;
     int code = sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
-    if (code != SQLITE_OK || file == NULL || file->pMethods == NULL)
-        return tael_db_saw(db, code);
-    char *piece = malloc(SETTLE_PIECE);
-    if (piece == NULL)
-        return SQLITE_NOMEM;
-    code = rewrite_file(file, piece);
-    free(piece);
-    return tael_db_saw(db, code);
+    if (code == SQLITE_OK && file != NULL && file->pMethods != NULL) {
+        char *piece = malloc(SETTLE_PIECE);
+        if (piece == NULL)
+            return TAEL_ENOMEM;
+        code = rewrite_file(file, piece);
+        free(piece);
+    }
+    tael_db_saw(db, code);
+    if (code == SQLITE_OK)
+        return TAEL_OK;
+    return tael_store_fail(err, TAEL_ESTORE, "store_log", "the log cannot be written: %s",
+                           sqlite3_errstr(code));
 }

@@ -156,9 +156,12 @@ static tael_status sync_folder(struct tael_store *store, tael_error *err)
     return rc;
 }
 
-/* What a crash left in the log is brought into the database, synced on the way. */
+/* What a crash left in the log is made sure of and brought into the database. */
 static tael_status recover(struct tael_store *store, tael_error *err)
 {
+    tael_status rc = tael_db_settle(&store->db, err);
+    if (rc != TAEL_OK)
+        return rc;
     int code =
         sqlite3_wal_checkpoint_v2(store->db.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     if (code == SQLITE_OK)

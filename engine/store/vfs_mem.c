@@ -1,14 +1,12 @@
 /* vfs_mem.c - see vfs_mem.h.
  *
  * Owner: the VFS owns its files; a handle (in SQLite's memory) points to one. Everything is done
- * under the VFS's lock, which never waits for anything else. 1 now = what reads see; safe = what
- * the disk has; waiting = the steps from one to the other, in order. 2 A handle of an older epoch
- * is dead: a crash has happened since it was opened. 3 Random choices are made in the order of
- * operations and of files' first opening: one seed, one history.
+ * under the VFS's lock, which never waits for anything else. 1 A handle of an older epoch is dead:
+ * a crash has happened since it was opened. 2 Random choices are made in the order of operations
+ * and of files' first opening: one seed, one history.
  */
 #include "store/vfs_mem.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,206 +15,46 @@
 
 #include <sqlite3.h>
 
+#include "store/mem_file.h"
+
 enum {
     PATH_BYTES = 512,
-    SECTOR = 512, /* what a torn write is torn into */
     REPORTED_SECTOR = 4096,
-};
-
-struct image {
-    unsigned char *data;
-    size_t len, cap;
-    bool there; /* the file exists */
-};
-
-struct step { /* a write; len 0 and data NULL: a truncation to at */
-    struct step *next;
-    size_t at, len;
-    unsigned char data[];
-};
-
-struct mem_file {
-    struct mem_file *next;
-    char *path;
-    struct image now, safe;
-    struct step *first, **behind;
-    int shared;              /* handles with at least a shared lock */
-    const void *reserved;    /* handle that may write next */
-    bool pending, exclusive; /* of the reserved one */
-    bool temporary;
 };
 
 struct tael_vfs_mem {
     sqlite3_vfs base; /* first */
     char *name;
     pthread_mutex_t lock;
-    struct mem_file *files, **behind;
+    struct tael_mem_file *files, **behind;
     uint64_t random; /* state of the generator */
     uint64_t epoch, ops, crash_in;
-    bool crashed;
+    bool down; /* between a crash and the boot */
     struct tael_vfs_fault fault;
 };
 
 struct handle {
     sqlite3_file base; /* first */
     struct tael_vfs_mem *vfs;
-    struct mem_file *file;
+    struct tael_mem_file *file;
     uint64_t epoch;
     int lock; /* SQLITE_LOCK_* */
 };
 
-static uint64_t draw(struct tael_vfs_mem *vfs) /* splitmix64 */
-{
-    uint64_t z = (vfs->random += UINT64_C(0x9e3779b97f4a7c15));
-    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return z ^ (z >> 31);
-}
-
-/* ---- contents ---- */
-
-static bool image_resize(struct image *image, size_t len)
-{
-    if (len > image->cap) {
-        size_t cap = image->cap > 0 ? image->cap : REPORTED_SECTOR;
-        while (cap < len)
-            cap *= 2;
-        unsigned char *data = realloc(image->data, cap);
-        if (data == NULL)
-            return false;
-        image->data = data;
-        image->cap = cap;
-    }
-    if (len > image->len)
-        memset(image->data + image->len, 0, len - image->len);
-    image->len = len;
-    return true;
-}
-
-static bool image_write(struct image *image, size_t at, const unsigned char *data, size_t len)
-{
-    if (at + len > image->len && !image_resize(image, at + len))
-        return false;
-    memcpy(image->data + at, data, len);
-    return true;
-}
-
-static bool image_copy(struct image *to, const struct image *from)
-{
-    if (!image_resize(to, from->len))
-        return false;
-    if (from->len > 0)
-        memcpy(to->data, from->data, from->len);
-    to->there = from->there;
-    return true;
-}
-
-static bool image_step(struct image *image, const struct step *step)
-{
-    return step->len > 0 ? image_write(image, step->at, step->data, step->len)
-                         : image_resize(image, step->at);
-}
-
-/* Sectors of the write that reached the disk are written, the others not. */
-static bool image_tear(struct tael_vfs_mem *vfs, struct image *image, const struct step *step)
-{
-    for (size_t done = 0; done < step->len;) {
-        size_t len = SECTOR - (step->at + done) % SECTOR;
-        if (len > step->len - done)
-            len = step->len - done;
-        if (draw(vfs) % 2 == 0 && !image_write(image, step->at + done, step->data + done, len))
-            return false;
-        done += len;
-    }
-    return true;
-}
-
-static void steps_drop(struct mem_file *file)
-{
-    while (file->first != NULL) {
-        struct step *step = file->first;
-        file->first = step->next;
-        free(step);
-    }
-    file->behind = &file->first;
-}
-
-/* All that waits is on the disk. */
-static bool steps_sync(struct mem_file *file)
-{
-    for (const struct step *step = file->first; step != NULL; step = step->next)
-        if (!image_step(&file->safe, step))
-            return false;
-    file->safe.there = true;
-    steps_drop(file);
-    return true;
-}
-
-/* The generator says what of all that waits has reached the disk. */
-static bool steps_gamble(struct tael_vfs_mem *vfs, struct mem_file *file)
-{
-    enum { KEEP, DROP, MIX } way = MIX;
-    uint64_t first = draw(vfs) % 4;
-    if (first < 2)
-        way = first == 0 ? KEEP : DROP;
-    for (const struct step *step = file->first; step != NULL; step = step->next) {
-        uint64_t choice = draw(vfs) % 4;
-        bool good = true;
-        if (way == KEEP || (way == MIX && choice < 2))
-            good = image_step(&file->safe, step);
-        else if (way == MIX && choice == 2)
-            good = image_tear(vfs, &file->safe, step);
-        if (!good)
-            return false;
-    }
-    steps_drop(file);
-    return true;
-}
-
-static bool step_add(struct mem_file *file, size_t at, const void *data, size_t len)
-{
-    struct step *step = malloc(sizeof(*step) + len);
-    if (step == NULL)
-        return false;
-    *step = (struct step){.at = at, .len = len};
-    if (len > 0)
-        memcpy(step->data, data, len);
-    if (!image_step(&file->now, step)) {
-        free(step);
-        return false;
-    }
-    *file->behind = step;
-    file->behind = &step->next;
-    return true;
-}
-
 /* ---- crashes and faults ---- */
-
-static void file_lose_power(struct tael_vfs_mem *vfs, struct mem_file *file)
-{
-    bool kept = draw(vfs) % 2 == 0; /* of a name that was made or removed without a sync */
-    if (file->now.there != file->safe.there)
-        file->safe.there = kept ? file->now.there : file->safe.there;
-    bool good = steps_gamble(vfs, file);
-    if (!file->safe.there)
-        good = image_resize(&file->safe, 0) && good;
-    good = image_copy(&file->now, &file->safe) && good;
-    assert(good); /* a test without memory has no result */
-    (void)good;
-}
 
 static void crash_locked(struct tael_vfs_mem *vfs, enum tael_vfs_crash crash)
 {
-    for (struct mem_file *file = vfs->files; file != NULL; file = file->next) {
+    for (struct tael_mem_file *file = vfs->files; file != NULL; file = file->next) {
         if (crash == TAEL_CRASH_POWER)
-            file_lose_power(vfs, file);
+            tael_mem_file_lose_power(file, &vfs->random);
         file->shared = 0;
         file->reserved = NULL;
         file->pending = file->exclusive = false;
     }
     vfs->epoch++;
     vfs->crash_in = 0;
-    vfs->crashed = true;
+    vfs->down = true;
 }
 
 void tael_vfs_mem_crash(struct tael_vfs_mem *vfs, enum tael_vfs_crash crash)
@@ -230,16 +68,22 @@ void tael_vfs_mem_crash_in(struct tael_vfs_mem *vfs, uint64_t ops)
 {
     pthread_mutex_lock(&vfs->lock);
     vfs->crash_in = ops;
-    vfs->crashed = false;
     pthread_mutex_unlock(&vfs->lock);
 }
 
-bool tael_vfs_mem_crashed(struct tael_vfs_mem *vfs)
+bool tael_vfs_mem_down(struct tael_vfs_mem *vfs)
 {
     pthread_mutex_lock(&vfs->lock);
-    bool crashed = vfs->crashed;
+    bool down = vfs->down;
     pthread_mutex_unlock(&vfs->lock);
-    return crashed;
+    return down;
+}
+
+void tael_vfs_mem_boot(struct tael_vfs_mem *vfs)
+{
+    pthread_mutex_lock(&vfs->lock);
+    vfs->down = false;
+    pthread_mutex_unlock(&vfs->lock);
 }
 
 void tael_vfs_mem_fail(struct tael_vfs_mem *vfs, const struct tael_vfs_fault *fault)
@@ -300,7 +144,7 @@ static bool is_dead(const struct handle *handle)
 
 static void locks_drop(struct handle *handle, int to)
 {
-    struct mem_file *file = handle->file;
+    struct tael_mem_file *file = handle->file;
     if (is_dead(handle))
         return;
     if (file->reserved == handle) {
@@ -311,29 +155,20 @@ static void locks_drop(struct handle *handle, int to)
         file->shared--;
 }
 
-static void file_free(struct mem_file *file)
-{
-    steps_drop(file);
-    free(file->now.data);
-    free(file->safe.data);
-    free(file->path);
-    free(file);
-}
-
 static int mem_close(sqlite3_file *base)
 {
     struct handle *handle = handle_lock(base);
     if (handle->lock > SQLITE_LOCK_NONE)
         locks_drop(handle, SQLITE_LOCK_NONE);
     if (handle->file->temporary)
-        file_free(handle->file);
+        tael_mem_file_free(handle->file);
     return handle_unlock(handle, SQLITE_OK);
 }
 
 static int mem_read(sqlite3_file *base, void *out, int amount, sqlite3_int64 offset)
 {
     struct handle *handle = handle_lock(base);
-    const struct image *now = &handle->file->now;
+    const struct tael_mem_image *now = &handle->file->now;
     size_t len = (size_t)amount, at = (size_t)offset;
     int code = is_dead(handle) ? SQLITE_IOERR_READ
                                : fault_hits(handle->vfs, TAEL_VFS_READ, handle->file->path);
@@ -357,7 +192,7 @@ static int write_locked(struct handle *handle, const void *data, size_t len, siz
     int code = fault_hits(vfs, TAEL_VFS_WRITE, handle->file->path);
     if (code != SQLITE_OK)
         len = len / 2; /* it stopped in the middle */
-    if (len > 0 && !step_add(handle->file, at, data, len))
+    if (len > 0 && !tael_mem_file_step(handle->file, at, data, len))
         code = SQLITE_IOERR_NOMEM;
     if (power_goes) {
         crash_locked(vfs, TAEL_CRASH_POWER);
@@ -379,7 +214,7 @@ static int truncate_locked(struct handle *handle, size_t size)
         return SQLITE_IOERR_TRUNCATE;
     bool power_goes = op_counts(vfs);
     int code = fault_hits(vfs, TAEL_VFS_TRUNCATE, handle->file->path);
-    if (code == SQLITE_OK && !step_add(handle->file, size, NULL, 0))
+    if (code == SQLITE_OK && !tael_mem_file_step(handle->file, size, NULL, 0))
         code = SQLITE_IOERR_NOMEM;
     if (power_goes) {
         crash_locked(vfs, TAEL_CRASH_POWER);
@@ -404,7 +239,8 @@ static int sync_locked(struct handle *handle)
         return SQLITE_IOERR_FSYNC;
     }
     int code = fault_hits(vfs, TAEL_VFS_SYNC, handle->file->path);
-    bool good = code == SQLITE_OK ? steps_sync(handle->file) : steps_gamble(vfs, handle->file);
+    bool good = code == SQLITE_OK ? tael_mem_file_sync(handle->file)
+                                  : tael_mem_file_gamble(handle->file, &vfs->random);
     return good ? code : SQLITE_IOERR_NOMEM;
 }
 
@@ -424,7 +260,7 @@ static int mem_size(sqlite3_file *base, sqlite3_int64 *size)
 
 static int lock_locked(struct handle *handle, int level)
 {
-    struct mem_file *file = handle->file;
+    struct tael_mem_file *file = handle->file;
     bool others = file->reserved != NULL && file->reserved != handle;
     if (is_dead(handle))
         return SQLITE_IOERR_LOCK;
@@ -513,39 +349,25 @@ static struct tael_vfs_mem *vfs_of(sqlite3_vfs *base)
     return (struct tael_vfs_mem *)base;
 }
 
-static struct mem_file *file_find(struct tael_vfs_mem *vfs, const char *path)
+static struct tael_mem_file *file_find(struct tael_vfs_mem *vfs, const char *path)
 {
-    for (struct mem_file *file = vfs->files; file != NULL; file = file->next)
+    for (struct tael_mem_file *file = vfs->files; file != NULL; file = file->next)
         if (strcmp(file->path, path) == 0)
             return file;
     return NULL;
 }
 
-static struct mem_file *file_new(const char *path)
-{
-    struct mem_file *file = calloc(1, sizeof(*file));
-    if (file == NULL)
-        return NULL;
-    file->path = strdup(path);
-    file->behind = &file->first;
-    if (file->path == NULL) {
-        free(file);
-        return NULL;
-    }
-    return file;
-}
-
 static int open_locked(struct tael_vfs_mem *vfs, const char *path, struct handle *handle, int flags)
 {
-    struct mem_file *file = path != NULL ? file_find(vfs, path) : NULL;
-    int code = fault_hits(vfs, TAEL_VFS_OPEN, path != NULL ? path : "");
+    struct tael_mem_file *file = path != NULL ? file_find(vfs, path) : NULL;
+    int code = vfs->down ? SQLITE_IOERR : fault_hits(vfs, TAEL_VFS_OPEN, path != NULL ? path : "");
     if (code != SQLITE_OK)
         return code;
     bool there = file != NULL && file->now.there;
     if (!there && (flags & SQLITE_OPEN_CREATE) == 0)
         return SQLITE_CANTOPEN;
     if (file == NULL) {
-        file = file_new(path != NULL ? path : "");
+        file = tael_mem_file_new(path != NULL ? path : "");
         if (file == NULL)
             return SQLITE_NOMEM;
         file->temporary = path == NULL;
@@ -553,7 +375,8 @@ static int open_locked(struct tael_vfs_mem *vfs, const char *path, struct handle
             *vfs->behind = file;
             vfs->behind = &file->next;
         }
-    } else if (!there && !step_add(file, 0, NULL, 0)) { /* made anew: what it once held is gone */
+    } else if (!there &&
+               !tael_mem_file_step(file, 0, NULL, 0)) { /* made anew: what it once held is gone */
         return SQLITE_NOMEM;
     }
     file->now.there = true;
@@ -575,27 +398,26 @@ static int mem_open(sqlite3_vfs *base, sqlite3_filename path, sqlite3_file *file
     return code;
 }
 
+static int delete_locked(struct tael_vfs_mem *vfs, const char *path, bool durably)
+{
+    struct tael_mem_file *file = file_find(vfs, path);
+    if (vfs->down)
+        return SQLITE_IOERR_DELETE;
+    if (file == NULL || !file->now.there)
+        return SQLITE_IOERR_DELETE_NOENT;
+    bool power_goes = op_counts(vfs);
+    tael_mem_file_remove(file, durably && !power_goes);
+    if (!power_goes)
+        return SQLITE_OK;
+    crash_locked(vfs, TAEL_CRASH_POWER);
+    return SQLITE_IOERR_DELETE;
+}
+
 static int mem_delete(sqlite3_vfs *base, const char *path, int sync_folder)
 {
     struct tael_vfs_mem *vfs = vfs_of(base);
-    int code = SQLITE_OK;
     pthread_mutex_lock(&vfs->lock);
-    struct mem_file *file = file_find(vfs, path);
-    if (file == NULL || !file->now.there) {
-        code = SQLITE_IOERR_DELETE_NOENT;
-    } else {
-        bool power_goes = op_counts(vfs);
-        steps_drop(file);
-        file->now.there = false;
-        file->now.len = 0;
-        if (power_goes) {
-            crash_locked(vfs, TAEL_CRASH_POWER);
-            code = SQLITE_IOERR_DELETE;
-        } else if (sync_folder != 0) {
-            file->safe.there = false;
-            file->safe.len = 0;
-        }
-    }
+    int code = delete_locked(vfs, path, sync_folder != 0);
     pthread_mutex_unlock(&vfs->lock);
     return code;
 }
@@ -605,10 +427,11 @@ static int mem_access(sqlite3_vfs *base, const char *path, int flags, int *out)
     struct tael_vfs_mem *vfs = vfs_of(base);
     (void)flags;
     pthread_mutex_lock(&vfs->lock);
-    const struct mem_file *file = file_find(vfs, path);
-    *out = file != NULL && file->now.there;
+    const struct tael_mem_file *file = file_find(vfs, path);
+    int code = vfs->down ? SQLITE_IOERR_ACCESS : SQLITE_OK;
+    *out = code == SQLITE_OK && file != NULL && file->now.there;
     pthread_mutex_unlock(&vfs->lock);
-    return SQLITE_OK;
+    return code;
 }
 
 static int mem_full_path(sqlite3_vfs *base, const char *path, int max, char *out)
@@ -623,7 +446,7 @@ static int mem_randomness(sqlite3_vfs *base, int len, char *out)
     struct tael_vfs_mem *vfs = vfs_of(base);
     pthread_mutex_lock(&vfs->lock);
     for (int i = 0; i < len; i++)
-        out[i] = (char)(draw(vfs) & 0x7f);
+        out[i] = (char)(tael_mem_draw(&vfs->random) & 0x7f);
     pthread_mutex_unlock(&vfs->lock);
     return len;
 }
@@ -679,7 +502,8 @@ tael_status tael_vfs_mem_new(struct tael_vfs_mem **out, const char *name, uint64
     };
     if (sqlite3_vfs_register(&vfs->base, 0) != SQLITE_OK)
         goto destroy_lock;
-    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, (int)(draw(vfs) & 0x7fffffff) | 1, NULL);
+    sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED,
+                         (int)(tael_mem_draw(&vfs->random) & 0x7fffffff) | 1, NULL);
     *out = vfs;
     return TAEL_OK;
 destroy_lock:
@@ -696,9 +520,9 @@ void tael_vfs_mem_free(struct tael_vfs_mem *vfs)
         return;
     sqlite3_vfs_unregister(&vfs->base);
     while (vfs->files != NULL) {
-        struct mem_file *file = vfs->files;
+        struct tael_mem_file *file = vfs->files;
         vfs->files = file->next;
-        file_free(file);
+        tael_mem_file_free(file);
     }
     pthread_mutex_destroy(&vfs->lock);
     free(vfs->name);
@@ -727,7 +551,7 @@ uint64_t tael_vfs_mem_fingerprint(struct tael_vfs_mem *vfs)
 {
     uint64_t hash = UINT64_C(0xcbf29ce484222325);
     pthread_mutex_lock(&vfs->lock);
-    for (const struct mem_file *file = vfs->files; file != NULL; file = file->next) {
+    for (const struct tael_mem_file *file = vfs->files; file != NULL; file = file->next) {
         if (!file->now.there)
             continue;
         hash = fold(hash, file->path, strlen(file->path) + 1);
@@ -740,7 +564,7 @@ uint64_t tael_vfs_mem_fingerprint(struct tael_vfs_mem *vfs)
 tael_status tael_vfs_mem_copy(struct tael_vfs_mem *vfs, const char *path, struct tael_buf *out)
 {
     pthread_mutex_lock(&vfs->lock);
-    const struct mem_file *file = file_find(vfs, path);
+    const struct tael_mem_file *file = file_find(vfs, path);
     tael_status rc = TAEL_ENOTFOUND;
     if (file != NULL && file->now.there)
         rc = tael_buf_append(out, file->now.data, file->now.len);

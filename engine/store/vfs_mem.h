@@ -28,11 +28,14 @@ enum tael_vfs_crash {
     TAEL_CRASH_POWER,   /* the machine died: what was not synced is left to the generator */
 };
 
-/* From now on every open file fails until it is closed; files that are opened afterwards work. */
+/* The machine is down: everything fails until it is booted, files that were open then until they
+ * are closed. The store of the dead machine is closed before the boot, or it would go on as a
+ * ghost. */
 void tael_vfs_mem_crash(struct tael_vfs_mem *vfs, enum tael_vfs_crash crash);
 /* Power loss in the middle of the ops-th write, truncation, sync or deletion from now; 0: not. */
 void tael_vfs_mem_crash_in(struct tael_vfs_mem *vfs, uint64_t ops);
-bool tael_vfs_mem_crashed(struct tael_vfs_mem *vfs); /* since the last crash_in */
+bool tael_vfs_mem_down(struct tael_vfs_mem *vfs);
+void tael_vfs_mem_boot(struct tael_vfs_mem *vfs);
 
 enum { /* operations that can be made to fail */
        TAEL_VFS_READ = 1u << 0,

@@ -2,14 +2,21 @@
  *
  * Threads: submit is called on loops; the writer's thread takes what has gathered, commits it as
  * one group and posts the answers. In the simulated world a piece of mail on the loop of the first
- * unit in the queue is the writer's turn. 1 Nothing is answered before its COMMIT has returned; a
- * refusal neither, for it may rest on what the same group wrote. 2 A group runs without savepoints
- * first. A unit that has to be undone sends the whole group round again with a savepoint for each;
- * a group that was lost is run again unit by unit, each in its own transaction. Each of the two at
- * most once. 3 A COMMIT that failed is not tried again: the handle is closed and opened, and the
- * group's mark tells whether it happened after all. If it did, the log is written and synced anew
- * before it is answered. 4 A unit is in the list of open units from submit until just before done
- * is called; what is never fetched is answered at close.
+ * unit in the queue is the writer's turn.
+ *
+ * 1 Nothing is answered before its COMMIT has returned; a refusal neither, for it may rest on what
+ * the same group wrote.
+ *
+ * 2 A group runs without savepoints first. A unit that has to be undone sends the whole group round
+ * again with a savepoint for each; a group that was lost is run again unit by unit, each in its own
+ * transaction. Each of the two at most once.
+ *
+ * 3 A COMMIT that failed is not tried again: the handle is closed and opened, its log is written
+ * and synced anew, and the group's mark tells whether it happened after all. Only if it certainly
+ * did not are its units run again.
+ *
+ * 4 A unit is in the list of open units from submit until just before done is called; what is never
+ * fetched is answered at close.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -93,7 +100,7 @@ static void roll_back(struct tael_db *db)
         db->broken = true;
 }
 
-/* A connection that can be used, opened anew if need be. */
+/* A connection that can be used, opened anew if need be. What it shows is on the disk then. */
 static tael_status mend(struct tael_store *store)
 {
     struct tael_db *db = &store->db;
@@ -102,6 +109,8 @@ static tael_status mend(struct tael_store *store)
     tael_db_abandon(db);
     tael_error err = {0};
     tael_status rc = tael_db_open(db, store, &err);
+    if (rc == TAEL_OK)
+        rc = tael_db_settle(db, &err);
     if (rc == TAEL_OK)
         rc = tael_db_prepare(db, store, &err);
     if (rc == TAEL_OK)
@@ -112,28 +121,13 @@ static tael_status mend(struct tael_store *store)
     return rc;
 }
 
-/* COMMIT has failed: did it happen? */
-static bool commit_happened(struct tael_store *store, int64_t mark)
-{
-    struct tael_db *db = &store->db;
-    int64_t seen = 0;
-    db->broken = true;
-    if (mend(store) != TAEL_OK || tael_db_mark_get(db, &seen) != TAEL_OK || seen != mark)
-        return false;
-    if (tael_db_settle(db) == SQLITE_OK)
-        return true;
-    log_trouble(store, "settle");
-    db->broken = true;
-    return false;
-}
-
 /* ---- one pass over a group ---- */
 
 enum pass {
     PASS_COMMITTED, /* outcomes stand */
     PASS_UNDO,      /* a unit has to be undone and cannot be alone; nothing is committed */
     PASS_LOST,      /* the transaction is gone; nothing is committed */
-    PASS_DOWN,      /* there is no connection, or no transaction to be had */
+    PASS_DOWN,      /* no connection, no transaction to be had, or not known what came of it */
 };
 
 static enum tael_verdict run_saved(struct tael_unit *unit, struct tael_db *db)
@@ -150,6 +144,18 @@ static enum tael_verdict run_saved(struct tael_unit *unit, struct tael_db *db)
     return verdict == TAEL_UNIT_UNDO ? TAEL_UNIT_REFUSED : verdict;
 }
 
+/* COMMIT has failed: did it happen? */
+static enum pass commit_resolve(struct tael_store *store, int64_t mark)
+{
+    struct tael_db *db = &store->db;
+    int64_t seen = 0;
+    log_trouble(store, "commit");
+    db->broken = true;
+    if (mend(store) != TAEL_OK || tael_db_mark_get(db, &seen) != TAEL_OK)
+        return PASS_DOWN;
+    return seen == mark ? PASS_COMMITTED : PASS_LOST;
+}
+
 static enum pass commit(struct tael_store *store)
 {
     struct tael_db *db = &store->db;
@@ -159,15 +165,13 @@ static enum pass commit(struct tael_store *store)
         roll_back(db);
         return PASS_LOST;
     }
-    if (tael_db_control(db, TAEL_CONTROL_COMMIT) != SQLITE_OK) {
-        log_trouble(store, "commit");
-        if (!commit_happened(store, mark))
-            return PASS_LOST;
-    }
+    enum pass pass = PASS_COMMITTED;
+    if (tael_db_control(db, TAEL_CONTROL_COMMIT) != SQLITE_OK)
+        pass = commit_resolve(store, mark);
     pthread_mutex_lock(&store->lock);
-    store->groups++;
+    store->groups += pass == PASS_COMMITTED;
     pthread_mutex_unlock(&store->lock);
-    return PASS_COMMITTED;
+    return pass;
 }
 
 /* Runs units from first up to end in one transaction. */

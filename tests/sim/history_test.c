@@ -127,6 +127,7 @@ static tael_status crash(struct history *history)
     tael_engine_abandon(history->engine);
     tael_engine_close(history->engine);
     history->engine = NULL;
+    tael_vfs_mem_boot(history->disk);
     return open_engine(history);
 }
 

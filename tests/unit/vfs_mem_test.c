@@ -198,14 +198,16 @@ static void a_crash_comes_at_the_operation_asked_for(void)
     tael_vfs_mem_crash_in(vfs, 3);
     CHECK(write_file(file, 'a', 512, 0) == SQLITE_OK);
     CHECK(sync_file(file) == SQLITE_OK);
-    CHECK(!tael_vfs_mem_crashed(vfs));
+    CHECK(!tael_vfs_mem_down(vfs));
     CHECK(write_file(file, 'b', 512, 512) == SQLITE_IOERR_WRITE);
-    CHECK(tael_vfs_mem_crashed(vfs));
+    CHECK(tael_vfs_mem_down(vfs));
     CHECK(tael_vfs_mem_ops(vfs) == before + 3);
     CHECK(sync_file(file) == SQLITE_IOERR_FSYNC);
     close_file(file);
     CHECK(all_are(content(vfs, "a"), 0, 512, 'a'));
-    file = open_file("a", OPEN); /* after the crash all works again */
+    CHECK(open_file("a", OPEN) == NULL);
+    tael_vfs_mem_boot(vfs);
+    file = open_file("a", OPEN); /* after the boot all works again */
     CHECK(write_file(file, 'c', 512, 0) == SQLITE_OK && sync_file(file) == SQLITE_OK);
     close_file(file);
     tael_vfs_mem_free(vfs);
@@ -294,6 +296,7 @@ static uint64_t database_history(uint64_t seed, int *rows)
         sqlite3_exec(db, "INSERT INTO t (b) VALUES (printf('%.200c', 'x'))", NULL, NULL, NULL);
     tael_vfs_mem_crash(vfs, TAEL_CRASH_POWER);
     sqlite3_close(db);
+    tael_vfs_mem_boot(vfs);
     sqlite3_open_v2("db", &db, OPEN & ~SQLITE_OPEN_MAIN_DB, "disk");
     sqlite3_stmt *stmt = NULL;
     sqlite3_exec(db, "PRAGMA locking_mode = EXCLUSIVE", NULL, NULL, NULL);

@@ -1,0 +1,3 @@
+-- name: check.integrity
+-- read operator
+SELECT integrity_check AS word FROM pragma_integrity_check();
