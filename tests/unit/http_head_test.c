@@ -11,7 +11,7 @@
 #include "tap.h"
 #include "wire.h"
 
-enum { BODY_MAX = 1000, RANDOM_RUNS = 12, STEP_US = 5 };
+enum { BODY_MAX = 1000, RANDOM_RUNS = 12, DAMAGED_RUNS = 40, STEP_US = 5 };
 
 /* ---- one run ---- */
 
@@ -95,19 +95,21 @@ static struct tael_buf verdict(const char *bytes, size_t len, size_t step, uint6
     return run.seen;
 }
 
-static bool is_verdict(const char *bytes, size_t len, const char *want, size_t step, uint64_t seed)
+static bool is_verdict(const char *bytes, size_t len, struct tael_span want, size_t step,
+                       uint64_t seed)
 {
     struct tael_buf seen = verdict(bytes, len, step, seed);
-    bool same = tael_span_is((struct tael_span){seen.data, seen.len}, want);
+    bool same = seen.len == want.len && memcmp(seen.data, want.data, want.len) == 0;
     if (!same)
-        printf("# want %s\n# got  %.*s\n", want, (int)seen.len, seen.data);
+        printf("# want %.*s\n# got  %.*s\n", (int)want.len, want.data, (int)seen.len, seen.data);
     tael_buf_free(&seen);
     return same;
 }
 
-static void judge(const char *name, const char *bytes, size_t len, const char *want)
+static void judge(const char *name, const char *bytes, size_t len, const char *text)
 {
     char title[160];
+    struct tael_span want = tael_span_of(text);
     snprintf(title, sizeof(title), "%s: whole", name);
     CHECK_NAMED(is_verdict(bytes, len, want, len, 1), title);
     snprintf(title, sizeof(title), "%s: byte by byte", name);
@@ -496,6 +498,66 @@ static void body_of(size_t len, bool chunked, const char *want)
     tael_buf_free(&seen);
 }
 
+/* ---- damaged requests: whatever the verdict is, it must not depend on the cut ---- */
+
+static uint64_t draw(uint64_t *state) /* splitmix64 */
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Changes, drops, doubles or adds one byte, mostly one that means something. */
+static void damage(struct tael_buf *bytes, uint64_t *state)
+{
+    static const char telling[] = "\r\n \t:;,\"/*#@0123456789aAfFgxXHTPhost\x7f\x80\xff\0";
+    size_t at = (size_t)(draw(state) % bytes->len);
+    char c = telling[draw(state) % sizeof(telling)];
+    switch (draw(state) % 4) {
+    case 0:
+        bytes->data[at] = c;
+        break;
+    case 1:
+        memmove(bytes->data + at, bytes->data + at + 1, bytes->len - at - 1);
+        bytes->len--;
+        break;
+    default:
+        if (tael_buf_append_char(bytes, c) != TAEL_OK)
+            abort();
+        memmove(bytes->data + at + 1, bytes->data + at, bytes->len - at - 1);
+        bytes->data[at] = c;
+    }
+}
+
+static bool verdict_is_stable(const struct row *row, uint64_t seed)
+{
+    struct tael_buf bytes = {0};
+    uint64_t state = seed;
+    if (tael_buf_append(&bytes, row->bytes, row->len) != TAEL_OK)
+        abort();
+    for (uint64_t edits = 1 + draw(&state) % 3; edits > 0 && bytes.len > 1; edits--)
+        damage(&bytes, &state);
+    struct tael_buf whole = verdict(bytes.data, bytes.len, bytes.len, 1);
+    struct tael_span want = {whole.data, whole.len};
+    bool same = is_verdict(bytes.data, bytes.len, want, 1, seed) &&
+                is_verdict(bytes.data, bytes.len, want, 0, seed);
+    tael_buf_free(&whole);
+    tael_buf_free(&bytes);
+    return same;
+}
+
+static void damaged(const struct row *rows, size_t count)
+{
+    bool same = true;
+    for (size_t i = 0; i < count; i++) {
+        for (uint64_t seed = 1; seed <= DAMAGED_RUNS; seed++)
+            same = verdict_is_stable(&rows[i], seed * 1000 + i) && same;
+    }
+    CHECK_NAMED(same, "damaged requests are judged the same however they are cut");
+}
+#define DAMAGED(rows) damaged(rows, sizeof(rows) / sizeof(rows[0]))
+
 int main(void)
 {
     JUDGE_ALL(accepted);
@@ -517,5 +579,8 @@ int main(void)
     body_of(BODY_MAX, true, NULL);
     body_of(BODY_MAX + 1, false, "!413");
     body_of(BODY_MAX + 1, true, "!413");
+    DAMAGED(accepted);
+    DAMAGED(bad_length);
+    DAMAGED(bad_chunk);
     return tap_end();
 }
