@@ -8,7 +8,7 @@ local states = require "tael.kernel.states"
 ---@class tael.kernel.Case
 ---@field payment table row of payments
 ---@field attempt table row of attempts
----@field fact table {state, amount?, currency?, trade_no?, at?, code?, decline_code?}; state: also "not_found"
+---@field fact table {state, amount?, currency?, trade_no?, at?, code?, decline_code?}; or "not_found"
 ---@field now integer ms
 ---@field grace integer ms after expires_at until "not found" means never paid
 ---@field waits_unopened boolean? the channel does not know an order before the payer opens it

@@ -81,7 +81,7 @@ end
 function due.too_long(input)
     local attempt = input.attempt
     local since = attempt.state == "unknown" and attempt.updated_at or attempt.expires_at + input.grace
-    return states.attempt_open[attempt.state] and input.now - since > input.alarm_after
+    return states.attempt_open[attempt.state] == true and input.now - since > input.alarm_after
 end
 
 return due

@@ -1,0 +1,162 @@
+-- What a channel script claims counts only with evidence; here the scripts lie in every way they could.
+local support = require "tests.spec.kernel_support"
+local channel = require "tests.spec.channel_support"
+local crypto = require "tael.crypto"
+local evidence = require "tael.kernel.evidence"
+local message = require "tael.message"
+
+local ACCOUNT, OTHER = 7, 8
+local fields = {
+    app_id = "2021000000000001", seller_id = "2088101106499364", order = "01J8ZQ4F7MX2K9D0V3B6N8TACE",
+    trade = "T1", total = "12.34", note = "hello",
+}
+
+local function signed(values, account)
+    local form = require "tael.form"
+    local text = form.canonical(values)
+    local key = channel.sign_key("alipay")
+    values.sign = key:sign("sha256", text)
+    local raw = form.encode(values)
+    values.sign = nil
+    local made = assert(message.new { account = account or ACCOUNT, raw = raw, content = "form",
+        at = support.now })
+    local proof = assert(channel.verify_key("alipay", account or ACCOUNT):attest("sha256",
+        made:canonical { except = { "sign" } }, made.form.sign))
+    return proof, made
+end
+
+local function copy(changed)
+    local values = {}
+    for name, value in pairs(fields) do
+        values[name] = value
+    end
+    for name, value in pairs(changed or {}) do
+        values[name] = value or nil
+    end
+    return values
+end
+
+local account = { id = ACCOUNT, fields = { app_id = fields.app_id, seller_id = fields.seller_id,
+    key = "main" } }
+
+local function fact(changed)
+    local out = { kind = "payment", order_no = fields.order, trade_no = "T1", state = "succeeded",
+        amount = 1234,
+        currency = "CNY", seller = fields.seller_id }
+    for name, value in pairs(changed or {}) do
+        out[name] = value
+    end
+    return out
+end
+
+local function admit(changed)
+    local proof, made = signed(copy())
+    local input = { proof = proof, message = made, account = account, fact = fact(),
+        identity = { app_id = fields.app_id, seller_id = fields.seller_id } }
+    for name, value in pairs(changed) do
+        input[name] = value
+    end
+    return evidence.admit(input)
+end
+
+describe("evidence.admit", function()
+    it("takes a fact that the signed part states", function()
+        assert.is_true(admit {})
+    end)
+
+    local lies = {
+        ["without evidence"] = { { proof = false }, "signature" },
+        ["with a table that looks like evidence"] = { { proof = { account = ACCOUNT, form = fields } },
+            "signature" },
+        ["with a text for evidence"] = { { proof = "paid" }, "signature" },
+        ["for another amount than was signed"] = { { fact = fact { amount = 1233 } }, "amount" },
+        ["for another currency"] = { { fact = fact { currency = "JPY" } }, "amount" },
+        ["for an order that was not signed"] = { { fact = fact { order_no = ("0"):rep(26) } }, "order" },
+        ["with a trade number that was not signed"] = { { fact = fact { trade_no = "T2" } }, "order" },
+        ["for another seller"] = { { fact = fact { seller = "2088000000000000" } }, "identity" },
+        ["that names nobody"] = { { identity = {} }, "identity" },
+        ["that names another application"] = { { identity = { app_id = "2021000000000002" } }, "identity" },
+        ["without an order"] = { { fact = { kind = "payment", state = "succeeded" } }, "order" },
+        ["about something else than a payment"] = { { fact = fact { kind = "refund" } }, "order" },
+        ["with a float for an amount"] = { { fact = fact { amount = 12.34 } }, "amount" },
+        ["with an amount below zero"] = { { fact = fact { amount = -1 } }, "amount" },
+        ["with a text for an amount"] = { { fact = fact { amount = "1234" } }, "amount" },
+        ["in a currency that is none"] = { { fact = fact { currency = "XXQ" } }, "amount" },
+        ["with a trade number that is no word"] = { { fact = fact { trade_no = "T 1" } }, "order" },
+        ["with no table for a fact"] = { { fact = "paid" }, "order" },
+    }
+    for name, lie in pairs(lies) do
+        it("refuses a claim " .. name, function()
+            local good, refusal = admit(lie[1])
+            assert.is_nil(good)
+            assert.are.equal(lie[2], refusal.check)
+            assert.is_string(refusal.detail)
+        end)
+    end
+
+    it("refuses evidence of another account", function()
+        local proof, made = signed(copy(), OTHER)
+        local good, refusal = admit { proof = proof, message = made }
+        assert.is_nil(good)
+        assert.are.equal("evidence of another account", refusal.detail)
+    end)
+
+    it("refuses evidence of another message, though it says the same", function()
+        local proof = signed(copy())
+        local _, other = signed(copy())
+        local good, refusal = admit { proof = proof, message = other }
+        assert.is_nil(good)
+        assert.are.equal("evidence of another message", refusal.detail)
+    end)
+
+    it("refuses an identity that stands beside what was signed", function()
+        local values = copy { app_id = false }
+        local proof, made = signed(values)
+        local good, refusal = admit { proof = proof, message = made }
+        assert.is_nil(good)
+        assert.are.equal("identity", refusal.check)
+    end)
+
+    it("takes amounts however the channel writes them", function()
+        for _, total in ipairs { "12.34", "1234" } do
+            local proof, made = signed(copy { total = total })
+            assert.is_true(admit { proof = proof, message = made })
+        end
+        local proof, made = signed(copy { total = "12.3" })
+        assert.is_true(admit { proof = proof, message = made, fact = fact { amount = 1230 } })
+    end)
+
+    it("takes amounts from signed JSON", function()
+        local node = ('{"no":"%s","id":"T1","total":"12.34","deep":{"n":1}}'):format(fields.order)
+        local sign = channel.sign_key("alipay"):sign("sha256", node)
+        local made = assert(message.new { account = ACCOUNT, raw = '{"r":' .. node
+            .. ',"sign":"' .. sign .. '"}',
+            at = support.now })
+        local proof = assert(channel.verify_key("alipay", ACCOUNT):attest("sha256",
+            assert(made:span("r")), sign))
+        local input = { proof = proof, message = made, account = account, fact = fact { seller = nil } }
+        input.fact.seller = nil
+        assert.is_true(evidence.admit(input))
+        input.fact.amount = 1
+        assert.is_true(evidence.admit(input)) -- 1 is stated too: which order it is worth, decide.lua compares
+        input.fact.amount = 99
+        assert.is_nil((evidence.admit(input)))
+    end)
+end)
+
+describe("evidence.key_number", function()
+    it("is the fingerprint of the key", function()
+        local proof = signed(copy())
+        local hex = proof.key_id:match("(%x+)$")
+        assert.are.equal(tonumber(hex, 16), evidence.key_number(proof))
+    end)
+end)
+
+describe("sealed bytes", function()
+    it("do not open in another place", function()
+        local key = crypto.random(32)
+        local sealed = crypto.aes_gcm_seal(key, "raw", "ntf:1")
+        assert.are.equal("raw", crypto.aes_gcm_open(key, sealed, "ntf:1"))
+        assert.is_nil((crypto.aes_gcm_open(key, sealed, "ntf:2")))
+    end)
+end)

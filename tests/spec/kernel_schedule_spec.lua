@@ -1,0 +1,150 @@
+-- When an open attempt is looked at again, what a query's outcome states, and the texts of API keys.
+local support = require "tests.spec.kernel_support"
+local due = require "tael.kernel.due"
+local keys = require "tael.kernel.keys"
+local query = require "tael.kernel.query"
+
+local GRACE, POLL = 120000, { 2000, 5000, 15000, 60000, 300000, 1800000, 3600000 }
+
+local function next_after(elapsed, attempt, query_after)
+    local now = support.now + elapsed
+    local at = due.next { attempt = support.attempt(attempt), created = support.now, now = now, grace = GRACE,
+        poll = POLL, query_after = query_after }
+    return at and at - now
+end
+
+describe("due.next", function()
+    it("waits for the end of the order and the grace", function()
+        assert.are.equal(1800000 + GRACE, next_after(0))
+    end)
+
+    it("asks at the channel's pauses before", function()
+        local pauses = { 5000, 15000, 60000 }
+        assert.are.equal(5000, next_after(0, {}, pauses))
+        assert.are.equal(15000, next_after(5000, {}, pauses))
+        assert.are.equal(60000, next_after(20000, {}, pauses))
+        assert.are.equal(1800000 + GRACE - 80000, next_after(80000, {}, pauses))
+    end)
+
+    it("asks ever more seldom once the time is over", function()
+        local over = 1800000 + GRACE
+        assert.are.equal(2000, next_after(over))
+        assert.are.equal(5000, next_after(over + 6000))
+        assert.are.equal(60000, next_after(over + 61000))
+        assert.are.equal(3600000, next_after(over + 86400000))
+    end)
+
+    it("asks soon about what is unknown", function()
+        assert.are.equal(2000, next_after(0, { state = "unknown" }))
+        assert.are.equal(15000, next_after(20000, { state = "unknown" }))
+    end)
+
+    it("ends with the attempt", function()
+        for _, state in ipairs { "succeeded", "expired", "declined", "cancelled" } do
+            assert.is_nil(next_after(0, { state = state }))
+        end
+    end)
+
+    it("alarms only after a while", function()
+        local function late(elapsed, attempt)
+            return due.too_long { attempt = support.attempt(attempt), now = support.now + elapsed,
+                grace = GRACE,
+                alarm_after = 1800000 }
+        end
+        assert.is_false(late(1800000 + GRACE + 1800000))
+        assert.is_true(late(1800000 + GRACE + 1800001))
+        assert.is_true(late(1800001, { state = "unknown" }))
+        assert.is_false(late(86400000, { state = "succeeded" }))
+    end)
+end)
+
+describe("a timer's id", function()
+    it("begins with its time and ends with a stamp", function()
+        local id = due.id(support.now)
+        assert.are.equal(support.now, due.ms(id))
+        assert.is_true(id >= due.before(support.now) and id < due.before(support.now + 1))
+    end)
+
+    it("is rarely the same twice", function()
+        local seen, twice = {}, 0
+        for _ = 1, 1000 do
+            local id = due.id(support.now)
+            twice = twice + (seen[id] and 1 or 0)
+            seen[id] = true
+        end
+        assert.is_true(twice <= 2)
+    end)
+end)
+
+describe("query.fact_of", function()
+    local ok = { class = "ok", evidence = {}, result = { code = "10000", state = "succeeded",
+        channel_state = "PAID",
+        order_no = "N", trade_no = "T", amount = 1, currency = "CNY" } }
+
+    it("gives the fact of an answer that was verified", function()
+        local fact = query.fact_of(ok, "N")
+        assert.are.equal("succeeded", fact.state)
+        assert.are.equal("N", fact.order_no)
+        assert.are.equal("PAID", fact.code)
+    end)
+
+    it("says that an order was not found", function()
+        local fact = query.fact_of({ class = "not_found", evidence = {}, result = { code = "X" } }, "N")
+        assert.are.equal("not_found", fact.state)
+    end)
+
+    it("takes an unmapped state as unknown", function()
+        local fact = query.fact_of({ class = "unknown", evidence = {},
+            result = { code = "10000", state = "unknown", channel_state = "ODD", order_no = "N" } }, "N")
+        assert.are.equal("unknown", fact.state)
+        assert.are.equal("ODD", fact.channel_state)
+    end)
+
+    for name, outcome in pairs {
+        ["nothing came"] = { class = "unknown" },
+        ["the signature is missing"] = { class = "unknown", result = ok.result },
+        ["it claims success without evidence"] = { class = "ok", result = ok.result },
+        ["the channel was busy"] = { class = "unknown", evidence = {}, result = { code = "20000" } },
+        ["our configuration is wrong"] = { class = "config", evidence = {}, result = { code = "40002" } },
+        ["the query itself was declined"] = { class = "declined", evidence = {},
+            result = { code = "40004" } },
+        ["nothing was sent"] = { class = "not_sent" },
+        ["it has no state"] = { class = "ok", evidence = {}, result = { code = "10000" } },
+    } do
+        it("states nothing when " .. name, function()
+            assert.is_nil(query.fact_of(outcome, "N"))
+        end)
+    end
+end)
+
+describe("an API key", function()
+    local secret = ("aB3"):rep(10)
+
+    it("says mode and id, and is checked without a read", function()
+        local id = support.id(support.now, 77)
+        local text = keys.format("test", id, secret)
+        assert.matches("^tael_test_%w+$", text)
+        assert.are.equal(10 + 12 + 30 + 6, #text)
+        assert.are.same({ mode = "test", id = id, secret = secret }, keys.parse(text))
+    end)
+
+    it("with one wrong character is no key", function()
+        local text = keys.format("test", 12345, secret)
+        for at = 1, #text do
+            local other = text:sub(at, at) == "x" and "y" or "x"
+            assert.is_nil(keys.parse(text:sub(1, at - 1) .. other .. text:sub(at + 1)), at)
+        end
+        for _, bad in ipairs { "", "tael_test_", text .. "0", text:sub(1, -2), "tael_demo_"
+            .. text:sub(11) } do
+            assert.is_nil(keys.parse(bad))
+        end
+        assert.is_nil(keys.parse(nil))
+    end)
+
+    it("writes numbers in base 62 and reads them back", function()
+        for _, number in ipairs { 0, 1, 61, 62, 12345678901234, math.maxinteger } do
+            assert.are.equal(number, keys.number(keys.base62(number, 12)))
+        end
+        assert.is_nil(keys.number("zzzzzzzzzzzz"))
+    end)
+end)

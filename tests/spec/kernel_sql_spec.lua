@@ -1,0 +1,226 @@
+-- The guards in the SQL against the state table, in a real SQLite (the sqlite3 program): what states.lua does
+-- not know, no statement does, whoever asks for it.
+require "tests.spec.kernel_support"
+local states = require "tael.kernel.states"
+
+local function read(path)
+    local file = assert(io.open(path, "rb"))
+    local text = file:read("a")
+    file:close()
+    return text
+end
+
+--- The rewrites of the loader (engine/store/sql.h), for this schema.
+local function for_sqlite(text)
+    local lines = {}
+    for line in (text .. "\n"):gmatch("(.-)\n") do
+        if not line:find("%-%- postgres$") then
+            lines[#lines + 1] = (line:gsub("%-%-.*$", ""))
+        end
+    end
+    return (table.concat(lines, "\n"):gsub("%f[%w_]id BIGINT NOT NULL,", "id INTEGER PRIMARY KEY,")
+        :gsub(", PRIMARY KEY %(merchant, id%)", ""):gsub("BIGINT", "INTEGER"):gsub("BYTEA", "BLOB")
+        :gsub("\n%);", "\n) STRICT;"))
+end
+
+local schema = for_sqlite(read "lua/tael/sql/migrations/0001_first.sql")
+
+local statements = {}
+for _, file in ipairs { "payments", "notifications", "registry" } do
+    local text = read("lua/tael/sql/" .. file .. ".sql")
+    for name, body in text:gmatch("%-%- name: (%S+)\n(.-;)") do
+        statements[name] = for_sqlite(body)
+    end
+end
+
+local bytes = { hash = true, request = true, key_digest = true, raw_digest = true, raw = true }
+
+local function literal(name, value)
+    if value == nil then
+        return "NULL"
+    elseif math.type(value) == "integer" then
+        return tostring(value)
+    elseif bytes[name] then
+        return "x'" .. value:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. "'"
+    end
+    return "'" .. value:gsub("'", "''") .. "'"
+end
+
+local function bind(name, params)
+    return (statements[name]:gsub(":([a-z_]+)", function(param)
+        return literal(param, params[param])
+    end))
+end
+
+--- Runs SQL in one new database and gives what it prints. Errors are part of what is printed.
+local function run(script)
+    local path = os.tmpname()
+    local file = assert(io.open(path, "wb"))
+    file:write(schema, "\n", script)
+    file:close()
+    local pipe = assert(io.popen("sqlite3 -batch :memory: < " .. path .. " 2>&1"))
+    local out = pipe:read("a")
+    pipe:close()
+    os.remove(path)
+    return out
+end
+
+local payment = { merchant = 3, payment = 1, merchant_order_id = "A1", request = ("r"):rep(16),
+    state = "pending",
+    amount = 1234, currency = "CNY", capture = "automatic", parallel = "none", attempt = 2,
+    hash = ("h"):rep(32),
+    seq_event = 11, now = 1000, expires_at = 9000 }
+local attempt = { merchant = 3, attempt = 2, payment = 1, account = 7, product = "page",
+    attempt_state = "issued",
+    amount = 1234, currency = "CNY", expires_at = 9000, now = 1000 }
+
+local function with(values, changed)
+    local out = {}
+    for name, value in pairs(values) do
+        out[name] = value
+    end
+    for name, value in pairs(changed or {}) do
+        out[name] = value
+    end
+    return out
+end
+
+--- One payment and attempt in the given states, then a statement; the number of rows it changed.
+local function script_for(payment_state, attempt_state, name, params)
+    return table.concat({
+        "DELETE FROM payments;", "DELETE FROM attempts;",
+        bind("payment.insert", payment), bind("attempt.insert", attempt),
+        ("UPDATE payments SET state = '%s', captured_amount = %d;"):format(payment_state,
+            payment_state == "paid" and 1234 or 0),
+        ("UPDATE attempts SET state = '%s', evidence = 5;"):format(attempt_state),
+        bind(name, params), "SELECT changes();",
+    }, "\n")
+end
+
+local function counts(scripts)
+    local out = {}
+    for line in run(table.concat(scripts, "\n")):gmatch("[^\n]+") do
+        out[#out + 1] = assert(tonumber(line), line)
+    end
+    return out
+end
+
+local move = { merchant = 3, payment = 1, version_was = 1, hash = ("n"):rep(32), seq_event = 12, now = 2000,
+    amount = 1234, currency = "CNY", paid_at = 2000, reason = "expired" }
+
+describe("payment statements", function()
+    local allowed = {
+        ["payment.pay"] = { pending = true, closed = true, failed = true },
+        ["payment.review"] = states.reviewable,
+        ["payment.close"] = { created = true, pending = true },
+        ["payment.fail"] = { pending = true },
+    }
+    for name, from in pairs(allowed) do
+        it(name .. " matches exactly the states that may move", function()
+            local order, scripts = {}, {}
+            for state in pairs(states.payment) do
+                order[#order + 1] = state
+                scripts[#scripts + 1] = script_for(state, "issued", name, move)
+            end
+            for i, changed in ipairs(counts(scripts)) do
+                assert.are.equal(from[order[i]] and 1 or 0, changed, order[i])
+            end
+        end)
+    end
+
+    for what, changed in pairs {
+        ["a stale version"] = { version_was = 2 }, ["another amount"] = { amount = 1233 },
+        ["another currency"] = { currency = "USD" }, ["another merchant"] = { merchant = 4 },
+        ["another payment"] = { payment = 9 },
+    } do
+        it("payment.pay does nothing with " .. what, function()
+            assert.are.same({ 0 }, counts { script_for("pending", "issued", "payment.pay", with(move,
+                changed)) })
+        end)
+    end
+
+    it("payment.pay says whether it was late", function()
+        local out = run(script_for("pending", "issued", "payment.pay", move) .. "SELECT late FROM payments;"
+            .. script_for("closed", "issued", "payment.pay", move) .. "SELECT late FROM payments;")
+        assert.are.equal("1\n0\n1\n1\n", out)
+    end)
+
+    it("nothing makes a payment paid without money, or gives back more than came", function()
+        assert.matches("CHECK constraint", run(bind("payment.insert", payment)
+            .. "UPDATE payments SET state = 'paid';"))
+        assert.matches("CHECK constraint", run(bind("payment.insert", payment)
+            .. "UPDATE payments SET captured_amount = 5, refund_reserved = 6;"))
+        assert.matches("CHECK constraint", run(bind("payment.insert", with(payment, { amount = 0 }))))
+        assert.matches("CHECK constraint", run(bind("payment.insert", with(payment, { state = "lost" }))))
+    end)
+
+    it("an order is inserted once", function()
+        local again = bind("payment.insert", with(payment, { payment = 77 }))
+        assert.are.equal("1\n0\n", run(bind("payment.insert", payment) .. "SELECT changes();" .. again
+            .. "SELECT changes();"))
+    end)
+end)
+
+describe("attempt statements", function()
+    local change = { merchant = 3, attempt = 2, payment = 1, account = 7, trade_no = "T1", evidence = 5,
+        now = 2000,
+        amount = 1234, currency = "CNY", code = "X" }
+
+    it("attempt.move matches exactly the moves of the table", function()
+        local pairs_of, scripts = {}, {}
+        for from in pairs(states.attempt) do
+            for to in pairs(states.attempt) do
+                pairs_of[#pairs_of + 1] = { from, to }
+                scripts[#scripts + 1] = script_for("pending", from, "attempt.move",
+                    with(change, { attempt_state = to, attempt_state_was = from }))
+            end
+        end
+        for i, changed in ipairs(counts(scripts)) do
+            local from, to = pairs_of[i][1], pairs_of[i][2]
+            -- leaving new and succeeding have statements of their own
+            local wanted = states.may(from, to) and to ~= "succeeded" and from ~= "new"
+            assert.are.equal(wanted and 1 or 0, changed, from .. " -> " .. to)
+        end
+    end)
+
+    it("attempt.move needs evidence", function()
+        local params = with(change, { attempt_state = "unknown", attempt_state_was = "issued" })
+        params.evidence = nil
+        assert.are.same({ 0 }, counts { script_for("pending", "issued", "attempt.move", params) })
+    end)
+
+    it("attempt.succeed matches every state that may succeed", function()
+        local order, scripts = {}, {}
+        for from in pairs(states.attempt) do
+            order[#order + 1] = from
+            scripts[#scripts + 1] = script_for("pending", from, "attempt.succeed", change)
+        end
+        for i, changed in ipairs(counts(scripts)) do
+            assert.are.equal(states.may(order[i], "succeeded") and 1 or 0, changed, order[i])
+        end
+    end)
+
+    for what, changed in pairs {
+        ["another amount"] = { amount = 1 }, ["another currency"] = { currency = "USD" },
+        ["another account"] = { account = 8 }, ["another merchant"] = { merchant = 4 },
+        ["another payment"] = { payment = 9 },
+    } do
+        it("attempt.succeed does nothing with " .. what, function()
+            assert.are.same({ 0 },
+                counts { script_for("pending", "issued", "attempt.succeed", with(change, changed)) })
+        end)
+    end
+
+    it("a trade number belongs to one order of an account", function()
+        local second = with(attempt, { attempt = 20, payment = 10 })
+        local out = run(bind("attempt.insert", attempt) .. bind("attempt.insert", second)
+            .. bind("attempt.succeed", change)
+            .. bind("attempt.succeed", with(change, { attempt = 20, payment = 10 })))
+        assert.matches("UNIQUE constraint failed: attempts.account, attempts.trade_no", out, 1, true)
+    end)
+
+    it("nothing succeeds without evidence", function()
+        assert.matches("CHECK constraint", run(bind("attempt.insert", attempt)
+            .. "UPDATE attempts SET state = 'succeeded';"))
+    end)
+end)
