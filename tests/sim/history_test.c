@@ -22,7 +22,7 @@
 #include "store/vfs_mem.h"
 #include "tests/unit/tap.h"
 
-enum { START_MS = 1790000000, SHOPPERS = 3, ORDERS = 2 };
+enum { START_MS = 1790000000, SHOPPERS = 3, ORDERS = 4 };
 
 static const char config[] = /* %s: the working directory */
     "return { dev = true, scripts = { folder = '%s/scripts' }, workers = 1, log = { level = "
@@ -39,6 +39,7 @@ struct history {
     struct tael_buf log;
     tael_error err;
     bool answered;
+    int crashes; /* that came before the shoppers were done */
     int http_status;
     struct tael_buf answer;
 };
@@ -114,20 +115,29 @@ static tael_status send_shoppers(struct history *history)
     return tael_call(history->shoppers, "POST", "/shop", body, NULL, answered, history);
 }
 
-/* The machine dies at a moment that the seed chooses, and comes back. */
+/* The machine dies at a moment that the seed chooses: at some millisecond, or in the middle of some
+ * write or sync of the disk. Then it comes back. */
 static tael_status crash(struct history *history)
 {
-    int64_t now = tael_now_ms(history->world);
-    int64_t wait = (int64_t)(tael_sim_draw(history->world) % 600);
-    tael_sim_run(history->world, now + wait);
+    if (tael_sim_draw(history->world) % 2 == 0) {
+        tael_vfs_mem_crash_in(history->disk, 1 + tael_sim_draw(history->world) % 120);
+        while (!history->answered && !tael_vfs_mem_crashed(history->disk))
+            tael_sim_run(history->world, tael_now_ms(history->world) + 1);
+        tael_vfs_mem_crash_in(history->disk, 0);
+    } else {
+        int64_t wait = 1 + (int64_t)(tael_sim_draw(history->world) % 60);
+        tael_sim_run(history->world, tael_now_ms(history->world) + wait);
+        if (!history->answered)
+            tael_vfs_mem_crash(history->disk, tael_sim_draw(history->world) % 2 == 0
+                                                  ? TAEL_CRASH_POWER
+                                                  : TAEL_CRASH_PROCESS);
+    }
     if (history->answered)
         return TAEL_OK;
-    tael_vfs_mem_crash(history->disk, tael_sim_draw(history->world) % 2 == 0 ? TAEL_CRASH_POWER
-                                                                             : TAEL_CRASH_PROCESS);
+    history->crashes++;
     tael_engine_abandon(history->engine);
     tael_engine_close(history->engine);
     history->engine = NULL;
-    tael_vfs_mem_boot(history->disk);
     return open_engine(history);
 }
 
@@ -251,11 +261,11 @@ static void one_seed_one_history(const char *folder)
     end(&second);
 }
 
-static bool seed_holds(uint64_t seed, const char *folder)
+static bool seed_holds(uint64_t seed, const char *folder, uint64_t *crashed)
 {
     struct history history;
     const char *broken = "did not come to its end";
-    int crashes = (int)(seed % 4);
+    int crashes = (int)(seed % 5);
     tael_status rc = TAEL_ENOMEM;
     if (begin(&history, seed, folder))
         rc = live(&history, crashes);
@@ -267,6 +277,7 @@ static bool seed_holds(uint64_t seed, const char *folder)
                (unsigned long long)seed);
     if (broken != NULL && getenv("SEED") != NULL)
         printf("%.*s\n%s\n", (int)history.log.len, history.log.data, history.answer.data);
+    *crashed += (uint64_t)history.crashes;
     end(&history);
     return broken == NULL;
 }
@@ -276,12 +287,12 @@ static void every_seed_is_right(const char *folder)
     const char *alone = getenv("SEED"), *many = getenv("SEEDS");
     uint64_t first = alone != NULL ? strtoull(alone, NULL, 10) : 1;
     uint64_t seeds = alone != NULL ? 1 : many != NULL ? strtoull(many, NULL, 10) : 40;
-    uint64_t right = 0;
+    uint64_t right = 0, crashed = 0;
     for (uint64_t seed = first; seed < first + seeds; seed++)
-        right += seed_holds(seed, folder);
+        right += seed_holds(seed, folder, &crashed);
     char name[96];
-    snprintf(name, sizeof(name), "%llu of %llu seeds give a right history",
-             (unsigned long long)right, (unsigned long long)seeds);
+    snprintf(name, sizeof(name), "%llu of %llu seeds give a right history, %llu crashes in all",
+             (unsigned long long)right, (unsigned long long)seeds, (unsigned long long)crashed);
     CHECK_NAMED(right == seeds, name);
 }
 
