@@ -72,6 +72,8 @@ $(B)/test/%_test: $(B)/obj/tests/sim/%_test.o $(B)/libtael.a
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
+$(B)/obj/tests/unit/postgres_test.o: TAEL_CFLAGS += $(shell pkg-config --cflags libpq 2>/dev/null)
+
 $(B)/test/%_test: $(B)/obj/tests/unit/%_test.o $(B)/libtael.a
 	@mkdir -p $(@D)
 	@echo '  LINK $@'

@@ -1,8 +1,8 @@
 -- guard.sql: what compiled statements need of a PostgreSQL database; run once, before any migration.
 
-CREATE OR REPLACE FUNCTION tael_guard(name text, wanted bigint, found bigint) RETURNS boolean AS $$
+CREATE OR REPLACE FUNCTION tael_guard(name text, wanted bigint, counted bigint) RETURNS boolean AS $$
 BEGIN
-  IF found <> wanted THEN
+  IF counted <> wanted THEN
     RAISE EXCEPTION '%', name USING ERRCODE = 'TL001';
   END IF;
   RETURN true;
