@@ -81,7 +81,7 @@ WHERE merchant = :merchant AND id = :attempt AND payment = :payment AND account 
 UPDATE attempts SET state = :attempt_state, trade_no = COALESCE(:trade_no, trade_no), evidence = :evidence, code = :code,
   updated_at = :now
 WHERE merchant = :merchant AND id = :attempt AND payment = :payment AND account = :account
-  AND state = :attempt_state_was AND :evidence > 0
+  AND state = :attempt_state_was AND CAST(:evidence AS BIGINT) > 0
   AND ((:attempt_state = 'waiting_payer' AND (state = 'issued' OR state = 'sent' OR state = 'unknown'))
     OR (:attempt_state = 'processing' AND (state = 'sent' OR state = 'unknown'))
     OR (:attempt_state = 'declined' AND (state = 'sent' OR state = 'unknown'))
