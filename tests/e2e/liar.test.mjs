@@ -10,9 +10,9 @@ import { Engine, program, root } from './tael.mjs';
 
 const config = `return {
     dev = true,
-    merchants = { ["demo.test"] = { accounts = {
-        ["liar-one"] = { channel = "liar", app = "1001", platform = "liar.one" },
-        ["liar-two"] = { channel = "liar", app = "1002", platform = "liar.two" },
+    merchants = { ["demo.test"] = { mode = "test", accounts = {
+        ["liar-one"] = { channel = "liar", environment = "sandbox", app = "1001", platform = "liar.one" },
+        ["liar-two"] = { channel = "liar", environment = "sandbox", app = "1002", platform = "liar.two" },
     } } },
 }
 `;

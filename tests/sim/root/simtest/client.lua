@@ -25,9 +25,10 @@ local function request(call)
 end
 
 local function api(shop, method, path, body)
+    local headers = { authorization = "Bearer " .. shop.key }
+    headers["content-type"] = body and "application/json" or nil
     local answer = request {
-        method = method, url = shop.api .. path, body = body and json.encode(body),
-        headers = { authorization = "Bearer " .. shop.key, ["content-type"] = body and "application/json" or nil },
+        method = method, url = shop.api .. path, body = body and json.encode(body), headers = headers,
     }
     return assert(json.decode(answer.raw)), answer.status
 end

@@ -10,11 +10,12 @@ function app.plan(options)
     if args.refuse == "plan" then
         return nil, { code = "test_refused", message = "tael.lua:3: no" }
     end
+    local companion = { app = "simtest.echo", options = { refuse = args.companion } }
     return {
         workers = args.workers or 1, drain_ms = 2000,
         listeners = args.address and { { name = "api", address = args.address } } or nil,
         body_limits = { { prefix = "/small/", max = 10 } },
-        companions = args.companion and { { app = "simtest.echo", options = { refuse = args.companion } } } or nil,
+        companions = args.companion and { companion } or nil,
         pass = args,
     }
 end

@@ -4,8 +4,8 @@ local money = require "tael.money"
 local M = { name = "liar", api = 1, title = { en = "Liar", zh = "说谎者" } }
 
 M.fields = {
-    app = { type = "string", match = "^%d+$", max = 32, required = true, doc = "application id" },
-    platform = { type = "key", use = "verify", algorithm = "rsa", required = true, doc = "the channel's key" },
+    app = { type = "string", match = "^%d+$", max = 32, required = true, doc = "application" },
+    platform = { type = "key", use = "verify", algorithm = "rsa", required = true, doc = "its key" },
 }
 M.products = {
     page = {
@@ -16,7 +16,9 @@ M.products = {
 M.capabilities = {}
 M.codes = { OK = "ok" }
 M.states = { PAID = "succeeded" }
-M.notify = { methods = { "POST" }, content = "form", max_body = 65536, window_s = 0, ack = { "success", "fail" } }
+M.notify = {
+    methods = { "POST" }, content = "form", max_body = 65536, window_s = 0, ack = { "success", "fail" },
+}
 
 M.create = {
     build = function(_, ctx)

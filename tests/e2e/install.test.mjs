@@ -1,0 +1,59 @@
+// install.test.mjs - `make install` into an empty folder: the installed program runs alone, a C host compiles with
+// pkg-config and creates a payment, the library shows no name but tael.h's, and the header stands alone.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { freePort, root, temporaryFolder } from './tael.mjs';
+
+let folder, prefix, environment;
+const run = (command, args, options = {}) => execFileSync(command, args, { encoding: 'utf8', env: environment, ...options });
+
+before(async () => {
+    folder = temporaryFolder('install');
+    prefix = path.join(folder, 'usr');
+    run('make', ['install', `PREFIX=${prefix}`], { cwd: root, env: { ...process.env, MAKEFLAGS: '' } });
+    environment = {
+        ...process.env, PKG_CONFIG_PATH: `${prefix}/lib/pkgconfig`, LD_LIBRARY_PATH: `${prefix}/lib`,
+        TAEL_SANDBOX__LISTEN: `127.0.0.1:${await freePort()}`,
+    };
+});
+after(() => fs.rmSync(folder, { recursive: true, force: true }));
+
+test('DESTDIR is honoured and nothing is written elsewhere', () => {
+    const image = path.join(folder, 'image');
+    run('make', ['install', 'PREFIX=/usr', `DESTDIR=${image}`], { cwd: root, env: { ...process.env, MAKEFLAGS: '' } });
+    for (const file of ['bin/tael', 'lib/libtael.so.0', 'include/tael.h', 'share/tael/lua/tael/server.lua',
+        'share/tael/scripts/channels/alipay/init.lua', 'lib/pkgconfig/tael.pc'])
+        assert.ok(fs.existsSync(path.join(image, 'usr', file)), file);
+});
+
+test('the installed program finds its own files', () => {
+    const version = fs.readFileSync(path.join(root, 'VERSION'), 'utf8').trim();
+    assert.equal(run(`${prefix}/bin/tael`, ['version'], { cwd: folder }), `tael ${version}\n`);
+});
+
+test('the example of a C host compiles, links and creates a payment', () => {
+    const example = path.join(root, 'examples/embed/hello.c');
+    const flags = run('pkg-config', ['--cflags', '--libs', 'tael']).trim().split(/\s+/);
+    const hello = path.join(folder, 'hello');
+    run('cc', ['-std=c11', '-Wall', '-Wextra', '-Werror', example, ...flags, '-o', hello]);
+    const answer = run(hello, [], { cwd: folder });
+    assert.match(answer, /^201 \{/);
+    assert.equal(JSON.parse(answer.slice(4)).state, 'pending');
+});
+
+test('the library exports the names of the header and no other', () => {
+    const exported = run('nm', ['-D', '--defined-only', `${prefix}/lib/libtael.so.0`]).trim().split('\n')
+        .map((line) => line.split(' ').pop().replace(/@.*/, '')).filter((name) => name !== 'TAEL_0').sort();
+    const header = fs.readFileSync(`${prefix}/include/tael.h`, 'utf8');
+    const declared = [...header.matchAll(/^TAEL_API [^;]*?\b(tael_\w+)\(/gms)].map((match) => match[1]).sort();
+    assert.deepEqual(exported, declared);
+});
+
+test('the header compiles alone as C11 and as C++11', () => {
+    const header = `${prefix}/include/tael.h`;
+    run('cc', ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-fsyntax-only', '-x', 'c', header]);
+    run('c++', ['-std=c++11', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-x', 'c++', header]);
+});
