@@ -1,0 +1,197 @@
+--- tael config: is tael.lua right, and what counts after file, environment and defaults. Secrets are shown as
+--- references only.
+local account_fields = require "tael.channel.account"
+local durations = require "tael.config.durations"
+local exits = require "tael.cli.exits"
+local json = require "tael.json"
+local loader = require "tael.channel.loader"
+local schema = require "tael.config.schema"
+local screen = require "tael.cli.screen"
+local settings = require "tael.cli.settings"
+
+local configuration = { name = "config", summary = "is tael.lua right; what counts" }
+
+-- ---- check ----
+
+local function check_account(packages, found)
+    local package = packages[found.account.channel]
+    if not package then
+        return "there is no channel '" .. found.account.channel .. "' in scripts/channels"
+    end
+    local fields = {}
+    for name, value in pairs(found.account) do
+        if name ~= "channel" and name ~= "environment" and name ~= "zone" then
+            fields[name] = value
+        end
+    end
+    local fits, err = account_fields.check(package, fields, found.account.environment)
+    return not fits and err.message or nil
+end
+
+--- The first account that its channel does not take, as a message.
+---@param config table
+---@return string? wrong
+function configuration.wrong_account(config)
+    local packages = loader.load(config.scripts.folder)
+    for _, found in ipairs(settings.accounts(config)) do
+        local ran, wrong = pcall(check_account, packages, found)
+        if not ran or wrong then
+            return ("merchants.%s.accounts.%s: %s"):format(found.merchant, found.slug, tostring(wrong))
+        end
+    end
+end
+
+local function check(call)
+    local wrong = configuration.wrong_account(call.config)
+    if wrong then
+        return exits.fail(exits.configuration, wrong, "correct it; the channel's fields stand in its init.lua")
+    end
+    local merchants = 0
+    for _ in pairs(call.config.merchants) do
+        merchants = merchants + 1
+    end
+    local file, accounts = call.options.config_path or "no file, defaults", #settings.accounts(call.config)
+    if call.json then
+        screen.object { ok = true, file = call.options.config_path or json.null, merchants = merchants,
+            accounts = accounts }
+    else
+        screen.line(("ok  %s  merchants %d  accounts %d"):format(file, merchants, accounts))
+    end
+    return exits.done
+end
+
+-- ---- show ----
+
+local function value_at(config, name)
+    local at = config
+    for part in name:gmatch("[^.]+") do
+        at = type(at) == "table" and at[part] or nil
+        if at == nil then
+            return nil
+        end
+    end
+    return at
+end
+
+local function is_reference(value)
+    return type(value) == "table" and type(value.secret) == "string" and type(value.at) == "string"
+end
+
+--- As it would stand in the file; a secret as its reference.
+---@param value any
+---@param kind string? the key's type
+---@return string
+function configuration.written(value, kind)
+    if value == nil then
+        return "nil"
+    elseif is_reference(value) then
+        return ("secret.%s(%q)"):format(value.secret, value.at)
+    elseif kind == "duration" and value then
+        return ("%q"):format(durations.format(value))
+    elseif type(value) == "table" then
+        local parts = {}
+        for i, item in ipairs(value) do
+            parts[i] = configuration.written(item, kind == "durations" and "duration" or nil)
+        end
+        return #parts > 0 and "{ " .. table.concat(parts, ", ") .. " }" or "{}"
+    elseif type(value) == "string" then
+        return ("%q"):format(value)
+    end
+    return tostring(value)
+end
+
+local function origin(config, name)
+    local from = config.origin[name]
+    return from ~= "file" and from or nil
+end
+
+local function sorted(map)
+    local names = {}
+    for name in pairs(map) do
+        names[#names + 1] = name
+    end
+    table.sort(names)
+    return names
+end
+
+local function show_lines(config)
+    for _, key in ipairs(schema.list) do
+        local value = value_at(config, key.name)
+        local from = origin(config, key.name)
+        screen.line(("%s = %s%s"):format(key.name, configuration.written(value, key.type),
+            from and "   -- " .. from or ""))
+    end
+    for _, merchant in ipairs(sorted(config.merchants)) do
+        local about = config.merchants[merchant]
+        screen.line(("merchants[%q].name = %q"):format(merchant, about.name))
+        screen.line(("merchants[%q].mode = %q"):format(merchant, about.mode))
+        for _, slug in ipairs(sorted(about.accounts or {})) do
+            for _, field in ipairs(sorted(about.accounts[slug])) do
+                screen.line(("merchants[%q].accounts[%q].%s = %s"):format(merchant, slug, field,
+                    configuration.written(about.accounts[slug][field])))
+            end
+        end
+    end
+end
+
+local LISTS = { addresses = true, networks = true, durations = true, list = true }
+
+--- Plain data, each secret as the text of its reference.
+local function masked(value, kind)
+    if is_reference(value) then
+        return configuration.written(value)
+    elseif type(value) ~= "table" then
+        return value
+    end
+    local out = (LISTS[kind] or #value > 0) and json.array {} or {}
+    for name, item in pairs(value) do
+        out[name] = masked(item)
+    end
+    return out
+end
+
+local function set_at(object, name, value)
+    local at = object
+    for part in name:gmatch("([^.]+)%.") do
+        at[part] = at[part] or {}
+        at = at[part]
+    end
+    at[name:match("[^.]+$")] = value
+end
+
+--- The whole configuration as one object; durations in ms.
+---@param config table
+---@return table
+function configuration.object(config)
+    local object = { merchants = masked(config.merchants) }
+    for _, key in ipairs(schema.list) do
+        local value = value_at(config, key.name)
+        if value == nil then
+            value = json.null
+        end
+        set_at(object, key.name, masked(value, key.type))
+    end
+    return object
+end
+
+local function show(call)
+    if call.json then
+        screen.object(configuration.object(call.config))
+    else
+        show_lines(call.config)
+    end
+    return exits.done
+end
+
+configuration.commands = {
+    {
+        name = "check", usage = "", min = 0, max = 0, run = check,
+        summary = "exits 3 and names key and line when the file is wrong",
+    },
+    {
+        name = "show", usage = "", min = 0, max = 0, run = show,
+        summary = "every key, its value, and where it comes from when not from the file",
+    },
+}
+
+return configuration

@@ -1,0 +1,147 @@
+--- The command line behind main.c: finds the command, reads its options, loads the configuration, runs it.
+--- 1 plan never refuses: what is wrong is said by run, in one form and with the right exit code. 2 A command's
+--- answer goes to stdout, what went wrong to stderr with one line `next:`.
+local client = require "tael.cli.client"
+local commands = require "tael.cli.commands"
+local exits = require "tael.cli.exits"
+local screen = require "tael.cli.screen"
+local settings = require "tael.cli.settings"
+local words = require "tael.cli.words"
+
+local cli = {}
+
+---@class tael.cli.Call what a command gets
+---@field command tael.cli.Command
+---@field path string
+---@field flags table<string, any>
+---@field rest string[]
+---@field json boolean
+---@field config table?        nil only for commands with any_config
+---@field config_error table?  {code, message}
+---@field options table        of the plan: config_path, root, lua_root, dev
+---@field pass table           what the command's plan left
+---@field store_error table?   {code, message}: the planned store could not be opened
+---@field client table?
+
+-- ---- plan ----
+
+---@param options table of the application contract; args = {argv, json, url?, key?, merchant?, store_error?}
+---@return table plan
+function cli.plan(options)
+    local kept = {
+        config_path = options.config_path, root = options.root, lua_root = options.lua_root, dev = options.dev,
+    }
+    local plan = { workers = 1, drain_ms = 0, log = { level = "error" }, pass = { options = kept } }
+    local found = commands.find(options.args.argv)
+    local command = found and found.command
+    local read = command and command.plan and words.read(options.args.argv, found.at, command.options or {})
+    if read and not read.flags.help then
+        local config = settings.load(kept)
+        if config then
+            command.plan(plan, config, {
+                flags = read.flags, lua_root = options.lua_root, store_error = options.args.store_error,
+            })
+        end
+    end
+    return plan
+end
+
+-- ---- run ----
+
+local function wrong_words(found, message)
+    screen.problem { message = message, next = "tael " .. found.path .. " --help" }
+    screen.hint(commands.usage(found))
+    return exits.usage
+end
+
+local function count_fits(command, count)
+    if count < (command.min or 0) then
+        return nil, "it needs " .. command.usage
+    elseif count > (command.max or 0) then
+        return nil, "too many words"
+    end
+    return true
+end
+
+local function make_client(call, args)
+    local url, key = call.flags.url or args.url, call.flags.key or args.key
+    if url and not key then
+        key = os.getenv("TAEL_KEY")
+        if not key then
+            return exits.fail(exits.usage, "--url needs an API key", "--key KEY, or the variable TAEL_KEY")
+        end
+    end
+    local made = client.new({
+        config = call.config, socket = settings.socket(call.config), url = url, key = key,
+        merchant = call.flags.merchant or args.merchant,
+    }, require("tael.http").request)
+    made.path = client.path
+    return made
+end
+
+local function perform(call, args)
+    local command = call.command
+    call.config, call.config_error = settings.load(call.options)
+    if not call.config and not command.any_config then
+        return exits.fail(exits.configuration, call.config_error.message, "correct the file; tael config check")
+    end
+    if command.asks and call.config then
+        local failure
+        call.client, failure = make_client(call, args)
+        if not call.client then
+            return nil, failure
+        end
+    end
+    return command.run(call)
+end
+
+local function help(argv)
+    local found = commands.find(argv)
+    if not found then
+        return nil
+    end
+    screen.line(commands.usage(found))
+    return exits.done
+end
+
+---@param args { argv: string[], json: boolean, url: string?, key: string?, merchant: string?, store_error: table? }
+---@param pass table of the plan
+---@return integer exit
+function cli.run(args, pass)
+    local argv = args.argv
+    if argv[1] == "help" and argv[2] then
+        argv = table.move(argv, 2, #argv, 1, {})
+        argv[#argv + 1] = "--help"
+    end
+    local found, failure = commands.find(argv)
+    if not found then
+        screen.problem(failure)
+        return failure.exit
+    end
+    local command = found.command
+    local read, wrong = words.read(argv, found.at, command.options or {})
+    if read and read.flags.help then
+        return help(argv)
+    elseif command.commands then
+        return wrong_words(found, "tael " .. found.path .. " needs a command")
+    elseif not read then
+        return wrong_words(found, wrong)
+    end
+    local fits
+    fits, wrong = count_fits(command, #read.rest)
+    if not fits or not command.run then
+        return wrong_words(found, ("tael %s: %s"):format(found.path, wrong or "too many words"))
+    end
+    local exit
+    exit, failure = perform({
+        command = command, path = found.path, flags = read.flags, rest = read.rest, json = args.json,
+        options = pass.options, pass = pass, store_error = args.store_error,
+    }, args)
+    if not exit then
+        screen.problem(failure)
+        return failure.exit
+    end
+    return exit
+end
+
+return cli

@@ -1,0 +1,115 @@
+--- What the key folder holds, as far as it may be shown: names, public halves, fingerprints.
+local loader = require "tael.channel.loader"
+local crypto = require "tael.crypto"
+local settings = require "tael.cli.settings"
+
+local keyring = {}
+
+--- The engine's own: names of objects, API keys, seals, stored bytes.
+keyring.OWN = { "ids", "pepper", "audit", "raw" }
+
+local PURPOSE = {
+    ids = "names of objects", pepper = "hashes of API keys", audit = "seals", raw = "stored bytes",
+}
+
+--- Opens the folder of the configuration.
+---@param config table
+---@return true?
+---@return table? err {code, message}
+function keyring.open(config)
+    local master, err = settings.master(config)
+    if err then
+        return nil, err
+    end
+    local ran, opened, wrong = pcall(crypto.keys, config.keys.folder, master)
+    if not ran then
+        return nil, { code = "invalid", message = "keys.master: " .. tostring(opened):gsub("^.-:%d+: ", "") }
+    end
+    return opened, wrong
+end
+
+--- A key pair, or a public key alone.
+---@param name string
+---@return table? about {kind, name, fingerprint, bits, private, public_pem, public_base64}
+---@return table? err
+function keyring.pair(name)
+    local pem, err = crypto.public_pem(name)
+    if not pem then
+        return nil, err
+    end
+    local handle
+    handle, err = crypto.key_from_pem(pem, { use = "verify", weak = true })
+    if not handle then
+        return nil, err
+    end
+    return {
+        kind = "key", name = name, fingerprint = handle:id(), bits = handle:bits(),
+        private = crypto.exists(name, "key"), public_pem = pem, public_base64 = crypto.public_base64(name),
+    }
+end
+
+---@param name string
+---@return table? about {kind, name, fingerprint}
+---@return table? err
+function keyring.secret(name)
+    local handle, err = crypto.secret(name)
+    if not handle then
+        return nil, err
+    end
+    return { kind = "secret", name = name, fingerprint = tostring(handle):match("%((.-)%)") or tostring(handle) }
+end
+
+local function fingerprint_of(kind, name)
+    local about
+    if kind == "secret" then
+        about = keyring.secret(name)
+    else
+        about = keyring.pair(name)
+    end
+    return about and about.fingerprint
+end
+
+--- Names that an account's fields hold, by its channel's manifest.
+local function names_of(package, account)
+    local list = {}
+    for name, field in pairs(package and package.fields or {}) do
+        if (field.type == "key" or field.type == "secret") and type(account[name]) == "string" then
+            list[#list + 1] = { field = name, kind = field.type == "secret" and "secret" or "key",
+                use = field.use, name = account[name] }
+        end
+    end
+    table.sort(list, function(a, b) return a.field < b.field end)
+    return list
+end
+
+--- The keys that an account needs; nothing for a channel that cannot be loaded.
+---@param config table
+---@param account table
+---@return { field: string, kind: string, use: string, name: string }[]
+function keyring.of_account(config, account)
+    local packages = loader.load(config.scripts.folder)
+    local ran, package = pcall(function() return packages[account.channel] end)
+    return names_of(ran and package or nil, account)
+end
+
+--- All that the configuration names. The folder must be open.
+---@param config table
+---@return { name: string, kind: string, fingerprint: string?, used_by: string, account: string? }[]
+function keyring.list(config)
+    local rows = {}
+    for _, name in ipairs(keyring.OWN) do
+        rows[#rows + 1] = { name = name, kind = "secret", fingerprint = fingerprint_of("secret", name),
+            used_by = "the engine: " .. PURPOSE[name] }
+    end
+    for _, found in ipairs(settings.accounts(config)) do
+        for _, key in ipairs(keyring.of_account(config, found.account)) do
+            local account = found.account.channel .. "/" .. found.slug
+            rows[#rows + 1] = { name = key.name, kind = key.kind, account = account,
+                fingerprint = fingerprint_of(key.kind, key.name),
+                used_by = account .. " " .. key.field }
+        end
+    end
+    return rows
+end
+
+return keyring

@@ -1,0 +1,80 @@
+--- The configuration as a command sees it, and the places that follow from it.
+local config = require "tael.config"
+local plan = require "tael.config.plan"
+
+local settings = {}
+
+local function exists(path)
+    local file = io.open(path, "rb")
+    if file then
+        file:close()
+    end
+    return file ~= nil
+end
+
+--- Without a file, a folder in which development mode has run stays a development folder: its keys lie in
+--- data/keys, and `tael keys show …` beside a running `tael serve --dev` must find them.
+---@param options { config_path: string?, root: string, lua_root: string?, dev: boolean }
+---@return table? config
+---@return table? err {code, message}
+function settings.load(options)
+    local given = { path = options.config_path, root = options.root, lua_root = options.lua_root,
+        dev = options.dev }
+    local loaded, err = config.load(given)
+    if loaded and not loaded.dev and not options.config_path and exists(loaded.data .. "/demo.key") then
+        given.dev = true
+        return config.load(given)
+    end
+    return loaded, err
+end
+
+--- Where a running engine answers the operator.
+settings.socket = plan.socket
+
+--- Does a process listen on the socket? A socket file that a killed engine left behind is not in the
+--- kernel's list.
+---@param path string
+---@param list string? file to read instead of the kernel's
+---@return boolean
+function settings.listens(path, list)
+    local file = io.open(list or "/proc/net/unix", "rb")
+    if not file then
+        return false
+    end
+    local found = false
+    for line in file:lines() do
+        found = found or line:sub(-#path - 1) == " " .. path
+    end
+    file:close()
+    return found
+end
+
+--- The value of the key folder's master secret, when one is configured.
+---@param loaded table config
+---@return string? master nil and no err: none is configured
+---@return table? err
+function settings.master(loaded)
+    local reference = loaded.keys.master
+    if not reference then
+        return nil
+    end
+    return config.secret(reference)
+end
+
+--- Every channel account, in order: {merchant, slug, account}.
+---@param loaded table config
+---@return { merchant: string, slug: string, account: table }[]
+function settings.accounts(loaded)
+    local list = {}
+    for merchant, about in pairs(loaded.merchants) do
+        for slug, account in pairs(about.accounts or {}) do
+            list[#list + 1] = { merchant = merchant, slug = slug, account = account }
+        end
+    end
+    table.sort(list, function(a, b) return a.merchant .. " " .. a.slug < b.merchant .. " " .. b.slug end)
+    return list
+end
+
+settings.exists = exists
+
+return settings
