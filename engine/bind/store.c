@@ -412,9 +412,10 @@ static int store_commit(lua_State *L)
 
 /* ---- query ---- */
 
+/* rows: NULL unless status is TAEL_OK. */
 static int push_read(lua_State *L, tael_status status, const struct tael_rows *rows)
 {
-    if (status == TAEL_OK) {
+    if (rows != NULL) {
         push_rows(L, rows);
         return 1;
     }

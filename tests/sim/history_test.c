@@ -121,7 +121,7 @@ static tael_status crash(struct history *history)
 {
     if (tael_sim_draw(history->world) % 2 == 0) {
         tael_vfs_mem_crash_in(history->disk, 1 + tael_sim_draw(history->world) % 120);
-        while (!history->answered && !tael_vfs_mem_crashed(history->disk))
+        while (!history->answered && !tael_vfs_mem_down(history->disk))
             tael_sim_run(history->world, tael_now_ms(history->world) + 1);
         tael_vfs_mem_crash_in(history->disk, 0);
     } else {
@@ -132,12 +132,13 @@ static tael_status crash(struct history *history)
                                                   ? TAEL_CRASH_POWER
                                                   : TAEL_CRASH_PROCESS);
     }
-    if (history->answered)
-        return TAEL_OK;
+    if (!tael_vfs_mem_down(history->disk))
+        return TAEL_OK; /* the shoppers were done before */
     history->crashes++;
     tael_engine_abandon(history->engine);
     tael_engine_close(history->engine);
     history->engine = NULL;
+    tael_vfs_mem_boot(history->disk);
     return open_engine(history);
 }
 
