@@ -48,17 +48,6 @@ size_t tael_percent_encode(char *out, const char *text, size_t len)
     return n;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool tael_percent_decode(char *out, size_t *out_len, const char *text, size_t len, bool plus)
 {
     size_t n = 0;
@@ -69,8 +58,8 @@ bool tael_percent_decode(char *out, size_t *out_len, const char *text, size_t le
         } else if (c == '%') {
             if (len - i < 3)
                 return false;
-            int high = hex_value(text[i + 1]);
-            int low = hex_value(text[i + 2]);
+            int high = tael_hex_value(text[i + 1]);
+            int low = tael_hex_value(text[i + 2]);
             if (high < 0 || low < 0)
                 return false;
             c = (char)(high * 16 + low);

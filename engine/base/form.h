@@ -62,6 +62,17 @@ enum tael_form_fault tael_form_decode(struct tael_form *form, struct tael_span i
 const char *tael_form_fault_code(enum tael_form_fault fault); /* "duplicate", static */
 const char *tael_form_fault_text(enum tael_form_fault fault); /* static */
 
+static inline int tael_hex_value(char c) /* of a hexadecimal digit; -1: it is none */
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
 /* Everything but the unreserved characters of RFC 3986 becomes %XX; out has room for 3 * len. */
 size_t tael_percent_encode(char *out, const char *text, size_t len);
 /* out has room for len bytes and may be text itself. plus: '+' is a blank. False: a broken escape.

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/form.h"
+
 /* ---- base64 (RFC 4648 §4, §5) ---- */
 
 static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -98,25 +100,14 @@ size_t tael_hex_encode(char *out, const void *data, size_t len)
     return 2 * len;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool tael_hex_decode(void *out, const char *text, size_t len)
 {
     unsigned char *bytes = out;
     if (len % 2 != 0)
         return false;
     for (size_t i = 0; i < len; i += 2) {
-        int high = hex_value(text[i]);
-        int low = hex_value(text[i + 1]);
+        int high = tael_hex_value(text[i]);
+        int low = tael_hex_value(text[i + 1]);
         if (high < 0 || low < 0)
             return false;
         bytes[i / 2] = (unsigned char)(high * 16 + low);
