@@ -48,7 +48,8 @@ local function mismatched(case)
 end
 
 local function move(case, to)
-    return { to = to, trade_no = case.fact.trade_no or case.attempt.trade_no, code = case.fact.code }
+    return { to = to, trade_no = case.fact.trade_no or case.attempt.trade_no,
+        code = case.fact.code or case.fact.channel_state }
 end
 
 --- What a success does, by the payment's state. The attempt succeeds in each of them.

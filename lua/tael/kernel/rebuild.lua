@@ -32,7 +32,7 @@ end
 
 local function report(found, kind, merchant, object, detail)
     local known = registry.merchant(merchant)
-    found[#found + 1] = { kind = kind, merchant = known and known.slug or tostring(merchant), object = object,
+    found[#found + 1] = { kind = kind, merchant = known and known.slug or "all", object = object,
         detail = detail }
 end
 
