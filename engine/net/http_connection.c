@@ -283,21 +283,31 @@ static void fail(struct tael_http_connection *connection, struct tael_http_refus
     connection->continue_due = false;
 }
 
-/* Hands over what is ready, unless a request is with the handler or the client does not take
- * answers. */
+static struct tael_http_incoming *take_ready(struct tael_http_connection *connection)
+{
+    struct tael_http_incoming *incoming = connection->ready;
+    connection->ready = incoming->next;
+    if (connection->ready == NULL)
+        connection->ready_end = &connection->ready;
+    connection->ready_count--;
+    connection->ready_bytes -= tael_http_incoming_size(incoming);
+    return incoming;
+}
+
+/* One request is with the handler at a time, and none for a client that does not take answers. */
+static bool may_deliver(const struct tael_http_connection *connection)
+{
+    return connection->stream != NULL && !connection->closing && connection->active == NULL &&
+           connection->ready != NULL && tael_stream_queued(connection->stream) <= OUT_BYTES;
+}
+
 static void deliver(struct tael_http_connection *connection)
 {
-    struct tael_http_server *server = connection->server;
-    while (connection->stream != NULL && !connection->closing && connection->active == NULL &&
-           connection->ready != NULL && tael_stream_queued(connection->stream) <= OUT_BYTES) {
-        struct tael_http_incoming *incoming = connection->ready;
-        connection->ready = incoming->next;
-        if (connection->ready == NULL)
-            connection->ready_end = &connection->ready;
-        connection->ready_count--;
-        connection->ready_bytes -= tael_http_incoming_size(incoming);
+    const struct tael_http_handler *handler = &connection->server->handler;
+    while (may_deliver(connection)) {
+        struct tael_http_incoming *incoming = take_ready(connection);
         connection->active = incoming;
-        server->handler.request(server->handler.user, &incoming->request);
+        handler->request(handler->user, &incoming->request);
     }
 }
 
