@@ -25,26 +25,29 @@
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREACHABLE = 4, EXIT_STORE = 6, EXIT_INTERNAL = 70 };
 
 static const char usage[] =
-    "usage: tael [--config FILE] [--url URL] [--key KEY] [--merchant ID] [--json] COMMAND\n"
+    "usage: tael [--config FILE] [--url URL] [--key KEY] [--merchant SLUG] [--json] COMMAND\n"
     "\n"
-    "  serve [--dev]                     run the engine (--dev: with sandbox, demo merchant and "
+    "  serve [--dev]                        run the engine (--dev: with sandbox, demo merchant, "
     "keys)\n"
-    "  sandbox [--listen HOST:PORT]      run the channels' simulators alone\n"
-    "  keys generate|show NAME           make a key pair; show its public half and fingerprint\n"
-    "  migrate                           bring the store's schema up to date\n"
-    "  doctor [--deep]                   check configuration, keys, store; --deep: every chain and "
+    "  sandbox [--listen HOST:PORT]         run the channels' simulators alone\n"
+    "  keys generate|show|list|api          key pairs, secrets, API keys\n"
+    "  migrate [--dry-run]                  bring the store's schema up to date\n"
+    "  doctor [--deep]                      check all that must be right; --deep: every chain and "
     "seal\n"
-    "  notifications explain|show|list   which check failed on which bytes\n"
-    "  payments show|list                payments of a merchant\n"
+    "  config check|show                    is tael.lua right; what counts\n"
+    "  payments list|show                   payments of a merchant\n"
+    "  notifications explain|show|list      which check failed on which bytes\n"
+    "  events list                          what happened, from the sealed record\n"
     "  version\n"
     "\n"
-    "tael COMMAND --help says more. Exit codes: 0 done, 1 no, 2 usage, 3 configuration, 4 engine "
-    "not\n"
-    "reachable, 5 refused, 6 store, 7 unknown, 70 internal.\n";
+    "tael COMMAND --help says more. Exit codes: 0 done, 1 the answer is no, 2 usage, 3 "
+    "configuration,\n"
+    "4 engine not reachable, 5 refused, 6 store, 7 outcome unknown, 70 internal.\n";
 
 struct words { /* the command line, options of tael itself taken out */
     const char *config, *url, *key, *merchant;
-    bool json, dev, help;
+    bool json, dev, help; /* help: of tael itself */
+    bool asks_help;       /* of one command; the word stays among rest */
     int count;
     char **rest; /* the command and what follows it */
 };
@@ -111,8 +114,21 @@ static tael_status add_member(struct tael_buf *out, const char *name, const char
     return rc == TAEL_OK ? add_string(out, value) : rc;
 }
 
-/* {"json":false,"argv":["keys","show","x"],"url":"…"} */
-static tael_status words_to_json(const struct words *words, struct tael_buf *out)
+/* ,"store_error":{"code":"store_behind","message":"…"} */
+static tael_status add_failure(struct tael_buf *out, const tael_error *err)
+{
+    tael_status rc = tael_buf_printf(out, ",\"store_error\":{\"code\":");
+    if (rc == TAEL_OK)
+        rc = add_string(out, err->code);
+    if (rc == TAEL_OK)
+        rc = add_member(out, "message", err->message);
+    return rc == TAEL_OK ? tael_buf_append_char(out, '}') : rc;
+}
+
+/* {"json":false,"argv":["keys","show","x"],"url":"…"}; store: why the store could not be opened,
+ * or NULL. */
+static tael_status words_to_json(const struct words *words, const tael_error *store,
+                                 struct tael_buf *out)
 {
     tael_status rc =
         tael_buf_printf(out, "{\"json\":%s,\"argv\":[", words->json ? "true" : "false");
@@ -130,6 +146,8 @@ static tael_status words_to_json(const struct words *words, struct tael_buf *out
         rc = add_member(out, "key", words->key);
     if (rc == TAEL_OK)
         rc = add_member(out, "merchant", words->merchant);
+    if (rc == TAEL_OK && store != NULL)
+        rc = add_failure(out, store);
     if (rc == TAEL_OK)
         rc = tael_buf_append(out, "}", 2); /* with its NUL */
     return rc;
@@ -201,7 +219,7 @@ static int run_engine(const struct words *words, const char *app)
     allow_many_files();
 
     struct tael_buf args = {0};
-    if (words_to_json(words, &args) != TAEL_OK)
+    if (words_to_json(words, NULL, &args) != TAEL_OK)
         return EXIT_INTERNAL;
     tael_engine *engine = NULL;
     tael_error err = {0};
@@ -227,39 +245,58 @@ static int run_engine(const struct words *words, const char *app)
 
 /* ---- everything else: one call into Lua ---- */
 
-static int run_command(const struct words *words)
+static bool is_of_store(tael_status status)
+{
+    return status == TAEL_ESTORE || status == TAEL_EVERSION || status == TAEL_EBUSY;
+}
+
+static tael_status open_command(const struct words *words, const tael_error *store,
+                                struct tael_buf *args, tael_engine **engine, tael_error *err)
 {
     static const int to_stderr = STDERR_FILENO;
     union {
         const int *in;
         void *out;
     } fd = {.in = &to_stderr};
+    tael_options options = TAEL_OPTIONS_INIT;
+    options.config_path = words->config;
+    options.dev = words->dev;
+    options.log = log_line;
+    options.log_user = fd.out;
+    args->len = 0;
+    tael_status rc = words_to_json(words, store, args);
+    if (rc != TAEL_OK)
+        return rc;
+    struct tael_engine_setup setup = {.app = "tael.cli.app", .args_json = args->data};
+    rc = tael_engine_open_app(engine, &options, &setup, err);
+    return rc == TAEL_OK ? tael_engine_start(*engine, err) : rc;
+}
+
+/* A command whose store cannot be opened is asked a second time, told why: it says so in its own
+ * words (doctor, migrate). */
+static int run_command(const struct words *words)
+{
     struct tael_buf args = {0};
     int code = EXIT_INTERNAL, status = 0;
     char *body = NULL;
     tael_engine *engine = NULL;
     tael_error err = {0};
     signal(SIGPIPE, SIG_IGN);
-    if (words_to_json(words, &args) != TAEL_OK)
-        goto free_args;
-    tael_options options = TAEL_OPTIONS_INIT;
-    options.config_path = words->config;
-    options.dev = words->dev;
-    options.log = log_line;
-    options.log_user = fd.out;
-    struct tael_engine_setup setup = {.app = "tael.cli.app", .args_json = args.data};
-    if (tael_engine_open_app(&engine, &options, &setup, &err) != TAEL_OK ||
-        tael_engine_start(engine, &err) != TAEL_OK) {
-        code = complain(&err, NULL);
-        goto close_engine;
+    umask(S_IRWXG | S_IRWXO);
+    tael_status rc = open_command(words, NULL, &args, &engine, &err);
+    if (is_of_store(rc)) {
+        const tael_error store = err;
+        tael_engine_close(engine);
+        engine = NULL;
+        rc = open_command(words, &store, &args, &engine, &err);
     }
-    if (tael_call_wait(engine, "POST", "/command", args.data, NULL, &status, &body, NULL) ==
-            TAEL_OK &&
-        status == 200)
+    if (rc != TAEL_OK)
+        code = complain(&err, NULL);
+    else if (tael_call_wait(engine, "POST", "/command", args.data, NULL, &status, &body, NULL) ==
+                 TAEL_OK &&
+             status == 200)
         code = (int)strtol(body, NULL, 10);
-close_engine:
     tael_engine_close(engine);
-free_args:
     tael_free(body);
     tael_buf_free(&args);
     return code;
@@ -267,7 +304,15 @@ free_args:
 
 /* ---- the command line ---- */
 
-enum { OPTION_CONFIG = 256, OPTION_URL, OPTION_KEY, OPTION_MERCHANT, OPTION_JSON, OPTION_HELP };
+enum {
+    OPTION_CONFIG = 256,
+    OPTION_URL,
+    OPTION_KEY,
+    OPTION_MERCHANT,
+    OPTION_JSON,
+    OPTION_DEV,
+    OPTION_HELP
+};
 
 static int read_words(int argc, char **argv, struct words *words)
 {
@@ -277,6 +322,7 @@ static int read_words(int argc, char **argv, struct words *words)
         {"key", required_argument, NULL, OPTION_KEY},
         {"merchant", required_argument, NULL, OPTION_MERCHANT},
         {"json", no_argument, NULL, OPTION_JSON},
+        {"dev", no_argument, NULL, OPTION_DEV},
         {"help", no_argument, NULL, OPTION_HELP},
         {NULL, 0, NULL, 0},
     };
@@ -298,6 +344,9 @@ static int read_words(int argc, char **argv, struct words *words)
         case OPTION_JSON:
             words->json = true;
             break;
+        case OPTION_DEV:
+            words->dev = true;
+            break;
         case 'h':
         case OPTION_HELP:
             words->help = true;
@@ -316,12 +365,16 @@ static void take_flags(struct words *words)
 {
     int kept = 0;
     for (int i = 0; i < words->count; i++) {
+        if (strcmp(words->rest[i], "--help") == 0 || strcmp(words->rest[i], "-h") == 0)
+            words->asks_help = true;
         if (strcmp(words->rest[i], "--json") == 0)
             words->json = true;
         else if (strcmp(words->rest[i], "--dev") == 0)
             words->dev = true;
         else if (strcmp(words->rest[i], "--config") == 0 && i + 1 < words->count)
             words->config = words->rest[++i];
+        else if (strncmp(words->rest[i], "--config=", 9) == 0)
+            words->config = words->rest[i] + 9;
         else
             words->rest[kept++] = words->rest[i];
     }
@@ -336,14 +389,17 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     take_flags(&words);
-    if (words.help || words.count == 0) {
-        fputs(usage, words.help ? stdout : stderr);
-        return words.help ? 0 : EXIT_USAGE;
+    bool help = words.help || (words.count == 1 && strcmp(words.rest[0], "help") == 0);
+    if (help || words.count == 0) {
+        fputs(usage, help ? stdout : stderr);
+        return help ? 0 : EXIT_USAGE;
     }
     if (words.config == NULL && access("tael.lua", R_OK) == 0)
         words.config = "tael.lua";
     const char *command = words.rest[0];
-    if (strcmp(command, "version") == 0) {
+    if (words.asks_help)
+        return run_command(&words);
+    if (strcmp(command, "version") == 0 && words.count == 1) {
         printf("tael %s\n", tael_version());
         return 0;
     }

@@ -23,7 +23,9 @@ local function outside(name, usage, summary, options)
 end
 
 commands.list = {
-    outside("serve", "", "runs the engine", { dev = { doc = "with sandbox, demo merchant and generated keys" } }),
+    outside("serve", "", "runs the engine", {
+        dev = { doc = "with sandbox, demo merchant and generated keys" },
+    }),
     outside("sandbox", "", "runs the channels' simulators alone", {
         listen = { value = "HOST:PORT", doc = "127.0.0.1:8090 when not said" },
         data = { value = "FOLDER", doc = "where it keeps its trades" },
@@ -109,18 +111,19 @@ end
 ---@param found tael.cli.Found
 ---@return string
 function commands.usage(found)
-    local command, lines = found.command, nil
+    local command = found.command
     if command.commands then
-        lines = group_lines(found)
-    else
-        local options = next(command.options or {}) and " [OPTIONS]" or ""
-        lines = { ("usage: tael %s%s%s"):format(found.path, command.usage ~= "" and " " .. command.usage or "",
-            options), command.summary, "" }
-        option_lines(command.options, lines)
-        if lines[#lines] == "" then
-            lines[#lines] = nil
-        end
+        return table.concat(group_lines(found), "\n")
     end
+    local line = "usage: tael " .. found.path
+    if command.usage ~= "" then
+        line = line .. " " .. command.usage
+    end
+    if not next(command.options or {}) then
+        return line .. "\n" .. command.summary
+    end
+    local lines = { line .. " [OPTIONS]", command.summary, "" }
+    option_lines(command.options, lines)
     return table.concat(lines, "\n")
 end
 

@@ -44,7 +44,8 @@ end
 local function check(call)
     local wrong = configuration.wrong_account(call.config)
     if wrong then
-        return exits.fail(exits.configuration, wrong, "correct it; the channel's fields stand in its init.lua")
+        return exits.fail(exits.configuration, wrong,
+            "correct it; scripts/channels/NAME/init.lua says what an account has")
     end
     local merchants = 0
     for _ in pairs(call.config.merchants) do
@@ -65,10 +66,10 @@ end
 local function value_at(config, name)
     local at = config
     for part in name:gmatch("[^.]+") do
-        at = type(at) == "table" and at[part] or nil
-        if at == nil then
+        if type(at) ~= "table" then
             return nil
         end
+        at = at[part]
     end
     return at
 end

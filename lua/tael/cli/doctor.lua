@@ -1,5 +1,6 @@
---- tael doctor: everything that has to be right before money is taken, one line a check, each failing one with
---- what to do. Looks through a running engine where there is one, and into the store itself where there is none.
+--- tael doctor: everything that has to be right before money is taken, one line a check, each failing
+--- one with what to do. Looks through a running engine where there is one, and into the store itself
+--- where there is none.
 local configuration = require "tael.cli.configuration"
 local crypto = require "tael.crypto"
 local deep = require "tael.cli.deep"
@@ -14,7 +15,9 @@ local time = require "tael.time"
 local doctor = {
     name = "doctor", usage = "", min = 0, max = 0, any_config = true, asks = true,
     summary = "checks configuration, keys, channels, store, clock and disk; exits 1 when one fails",
-    options = { deep = { doc = "also every chain and seal, every row against its events, every page of the file" } },
+    options = {
+        deep = { doc = "every chain and seal, every row against its events, every page of the file" },
+    },
 }
 
 local EARLIEST = 1767225600000 -- 2026-01-01: no clock that is right is before it
@@ -95,26 +98,35 @@ function checks.engine(call, seen)
     return ok("running, version " .. version .. ", ready")
 end
 
+local function next_for_folder(config, err)
+    if err.code == "not_found" then
+        return "tael keys generate"
+    elseif err.message:find("another user", 1, true) then
+        return "give the folder to the user that runs Tael: chown -R USER " .. config.keys.folder
+    elseif err.code == "forbidden" then
+        return "chmod -R u=rwX,go= " .. config.keys.folder
+    end
+    return "correct keys.folder or keys.master in tael.lua"
+end
+
 function checks.keys(call, seen)
     local config = call.config
     local opened, err = keyring.open(config)
     seen.keys = opened
     if not opened then
-        local next_step = err.code == "not_found" and "tael keys generate"
-            or err.code == "forbidden" and "chmod -R go= " .. config.keys.folder or "correct keys.master"
-        return fail(err.message, next_step)
+        return fail(err.message, next_for_folder(config, err))
     end
     local missing = {}
     for _, name in ipairs(keyring.OWN) do
         local about, wrong = keyring.secret(name)
         if not about and wrong.code ~= "not_found" then
-            return fail(wrong.message, "put the right file back: without it the store cannot be read or proved")
+            return fail(wrong.message, "put the right file back: a new one would not fit the store")
         end
         missing[#missing + 1] = not about and name or nil
     end
     if #missing > 0 then
         return fail(("%s: no secret %s"):format(config.keys.folder, table.concat(missing, ", ")),
-            seen.has_store and "put the files back from where they are kept: new ones would not fit the store"
+            seen.has_store and "put the files back from a backup: new ones would not fit the store"
                 or "tael keys generate")
     end
     return ok(config.keys.folder)
@@ -130,7 +142,8 @@ local function missing_key(config, found)
             handle, err = crypto.key(key.name, { use = key.use or "sign" })
         end
         if not handle then
-            return ("%s/%s: %s '%s': %s"):format(found.account.channel, found.slug, key.field, key.name, err.message)
+            return ("%s/%s: %s '%s': %s"):format(found.account.channel, found.slug, key.field, key.name,
+                err.message)
         end
     end
 end
@@ -167,12 +180,12 @@ local function store_of_engine(seen)
     return warn("owned by an engine that does not answer")
 end
 
-local function refused_store(refused)
+local function refused_store(config, refused)
     local next_steps = {
         store_behind = "tael migrate", store_newer = "use the version of Tael that made it, or a newer one",
         store_locked = "stop the process that uses it",
     }
-    return fail(refused.message, next_steps[refused.code]
+    return fail(settings.store_message(config, refused), next_steps[refused.code]
         or "keep a copy of the file before you try anything; then compare with a backup")
 end
 
@@ -181,7 +194,7 @@ function checks.store(call, seen)
     if kind == "owned" then
         return store_of_engine(seen)
     elseif kind == "refused" then
-        return refused_store(call.store_error)
+        return refused_store(config, call.store_error)
     elseif kind == "memory" then
         return ok("in memory, gone with the process")
     elseif kind == "new" then
@@ -196,7 +209,7 @@ end
 function checks.clock(call)
     local now = time.now()
     if now < EARLIEST then
-        return fail("it says " .. time.rfc3339(now), "set it, and keep it right with chrony or systemd-timesyncd")
+        return fail("it says " .. time.rfc3339(now), "set it; chrony or systemd-timesyncd keep it right")
     elseif call.pass.store == "open" then
         local store = require "tael.store"
         local ahead = store.id_ms(store.next_id()) - now
@@ -225,8 +238,8 @@ function checks.disk(call)
 end
 
 local GCONV = {
-    "/usr/lib/x86_64-linux-gnu/gconv", "/usr/lib/aarch64-linux-gnu/gconv", "/usr/lib/gconv", "/usr/lib64/gconv",
-    "/usr/lib/riscv64-linux-gnu/gconv", "/usr/lib/i386-linux-gnu/gconv", "/usr/lib/arm-linux-gnueabihf/gconv",
+    "/usr/lib/x86_64-linux-gnu/gconv", "/usr/lib/aarch64-linux-gnu/gconv", "/usr/lib/gconv",
+    "/usr/lib/riscv64-linux-gnu/gconv", "/usr/lib/i386-linux-gnu/gconv", "/usr/lib64/gconv",
 }
 
 --- Nothing needs it yet that handles money: bills and old merchants' messages come in GB18030.

@@ -5,7 +5,8 @@ local listing = require "tael.cli.listing"
 local events = { name = "events", summary = "what happened, from the sealed record" }
 
 local function list(call)
-    return listing.show(call, "/v1/events", { "ID", "TIME", "TYPE", "OBJECT", "ACTOR", "SEAL" }, function(event)
+    local header = { "ID", "TIME", "TYPE", "OBJECT", "ACTOR", "SEAL" }
+    return listing.show(call, "/v1/events", header, function(event)
         local seal = event.chain.seal
         return {
             event.id, event.timestamp, event.type, event.data.id, event.actor,

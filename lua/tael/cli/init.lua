@@ -1,6 +1,6 @@
 --- The command line behind main.c: finds the command, reads its options, loads the configuration, runs it.
---- 1 plan never refuses: what is wrong is said by run, in one form and with the right exit code. 2 A command's
---- answer goes to stdout, what went wrong to stderr with one line `next:`.
+--- 1 plan never refuses: what is wrong is said by run, in one form and with the right exit code. 2 The
+--- answer of a command goes to stdout, what went wrong to stderr with one line `next:`.
 local client = require "tael.cli.client"
 local commands = require "tael.cli.commands"
 local exits = require "tael.cli.exits"
@@ -29,7 +29,8 @@ local cli = {}
 ---@return table plan
 function cli.plan(options)
     local kept = {
-        config_path = options.config_path, root = options.root, lua_root = options.lua_root, dev = options.dev,
+        config_path = options.config_path, root = options.root, lua_root = options.lua_root,
+        dev = options.dev,
     }
     local plan = { workers = 1, drain_ms = 0, log = { level = "error" }, pass = { options = kept } }
     local found = commands.find(options.args.argv)
@@ -83,7 +84,8 @@ local function perform(call, args)
     local command = call.command
     call.config, call.config_error = settings.load(call.options)
     if not call.config and not command.any_config then
-        return exits.fail(exits.configuration, call.config_error.message, "correct the file; tael config check")
+        return exits.fail(exits.configuration, call.config_error.message,
+            "correct the file; tael config check says whether it is right")
     end
     if command.asks and call.config then
         local failure
@@ -104,7 +106,7 @@ local function help(argv)
     return exits.done
 end
 
----@param args { argv: string[], json: boolean, url: string?, key: string?, merchant: string?, store_error: table? }
+---@param args table {argv, json, url?, key?, merchant?, store_error? = {code, message}}
 ---@param pass table of the plan
 ---@return integer exit
 function cli.run(args, pass)
@@ -137,11 +139,13 @@ function cli.run(args, pass)
         command = command, path = found.path, flags = read.flags, rest = read.rest, json = args.json,
         options = pass.options, pass = pass, store_error = args.store_error,
     }, args)
-    if not exit then
-        screen.problem(failure)
-        return failure.exit
+    if exit then
+        return exit
+    elseif failure.exit == exits.usage and not failure.next then
+        failure.next = "tael " .. found.path .. " --help"
     end
-    return exit
+    screen.problem(failure)
+    return failure.exit
 end
 
 return cli

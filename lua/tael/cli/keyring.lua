@@ -1,12 +1,12 @@
 --- What the key folder holds, as far as it may be shown: names, public halves, fingerprints.
 local loader = require "tael.channel.loader"
 local crypto = require "tael.crypto"
+local key_folder = require "tael.config.keys"
 local settings = require "tael.cli.settings"
 
 local keyring = {}
 
---- The engine's own: names of objects, API keys, seals, stored bytes.
-keyring.OWN = { "ids", "pepper", "audit", "raw" }
+keyring.OWN = key_folder.SECRETS
 
 local PURPOSE = {
     ids = "names of objects", pepper = "hashes of API keys", audit = "seals", raw = "stored bytes",
@@ -17,15 +17,12 @@ local PURPOSE = {
 ---@return true?
 ---@return table? err {code, message}
 function keyring.open(config)
-    local master, err = settings.master(config)
-    if err then
-        return nil, err
-    end
-    local ran, opened, wrong = pcall(crypto.keys, config.keys.folder, master)
+    local ran, opened, err = pcall(key_folder.open, config)
     if not ran then
-        return nil, { code = "invalid", message = "keys.master: " .. tostring(opened):gsub("^.-:%d+: ", "") }
+        local message = tostring(opened):gsub("^[^:]+:%d+: ", "")
+        return nil, { code = "invalid", message = "keys.master: " .. message }
     end
-    return opened, wrong
+    return opened, err
 end
 
 --- A key pair, or a public key alone.
@@ -56,7 +53,7 @@ function keyring.secret(name)
     if not handle then
         return nil, err
     end
-    return { kind = "secret", name = name, fingerprint = tostring(handle):match("%((.-)%)") or tostring(handle) }
+    return { kind = "secret", name = name, fingerprint = tostring(handle):match("%((.-)%)") }
 end
 
 local function fingerprint_of(kind, name)

@@ -6,7 +6,8 @@ local words = require "tael.cli.words"
 
 local listing = {}
 
---- Options of a list, with its own filters: each option's name is the API's parameter, unless it says another.
+--- Options of a list, with its own filters. An option has the name of the API's parameter, unless it
+--- says another.
 ---@param filters table<string, tael.cli.Option>
 ---@return table<string, tael.cli.Option>
 function listing.options(filters)

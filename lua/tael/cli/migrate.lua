@@ -50,7 +50,7 @@ function migrate.run(call)
     if refused and refused.code == "store_behind" then
         return would_change(call, refused.message)
     elseif refused then
-        return exits.fail(exits.store, refused.message, "tael doctor")
+        return exits.fail(exits.store, settings.store_message(config, refused), "tael doctor")
     elseif call.pass.store == "owned" then
         return exits.fail(exits.store, "an engine is running on " .. config.store.path,
             "stop it first; with store.migrate = \"auto\" it migrates by itself at start")

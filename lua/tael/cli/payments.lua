@@ -20,7 +20,8 @@ local function state(object)
 end
 
 local function list(call)
-    return listing.show(call, PATH, { "ID", "STATE", "AMOUNT", "ORDER", "CHANNEL", "CREATED" }, function(payment)
+    local header = { "ID", "STATE", "AMOUNT", "ORDER", "CHANNEL", "CREATED" }
+    return listing.show(call, PATH, header, function(payment)
         return {
             payment.id, state(payment), amount(payment), payment.merchant_order_id, payment.channel,
             payment.created_at,
@@ -93,7 +94,7 @@ payments.commands = {
             state = { value = "STATE", doc = "such as pending, paid, review" },
             order = { value = "ORDER", parameter = "merchant_order_id", doc = "the merchant's order" },
             channel = { value = "NAME", doc = "such as alipay" },
-            ["order-no"] = { parameter = "order_no", value = "NUMBER", doc = "our order number at the channel" },
+            ["order-no"] = { parameter = "order_no", value = "NUMBER", doc = "our number at the channel" },
             ["trade-no"] = { parameter = "trade_no", value = "NUMBER", doc = "the channel's number" },
         },
     },

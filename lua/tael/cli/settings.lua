@@ -49,18 +49,6 @@ function settings.listens(path, list)
     return found
 end
 
---- The value of the key folder's master secret, when one is configured.
----@param loaded table config
----@return string? master nil and no err: none is configured
----@return table? err
-function settings.master(loaded)
-    local reference = loaded.keys.master
-    if not reference then
-        return nil
-    end
-    return config.secret(reference)
-end
-
 --- Every channel account, in order: {merchant, slug, account}.
 ---@param loaded table config
 ---@return { merchant: string, slug: string, account: table }[]
@@ -73,6 +61,18 @@ function settings.accounts(loaded)
     end
     table.sort(list, function(a, b) return a.merchant .. " " .. a.slug < b.merchant .. " " .. b.slug end)
     return list
+end
+
+--- What the store said when it could not be opened, with the file's path.
+---@param loaded table config
+---@param refused { message: string }
+---@return string
+function settings.store_message(loaded, refused)
+    local path = loaded.store.path
+    if refused.message:find(path, 1, true) then
+        return refused.message
+    end
+    return path .. ": " .. refused.message
 end
 
 settings.exists = exists

@@ -8,7 +8,6 @@ local words = {}
 ---@field value string?   what its value is called in the usage; nil: a switch
 ---@field doc string
 ---@field integer boolean?
----@field values string[]?
 ---@field parameter string? the API's name for it
 
 --- Options of every command that asks an engine.
@@ -30,15 +29,6 @@ function words.with_asking(own)
     return all
 end
 
-local function among(values, text)
-    for _, value in ipairs(values) do
-        if value == text then
-            return true
-        end
-    end
-    return false
-end
-
 local function value_of(name, option, text)
     if not text or text == "" then
         return nil, ("--%s needs a value: --%s %s"):format(name, name, option.value)
@@ -48,8 +38,6 @@ local function value_of(name, option, text)
             return nil, ("--%s needs a positive integer, not '%s'"):format(name, text)
         end
         return number
-    elseif option.values and not among(option.values, text) then
-        return nil, ("--%s is one of: %s"):format(name, table.concat(option.values, ", "))
     end
     return text
 end
