@@ -68,12 +68,12 @@ class Bench {
         return JSON.parse(text);
     }
 
-    /** perf beside a work, where a folder for it is named; gives what ends it. */
+    /** perf beside a work, where a folder for it is named; gives what ends it. The libraries keep no frame pointers. */
     profile(name) {
         if (!this.setup.profile) return async () => {};
-        const file = path.join(this.setup.profile, `${name.replace(/\W+/g, '-')}.perf`);
-        const perf = spawn('perf', ['record', '-q', '-F', '999', '-g', '-p', String(this.server.process.pid), '-o', file],
-            { stdio: 'inherit' });
+        const perf = spawn('perf', ['record', '-q', '-F', '499', '--call-graph', 'dwarf,16384',
+            '-p', String(this.server.process.pid),
+            '-o', path.join(this.setup.profile, `${name.replace(/\W+/g, '-')}.perf`)], { stdio: 'inherit' });
         const ended = once(perf, 'exit');
         return async () => {
             perf.kill('SIGINT');
