@@ -52,12 +52,16 @@ int tael_db_saw(struct tael_db *db, int code)
     return code;
 }
 
+tael_status tael_db_status(int code)
+{
+    return (code & 0xff) == SQLITE_NOMEM || code == SQLITE_IOERR_NOMEM ? TAEL_ENOMEM : TAEL_ESTORE;
+}
+
 static tael_status db_failed(struct tael_db *db, struct tael_store *store, int code,
                              tael_error *err)
 {
     const char *why = db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
-    tael_status status = (code & 0xff) == SQLITE_NOMEM ? TAEL_ENOMEM : TAEL_ESTORE;
-    return tael_store_fail(err, status, "store_database", "%s: %s", store->path, why);
+    return tael_store_fail(err, tael_db_status(code), "store_database", "%s: %s", store->path, why);
 }
 
 /* ---- small statements ---- */
@@ -67,8 +71,8 @@ tael_status tael_db_exec(struct tael_db *db, const char *sql, tael_error *err)
     int code = tael_db_saw(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
     if (code == SQLITE_OK)
         return TAEL_OK;
-    return tael_store_fail(err, (code & 0xff) == SQLITE_NOMEM ? TAEL_ENOMEM : TAEL_ESTORE,
-                           "store_database", "%s", sqlite3_errmsg(db->handle));
+    return tael_store_fail(err, tael_db_status(code), "store_database", "%s",
+                           sqlite3_errmsg(db->handle));
 }
 
 tael_status tael_db_number(struct tael_db *db, const char *sql, int64_t *out, tael_error *err)
@@ -83,7 +87,7 @@ tael_status tael_db_number(struct tael_db *db, const char *sql, int64_t *out, ta
     if (code == SQLITE_ROW)
         return TAEL_OK;
     tael_db_saw(db, code);
-    return tael_store_fail(err, TAEL_ESTORE, "store_database", "%s",
+    return tael_store_fail(err, tael_db_status(code), "store_database", "%s",
                            code == SQLITE_DONE ? "a row is missing" : sqlite3_errmsg(db->handle));
 }
 
@@ -188,7 +192,7 @@ static tael_status check_owner(struct tael_db *db, struct tael_store *store, tae
     if (rc == TAEL_OK)
         rc = tael_db_number(db, "SELECT count(*) FROM sqlite_schema", &objects, err);
     if (rc != TAEL_OK)
-        return db_failed(db, store, SQLITE_ERROR, err);
+        return db_failed(db, store, sqlite3_extended_errcode(db->handle), err);
     if (application == TAEL_APPLICATION_ID || (application == 0 && objects == 0))
         return TAEL_OK;
     return tael_store_fail(err, TAEL_ESTORE, "store_foreign",
@@ -270,8 +274,9 @@ static tael_status prepare(struct tael_db *db, const struct tael_statement *stat
     }
     if (wrong == NULL)
         return TAEL_OK;
-    return tael_store_fail(err, TAEL_ECONFIG, "store_sql", "%s:%d: %s: %s", statement->file,
-                           statement->line, statement->name, wrong);
+    return tael_store_fail(err, tael_db_status(code) == TAEL_ENOMEM ? TAEL_ENOMEM : TAEL_ECONFIG,
+                           "store_sql", "%s:%d: %s: %s", statement->file, statement->line,
+                           statement->name, wrong);
 }
 
 static tael_status prepare_all(struct tael_db *db, struct tael_store *store, bool writes,
@@ -364,6 +369,6 @@ tael_status tael_db_settle(struct tael_db *db, tael_error *err)
     tael_db_saw(db, code);
     if (code == SQLITE_OK)
         return TAEL_OK;
-    return tael_store_fail(err, TAEL_ESTORE, "store_log", "the log cannot be written: %s",
+    return tael_store_fail(err, tael_db_status(code), "store_log", "the log cannot be written: %s",
                            sqlite3_errstr(code));
 }

@@ -66,6 +66,7 @@ int tael_db_mark_set(struct tael_db *db, int64_t mark);
 /* Writes and syncs the write-ahead log again as it reads now: what is seen in it is on the disk
  * then. */
 tael_status tael_db_settle(struct tael_db *db, tael_error *err);
+tael_status tael_db_status(int code); /* of a failure: TAEL_ENOMEM or TAEL_ESTORE */
 /* Remembers what an error says of the handle; returns code. */
 int tael_db_saw(struct tael_db *db, int code);
 int tael_db_bind(sqlite3_stmt *stmt, int place, const struct tael_value *value);

@@ -47,7 +47,7 @@ static tael_status read_failed(struct tael_db *db, const struct tael_store *stor
     TAEL_LOG(store->log, TAEL_LOG_ERROR, "store.read_failed",
              tael_log_text("statement", statement->name),
              tael_log_text("message", sqlite3_errmsg(db->handle)));
-    return (code & 0xff) == SQLITE_NOMEM ? TAEL_ENOMEM : TAEL_ESTORE;
+    return tael_db_status(code);
 }
 
 static tael_status read_run(struct tael_db *db, const struct tael_store *store,

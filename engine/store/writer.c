@@ -150,6 +150,10 @@ static enum pass commit_resolve(struct tael_store *store, int64_t mark)
     struct tael_db *db = &store->db;
     int64_t seen = 0;
     log_trouble(store, "commit");
+    if (store->memory) { /* no disk that could know better, and nothing to be opened again */
+        roll_back(db);
+        return PASS_LOST;
+    }
     db->broken = true;
     if (mend(store) != TAEL_OK || tael_db_mark_get(db, &seen) != TAEL_OK)
         return PASS_DOWN;

@@ -296,4 +296,58 @@ static inline int64_t amount_of(struct fixture *fixture, int64_t scope, int64_t 
     return amount;
 }
 
+static inline bool is(const char *text, const char *want)
+{
+    return want == NULL ? text == NULL : text != NULL && strcmp(text, want) == 0;
+}
+
+static inline int64_t info_of(struct fixture *fixture, int which)
+{
+    struct tael_store_info info;
+    tael_store_info(fixture->store, &info);
+    const int64_t numbers[] = {info.schema, info.queued, info.units,
+                               info.groups, info.failed, info.healthy};
+    return numbers[which];
+}
+enum { SCHEMA, QUEUED, UNITS, GROUPS, FAILED, HEALTHY };
+
+/* Inserts one item; what came of it. */
+static inline tael_status insert(struct fixture *fixture, int64_t scope, int64_t item,
+                                 const char *name, int64_t amount)
+{
+    struct tael_unit *unit = new_unit(fixture, scope);
+    add(unit, fixture, "item.insert", "item", INT(item), "name", TEXT(name), "amount", INT(amount),
+        "data", BYTES("\0\1", 2), (char *)NULL);
+    tael_status status = commit(fixture, unit)->status;
+    tael_unit_free(unit);
+    return status;
+}
+
+/* ---- reads on the reader thread ---- */
+
+struct answer {
+    bool done;
+    tael_status status;
+    struct tael_rows *rows;
+};
+
+static inline void take_answer(void *user, tael_status status, struct tael_rows *rows)
+{
+    *(struct answer *)user = (struct answer){true, status, rows};
+}
+
+static inline tael_status read_later(struct fixture *fixture, struct answer *answer, int64_t scope,
+                                     const char *name, ...)
+{
+    const struct tael_statement *statement = tael_store_statement(fixture->store, name);
+    struct tael_value values[64];
+    va_list args;
+    va_start(args, name);
+    fixture_values(statement, values, args);
+    va_end(args);
+    *answer = (struct answer){false, TAEL_OK, NULL};
+    return tael_store_read_later(fixture->store, statement, scope, values, &fixture->loop.base,
+                                 take_answer, answer);
+}
+
 #endif

@@ -1,0 +1,251 @@
+/* store_open_test.c - opening: one owner, private files, migrations, what is refused and how it is
+ * said. */
+#include <stdlib.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <sqlite3.h>
+
+#include "store_fixture.h"
+
+static void a_file_has_one_owner(void)
+{
+    struct fixture fixture, other;
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    other = fixture;
+    other.store = NULL;
+    other.reader = NULL;
+    CHECK(fixture_open(&other, &err) == TAEL_EBUSY);
+    CHECK(is(err.code, "store_locked") && strstr(err.message, fixture.path) != NULL);
+    CHECK(strstr(err.message, "in use by another engine, process ") != NULL);
+    CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK); /* the owner noticed nothing */
+    fixture_close(&fixture);
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK);
+    fixture_end(&fixture);
+}
+
+static int mode_of(const struct fixture *fixture, const char *suffix)
+{
+    char path[128];
+    struct stat about;
+    snprintf(path, sizeof(path), "%s%s", fixture->path, suffix);
+    return stat(path, &about) == 0 ? (int)(about.st_mode & 0777) : -1;
+}
+
+static void files_are_for_their_owner_alone(void)
+{
+    struct fixture fixture;
+    fixture_init(&fixture, false, NULL);
+    mode_t mask = umask(0);
+    fixture_must_open(&fixture);
+    insert(&fixture, 7, 1, "one", 1);
+    CHECK(mode_of(&fixture, "") == 0600 && mode_of(&fixture, "-wal") == 0600);
+    CHECK(mode_of(&fixture, "-shm") == 0600 && mode_of(&fixture, ".lock") == 0600);
+    fixture_close(&fixture);
+    CHECK(mode_of(&fixture, "-wal") == -1); /* all is in the database */
+    chmod(fixture.path, 0644);
+    fixture_must_open(&fixture);
+    CHECK(mode_of(&fixture, "") == 0600);
+    umask(mask);
+    fixture_end(&fixture);
+}
+
+static void migrations_are_applied_once(void)
+{
+    struct fixture fixture;
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture.options.sql_file_count = 0;
+    fixture.options.migrate = false; /* nothing there, and no leave to make it */
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_behind"));
+    CHECK(mode_of(&fixture, "") == -1 && mode_of(&fixture, ".lock") == -1);
+    fixture.options.migrate = true;
+    fixture.options.migration_count = 1;
+    fixture_must_open(&fixture);
+    CHECK(info_of(&fixture, SCHEMA) == 1);
+    fixture_close(&fixture);
+    fixture.options.migration_count = 2;
+    fixture.options.migrate = false;
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_behind"));
+    CHECK(strstr(err.message, "1 of 2 migrations") != NULL);
+    fixture.options.migrate = true;
+    fixture_must_open(&fixture);
+    CHECK(info_of(&fixture, SCHEMA) == 2);
+    fixture_close(&fixture);
+    fixture.options.migrate = false; /* again, without leave: nothing to do */
+    fixture_must_open(&fixture);
+    CHECK(info_of(&fixture, SCHEMA) == 2);
+    fixture_close(&fixture);
+    fixture.options.migration_count = 1; /* a program that is older than the file */
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_newer"));
+    CHECK(strstr(err.message, "0002_counters") != NULL);
+    fixture_end(&fixture);
+}
+
+static void write_text(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    fixture_must(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0, path);
+}
+
+struct own { /* migrations and statements of a test's own, in its folder */
+    char paths[3][128];
+    const char *list[3];
+};
+
+static void own_files(struct fixture *fixture, struct own *own, const char *first,
+                      const char *second, const char *sql)
+{
+    static const char *const names[] = {"0001_one.sql", "0003_three.sql", "own.sql"};
+    const char *const texts[] = {first, second, sql};
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(own->paths[i], sizeof(own->paths[i]), "%s/%s", fixture->folder, names[i]);
+        own->list[i] = own->paths[i];
+        if (texts[i] != NULL)
+            write_text(own->paths[i], texts[i]);
+    }
+    fixture->options.migrations = own->list;
+    fixture->options.migration_count = second != NULL ? 2 : 1;
+    fixture->options.sql_files = &own->list[2];
+    fixture->options.sql_file_count = sql != NULL ? 1 : 0;
+}
+
+static void own_end(struct fixture *fixture, struct own *own)
+{
+    for (size_t i = 0; i < 3; i++)
+        unlink(own->paths[i]);
+    fixture_end(fixture);
+}
+
+#define TABLE                                                                                      \
+    "CREATE TABLE t (merchant BIGINT NOT NULL, id BIGINT NOT NULL, PRIMARY KEY (merchant, id));\n"
+
+static void migrations_do_not_change(void)
+{
+    struct fixture fixture;
+    struct own own;
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    own_files(&fixture, &own, TABLE, NULL, NULL);
+    fixture_must_open(&fixture);
+    fixture_close(&fixture);
+    own_files(&fixture, &own, "-- said better\n" TABLE "\n", NULL, NULL);
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK); /* prose may */
+    fixture_close(&fixture);
+    own_files(&fixture, &own, TABLE "CREATE INDEX i ON t (merchant);\n", NULL, NULL);
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_migration"));
+    CHECK(strstr(err.message, "0001_one.sql: changed since it was applied") != NULL);
+    own_files(&fixture, &own, TABLE, TABLE, NULL); /* fails half-way: t is there */
+    write_text(own.paths[1], "CREATE TABLE u (a TEXT);\n\n" TABLE);
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE);
+    CHECK(strstr(err.message, "0003_three.sql:3: table t already exists") != NULL);
+    write_text(own.paths[1], "CREATE TABLE u (a TEXT);\n"); /* u was undone */
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK && info_of(&fixture, SCHEMA) == 3);
+    fixture_close(&fixture);
+    char late[128];
+    snprintf(late, sizeof(late), "%s/0002_two.sql", fixture.folder);
+    write_text(late, "CREATE TABLE v (a TEXT);\n");
+    const char *const three[] = {own.paths[0], late, own.paths[1]};
+    fixture.options.migrations = three;
+    fixture.options.migration_count = 3;
+    CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION);
+    CHECK(strstr(err.message, "0002_two.sql: comes before") != NULL);
+    const char *const mixed[] = {own.paths[1], own.paths[0]};
+    fixture.options.migrations = mixed;
+    fixture.options.migration_count = 2;
+    CHECK(fixture_open(&fixture, &err) == TAEL_ECONFIG);
+    CHECK(strstr(err.message, "rising order") != NULL);
+    unlink(late);
+    own_end(&fixture, &own);
+}
+
+static void wrong_statements_are_named_at_open(void)
+{
+    static const struct {
+        const char *sql, *message;
+    } rows[] = {
+        {"-- name: a.b\n-- read\nSELECT x FROM t\nWHERE merchant = :merchant;\n",
+         "own.sql:1: a.b: no such column: x"},
+        {"\n-- name: a.b\n-- read\nSELECT id FROM u WHERE 1 = :merchant;\n",
+         "own.sql:2: a.b: no such table: u"},
+        {"-- name: a.b\n-- read\nSELECT \"one\" FROM t WHERE 1 = :merchant;\n",
+         "own.sql:1: a.b: no such column: one"},
+        {"-- name: a.b\n-- rows: 1\nWITH x AS (SELECT 1) SELECT * FROM x WHERE 1 = :merchant;\n",
+         "own.sql:1: a.b: it reads where it should write"},
+        {"-- name: a.b\n-- read\nWITH x AS (SELECT 1 AS a) DELETE FROM t WHERE merchant = "
+         ":merchant;\n",
+         "own.sql:1: a.b: it reads where it should write"},
+        {"-- name: a.b\n-- rows: 1\nDELETE FROM t WHERE id = :id;\n",
+         "own.sql:1: a.b has no :merchant"},
+    };
+    struct fixture fixture;
+    struct own own;
+    fixture_init(&fixture, false, NULL);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        tael_error err = {0};
+        own_files(&fixture, &own, TABLE, NULL, rows[i].sql);
+        CHECK(fixture_open(&fixture, &err) == TAEL_ECONFIG && err.status == TAEL_ECONFIG);
+        CHECK_NAMED(strstr(err.message, rows[i].message) != NULL, err.message);
+    }
+    own_end(&fixture, &own);
+}
+
+static void other_files_are_left_alone(void)
+{
+    struct fixture fixture;
+    tael_error err = {0};
+    sqlite3 *db = NULL;
+    fixture_init(&fixture, false, NULL);
+    sqlite3_open(fixture.path, &db);
+    sqlite3_exec(db, "CREATE TABLE foreign_table (a)", NULL, NULL, NULL);
+    sqlite3_close(db);
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE && is(err.code, "store_foreign"));
+    char header[20] = ""; /* 18, 19: 2 when the file uses a log */
+    FILE *file = fopen(fixture.path, "r");
+    CHECK(file != NULL && fread(header, 1, sizeof(header), file) == sizeof(header));
+    CHECK(header[18] == 1 && header[19] == 1);
+    if (file != NULL)
+        fclose(file);
+    write_text(fixture.path, "This is no database, and long enough to be seen as none of them. "
+                             "This is no database, and long enough to be seen as none of them.");
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE);
+    CHECK(strstr(err.message, "not a database") != NULL);
+    unlink(fixture.path);
+    mkdir(fixture.path, 0700);
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE);
+    CHECK(strstr(err.message, fixture.path) != NULL);
+    rmdir(fixture.path);
+    fixture_end(&fixture);
+}
+
+static void memory_serves_without_a_file(bool simulated)
+{
+    struct fixture fixture;
+    struct answer answer;
+    fixture_init(&fixture, simulated, NULL);
+    fixture.options.path = ":memory:";
+    fixture_must_open(&fixture);
+    CHECK(insert(&fixture, 7, 1, "one", 5) == TAEL_OK);
+    CHECK(amount_of(&fixture, 7, 1) == 5);
+    read_later(&fixture, &answer, 7, "item.list", "after", INT(0), "n", INT(10), (char *)NULL);
+    CHECK(fixture_until(&fixture, &answer.done) && tael_rows_count(answer.rows) == 1);
+    tael_rows_free(answer.rows);
+    CHECK(mode_of(&fixture, "") == -1);
+    fixture_end(&fixture);
+}
+
+int main(void)
+{
+    a_file_has_one_owner();
+    files_are_for_their_owner_alone();
+    migrations_are_applied_once();
+    migrations_do_not_change();
+    wrong_statements_are_named_at_open();
+    other_files_are_left_alone();
+    memory_serves_without_a_file(false);
+    memory_serves_without_a_file(true);
+    return tap_end();
+}
