@@ -147,6 +147,7 @@ local function check_window(run)
         return refused("window", "the message's time lies in the future")
     end
     local attempt = ids.attempt_of(claims.order_no)
+    run.claimed_attempt = attempt
     if claims.at and attempt and claims.at < store.id_ms(attempt) - CLOCK_SKEW_MS then
         return refused("window", "the message is older than its order")
     end

@@ -12,13 +12,29 @@ local help = {
 
 local counters = {} -- name -> labels text -> integer
 
-local function label_text(labels)
-    local parts = {}
-    for name, value in pairs(labels) do
-        parts[#parts + 1] = ('%s="%s"'):format(name, tostring(value):gsub('[\\"\n]', "_"))
+local order = {} -- name -> label names, sorted once
+
+local function order_of(name, labels)
+    local names = {}
+    for label in pairs(labels) do
+        names[#names + 1] = label
     end
-    table.sort(parts)
-    return table.concat(parts, ",")
+    table.sort(names)
+    order[name] = names
+    return names
+end
+
+--- A series has the same labels each time.
+local function label_text(name, labels)
+    local text
+    for _, label in ipairs(order[name] or order_of(name, labels)) do
+        local value = tostring(labels[label])
+        if value:find('[\\"\n]') then
+            value = value:gsub('[\\"\n]', "_")
+        end
+        text = (text and text .. "," or "") .. label .. '="' .. value .. '"'
+    end
+    return text
 end
 
 ---@param name string
@@ -29,7 +45,7 @@ function metrics.count(name, labels)
         series = {}
         counters[name] = series
     end
-    local text = label_text(labels)
+    local text = label_text(name, labels)
     series[text] = (series[text] or 0) + 1
 end
 

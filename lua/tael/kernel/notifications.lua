@@ -149,7 +149,8 @@ end
 
 --- The attempt that the channel's order number names, when it is this merchant's and this account's.
 local function find_attempt(run, fact)
-    local number = ids.attempt_of(fact.order_no)
+    local number = fact.order_no == run.claims.order_no and run.claimed_attempt
+        or ids.attempt_of(fact.order_no)
     if not number then
         return nil, unknown_order("the order number is none of ours")
     end
@@ -159,7 +160,7 @@ local function find_attempt(run, fact)
     elseif not rows[1] or rows[1].account ~= run.account.id then
         return nil, unknown_order("there is no such order for this account")
     end
-    return rows[1].id
+    return rows[1]
 end
 
 --- A verdict without a move: one row.
@@ -188,7 +189,7 @@ local function act(run)
         return nil, err
     end
     return settle.apply {
-        attempt = attempt, fact = fact, actor = "channel:" .. run.account.channel,
+        attempt = attempt.id, row = attempt, fact = fact, actor = "channel:" .. run.account.channel,
         proof = { kind = "ntf", id = run.id, digest = run.message.digest,
         key = evidence.key_number(run.proof) },
         extra = function(made, payment, row)

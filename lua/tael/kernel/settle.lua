@@ -28,35 +28,35 @@ function settle.alarm(kind, fields)
 end
 
 ---@param attempt integer
+---@param row table? of the attempt, when it has just been read
 ---@return table? attempt row
 ---@return table|string|nil payment row, or err
-function settle.read(attempt)
-    local attempts, err = store.query("attempt.get", { attempt = attempt })
-    if not attempts then
-        return nil, err
-    elseif not attempts[1] then
-        return nil, { code = "not_found" }
+function settle.read(attempt, row)
+    if not row then
+        local attempts, err = store.query("attempt.get", { attempt = attempt })
+        row = attempts and attempts[1]
+        if not row then
+            return nil, err or { code = "not_found" }
+        end
     end
-    local payments
-    payments, err = store.query("payment.get", { payment = attempts[1].payment })
-    if not payments then
-        return nil, err
-    elseif not payments[1] then
-        return nil, { code = "not_found" }
+    local payments, err = store.query("payment.get", { payment = row.payment })
+    if not payments or not payments[1] then
+        return nil, err or { code = "not_found" }
     end
-    return attempts[1], payments[1]
+    return row, payments[1]
 end
 
 --- Another attempt of the same payment through which money may still come.
 local function others_open(attempt, newest)
     local at = newest
     while at do
-        local rows = store.query("attempt.get", { attempt = at })
-        local row = rows and rows[1]
-        if not row then
-            return true -- not known is open
-        elseif row.id ~= attempt.id and states.attempt_open[row.state] then
-            return true
+        local row = attempt
+        if at ~= attempt.id then
+            local rows = store.query("attempt.get", { attempt = at })
+            row = rows and rows[1]
+            if not row or states.attempt_open[row.state] then
+                return true -- what is not known is open
+            end
         end
         at = row.prev
     end
@@ -144,6 +144,7 @@ end
 
 ---@class tael.kernel.Settling
 ---@field attempt integer
+---@field row table? of the attempt, when it has just been read
 ---@field fact table admitted by evidence.lua
 ---@field proof tael.kernel.Proof
 ---@field actor string
@@ -165,8 +166,8 @@ end
 ---@return tael.kernel.Decision? decision as committed
 ---@return table payment row before it, or err
 function settle.apply(input)
-    for _ = 1, ROUNDS do
-        local attempt, payment = settle.read(input.attempt)
+    for round = 1, ROUNDS do
+        local attempt, payment = settle.read(input.attempt, round == 1 and input.row or nil)
         if not attempt then
             return nil, payment
         end

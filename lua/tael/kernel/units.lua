@@ -4,6 +4,7 @@
 --- The event holds every column that the statements change, as absolute values: rebuild.lua makes the
 --- rows from the events alone.
 local chain = require "tael.kernel.chain"
+local crypto = require "tael.crypto"
 local json = require "tael.json"
 
 local units = {}
@@ -19,10 +20,7 @@ local payment_statement = {
 ---@field key integer? number of the key
 
 local function proof_data(proof)
-    return {
-        kind = proof.kind, id = proof.id, key = proof.key,
-        digest = (proof.digest:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)),
-    }
+    return { kind = proof.kind, id = proof.id, key = proof.key, digest = crypto.hex.encode(proof.digest) }
 end
 
 --- Columns as the event keeps them: a column that becomes NULL is null, one that stays is absent.
