@@ -3,6 +3,7 @@
 local channels = require "tael.api.channels"
 local events = require "tael.api.events"
 local inbound = require "tael.api.inbound"
+local merchants = require "tael.api.merchants"
 local notifications = require "tael.api.notifications"
 local payments = require "tael.api.payments"
 local system = require "tael.api.system"
@@ -46,6 +47,8 @@ add("GET", "/v1/events/{id}", API, events.get, { scope = "payments:read" })
 add("GET", "/v1/channels", API, channels.list, { scope = "payments:read" })
 add("GET", "/v1/accounts", API, channels.accounts, { scope = "payments:read" })
 add("GET", "/v1/accounts/{id}", API, channels.account, { scope = "payments:read" })
+add("POST", "/v1/merchants/{slug}/api_keys", "local", merchants.create_key,
+    { scope = "admin", body = merchants.key_schema, any_merchant = true })
 
 add("POST", "/notify/{channel}/{account}", PUBLIC, inbound.notify, { raw = true })
 add("GET", "/return/{channel}/{payment}", PUBLIC, inbound.returned, { raw = true })

@@ -68,7 +68,7 @@ local function make_client(call, args)
     local url, key = call.flags.url or args.url, call.flags.key or args.key
     if url and not key then
         key = os.getenv("TAEL_KEY")
-        if not key then
+        if not key or key == "" then
             return exits.fail(exits.usage, "--url needs an API key", "--key KEY, or the variable TAEL_KEY")
         end
     end

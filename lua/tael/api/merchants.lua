@@ -1,0 +1,33 @@
+--- /v1/merchants/{slug}/api_keys: for the operator on this machine alone.
+local ids = require "tael.kernel.ids"
+local json = require "tael.json"
+local keys = require "tael.kernel.keys"
+local problem = require "tael.api.problem"
+local registry = require "tael.kernel.registry"
+local store = require "tael.store"
+local time = require "tael.time"
+
+local M = {}
+
+M.key_schema = { fields = { note = { type = "string", min = 1, max = 128 } } }
+
+--- A new API key. The answer holds its text; afterwards only a hash of it is there.
+---@param call tael.api.Call
+function M.create_key(call)
+    local merchant = registry.merchant(call.params.slug)
+    if not merchant or merchant.slug ~= call.params.slug then
+        return nil, problem.new("not_found", "There is no merchant '" .. call.params.slug:sub(1, 64) .. "'.")
+    end
+    local text = keys.create(merchant.id, { note = call.body.note })
+    if not text then
+        return nil, problem.new("store_unavailable")
+    end
+    local number = keys.parse(text).id
+    return 201, {
+        id = ids.encode("key", number), object = "api_key", merchant = merchant.slug,
+        livemode = merchant.livemode, key = text, note = call.body.note or json.null,
+        created_at = time.rfc3339(store.id_ms(number)),
+    }
+end
+
+return M

@@ -1,0 +1,390 @@
+// cli.test.mjs - the commands of tael against a running engine, against its folder alone, and against misuse:
+// what they print, where, and with what code they end.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Alipay } from './alipay.mjs';
+import { Engine, program, temporaryFolder, until } from './tael.mjs';
+
+/** Runs a command to its end. */
+function tael(args, { cwd, env = {} }) {
+    const { status, stdout, stderr } = spawnSync(program, args, {
+        cwd, env: { ...process.env, ...env }, encoding: 'utf8', timeout: 60_000,
+    });
+    return { code: status, stdout, stderr, all: stdout + stderr };
+}
+
+/** The command ends with `code`; gives what it printed. */
+function ends(code, args, options) {
+    const run = tael(args, options);
+    assert.equal(run.code, code, `tael ${args.join(' ')}: exit ${run.code}\n${run.all}`);
+    return run;
+}
+
+const lines = (text) => text.trim().split('\n');
+const objects = (text) => lines(text).map((line) => JSON.parse(line));
+
+// ---- beside a running engine ----
+
+let engine, alipay, payment, other, refused;
+const here = () => ({ cwd: engine.folder });
+
+before(async () => {
+    engine = await new Engine().start();
+    alipay = new Alipay(engine);
+    payment = (await engine.create('C1')).body;
+    other = (await engine.create('C2')).body;
+    assert.equal(await alipay.notify(payment), 'success');
+    assert.equal(await alipay.notify(other, {}, { total_amount: '0.01' }), 'fail');
+    refused = (await engine.get('/v1/notifications?verdict=refused')).body.data[0];
+});
+after(() => engine.remove());
+
+test('payments list shows them newest first, for people and for programs', () => {
+    const { stdout } = ends(0, ['payments', 'list'], here());
+    const [header, first, second] = lines(stdout);
+    assert.match(header, /^ID +STATE +AMOUNT +ORDER/);
+    assert.match(first, new RegExp(`^${other.id} +pending +CNY 12\\.34 +C2 +alipay`));
+    assert.match(second, new RegExp(`^${payment.id} +paid +CNY 12\\.34 +C1 +alipay`));
+    assert.deepEqual(objects(ends(0, ['payments', 'list', '--json'], here()).stdout).map(({ id }) => id),
+        [other.id, payment.id]);
+});
+
+test('payments list takes filters and goes on page by page', () => {
+    const paid = objects(ends(0, ['payments', 'list', '--state', 'paid', '--json'], here()).stdout);
+    assert.deepEqual(paid.map(({ id }) => id), [payment.id]);
+    const named = objects(ends(0, ['--json', 'payments', 'list', '--order=C2'], here()).stdout);
+    assert.deepEqual(named.map(({ id }) => id), [other.id]);
+    assert.equal(ends(0, ['payments', 'list', '--order', 'nothing'], here()).stdout, 'none\n');
+    const { stdout, stderr } = ends(0, ['payments', 'list', '--limit', '1', '--json'], here());
+    assert.equal(objects(stdout)[0].id, other.id);
+    const next = stderr.match(/^next page: tael (payments list .*)$/m)[1];
+    assert.match(ends(0, next.split(' '), here()).stdout, new RegExp(payment.id));
+});
+
+test('payments show gives the payment, its attempt and the evidence', async () => {
+    const { stdout } = ends(0, ['payments', 'show', payment.id], here());
+    assert.match(stdout, new RegExp(`^${payment.id}  paid  CNY 12\\.34\n`));
+    assert.match(stdout, /order +C1\n/);
+    assert.match(stdout, /captured +12\.34\n/);
+    assert.match(stdout, /att_[0-9A-Z]{26} +succeeded .* ntf_[0-9A-Z]{26}\n/);
+    const [object] = objects(ends(0, ['payments', 'show', payment.id, '--json'], here()).stdout);
+    assert.deepEqual(object, await engine.payment(payment.id));
+    const missing = ends(1, ['payments', 'show', 'pay_0'], here());
+    assert.match(missing.stderr, /^tael: .*\(not_found\)\nnext: tael payments list\n$/);
+    assert.equal(missing.stdout, '');
+});
+
+test('events list shows what happened, and from an event on in the order of commits', async () => {
+    const { stdout } = ends(0, ['events', 'list', '--payment', payment.id], here());
+    assert.match(stdout, /payment\.paid +pay_\w+ +channel:alipay/);
+    assert.match(stdout, /payment\.created +pay_\w+ +key_/);
+    const [created] = objects(ends(0, ['events', 'list', '--json', '--type', 'payment.created', '--payment',
+        payment.id], here()).stdout);
+    const later = objects(ends(0, ['events', 'list', '--json', '--after', created.id], here()).stdout);
+    assert.deepEqual(later.map(({ type }) => type), ['payment.created', 'payment.paid']);
+});
+
+test('notifications list and show give the verdict and every check', () => {
+    const list = ends(0, ['notifications', 'list'], here()).stdout;
+    assert.match(list, new RegExp(`${refused.id} .* alipay/alipay-demo +refused +signature +none +-`));
+    assert.match(list, new RegExp(`ntf_\\w+ .* alipay/alipay-demo +pass +- +applied +${payment.id}`));
+    const shown = ends(0, ['notifications', 'show', refused.id], here()).stdout;
+    assert.match(shown, /pass +identity/);
+    assert.match(shown, /fail +signature/);
+    assert.match(shown, /skipped +commit/);
+});
+
+test('explain says of an applied notification what it did and what was signed', () => {
+    const [{ id }] = objects(ends(0, ['notifications', 'list', '--verdict', 'pass', '--json'], here()).stdout);
+    const { stdout, stderr } = ends(0, ['notifications', 'explain', id], here());
+    assert.match(stdout, /^passed all 12 checks   alipay\/alipay-demo   key [0-9a-f]{8}\n/);
+    assert.match(stdout, new RegExp(`^outcome: it paid ${payment.id}$`, 'm'));
+    assert.match(stdout, /answered 200 success$/m);
+    assert.match(stdout, /^signed text, redacted: app_id=\d+&.*&total_amount=12\.34&/m);
+    assert.match(stdout, /buyer_id=208…037&/, 'the buyer is not named');
+    assert.equal(stderr, '');
+});
+
+test('explain says of a tampered one which check failed on which bytes', () => {
+    const { stdout, stderr } = ends(1, ['notifications', 'explain', refused.id], here());
+    assert.match(stdout, /^refused at check 8 of 13: signature   alipay\/alipay-demo/);
+    assert.match(stdout, /^outcome: nothing changed$/m);
+    assert.match(stdout, /^signed text, redacted: .*&total_amount=0\.01&/m);
+    assert.match(stdout, /^it fits if field total_amount is 12\.34 \(received 0\.01\)$/m);
+    assert.match(stdout, new RegExp(`^raw bytes, sha-256: ${refused.raw_sha256}$`, 'm'));
+    assert.match(stderr, /^next: the sender does not hold .* alipay\/alipay-demo .*\n$/);
+    const json = ends(1, ['notifications', 'explain', refused.id, '--json'], here());
+    assert.deepEqual(objects(json.stdout)[0].differs,
+        { field: 'total_amount', received: '0.01', signed: '12.34' });
+    assert.equal(json.stderr, '');
+    assert.match(ends(1, ['notifications', 'explain', 'ntf_0'], here()).stderr, /\nnext: .*notifications list\n$/);
+});
+
+test('keys api makes a key that works, for a merchant that exists', async () => {
+    const { stdout, stderr } = ends(0, ['keys', 'api', 'demo.test', '--note', 'till 3'], here());
+    assert.match(stdout, /^tael_test_[0-9A-Za-z]{48}\n$/);
+    assert.match(stderr, /shown once/);
+    assert.equal((await engine.get(`/v1/payments/${payment.id}`, { key: stdout.trim() })).status, 200);
+    assert.match(ends(1, ['keys', 'api', 'nobody'], here()).stderr, /\nnext: tael config show/);
+});
+
+test('another engine is asked by address and key', () => {
+    const args = ['payments', 'show', payment.id, '--url', engine.url];
+    const elsewhere = { cwd: temporaryFolder('elsewhere') };
+    assert.match(ends(0, [...args, '--key', engine.key], elsewhere).stdout, /paid/);
+    assert.match(ends(0, args, { ...elsewhere, env: { TAEL_KEY: engine.key } }).stdout, /paid/);
+    assert.match(ends(5, [...args, '--key', 'tael_test_wrong'], elsewhere).stderr, /unauthenticated.*\nnext: /);
+    assert.match(ends(2, args, { ...elsewhere, env: { TAEL_KEY: '' } }).stderr, /needs an API key\nnext: --key/);
+    const nobody = ['payments', 'list', '--url', 'http://127.0.0.1:1', '--key', engine.key];
+    assert.match(ends(4, nobody, elsewhere).stderr, /no engine answers at http:\/\/127\.0\.0\.1:1.*\nnext: /);
+    fs.rmdirSync(elsewhere.cwd);
+});
+
+test('a wrong value is refused with what is right', () => {
+    const { stderr } = ends(2, ['payments', 'list', '--state', 'payd'], here());
+    assert.match(stderr, /^tael: state must be one of: .*paid.*\nnext: tael payments list --help\n$/);
+    assert.match(ends(2, ['payments', 'list', '--merchant', 'nobody'], here()).stderr,
+        /no merchant 'nobody'.*\nnext: name the merchant/);
+});
+
+test('what needs the store leaves a running engine alone', () => {
+    assert.match(ends(6, ['migrate'], here()).stderr, /an engine is running.*\nnext: stop it first/);
+    const { stdout } = ends(1, ['doctor', '--deep'], here());
+    assert.match(stdout, /^ok +engine +running, version \d/m);
+    assert.match(stdout, /^ok +store .*asked through the engine$/m);
+    assert.match(stdout, /^fail +chain +not looked at: a running engine owns the store\nnext: stop/m);
+    assert.equal(tael(['doctor'], here()).code, 0);
+});
+
+// ---- a folder without an engine ----
+
+/** A folder with its own secrets, and `text` as tael.lua. */
+function place(text) {
+    const cwd = temporaryFolder('cli');
+    if (text) fs.writeFileSync(path.join(cwd, 'tael.lua'), text);
+    ends(0, ['keys', 'generate'], { cwd });
+    return { cwd, file: (name) => path.join(cwd, name), remove: () => fs.rmSync(cwd, { recursive: true }) };
+}
+
+const mode = (file) => (fs.statSync(file).mode & 0o777).toString(8);
+
+test('keys are made once, never shown, and never written over', () => {
+    const at = place();
+    assert.equal(mode(at.file('keys')), '700');
+    for (const name of ['ids', 'pepper', 'audit', 'raw'])
+        assert.equal(mode(at.file(`keys/${name}.secret`)), '600');
+    const before = fs.readFileSync(at.file('keys/ids.secret'), 'utf8');
+    assert.match(ends(0, ['keys', 'generate'], at).stdout, /^nothing to do/);
+    assert.equal(fs.readFileSync(at.file('keys/ids.secret'), 'utf8'), before);
+
+    const made = ends(0, ['keys', 'generate', 'shop.alipay'], at).stdout;
+    assert.match(made, /^made  \S*\/keys\/shop\.alipay\.key  rsa2048 [0-9a-f]{8}\n/);
+    assert.equal(mode(at.file('keys/shop.alipay.key')), '600');
+    const shown = ends(0, ['keys', 'show', 'shop.alipay'], at).stdout;
+    const publicPem = fs.readFileSync(at.file('keys/shop.alipay.pub'), 'utf8');
+    assert.ok(shown.includes(publicPem.trim()));
+    assert.ok(!/PRIVATE/.test(shown + made));
+    assert.equal(lines(shown).at(-1), publicPem.replace(/-----[^-]+-----|\n/g, ''));
+    const [object] = objects(ends(0, ['keys', 'show', 'shop.alipay', '--json'], at).stdout);
+    assert.deepEqual({ ...object, public_pem: undefined, public_base64: undefined, fingerprint: undefined }, {
+        kind: 'key', name: 'shop.alipay', bits: 2048, private: true, public_pem: undefined,
+        public_base64: undefined, fingerprint: undefined,
+    });
+    const key = fs.readFileSync(at.file('keys/shop.alipay.key'), 'utf8');
+    assert.match(ends(1, ['keys', 'generate', 'shop.alipay'], at).stderr, /already.*\nnext: /);
+    assert.equal(fs.readFileSync(at.file('keys/shop.alipay.key'), 'utf8'), key);
+
+    assert.match(ends(0, ['keys', 'generate', '--secret', 'erp'], at).stdout, /erp\.secret  [0-9a-f]{8}\n$/);
+    assert.ok(!ends(0, ['keys', 'show', 'erp'], at).stdout.includes(fs.readFileSync(at.file('keys/erp.secret'),
+        'utf8').trim()));
+    assert.match(ends(1, ['keys', 'show', 'peper'], at).stderr, /did you mean 'pepper'\?\nnext: tael keys list\n$/);
+    for (const wrong of [['a/b'], ['../x'], ['small', '--bits', '1024'], ['--secret']])
+        assert.match(ends(2, ['keys', 'generate', ...wrong], at).stderr, /\nnext: /);
+    assert.deepEqual(fs.readdirSync(at.cwd).sort(), ['keys']);
+    at.remove();
+});
+
+const shop = (fields) => `return {
+    merchants = { acme = { mode = "live", accounts = { ["acme-main"] = {
+        channel = "alipay", environment = "production", app_id = "2021000000000009",
+        seller_id = "2088000000000009", key = "acme.alipay", alipay_key = "alipay.platform", ${fields ?? ''}
+    } } } },
+}
+`;
+
+test('keys list says what the configuration names and what is missing', () => {
+    const at = place(shop());
+    ends(0, ['keys', 'generate', 'acme.alipay'], at);
+    const { stdout, stderr } = ends(1, ['keys', 'list'], at);
+    assert.match(stdout, /^pepper +secret +[0-9a-f]{8} +the engine: hashes of API keys$/m);
+    assert.match(stdout, /^acme\.alipay +key +rsa2048 [0-9a-f]{8} +alipay\/acme-main key$/m);
+    assert.match(stdout, /^alipay\.platform +key +missing +alipay\/acme-main alipay_key$/m);
+    assert.match(stderr, /^tael: 1 missing.*\nnext: /);
+    const own = objects(ends(1, ['keys', 'list', '--account', 'alipay/acme-main', '--json'], at).stdout);
+    assert.deepEqual(own.map(({ name }) => name).sort(), ['acme.alipay', 'alipay.platform']);
+    at.remove();
+});
+
+test('migrate makes the store, and a dry run only says so', () => {
+    const at = place();
+    assert.match(ends(1, ['migrate', '--dry-run'], at).stderr, /would be made\nnext: tael migrate\n$/);
+    assert.ok(!fs.existsSync(at.file('data')));
+    assert.match(ends(0, ['migrate'], at).stdout, /^schema \d+, up to date {2}\S*\/data\/tael\.db\n$/);
+    assert.equal(mode(at.file('data')), '700');
+    assert.equal(mode(at.file('data/tael.db')), '600');
+    assert.match(ends(0, ['migrate', '--dry-run'], at).stdout, /^schema \d+, up to date/);
+    assert.match(ends(0, ['doctor', '--deep'], at).stdout, /^ok +integrity /m);
+    fs.writeFileSync(at.file('data/tael.db'), 'not a store');
+    assert.match(ends(6, ['migrate'], at).stderr, /^tael: \S*\/data\/tael\.db: .*\nnext: tael doctor\n$/);
+    assert.match(ends(1, ['doctor', '--deep'], at).stdout, /^fail store .*tael\.db: .*\nnext: keep a copy/m);
+    assert.equal(fs.readFileSync(at.file('data/tael.db'), 'utf8'), 'not a store');
+    at.remove();
+});
+
+test('doctor names each thing that is wrong and what to do', () => {
+    const at = place(shop());
+    ends(0, ['keys', 'generate', 'acme.alipay'], at);
+    ends(0, ['keys', 'generate', 'alipay.platform'], at);
+    const good = ends(0, ['doctor'], at).stdout;
+    assert.deepEqual(lines(good).filter((line) => !line.startsWith('next:')).map((line) => line.split(/ +/)[1]),
+        ['config', 'engine', 'keys', 'channels', 'store', 'clock', 'disk', 'gconv']);
+    const fails = (pattern) => assert.match(ends(1, ['doctor'], at).stdout, pattern);
+
+    fs.chmodSync(at.file('keys/pepper.secret'), 0o644);
+    fails(/^fail keys +\S*pepper\.secret: mode 0644 is too open.*\nnext: chmod -R u=rwX,go= \S*\/keys$/m);
+    fs.chmodSync(at.file('keys/pepper.secret'), 0o600);
+    fs.chmodSync(at.file('keys'), 0o755);
+    fails(/^fail keys +\S*\/keys: mode 0755 is open to others.*\nnext: chmod/m);
+    fs.chmodSync(at.file('keys'), 0o700);
+
+    fs.renameSync(at.file('keys/audit.secret'), at.file('audit'));
+    fails(/^fail keys +\S*\/keys: no secret audit\nnext: tael keys generate$/m);
+    ends(0, ['migrate'], at);
+    fails(/^fail keys .*no secret audit\nnext: put the files back from a backup/m);
+    fs.renameSync(at.file('audit'), at.file('keys/audit.secret'));
+
+    fs.renameSync(at.file('keys/alipay.platform.pub'), at.file('keys/elsewhere.pub'));
+    fails(/^fail channels +alipay\/acme-main: alipay_key 'alipay\.platform': .*\nnext: /m);
+    fs.renameSync(at.file('keys/elsewhere.pub'), at.file('keys/alipay.platform.pub'));
+    fs.writeFileSync(at.file('tael.lua'), shop('selller_id = "1"'));
+    fails(/^fail channels +merchants\.acme\.accounts\.acme-main: selller_id: .*did you mean 'seller_id'\?\nnext: /m);
+
+    fs.writeFileSync(at.file('tael.lua'), 'return {\n    http = { listne = "127.0.0.1:8080" },\n}\n');
+    fails(/^fail config +\S*tael\.lua:2: unknown key 'listne' in http; did you mean 'listen'\?\nnext: /m);
+    const [first] = objects(ends(1, ['doctor', '--json'], at).stdout);
+    assert.equal(first.name, 'config');
+    assert.equal(first.verdict, 'fail');
+    at.remove();
+});
+
+test('a wrong configuration stops every command that needs one, with file and line', () => {
+    const at = place();
+    fs.writeFileSync(at.file('tael.lua'), 'return {\n    workers = "many",\n}\n');
+    for (const args of [['config', 'check'], ['payments', 'list'], ['keys', 'list'], ['migrate'], ['config', 'show']])
+        assert.match(ends(3, args, at).stderr, /^tael: \S*tael\.lua:2: workers: must be an integer\nnext: /);
+    fs.writeFileSync(at.file('other.lua'), shop());
+    assert.match(ends(0, ['config', 'check', '--config', 'other.lua'], at).stdout,
+        /^ok {2}other\.lua {2}merchants 1 {2}accounts 1\n$/);
+    fs.writeFileSync(at.file('other.lua'), shop('charset = "gbk"'));
+    assert.match(ends(3, ['--config=other.lua', 'config', 'check'], at).stderr,
+        /^tael: merchants\.acme\.accounts\.acme-main: charset: must be one of: utf-8\nnext: /);
+    assert.match(ends(3, ['config', 'check', '--config', 'none.lua'], at).stderr, /none\.lua/);
+    at.remove();
+});
+
+test('config show gives values, their origin, and no secret', () => {
+    const at = place();
+    fs.writeFileSync(at.file('master'), 'a master secret of 32 bytes ....', { mode: 0o600 });
+    fs.writeFileSync(at.file('tael.lua'),
+        'return { drain = "3s", keys = { folder = "sealed", master = secret.file "master" } }\n');
+    const env = { TAEL_WORKERS: '3' };
+    const { stdout } = ends(0, ['config', 'show'], { ...at, env });
+    assert.match(stdout, /^drain = "3s"$/m);
+    assert.match(stdout, /^workers = 3 {3}-- TAEL_WORKERS$/m);
+    assert.match(stdout, /^http\.listen = \{ "127\.0\.0\.1:8080" \} {3}-- default$/m);
+    assert.match(stdout, /^keys\.master = secret\.file\("\S*\/master"\)$/m);
+    assert.ok(!stdout.includes('a master secret'));
+    const [object] = objects(ends(0, ['config', 'show', '--json'], { ...at, env }).stdout);
+    assert.equal(object.workers, 3);
+    assert.deepEqual(object.http.trusted_proxies, []);
+    assert.match(object.keys.master, /^secret\.file/);
+    ends(0, ['keys', 'generate', 'sealed.key'], at);
+    assert.match(fs.readFileSync(at.file('sealed/sealed.key.key'), 'utf8'), /TAEL SEALED FILE/);
+    assert.match(ends(0, ['keys', 'show', 'sealed.key'], at).stdout, /rsa2048/);
+    at.remove();
+});
+
+test('without an engine, what asks one says how to start it', () => {
+    const at = place();
+    const { stderr } = ends(4, ['payments', 'list'], at);
+    assert.match(stderr, /^tael: no engine answers at \S*\/data\/tael\.sock\nnext: start one here \(tael serve\)/);
+    at.remove();
+});
+
+test('a killed engine leaves nothing that stops the next command', async () => {
+    const killed = await new Engine().start();
+    await killed.create('K1');
+    await until('a seal', async () => (await killed.get('/v1/events')).body.data[0].chain.seal !== null);
+    await killed.stop('SIGKILL');
+    const at = { cwd: killed.folder };
+    assert.ok(fs.existsSync(path.join(killed.folder, 'data/tael.sock')));
+    const { stdout } = ends(0, ['doctor', '--deep'], at);
+    assert.match(stdout, /^ok +chain +1 events of 1 payments$/m);
+    assert.match(stdout, /^ok +seals +1 events$/m);
+    assert.match(stdout, /^ok +rebuild +1 payments and 1 attempts/m);
+    assert.match(ends(0, ['keys', 'show', 'demo.alipay'], at).stdout, /rsa2048/);
+    fs.rmSync(killed.folder, { recursive: true });
+});
+
+// ---- words ----
+
+test('misuse ends with 2, says what was meant, and changes nothing', () => {
+    const at = { cwd: temporaryFolder('words') };
+    const wrong = (args, pattern) => {
+        const { stdout, stderr } = ends(2, args, at);
+        assert.match(stderr, pattern);
+        assert.equal(stdout, '');
+    };
+    wrong([], /^usage: tael /);
+    wrong(['paymnts'], /^tael: unknown command 'paymnts'; did you mean 'payments'\?\nnext: tael --help\n$/);
+    wrong(['zzzzzzzz'], /^tael: unknown command 'zzzzzzzz'\nnext: /);
+    wrong(['payments'], /needs a command\nnext: tael payments --help\nusage: tael payments COMMAND\n/);
+    wrong(['payments', 'lst'], /unknown command 'payments lst'; did you mean 'payments list'\?/);
+    wrong(['payments', 'show'], /it needs ID\nnext: tael payments show --help\nusage: tael payments show ID/);
+    wrong(['payments', 'show', 'a', 'b'], /too many words/);
+    wrong(['payments', 'list', '--stat', 'paid'], /unknown option '--stat'; did you mean '--state'\?/);
+    wrong(['payments', 'list', '--limit', 'x'], /--limit needs a positive integer, not 'x'/);
+    wrong(['payments', 'list', '--limit'], /--limit needs a value/);
+    wrong(['doctor', '--deep=yes'], /--deep takes no value/);
+    wrong(['serve', 'now'], /tael serve: too many words/);
+    wrong(['serve', '--devv'], /unknown option '--devv'; did you mean '--dev'\?/);
+    wrong(['version', 'x'], /too many words/);
+    wrong(['--bogus'], /usage: tael /);
+    assert.deepEqual(fs.readdirSync(at.cwd), []);
+    fs.rmdirSync(at.cwd);
+});
+
+test('every command tells how it is used', () => {
+    const at = { cwd: temporaryFolder('help') };
+    const overview = ends(0, ['--help'], at).stdout;
+    assert.equal(ends(0, ['help'], at).stdout, overview);
+    const groups = { keys: ['generate', 'show', 'list', 'api'], payments: ['list', 'show'], events: ['list'],
+        notifications: ['explain', 'show', 'list'], config: ['check', 'show'] };
+    for (const command of ['serve', 'sandbox', 'migrate', 'doctor', 'version', ...Object.keys(groups)]) {
+        assert.match(overview, new RegExp(`^  ${command}\\b`, 'm'));
+        const { stdout, stderr } = ends(0, [command, '--help'], at);
+        assert.match(stdout, new RegExp(`^usage: tael ${command}`));
+        assert.equal(stderr, '');
+        for (const name of groups[command] ?? []) {
+            assert.match(stdout, new RegExp(`^  ${name}\\b`, 'm'));
+            assert.match(ends(0, [command, name, '-h'], at).stdout, new RegExp(`^usage: tael ${command} ${name}`));
+            assert.match(ends(0, ['help', command, name], at).stdout, new RegExp(`^usage: tael ${command} ${name}`));
+        }
+    }
+    assert.match(ends(0, ['version'], at).stdout, /^tael \d+\.\d+\.\d+\n$/);
+    assert.deepEqual(fs.readdirSync(at.cwd), []);
+    fs.rmdirSync(at.cwd);
+});
