@@ -332,9 +332,9 @@ test('a killed engine leaves nothing that stops the next command', async () => {
     const at = { cwd: killed.folder };
     assert.ok(fs.existsSync(path.join(killed.folder, 'data/tael.sock')));
     const { stdout } = ends(0, ['doctor', '--deep'], at);
-    assert.match(stdout, /^ok +chain +1 events of 1 payments$/m);
-    assert.match(stdout, /^ok +seals +1 events$/m);
-    assert.match(stdout, /^ok +rebuild +1 payments and 1 attempts/m);
+    assert.match(stdout, /^ok +chain +1 event of 1 payment$/m);
+    assert.match(stdout, /^ok +seals +1 event$/m);
+    assert.match(stdout, /^ok +rebuild +1 payment, 1 attempt, compared/m);
     assert.match(ends(0, ['keys', 'show', 'demo.alipay'], at).stdout, /rsa2048/);
     fs.rmSync(killed.folder, { recursive: true });
 });

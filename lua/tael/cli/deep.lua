@@ -11,6 +11,10 @@ local line_of_kind = {
 local DAMAGED = "the store was changed from outside or is damaged: do not start the engine, "
     .. "keep a copy of the file, compare with a backup"
 
+local function number(count, word)
+    return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
+end
+
 local function sentence(difference)
     return ("%s  %s  %s"):format(difference.merchant, difference.object, difference.detail)
 end
@@ -24,11 +28,10 @@ function deep.lines(differences, counts)
     for _, difference in ipairs(differences) do
         table.insert(found[line_of_kind[difference.kind] or "rebuild"], sentence(difference))
     end
+    local events, payments = number(counts.events, "event"), number(counts.payments, "payment")
     local good = {
-        chain = ("%d events of %d payments"):format(counts.events, counts.payments),
-        seals = ("%d events"):format(counts.events),
-        rebuild = ("%d payments and %d attempts follow from their events"):format(counts.payments,
-            counts.attempts),
+        chain = events .. " of " .. payments, seals = events,
+        rebuild = ("%s, %s, compared with their events"):format(payments, number(counts.attempts, "attempt")),
     }
     local lines = {}
     for i, name in ipairs { "chain", "seals", "rebuild" } do
@@ -37,7 +40,7 @@ function deep.lines(differences, counts)
         if #list > 0 then
             lines[i] = {
                 name = name, verdict = "fail", next = DAMAGED, more = { table.unpack(list, 1, SHOWN) },
-                detail = #list .. (#list == 1 and " difference" or " differences"),
+                detail = number(#list, "difference"),
             }
         end
     end

@@ -1,0 +1,189 @@
+--- What commands say: notifications explained, the deep checks, configuration values, columns.
+local configuration = require "tael.cli.configuration"
+local deep = require "tael.cli.deep"
+local json = require "tael.json"
+local notifications = require "tael.cli.notifications"
+local screen = require "tael.cli.screen"
+local settings = require "tael.cli.settings"
+
+local function checks(failed)
+    local list, done = {}, false
+    for _, name in ipairs { "source", "signature", "order" } do
+        local word = done and "skipped" or name == failed and "fail" or "pass"
+        done = done or name == failed
+        list[#list + 1] = { name = name, verdict = word, detail = word == "fail" and "says why" or json.null }
+    end
+    return list
+end
+
+local function view(more)
+    local made = {
+        id = "ntf_1", channel = "alipay", account = "acme-main", verdict = "pass", failed_check = json.null,
+        effect = "applied", payment = "pay_1", first = json.null, key_id = "9f2c01ab", source = "203.0.113.7",
+        received_at = "2026-11-23T12:01:09.020Z", answered = { status = 200, body = "success" },
+        raw_sha256 = "00ff", signed_text = "a=1&b=2", differs = json.null, hint = json.null,
+    }
+    for name, value in pairs(more) do
+        made[name] = value
+    end
+    made.checks = checks(made.failed_check)
+    return made
+end
+
+describe("notifications explain", function()
+    it("says what a good message did", function()
+        local lines, next_step = notifications.explain_lines(view {})
+        assert.are.same({
+            "passed all 3 checks   alipay/acme-main   key 9f2c01ab",
+            "outcome: it paid pay_1",
+            "received 2026-11-23T12:01:09.020Z from 203.0.113.7, answered 200 success",
+            "signed text, redacted: a=1&b=2",
+            "raw bytes, sha-256: 00ff",
+        }, lines)
+        assert.is_nil(next_step)
+    end)
+
+    it("names the failed check, its reason, the changed field and the next step", function()
+        local lines, next_step = notifications.explain_lines(view {
+            verdict = "refused", failed_check = "signature", effect = "none", payment = json.null,
+            differs = { field = "total", signed = "12.34", received = "0.01" }, hint = "compare the keys",
+        })
+        assert.are.equal("refused at check 2 of 3: signature   alipay/acme-main   key 9f2c01ab", lines[1])
+        assert.are.equal("because: says why", lines[2])
+        assert.are.equal("outcome: nothing changed", lines[3])
+        assert.are.equal("it fits if field total is 12.34 (received 0.01)", lines[#lines])
+        assert.are.equal("compare the keys", next_step)
+    end)
+
+    for label, case in pairs({
+        ["a repeat"] = { { effect = "none", first = "ntf_0" }, "a repeat of ntf_0; nothing changed" },
+        ["a late payment"] = { { effect = "late" }, "it paid pay_1, which was closed already" },
+        ["a doubtful one"] = { { effect = "review" }, "pay_1 waits for a person's decision" },
+        ["an unknown order"] = { { effect = "unknown_order", payment = json.null },
+            "no payment of this account has such an order" },
+        ["an effect that this program does not know"] = { { effect = "novel" }, "novel" },
+    }) do
+        it("says of " .. label .. " what came of it", function()
+            assert.are.equal("outcome: " .. case[2], notifications.explain_lines(view(case[1]))[2])
+        end)
+    end
+
+    it("says when no signed text could be built", function()
+        local lines = notifications.explain_lines(view { signed_text = json.null, key_id = json.null })
+        assert.are.equal("passed all 3 checks   alipay/acme-main", lines[1])
+        assert.are.equal("signed text: none could be built from these bytes", lines[4])
+    end)
+end)
+
+describe("the deep checks", function()
+    local counts = { payments = 3, attempts = 4, events = 9 }
+
+    it("are three lines with what was looked at", function()
+        local lines = deep.lines({}, counts)
+        assert.are.same({ "chain", "seals", "rebuild" }, { lines[1].name, lines[2].name, lines[3].name })
+        for _, line in ipairs(lines) do
+            assert.are.equal("ok", line.verdict)
+            assert.is_truthy(line.detail:find("%d"))
+        end
+    end)
+
+    for kind, place in pairs { chain = 1, seal = 2, row = 3, missing = 3, evidence = 3, novel = 3 } do
+        it("put a difference of kind " .. kind .. " where it belongs", function()
+            local found = { kind = kind, merchant = "acme", object = "pay_1", detail = "state" }
+            local lines = deep.lines({ found }, counts)
+            for i, line in ipairs(lines) do
+                assert.are.equal(i == place and "fail" or "ok", line.verdict)
+            end
+            assert.are.equal("1 difference", lines[place].detail)
+            assert.are.same({ "acme  pay_1  state" }, lines[place].more)
+            assert.is_string(lines[place].next)
+        end)
+    end
+
+    it("show ten differences and count all", function()
+        local many = {}
+        for i = 1, 25 do
+            many[i] = { kind = "row", merchant = "acme", object = "pay_" .. i, detail = "state" }
+        end
+        local line = deep.lines(many, counts)[3]
+        assert.are.equal("25 differences", line.detail)
+        assert.are.equal(10, #line.more)
+    end)
+end)
+
+describe("config show", function()
+    for label, case in pairs({
+        ["a text"] = { "a\"b", "text", '"a\\"b"' },
+        ["a number"] = { 12, "integer", "12" },
+        ["false"] = { false, "address", "false" },
+        ["nothing"] = { nil, "secret", "nil" },
+        ["a duration"] = { 90000, "duration", '"90s"' },
+        ["a list of durations"] = { { 2000, 3600000 }, "durations", '{ "2s", "1h" }' },
+        ["a list of texts"] = { { "a", "b" }, "addresses", '{ "a", "b" }' },
+        ["an empty list"] = { {}, "networks", "{}" },
+        ["a secret"] = { { secret = "file", at = "/run/master" }, "secret", 'secret.file("/run/master")' },
+    }) do
+        it("writes " .. label .. " as it would stand in the file", function()
+            assert.are.equal(case[3], configuration.written(case[1], case[2]))
+        end)
+    end
+end)
+
+describe("the screen", function()
+    local function file()
+        local written = {}
+        return {
+            write = function(_, ...)
+                for _, text in ipairs { ... } do
+                    written[#written + 1] = text
+                end
+            end,
+            flush = function() end,
+            text = function() return table.concat(written) end,
+        }
+    end
+    local out, complaints
+
+    before_each(function()
+        out, complaints = file(), file()
+        screen.write_to(out, complaints)
+    end)
+    after_each(function()
+        screen.write_to(io.stdout, io.stderr)
+    end)
+
+    it("sets columns by characters, not bytes, without blanks at the end", function()
+        screen.columns { { "a", "支付", "x" }, { "long", "b", json.null }, { "c", "d", "" } }
+        assert.are.equal("a     支付  x\nlong  b   -\nc     d   -\n", out.text())
+    end)
+
+    it("says a problem and one next step, on stderr", function()
+        screen.problem { message = "it is wrong", next = "correct it" }
+        assert.are.equal("tael: it is wrong\nnext: correct it\n", complaints.text())
+        assert.are.equal("", out.text())
+    end)
+end)
+
+describe("settings.listens", function()
+    local function list(text)
+        local path = os.tmpname()
+        local made = assert(io.open(path, "wb"))
+        made:write(text)
+        made:close()
+        return path
+    end
+
+    it("finds a socket by its whole path", function()
+        local path = list("Num RefCount Protocol Flags Type St Inode Path\n"
+            .. "0000: 00000002 00000000 00010000 0001 01 123 /srv/data/tael.sock\n"
+            .. "0000: 00000002 00000000 00010000 0001 01 124\n")
+        assert.is_true(settings.listens("/srv/data/tael.sock", path))
+        assert.is_false(settings.listens("/data/tael.sock", path))
+        assert.is_false(settings.listens("/srv/data/tael.soc", path))
+        os.remove(path)
+    end)
+
+    it("finds nothing where there is no list", function()
+        assert.is_false(settings.listens("/srv/data/tael.sock", "/nowhere"))
+    end)
+end)
