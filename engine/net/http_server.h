@@ -45,8 +45,8 @@ struct tael_http_request {           /* valid until answered */
 
 struct tael_http_handler {
     void (*request)(void *user, struct tael_http_request *request);
-    /* The client went away before the answer. Called at most once; the request must still be
-     * answered. */
+    /* The client went away before the answer; one that only stops sending counts as gone too, for
+     * the two look alike. Called at most once; the request must still be answered. */
     void (*gone)(void *user, struct tael_http_request *request);
     /* Largest body for this request, asked as soon as the head is there; NULL or 0: limits.body. */
     size_t (*body_max)(void *user, const struct tael_http_request *head);
