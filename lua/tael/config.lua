@@ -411,8 +411,16 @@ local function make_context(options)
     }
 end
 
---- Reads and checks a configuration. Without path and text all values are defaults.
----@param options { path: string?, text: string?, root: string?, lua_root: string?, dev: boolean?, env: table? }
+---@class tael.config.Options
+---@field path string?      tael.lua; neither path nor text: all values are defaults
+---@field text string?      in place of the file
+---@field root string?      base of relative paths
+---@field lua_root string?  folder of Tael's own Lua
+---@field dev boolean?      true: as if the file said so
+---@field env table<string, string>?  in place of the process's environment
+
+--- Reads and checks a configuration.
+---@param options tael.config.Options
 ---@return table? config
 ---@return table? err {code, message} message names file, line and key
 function config.load(options)

@@ -172,7 +172,8 @@ local function check_body(call)
     local value, err = json.decode(request.body)
     if value == nil then
         local place = err.offset and (" at byte " .. err.offset) or ""
-        return nil, problem.new("invalid_json", ("The body is not valid JSON: %s%s."):format(err.message, place))
+        return nil, problem.new("invalid_json",
+            ("The body is not valid JSON: %s%s."):format(err.message, place))
     end
     local accepted, refused = validate.body(route.body, value)
     if not accepted then

@@ -93,8 +93,9 @@ local function check_options(given)
         end
         local normal, err = account_fields.options(package, values)
         if not normal then
-            return nil, { code = "invalid_field", detail = "channel_options." .. channel .. "." .. err.message,
-                pointer = "/channel_options/" .. channel .. "/" .. err.field }
+            local pointer = "/channel_options/" .. channel .. "/" .. err.field
+            return nil, { code = "invalid_field", pointer = pointer,
+                detail = "channel_options." .. channel .. "." .. err.message }
         end
         out[channel] = normal
     end

@@ -25,8 +25,8 @@ function plan.listeners(config)
     end
     local socket = plan.socket(config)
     if #socket > SOCKET_MAX then
-        return nil, { code = "config_wrong_value", message = ("data: the path is too long: %s must have at most "
-            .. "%d bytes"):format(socket, SOCKET_MAX) }
+        return nil, { code = "config_wrong_value",
+            message = ("data: the path is too long: %s has more than %d bytes"):format(socket, SOCKET_MAX) }
     end
     list[#list + 1] = { name = "local", address = "unix:" .. socket }
     return list

@@ -1,0 +1,177 @@
+--- tael.lua: what is accepted, what is refused and how it says so.
+local config = require "tael.config"
+
+local function load_text(text, options)
+    options = options or {}
+    return config.load {
+        text = text, path = "tael.lua", root = "/srv/tael", dev = options.dev, env = options.env or {},
+    }
+end
+
+local function loaded(text, options)
+    local result, err = load_text(text, options)
+    assert.is_nil(err and err.message)
+    return result
+end
+
+describe("a configuration", function()
+    it("may be empty: every key has a default", function()
+        local result = loaded "return {}"
+        assert.are.same({ "127.0.0.1:8080" }, result.http.listen)
+        assert.are.equal("http://127.0.0.1:8080", result.http.public_url)
+        assert.are.equal("127.0.0.1:8081", result.operations.listen)
+        assert.are.equal("/srv/tael/data", result.data)
+        assert.are.equal("/srv/tael/data/tael.db", result.store.path)
+        assert.are.equal("/srv/tael/keys", result.keys.folder)
+        assert.are.equal("manual", result.store.migrate)
+        assert.are.same({}, result.merchants)
+        assert.is_false(result.dev)
+    end)
+
+    it("holds durations as milliseconds and sizes as bytes", function()
+        local result = loaded [[return { drain = "2m", audit = { seal_every = 250 },
+            payments = { expires = "1h", poll = { "1s", 2000 } }, notifications = { ring_mib = 2 } }]]
+        assert.are.equal(120000, result.drain)
+        assert.are.equal(250, result.audit.seal_every)
+        assert.are.equal(3600000, result.payments.expires)
+        assert.are.same({ 1000, 2000 }, result.payments.poll)
+        assert.are.equal(2097152, result.notifications.ring_bytes)
+    end)
+
+    it("makes paths absolute from its own folder", function()
+        local result = loaded [[return { data = "./d/", keys = { folder = "/k" },
+            store = { url = "sqlite:x.db" } }]]
+        assert.are.equal("/srv/tael/d", result.data)
+        assert.are.equal("/k", result.keys.folder)
+        assert.are.equal("/srv/tael/d/x.db", result.store.path)
+    end)
+
+    it("is plain Lua with env and a default, and nothing else", function()
+        local result = loaded([[return { drain = env("DRAIN", "5s"), workers = 1 + 1 }]])
+        assert.are.equal(5000, result.drain)
+        assert.are.equal(2, result.workers)
+        assert.are.equal(7000, loaded([[return { drain = env "DRAIN" }]], { env = { DRAIN = "7s" } }).drain)
+        local _, err = load_text "os.exit(1) return {}"
+        assert.are.equal("config_failed", err.code)
+        assert.is_truthy(err.message:find("tael.lua:1:", 1, true))
+    end)
+
+    it("gives way to the environment, and the environment to the command line", function()
+        local env = {
+            TAEL_HTTP__LISTEN = "127.0.0.1:1000,127.0.0.1:1001", TAEL_OPERATIONS__LISTEN = "false",
+            TAEL_WORKERS = "3", TAEL_PAYMENTS__EXPIRES = "10m", TAEL_DEV = "false",
+        }
+        local result = loaded("return { workers = 9, drain = '1s' }", { env = env, dev = true })
+        assert.are.same({ "127.0.0.1:1000", "127.0.0.1:1001" }, result.http.listen)
+        assert.is_false(result.operations.listen)
+        assert.are.equal(3, result.workers)
+        assert.are.equal(600000, result.payments.expires)
+        assert.are.equal(1000, result.drain)
+        assert.is_true(result.dev)
+    end)
+end)
+
+local refused = {
+    ["a misspelt key"] = { "return {\n  htttp = {} }",
+        "tael.lua:2: unknown key 'htttp'; did you mean 'http'?" },
+    ["a misspelt key below another"] = { "return {\n  http = {\n    lisen = 'x' } }",
+        "tael.lua:3: unknown key 'lisen' in http; did you mean 'listen'?" },
+    ["a key that is nothing like another"] = { "return { zzzzzz = 1 }", "tael.lua:1: unknown key 'zzzzzz'" },
+    ["a key whose name stands in a comment before"] = { "-- workers = 1\nreturn {\n workers = 'x' }",
+        "tael.lua:3: workers: must be an integer" },
+    ["a float"] = { "return { workers = 1.5 }", "tael.lua:1: workers: must be an integer" },
+    ["a number that is out of range"] = { "return { workers = 65 }",
+        "tael.lua:1: workers: must be at most 64" },
+    ["a duration without a unit that is known"] = { "return { drain = '5 minutes' }",
+        "tael.lua:1: drain: must be a duration such as \"30s\" (ms s m h d), or milliseconds" },
+    ["a duration that is too short"] = { "return { payments = { expires = '1s' } }",
+        "tael.lua:1: payments.expires: must be at least 1m" },
+    ["an address without a port"] = { "return { http = { listen = '127.0.0.1' } }",
+        "tael.lua:1: http.listen: item 1 must be host:port, such as 127.0.0.1:8080" },
+    ["a word that is not in the list"] = { "return { log = { level = 'loud' } }",
+        "tael.lua:1: log.level: must be one of: error, warn, info, debug" },
+    ["a value where a table belongs"] = { "return { http = 1 }", "tael.lua:1: http: must be a table" },
+    ["a secret that stands in the file"] = { "return { keys = { master = 'hunter2hunter2hunter2' } }",
+        "tael.lua:1: keys.master: holds a secret and must not stand in the file; "
+            .. "use secret.file(\"…\") or secret.env(\"…\")" },
+    ["a secret where none is expected"] = { "return { data = secret.env 'X' }",
+        "tael.lua:1: data: is not a secret; write the value itself" },
+    ["an environment variable that is not set"] = { "return {\n data = env 'NOPE' }",
+        "tael.lua:2: the environment variable NOPE is not set" },
+    ["what does not compile"] = { "retrun 1", "tael.lua:1: syntax error near '1'" },
+    ["what returns no table"] = { "return 1", "tael.lua: must return a table" },
+    ["development mode for everybody"] = { "return { dev = true, http = { listen = '0.0.0.0:80' } }",
+        "tael.lua:1: http.listen: 0.0.0.0:80 is not a loopback address; dev mode is for this machine alone" },
+    ["notifications to nowhere"] = { "return { http = { listen = '0.0.0.0:80' } }",
+        "tael.lua: http.public_url: must be set when http.listen is not a loopback address: "
+            .. "channels send notifications there" },
+    ["a merchant without a mode"] = { "return { merchants = { acme = {} } }",
+        "tael.lua:1: merchants.acme: mode is missing: live merchants have production accounts, "
+            .. "test merchants sandbox accounts" },
+    ["a merchant whose name is no slug"] = { "return { merchants = { Acme = { mode = 'live' } } }",
+        "tael.lua:1: merchants.Acme: is not a slug of a merchant, such as acme or acme.test" },
+    ["a misspelt key of a merchant"] = {
+        "return { merchants = { acme = {\n mode = 'live', acounts = {} } } }",
+        "tael.lua:2: unknown key 'acounts' in merchants.acme; did you mean 'accounts'?" },
+    ["an account without a channel"] = {
+        "return { merchants = { acme = { mode = 'live', accounts = { ['acme-main'] = {} } } } }",
+        "tael.lua:1: merchants.acme.accounts.acme-main: channel is missing: "
+            .. "name of a package in scripts/channels" },
+}
+
+describe("a configuration refuses", function()
+    for label, case in pairs(refused) do
+        it(label, function()
+            local result, err = load_text(case[1])
+            assert.is_nil(result)
+            assert.are.equal(case[2], err.message)
+        end)
+    end
+
+    it("a wrong value from the environment, naming the variable", function()
+        local _, err = load_text("return {}", { env = { TAEL_WORKERS = "many" } })
+        assert.are.equal("TAEL_WORKERS: must be an integer", err.message)
+    end)
+
+    it("a file that is not there", function()
+        local _, err = config.load { path = "/nonexistent/tael.lua", root = "/srv" }
+        assert.are.equal("config_not_found", err.code)
+    end)
+end)
+
+describe("secrets", function()
+    it("stay references", function()
+        local result = loaded [[return { keys = { master = secret.file "run/master" } }]]
+        assert.are.same({ secret = "file", at = "/srv/tael/run/master" }, result.keys.master)
+        result = loaded [[return { keys = { master = secret.env "MASTER" } }]]
+        assert.are.same({ secret = "env", at = "MASTER" }, result.keys.master)
+    end)
+
+    it("are read without the line's end", function()
+        local path = os.tmpname()
+        local file = assert(io.open(path, "wb"))
+        file:write("0123456789abcdef\n")
+        file:close()
+        assert.are.equal("0123456789abcdef", config.secret { secret = "file", at = path })
+        os.remove(path)
+        local _, err = config.secret { secret = "file", at = path }
+        assert.are.equal("secret_not_found", err.code)
+    end)
+end)
+
+describe("development mode", function()
+    it("brings a merchant at the simulated channel, and migrates by itself", function()
+        local result = loaded("return { sandbox = { listen = '127.0.0.1:7777' } }", { dev = true })
+        local account = result.merchants["demo.test"].accounts["alipay-demo"]
+        assert.are.equal("http://127.0.0.1:7777/gateway.do", account.gateway)
+        assert.are.equal("sandbox", account.environment)
+        assert.are.equal("test", result.merchants["demo.test"].mode)
+        assert.are.equal("auto", result.store.migrate)
+        assert.are.equal("/srv/tael/data/keys", result.keys.folder)
+    end)
+
+    it("leaves a demo merchant of the file as it is", function()
+        local result = loaded [[return { dev = true, merchants = { ["demo.test"] = { mode = "test" } } }]]
+        assert.are.same({}, result.merchants["demo.test"].accounts)
+    end)
+end)
