@@ -8,7 +8,7 @@ local message = require "tael.message"
 local ACCOUNT, OTHER = 7, 8
 local fields = {
     app_id = "2021000000000001", seller_id = "2088101106499364", order = "01J8ZQ4F7MX2K9D0V3B6N8TACE",
-    trade = "T1", total = "12.34", note = "hello",
+    trade = "T1", total = "12.34", other = "55.00", word = "PAID", note = "hello",
 }
 
 local function signed(values, account)
@@ -41,8 +41,8 @@ local account = { id = ACCOUNT, fields = { app_id = fields.app_id, seller_id = f
 
 local function fact(changed)
     local out = { kind = "payment", order_no = fields.order, trade_no = "T1", state = "succeeded",
-        amount = 1234,
-        currency = "CNY", seller = fields.seller_id }
+        channel_state = "PAID",
+        amount = 1234, currency = "CNY", seller = fields.seller_id }
     for name, value in pairs(changed or {}) do
         out[name] = value
     end
@@ -76,6 +76,7 @@ describe("evidence.admit", function()
         ["for another seller"] = { { fact = fact { seller = "2088000000000000" } }, "identity" },
         ["that names nobody"] = { { identity = {} }, "identity" },
         ["that names another application"] = { { identity = { app_id = "2021000000000002" } }, "identity" },
+        ["that it was paid, with a word that was not signed"] = { { fact = fact { channel_state = "DONE" } }, "state" },
         ["without an order"] = { { fact = { kind = "payment", state = "succeeded" } }, "order" },
         ["about something else than a payment"] = { { fact = fact { kind = "refund" } }, "order" },
         ["with a float for an amount"] = { { fact = fact { amount = 12.34 } }, "amount" },
@@ -91,6 +92,30 @@ describe("evidence.admit", function()
             assert.is_nil(good)
             assert.are.equal(lie[2], refusal.check)
             assert.is_string(refusal.detail)
+        end)
+    end
+
+    -- the manifest says where each member stands: another field of the message does not count
+    local stated = { order_no = "order", trade_no = "trade", state = "word", amount = "total",
+        seller = "seller_id" }
+
+    it("takes what stands where the manifest says", function()
+        assert.is_true(admit { stated = stated })
+    end)
+
+    local elsewhere = {
+        ["an amount"] = { { amount = 5500 }, "amount" },
+        ["a trade number"] = { { trade_no = "hello" }, "order" },
+        ["a word for paid"] = { { channel_state = "hello" }, "state" },
+        ["an order"] = { { order_no = "hello" }, "order" },
+        ["a seller"] = { { seller = fields.app_id }, "identity" },
+    }
+    for name, lie in pairs(elsewhere) do
+        it("refuses " .. name .. " that stands in another field", function()
+            assert.is_true(admit { fact = fact(lie[1]) }) -- without a declaration it would pass
+            local good, refusal = admit { fact = fact(lie[1]), stated = stated }
+            assert.is_nil(good)
+            assert.are.equal(lie[2], refusal.check)
         end)
     end
 
@@ -127,7 +152,7 @@ describe("evidence.admit", function()
     end)
 
     it("takes amounts from signed JSON", function()
-        local node = ('{"no":"%s","id":"T1","total":"12.34","deep":{"n":1}}'):format(fields.order)
+        local node = ('{"no":"%s","id":"T1","total":"12.34","word":"PAID","deep":{"n":1}}'):format(fields.order)
         local sign = channel.sign_key("alipay"):sign("sha256", node)
         local made = assert(message.new { account = ACCOUNT, raw = '{"r":' .. node
             .. ',"sign":"' .. sign .. '"}',

@@ -234,6 +234,24 @@ local function check_notify(faults, notify)
     end
 end
 
+local stated_members = set { "order_no", "trade_no", "state", "amount", "seller" }
+
+local function check_stated(faults, stated)
+    if stated == nil or not expect(faults, "stated", stated, "table") then
+        return
+    end
+    known(faults, "stated", stated, set { "notification", "query" })
+    for name, fields in pairs(stated) do
+        local at = "stated." .. tostring(name)
+        if expect(faults, at, fields, "table") then
+            known(faults, at, fields, stated_members)
+            for member, field in pairs(fields) do
+                expect(faults, at .. "." .. tostring(member), field, "string")
+            end
+        end
+    end
+end
+
 local function check_functions(faults, package)
     for _, op in ipairs(operations) do
         local operation = package[op]
@@ -266,7 +284,7 @@ end
 
 local members = set {
     "name", "api", "title", "fields", "rules", "options", "products", "capabilities", "codes", "states",
-    "notify", "notification", "verify_answer", "return_", table.unpack(operations),
+    "notify", "notification", "verify_answer", "return_", "stated", table.unpack(operations),
 }
 
 --- Checks a package's table and fills in expires_ms and query_after_ms of its products.
@@ -308,6 +326,7 @@ function manifest.check(package, name)
     check_codes(faults, package.codes)
     check_states(faults, package.states)
     check_notify(faults, package.notify)
+    check_stated(faults, package.stated)
     check_functions(faults, package)
     table.sort(faults, function(a, b) return a.field < b.field end)
     return faults

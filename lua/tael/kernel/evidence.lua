@@ -3,7 +3,8 @@
 --- compares the account, the order, the amount, the currency and the seller itself, and sees that what
 --- the fact says is written in the part that was signed.
 --- 1 No evidence, no fact. 2 Evidence of another message or another account is no evidence. 3 A script
---- cannot make up an order, an amount, a trade number or a seller that the signed part does not state.
+--- cannot make up an order, an amount, a trade number, a success or a seller that the signed part does
+--- not state: where it stands there, the package's manifest declares (`stated`) and the kernel reads.
 local json = require "tael.json"
 local message = require "tael.message"
 local money = require "tael.kernel.money"
@@ -107,13 +108,40 @@ local function check_seller(account, identity, seller)
     return refused("identity", "the seller is not this account's")
 end
 
-local function check_stated(fact, words)
-    if not words[fact.order_no] then
+--- The words that may stand for one member of a fact: the declared field alone, or, where the manifest
+--- declares none, all that was signed.
+local function words_for(proof, stated, member, all)
+    local path = stated and stated[member]
+    if not path then
+        return all
+    end
+    local value = proof.form and proof.form[path]
+    if value == nil and type(proof.json) == "table" then
+        value = proof.json
+        for name in path:gmatch("[^.]+") do
+            value = type(value) == "table" and value[name] or nil
+        end
+    end
+    local words = {}
+    collect(value, words, DEPTH_MAX)
+    return words
+end
+
+local function check_stated(input, all)
+    local fact = input.fact
+    local function words(member)
+        return words_for(input.proof, input.stated, member, all)
+    end
+    if not words("order_no")[fact.order_no] then
         return refused("order", "the signed part does not name the order")
-    elseif fact.trade_no and not words[fact.trade_no] then
+    elseif fact.trade_no and not words("trade_no")[fact.trade_no] then
         return refused("order", "the signed part does not name the trade number")
-    elseif fact.amount and not states_amount(words, fact.amount, fact.currency) then
+    elseif fact.amount and not states_amount(words("amount"), fact.amount, fact.currency) then
         return refused("amount", "the signed part does not state the amount")
+    elseif fact.seller and input.stated and input.stated.seller and not words("seller")[fact.seller] then
+        return refused("identity", "the signed part does not name the seller")
+    elseif fact.state == "succeeded" and not words("state")[fact.channel_state] then
+        return refused("state", "the signed part does not say that it was paid")
     end
     return true
 end
@@ -136,7 +164,7 @@ function evidence.authentic(proof, about, account)
 end
 
 --- May the kernel act on this fact?
----@param input { proof: any, message: userdata, account: table, fact: any, identity: table? }
+---@param input table proof, message, account, fact, identity? (of notifications), stated? (of the manifest)
 ---@return true?
 ---@return table? refusal {check, detail}
 function evidence.admit(input)
@@ -160,7 +188,7 @@ function evidence.admit(input)
     if not good then
         return nil, refusal
     end
-    return check_stated(fact, words)
+    return check_stated(input, words)
 end
 
 --- Short name of the key that proved it, as a number for the row: the last 8 hex digits of its id.

@@ -124,23 +124,32 @@ end
 
 -- ---- after it: facts, and what they do ----
 
---- The one fact about a payment that the message proves, admitted by the kernel.
+--- The one fact about a payment that the message proves, admitted by the kernel. What else it says (a refund
+--- of the same trade) is on record with the bytes.
 local function proved_fact(run)
     local facts, refusal = channel_steps.facts(run.package, run.prepared, run.proof)
     if not facts then
         return nil, { check = "order", detail = refusal.detail, effect = "none", fault = true,
             alarm = "facts_failed" }
-    elseif #facts ~= 1 then
-        return nil, { check = "order", detail = ("%d facts in one message"):format(#facts), effect = "none" }
+    end
+    local fact, count = nil, 0
+    for _, stated in ipairs(facts) do
+        if stated.kind == "payment" then
+            fact, count = stated, count + 1
+        end
+    end
+    if count ~= 1 then
+        return nil, { check = "order", effect = "none",
+            detail = ("%d facts about a payment in one message"):format(count) }
     end
     local good
     good, refusal = evidence.admit { proof = run.proof, message = run.message, account = run.account,
-        fact = facts[1], identity = run.claims.identity }
+        fact = fact, identity = run.claims.identity, stated = (run.package.stated or {}).notification }
     if not good then
         return nil, { check = refusal.check, detail = refusal.detail, effect = "none",
             alarm = "fact_not_proved" }
     end
-    return facts[1]
+    return fact
 end
 
 local function unknown_order(detail)

@@ -57,7 +57,7 @@ local function admit(outcome, fact, account, order_no)
         return nil, { check = "order", detail = "the answer is about another order" }
     end
     return evidence.admit { proof = outcome.evidence, message = outcome.message, account = account,
-        fact = fact }
+        fact = fact, stated = (registry.package(account.channel).stated or {}).query }
 end
 
 local function finish_statement(call, outcome, answer)

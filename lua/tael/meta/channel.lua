@@ -233,12 +233,23 @@ function returned.verify(package, prepared, query, at) end
 ---@field codes table<string, string|table>
 ---@field states table<string, string>      channel's word -> attempt state
 ---@field notify? tael.channel.Notify
+---@field stated? { notification?: tael.channel.Stated, query?: tael.channel.Stated }
 ---@field create? tael.channel.Operation
 ---@field query? tael.channel.Operation
 --- about is {op: string, status: integer}
 ---@field verify_answer? fun(account: table, answer: userdata, about: table): userdata?, string?
 ---@field notification? tael.channel.NotificationOperation
 ---@field return_? { verify: fun(account: tael.channel.Account, message: userdata): string? }
+
+--- Which signed field states a member of a fact ("a.b" inside JSON): the kernel reads it there itself and
+--- refuses a fact that says something else. A member that is not declared must stand somewhere in what was
+--- signed.
+---@class tael.channel.Stated
+---@field order_no? string
+---@field trade_no? string
+---@field state? string    the channel's word, compared when it says that money came
+---@field amount? string
+---@field seller? string
 
 ---@class tael.channel.Field
 ---@field type "string"|"integer"|"boolean"|"enum"|"url"|"key"|"secret"|"list"

@@ -70,6 +70,13 @@ M.notify = {
     ack = { "success", "fail" },
 }
 
+-- Where the signed part says what a fact says (§8.7, §9.3); the kernel holds the two against each other.
+local stated = {
+    order_no = "out_trade_no", trade_no = "trade_no", state = "trade_status", amount = "total_amount",
+    seller = "seller_id",
+}
+M.stated = { notification = stated, query = stated }
+
 local methods = { create = "alipay.trade.page.pay", query = "alipay.trade.query" }
 local zone = "+08:00"
 
