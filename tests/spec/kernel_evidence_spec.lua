@@ -76,7 +76,8 @@ describe("evidence.admit", function()
         ["for another seller"] = { { fact = fact { seller = "2088000000000000" } }, "identity" },
         ["that names nobody"] = { { identity = {} }, "identity" },
         ["that names another application"] = { { identity = { app_id = "2021000000000002" } }, "identity" },
-        ["that it was paid, with a word that was not signed"] = { { fact = fact { channel_state = "DONE" } }, "state" },
+        ["of success, with a word that was not signed"] = { { fact = fact { channel_state = "DONE" } },
+            "state" },
         ["without an order"] = { { fact = { kind = "payment", state = "succeeded" } }, "order" },
         ["about something else than a payment"] = { { fact = fact { kind = "refund" } }, "order" },
         ["with a float for an amount"] = { { fact = fact { amount = 12.34 } }, "amount" },
@@ -152,7 +153,8 @@ describe("evidence.admit", function()
     end)
 
     it("takes amounts from signed JSON", function()
-        local node = ('{"no":"%s","id":"T1","total":"12.34","word":"PAID","deep":{"n":1}}'):format(fields.order)
+        local node = '{"no":"' .. fields.order
+            .. '","id":"T1","total":"12.34","word":"PAID","deep":{"n":1}}'
         local sign = channel.sign_key("alipay"):sign("sha256", node)
         local made = assert(message.new { account = ACCOUNT, raw = '{"r":' .. node
             .. ',"sign":"' .. sign .. '"}',
