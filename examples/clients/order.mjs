@@ -1,0 +1,52 @@
+// order.mjs - a merchant's program: creates a payment, says where the payer pays, and waits until it is settled.
+//   node examples/clients/order.mjs ORDER [AMOUNT [SUBJECT]]     amount in minor units: 1234 is 12.34
+// TAEL_URL and TAEL_KEY name the engine and the API key; the demo key of `make run` when they are not set.
+// Run it again with the same ORDER: it finds the same payment, so nobody is charged twice.
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const url = process.env.TAEL_URL ?? 'http://127.0.0.1:8080';
+const key = process.env.TAEL_KEY ?? readFileSync('data/demo.key', 'utf8').trim();
+const [order, amount = '1234', subject = 'coffee'] = process.argv.slice(2);
+if (!order) {
+    console.error('usage: node order.mjs ORDER [AMOUNT [SUBJECT]]');
+    process.exit(2);
+}
+
+/** The API's answer; a problem is thrown with its code and what to do. */
+async function call(method, path, body) {
+    const response = await fetch(url + path, {
+        method, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: body && JSON.stringify(body), signal: AbortSignal.timeout(10_000),
+    });
+    const answer = await response.json();
+    if (!response.ok) throw Object.assign(new Error(`${answer.code}: ${answer.detail}`), answer);
+    return answer;
+}
+
+/** The same request again, as long as Tael says that this is right or cannot be reached. */
+async function callUntilAnswered(...request) {
+    for (let pause = 250; ; pause = Math.min(pause * 2, 8000)) {
+        try {
+            return await call(...request);
+        } catch (error) {
+            if (error.code in { ECONNREFUSED: 1, ECONNRESET: 1 } || error.retriable || error.name === 'TimeoutError'
+                || error instanceof TypeError)
+                await sleep(pause);
+            else
+                throw error;
+        }
+    }
+}
+
+let payment = await callUntilAnswered('POST', '/v1/payments', {
+    merchant_order_id: order, amount: Number(amount), currency: 'CNY', subject, channel: 'alipay', product: 'page',
+});
+if (payment.next_action)
+    console.log(`pay at ${payment.next_action.url}`);
+while (payment.state === 'created' || payment.state === 'pending') {
+    await sleep(1000);
+    payment = await callUntilAnswered('GET', `/v1/payments/${payment.id}`);
+}
+console.log(`${payment.id} ${payment.state}`); // ship only when this says paid
+process.exit(payment.state === 'paid' ? 0 : 1);
