@@ -109,9 +109,8 @@ async function perform({ text, output, line }) {
         server = run;
         await until(`${where} to print what the README says`, () => {
             assert.equal(run.code, undefined, `${where} ended:\n${run.output}`);
-            const whole = run.output.slice(0, run.output.lastIndexOf('\n') + 1);
-            return wanted.test(whole);
-        }, 240);
+            return wanted.test(run.output.slice(0, run.output.lastIndexOf('\n') + 1));
+        }, 240).catch((error) => assert.fail(`${error.message}\n${run.output}`));
         run.demo = text === 'make run';
         return;
     }
