@@ -114,6 +114,7 @@ suites: all unit-programs build/lua/tael_modules.so build/node_modules/.stamp
 	@tests/suites > build/suites
 
 long: suites
+	@$(MAKE) --no-print-directory SAN=thread all unit-programs
 	@tests/suites long > build/suites.long
 	@SUITE_SECONDS=7200 tests/run < build/suites.long
 
