@@ -110,7 +110,7 @@ async function perform({ text, output, line }) {
         await until(`${where} to print what the README says`, () => {
             assert.equal(run.code, undefined, `${where} ended:\n${run.output}`);
             return wanted.test(run.output.slice(0, run.output.lastIndexOf('\n') + 1));
-        }, 120).catch((error) => assert.fail(`${error.message}\n${run.output}`));
+        }, 300).catch((error) => assert.fail(`${error.message}\n${run.output}`));
         run.demo = text === 'make run';
         return;
     }
