@@ -24,29 +24,37 @@ async function call(method, path, body) {
     return answer;
 }
 
-/** The same request again, as long as Tael says that this is right or cannot be reached. */
+const LOST = ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'UND_ERR_SOCKET'];
+
+/** The same request again while there is no answer, or one that says so: nothing is done twice. */
 async function callUntilAnswered(...request) {
     for (let pause = 250; ; pause = Math.min(pause * 2, 8000)) {
         try {
             return await call(...request);
         } catch (error) {
-            if (error.code in { ECONNREFUSED: 1, ECONNRESET: 1 } || error.retriable || error.name === 'TimeoutError'
-                || error instanceof TypeError)
-                await sleep(pause);
-            else
-                throw error;
+            const again = error.retriable || error.name === 'TimeoutError' || LOST.includes(error.cause?.code);
+            if (!again) throw error;
+            console.error(`no answer (${error.cause?.code ?? error.message}), again in ${pause} ms`);
+            await sleep(pause);
         }
     }
 }
 
-let payment = await callUntilAnswered('POST', '/v1/payments', {
-    merchant_order_id: order, amount: Number(amount), currency: 'CNY', subject, channel: 'alipay', product: 'page',
-});
-if (payment.next_action)
-    console.log(`pay at ${payment.next_action.url}`);
-while (payment.state === 'created' || payment.state === 'pending') {
-    await sleep(1000);
-    payment = await callUntilAnswered('GET', `/v1/payments/${payment.id}`);
+async function main() {
+    let payment = await callUntilAnswered('POST', '/v1/payments', {
+        merchant_order_id: order, amount: Number(amount), currency: 'CNY', subject,
+        channel: 'alipay', product: 'page',
+    });
+    if (payment.next_action) console.log(`pay at ${payment.next_action.url}`);
+    while (payment.state === 'created' || payment.state === 'pending') {
+        await sleep(1000);
+        payment = await callUntilAnswered('GET', `/v1/payments/${payment.id}`);
+    }
+    console.log(`${payment.id} ${payment.state}`); // ship only when this says paid
+    return payment.state === 'paid';
 }
-console.log(`${payment.id} ${payment.state}`); // ship only when this says paid
-process.exit(payment.state === 'paid' ? 0 : 1);
+
+main().then((paid) => { process.exitCode = paid ? 0 : 1; }, (error) => {
+    console.error(error.errors?.[0] ? `${error.errors[0].pointer}: ${error.errors[0].detail}` : error.message);
+    process.exitCode = 1;
+});
