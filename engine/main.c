@@ -204,6 +204,16 @@ static int run_until_signal(tael_engine *engine, const sigset_t *signals)
     return rc == TAEL_OK ? 0 : 1;
 }
 
+/* What to do when an engine could not be opened. */
+static const char *next_step(const tael_error *err)
+{
+    if (err->status == TAEL_ECONFIG)
+        return "correct the configuration; tael doctor checks it";
+    if (strcmp(err->code, "store_behind") == 0)
+        return "tael migrate";
+    return "tael doctor";
+}
+
 static int run_engine(const struct words *words, const char *app)
 {
     static const int to_stdout = STDOUT_FILENO, to_stderr = STDERR_FILENO;
@@ -238,8 +248,7 @@ static int run_engine(const struct words *words, const char *app)
     tael_status rc = tael_engine_open_app(&engine, &options, &setup, &err);
     tael_buf_free(&args);
     if (rc != TAEL_OK)
-        return complain(
-            &err, rc == TAEL_ECONFIG ? "correct the configuration; tael doctor checks it" : NULL);
+        return complain(&err, next_step(&err));
     return run_until_signal(engine, &signals);
 }
 
