@@ -74,6 +74,23 @@ describe("a success", function()
         end)
     end
 
+    it("with another amount, under review already, is answered as before and changes nothing", function()
+        local decision = decide(case({ state = "review" }, {}, support.success { amount = 1233 }))
+        assert.are.equal("review", decision.effect)
+        assert.are.equal("amount", decision.check)
+        assert.is_nil(decision.event)
+    end)
+
+    for _, word in ipairs { "succeeded", "waiting_payer", "expired", "a new word" } do
+        it("is not hidden by another trade number: " .. word, function()
+            local decision = decide(case({}, { state = "unknown", trade_no = "T1" },
+                support.success { state = word, trade_no = "T2" }))
+            assert.are.equal("order", decision.check)
+            assert.are.equal("trade_number_changed", decision.alarm)
+            assert.is_nil(decision.event)
+        end)
+    end
+
     it("without a trade number or an amount is refused", function()
         local fact = support.success()
         fact.trade_no = nil

@@ -126,7 +126,7 @@ local function check_query(call)
         local err
         given, err = form.decode(text)
         if not given then
-            local found = err.field
+            local found = err.field and utf8.len(err.field)
                 and { { parameter = err.field, code = "invalid_parameter", detail = err.message } }
             return nil, problem.new("invalid_parameter",
                 "The query is not well formed: " .. err.message .. ".", { errors = found })

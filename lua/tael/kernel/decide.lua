@@ -37,7 +37,10 @@ local function amount_differs(case)
 end
 
 local function mismatched(case)
-    if not states.reviewable[case.payment.state] then
+    if case.payment.state == "review" then -- said again: answered as the first time, and nothing changes
+        return { effect = "review", check = "amount", detail = "amount or currency is not the order's",
+            alarm = "amount_mismatch" }
+    elseif not states.reviewable[case.payment.state] then
         return refuse("amount", "amount or currency is not the order's", "amount_mismatch")
     end
     return {
@@ -80,8 +83,6 @@ local function succeeded(case)
         return refuse("order", "a success must name the channel's trade number")
     elseif fact.amount == nil then
         return refuse("amount", "a success must name its amount")
-    elseif attempt.trade_no and attempt.trade_no ~= fact.trade_no then
-        return refuse("order", "the order is bound to another trade number", "trade_number_changed")
     elseif amount_differs(case) then
         return mismatched(case)
     elseif attempt.state == "succeeded" then
@@ -172,6 +173,10 @@ local by_word = {
 ---@param case tael.kernel.Case
 ---@return tael.kernel.Decision
 local function decide(case)
+    local bound, named = case.attempt.trade_no, case.fact.trade_no
+    if bound and named and bound ~= named then -- a later success would be measured by the wrong one
+        return refuse("order", "the order is bound to another trade number", "trade_number_changed")
+    end
     return (by_word[case.fact.state] or unknown)(case)
 end
 

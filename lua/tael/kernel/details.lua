@@ -21,7 +21,7 @@ end
 
 local function id_hint(payer)
     local id = payer.buyer_id or payer.openid or payer.buyer_open_id
-    if type(id) ~= "string" or #id < 8 then
+    if type(id) ~= "string" or #id < 8 or id:find("[^\33-\126]") then
         return nil
     end
     return id:sub(1, 3) .. "…" .. id:sub(-3)

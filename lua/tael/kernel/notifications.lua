@@ -54,7 +54,7 @@ end
 
 --- The row of a repeat names the first one with the same bytes and keeps none.
 local function first_of(run, decision, payment)
-    if decision.effect ~= "none" or not payment then
+    if decision.event or not payment then
         return nil
     end
     local rows = store.query("notification.first", { payment = payment.id, raw_digest = run.message.digest })

@@ -11,6 +11,17 @@ verdict.ORDER = {
     "amount", "state", "commit",
 }
 
+local DETAIL_MAX = 200
+
+--- A detail may quote an anonymous sender: it is cut, and bytes that are no text do not get into JSON.
+local function shown(detail)
+    local text = detail and detail:sub(1, DETAIL_MAX)
+    if text and not utf8.len(text) then
+        text = text:gsub("[\128-\255]", "?")
+    end
+    return text
+end
+
 ---@param clock fun(): integer microseconds
 function verdict.new(clock)
     return setmetatable({ clock = clock, since = clock(), checks = {} }, verdict)
@@ -18,7 +29,7 @@ end
 
 function verdict:record(name, word, detail)
     local now = self.clock()
-    self.checks[#self.checks + 1] = { name = name, verdict = word, detail = detail,
+    self.checks[#self.checks + 1] = { name = name, verdict = word, detail = shown(detail),
         micros = now - self.since }
     self.since = now
 end
