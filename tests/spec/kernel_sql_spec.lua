@@ -224,3 +224,14 @@ describe("attempt statements", function()
             .. "UPDATE attempts SET state = 'succeeded';"))
     end)
 end)
+
+describe("calls of an attempt", function()
+    it("the last one is found however many there are: it holds back the next query", function()
+        local scripts = {}
+        for call = 1, 250 do
+            scripts[call] = bind("call.insert", { merchant = 3, call = call, attempt = 10, op = "query",
+                account = 7, request = "r" })
+        end
+        assert.are.equal("250\n", run(table.concat(scripts) .. bind("call.last", { merchant = 3, object = 10 })))
+    end)
+end)

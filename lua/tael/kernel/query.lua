@@ -161,8 +161,8 @@ end
 --- Was this order asked about within the last second?
 ---@param attempt integer
 function query.is_recent(attempt)
-    local calls = store.query("call.of_object", { object = attempt })
-    local last = calls and calls[#calls]
+    local calls = store.query("call.last", { object = attempt })
+    local last = calls and calls[1]
     return last ~= nil and time.now() - store.id_ms(last.id) < PAUSE_MS
 end
 

@@ -172,6 +172,8 @@ end
 ---@field at integer next of ids
 ---@field seen table[] events read for it
 ---@field mac string? of the seal before
+---@field sealed_upto integer the sealer has passed all events up to this id
+---@field cut boolean? an event below it was found that no seal holds
 
 local function next_seal(cursor, found)
     local row = must(store.query("seal.by_number", { number = cursor.number + 1 }))[1]
@@ -222,23 +224,27 @@ local function advance(cursor, event, key, found)
                 "it is sealed; it is not there")
         end
     end
-    if event then
-        cursor.unsealed = cursor.unsealed + 1
+    if event and event.id <= cursor.sealed_upto and not cursor.cut then
+        cursor.cut = true
+        report(found, "seal", cursor.merchant, ids.encode("evt", event.id),
+            "no seal holds it or what follows, though the sealer has passed them")
     end
 end
 
-local function cursor_of(cursors, merchant)
+local function cursor_of(cursors, merchant, sealed_upto)
     if not cursors[merchant] then
-        cursors[merchant] = { merchant = merchant, number = 0, ids = {}, at = 1, seen = {}, unsealed = 0 }
+        cursors[merchant] = { merchant = merchant, number = 0, ids = {}, at = 1, seen = {},
+            sealed_upto = sealed_upto }
     end
     return cursors[merchant]
 end
 
 local function check_events(found)
     local key, cursors, count = secrets.get("audit"), {}, 0
+    local sealed_upto = must(seals.position()) -- read first: what is sealed meanwhile is above it
     each_row("event.page", function(event)
         count = count + 1
-        advance(cursor_of(cursors, event.merchant), event, key, found)
+        advance(cursor_of(cursors, event.merchant, sealed_upto), event, key, found)
         if event.payment and event.version == 1
             and not must(store.query("payment.get", { payment = event.payment }))[1] then
             report(found, "missing", event.merchant, ids.encode("pay", event.payment),
@@ -247,7 +253,7 @@ local function check_events(found)
     end)
     for _, merchant in ipairs(registry.merchants()) do
         task.set_scope(merchant.id)
-        advance(cursor_of(cursors, merchant.id), nil, key, found)
+        advance(cursor_of(cursors, merchant.id, sealed_upto), nil, key, found)
     end
     task.set_scope(0)
     return count

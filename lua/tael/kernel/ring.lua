@@ -17,7 +17,7 @@ function ring.new(max_bytes, per_second)
 end
 
 local function size_of(entry)
-    return OVERHEAD + #(entry.raw or "") + #(entry.signed_text or "")
+    return OVERHEAD + #(entry.raw or "") + #(entry.checks or "")
 end
 
 function ring:drop_oldest()

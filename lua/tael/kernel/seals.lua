@@ -84,7 +84,10 @@ end
 
 -- ---- the sealer ----
 
-local function read_position()
+--- Every event up to this id is sealed.
+---@return integer? id
+---@return table? err
+function seals.position()
     local rows, err = store.query("setting.get", { name = POSITION })
     if not rows then
         return nil, err
@@ -183,7 +186,7 @@ end
 ---@return integer? sealed number of events
 ---@return table? err
 function seals.pass()
-    local position, err = read_position()
+    local position, err = seals.position()
     if not position then
         return nil, err
     end
@@ -209,12 +212,20 @@ end
 ---@param event integer
 ---@return integer? number
 function seals.number_of(event)
-    for _, row in ipairs(store.query("seal.after_event", { event = event }) or {}) do
-        for _, id in ipairs(seals.decode(row.events)) do
+    local rows = store.query("seal.after_event", { event = event })
+    while rows and rows[1] do
+        local row = rows[1]
+        local list = seals.decode(row.events)
+        if list[1] > event then
+            return nil
+        end
+        for _, id in ipairs(list) do
             if id == event then
                 return row.number
             end
         end
+        -- many events had come before the sealer did: their seals follow one another
+        rows = store.query("seal.by_number", { number = row.number + 1 })
     end
 end
 

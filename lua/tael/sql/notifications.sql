@@ -69,6 +69,10 @@ SELECT * FROM calls WHERE merchant = :merchant AND id = :call;
 SELECT id, op, class, http_status, code, trace_no, ms FROM calls WHERE merchant = :merchant AND object = :object
 ORDER BY id LIMIT 200;
 
+-- name: call.last
+-- read
+SELECT id FROM calls WHERE merchant = :merchant AND object = :object ORDER BY id DESC LIMIT 1;
+
 -- name: call.count
 -- read
 SELECT COUNT(*) AS n FROM calls WHERE merchant = :merchant AND object = :object AND op = :op;

@@ -67,14 +67,14 @@ SELECT * FROM seals WHERE merchant = :merchant ORDER BY number DESC LIMIT 1;
 -- read
 SELECT * FROM seals WHERE merchant = :merchant AND number = :number;
 
--- The seals that can hold an event: a seal's id is above the ids that it seals. SQLite would walk all seals of the
+-- The first seal that can hold an event: a seal's id is above the ids that it seals. SQLite would walk all seals of the
 -- merchant by number; the plus keeps it on the rowid, where the right one is near.
 -- name: seal.after_event
 -- read
 SELECT * FROM seals
 WHERE merchant = :merchant AND id > :event -- postgres
 WHERE +merchant = :merchant AND id > :event -- sqlite
-ORDER BY id LIMIT 2;
+ORDER BY id LIMIT 1;
 
 -- name: setting.get
 -- read
