@@ -81,6 +81,20 @@ test("a payer's number that is not ASCII is taken and not shown", async () => {
     assert.equal(payment.payer.id_hint, null);
 });
 
+test('the payer comes back with the state before the fragment, and the return proves nothing', async () => {
+    const payment = await created({ return_url: 'https://shop.example/done#order' });
+    const page = Alipay.page(payment);
+    const signed = alipay.form({
+        app_id: page.app_id, out_trade_no: page.biz.out_trade_no, method: 'alipay.trade.page.pay.return',
+        sign_type: 'RSA2', trade_no: '2026112522001400000001', total_amount: page.biz.total_amount,
+    });
+    const answer = await fetch(`${page.return_url}?${signed}`, { redirect: 'manual' });
+    assert.equal(answer.headers.get('location'),
+        `https://shop.example/done?payment_id=${payment.id}&state=pending#order`);
+    assert.equal(await alipay.send(payment, signed), 'fail');
+    assert.equal((await engine.payment(payment.id)).state, 'pending');
+});
+
 test('an event knows its seal also when very many came before the sealer', async () => {
     const wave = () => Promise.all(Array.from({ length: 100 }, () => created()));
     for (let i = 0; i < 22; i++) await wave();
@@ -103,7 +117,8 @@ test('seals that were all removed are missed, though every chain holds', async (
     const { data: [event] } = (await robbed.get('/v1/events')).body;
     await until('the event is sealed', async () => (await robbed.get(`/v1/events/${event.id}`)).body.chain.seal);
     await robbed.stop();
-    const doctor = () => spawnSync(program, ['doctor', '--deep', '--dev'], { cwd: robbed.folder, encoding: 'utf8' }).stdout;
+    const options = { cwd: robbed.folder, encoding: 'utf8' };
+    const doctor = () => spawnSync(program, ['doctor', '--deep', '--dev'], options).stdout;
     assert.match(doctor(), /^ok +seals/m);
     execFileSync('sqlite3', [path.join(robbed.folder, 'data/tael.db'), 'DELETE FROM seals']);
     assert.match(doctor(), /^fail +seals/m);

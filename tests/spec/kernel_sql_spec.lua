@@ -229,9 +229,11 @@ describe("calls of an attempt", function()
     it("the last one is found however many there are: it holds back the next query", function()
         local scripts = {}
         for call = 1, 250 do
-            scripts[call] = bind("call.insert", { merchant = 3, call = call, attempt = 10, op = "query",
-                account = 7, request = "r" })
+            scripts[call] = bind("call.insert", {
+                merchant = 3, call = call, attempt = 10, op = "query", account = 7, request = "r",
+            })
         end
-        assert.are.equal("250\n", run(table.concat(scripts) .. bind("call.last", { merchant = 3, object = 10 })))
+        local asked = bind("call.last", { merchant = 3, object = 10 })
+        assert.are.equal("250\n", run(table.concat(scripts) .. asked))
     end)
 end)

@@ -63,10 +63,11 @@ local function page(payment, locale)
 end
 
 local function redirect(url, payment)
-    local mark = url:find("?", 1, true) and "&" or "?"
+    local address, fragment = url:match("^([^#]*)(.*)$")
+    local mark = address:find("?", 1, true) and "&" or "?"
     return { status = 303, body = "", headers = {
-        ["location"] = ("%s%spayment_id=%s&state=%s"):format(url, mark, ids.encode("pay", payment.id),
-            payment.state),
+        ["location"] = ("%s%spayment_id=%s&state=%s%s"):format(address, mark, ids.encode("pay", payment.id),
+            payment.state, fragment),
         ["cache-control"] = "no-store", ["referrer-policy"] = "no-referrer",
     } }
 end
