@@ -269,9 +269,14 @@ tael_status tael_engine_start(tael_engine *engine, tael_error *err)
 {
     tael_status rc = TAEL_OK;
     tael_error failure = {0};
-    if (engine->started)
-        return TAEL_OK;
+    if (engine->started) {
+        if (err != NULL && !atomic_load(&engine->running))
+            *err = engine->failure;
+        return atomic_load(&engine->running) ? TAEL_OK : engine->failure.status;
+    }
     engine->started = true;
+    if (atomic_load(&engine->stopping) != 0)
+        rc = TAEL_ECLOSED;
     for (size_t i = 0; rc == TAEL_OK && i < engine->companion_count; i++)
         rc = tael_engine_start(engine->companions[i], &failure);
     for (int i = 0; rc == TAEL_OK && i < engine->plan.workers; i++)
@@ -281,10 +286,14 @@ tael_status tael_engine_start(tael_engine *engine, tael_error *err)
             tael_error_set(&failure, rc, "start", "%s", tael_status_text(rc));
         TAEL_LOG(engine->log, TAEL_LOG_ERROR, "engine.refused",
                  tael_log_text("error", failure.message));
+        pthread_mutex_lock(&engine->lock);
+        engine->failure = failure;
+        pthread_mutex_unlock(&engine->lock);
         if (err != NULL)
             *err = failure;
         return rc;
     }
+    atomic_store(&engine->running, true);
     TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.started", tael_log_text("app", engine->app),
              tael_log_text("version", tael_version()),
              tael_log_int("workers", engine->plan.workers));
@@ -295,12 +304,15 @@ tael_status tael_engine_start(tael_engine *engine, tael_error *err)
 
 void tael_engine_stop(tael_engine *engine, int64_t drain_ms)
 {
+    int error = errno; /* of what a signal handler has interrupted */
     atomic_store(&engine->drain_ms, drain_ms > 0 ? drain_ms : engine->plan.drain_ms);
     atomic_store(&engine->stopping, 1);
-    for (int i = 0; i < engine->plan.workers; i++)
-        if (engine->workers[i].loop != NULL)
-            tael_loop_stop(
-                engine->workers[i].loop); /* the worker's run sees `stopping` and drains */
+    for (int i = 0; i < engine->plan.workers; i++) {
+        struct tael_loop *loop = atomic_load(&engine->workers[i].wakeable);
+        if (loop != NULL)
+            tael_loop_stop(loop); /* the worker's run sees `stopping` and drains */
+    }
+    errno = error;
 }
 
 static tael_status join_workers(tael_engine *engine)
@@ -308,11 +320,12 @@ static tael_status join_workers(tael_engine *engine)
     bool clean = true;
     for (int i = 0; engine->workers != NULL && i < engine->plan.workers; i++) {
         struct tael_worker *worker = &engine->workers[i];
-        if (worker->has_thread)
+        if (worker->has_thread && !worker->joined)
             pthread_join(worker->thread, NULL);
-        else if (engine->world->simulated && worker->phase == TAEL_WORKER_READY && !engine->closing)
+        else if (engine->world->simulated && !worker->joined &&
+                 worker->phase == TAEL_WORKER_READY && !engine->closing)
             tael_worker_run(worker);
-        worker->has_thread = false;
+        worker->joined = true;
         clean = clean && (worker->clean || worker->phase != TAEL_WORKER_READY);
     }
     return clean ? TAEL_OK : TAEL_ETIMEOUT;
@@ -345,6 +358,7 @@ static void close_workers(tael_engine *engine)
     if (engine->store != NULL)
         tael_store_stop(
             engine->store); /* the queue is finished; its answers lie in the mailboxes */
+    engine->settling = true;
     for (int i = 0; i < count; i++)
         tael_worker_settle(&engine->workers[i]);
     for (int i = 0; i < count; i++) {

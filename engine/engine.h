@@ -72,13 +72,17 @@ struct tael_worker {
     struct tael_engine *engine;
     int number; /* 1 … */
     struct tael_loop *loop;
+    _Atomic(struct tael_loop *)
+        wakeable; /* loop, for tael_engine_stop; NULL when not to be touched */
     struct tael_state *state;
     struct tael_http_server *server;
     struct tael_host host;
     pthread_t thread;
-    bool has_thread;
+    bool has_thread;              /* written before `running`, then only read */
+    bool joined;                  /* the owner's */
     enum tael_worker_phase phase; /* under engine->lock */
-    bool draining, drained, clean;
+    struct tael_timer *deadline;  /* of the drain */
+    bool draining, http_drained, late, drained, clean;
     size_t calls; /* in-process calls not yet answered; the worker's thread */
 };
 
@@ -88,6 +92,7 @@ struct tael_engine {
     struct tael_log *log;
     char *lua_root, *root, *config_path, *config_lua, *app, *args_json;
     bool dev, listen, started, closing;
+    bool settling; /* the workers' threads have ended */
     struct tael_plan plan;
     struct tael_store *store;
     struct tael_worker *workers;
@@ -96,7 +101,9 @@ struct tael_engine {
     size_t companion_count;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    tael_error failure; /* of a worker's start; under lock */
+    tael_error failure;  /* of a start; under lock */
+    atomic_bool running; /* all workers are ready: calls may come */
+    atomic_size_t calls; /* in-process calls not yet answered */
     atomic_int stopping;
     atomic_int_fast64_t drain_ms;
     atomic_uint next_worker;

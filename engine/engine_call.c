@@ -7,16 +7,25 @@
 
 #include "engine.h"
 
+enum { CALLS_MAX = 10000 }; /* accepted and not yet answered, of one engine */
+
 tael_status tael_call(tael_engine *engine, const char *method, const char *path, const char *json,
                       const char *merchant, tael_response_fn fn, void *user)
 {
     if (engine == NULL || method == NULL || path == NULL || fn == NULL)
         return TAEL_EINVAL;
-    if (!engine->started || atomic_load(&engine->stopping) != 0)
+    if (!atomic_load(&engine->running) || atomic_load(&engine->stopping) != 0)
         return TAEL_ECLOSED;
+    if (atomic_fetch_add(&engine->calls, 1) >= CALLS_MAX) {
+        atomic_fetch_sub(&engine->calls, 1);
+        return TAEL_EBUSY;
+    }
     unsigned turn = atomic_fetch_add(&engine->next_worker, 1);
     struct tael_worker *worker = &engine->workers[turn % (unsigned)engine->plan.workers];
-    return tael_worker_call(worker, method, path, json, merchant, fn, user);
+    tael_status rc = tael_worker_call(worker, method, path, json, merchant, fn, user);
+    if (rc != TAEL_OK)
+        atomic_fetch_sub(&engine->calls, 1);
+    return rc;
 }
 
 struct waiting {

@@ -24,6 +24,7 @@ struct handling {
     struct tael_http_request *request; /* NULL: an in-process call */
     struct tael_task *task;
     struct call *call;
+    bool answered;
 };
 
 struct call {
@@ -51,8 +52,28 @@ static void call_answer(struct call *call, tael_status status, int http_status, 
                               .http_status = http_status,
                               .body = body != NULL ? body : "",
                               .body_len = len};
+    atomic_fetch_sub(&call->worker->engine->calls, 1);
     call->fn(call->user, &response);
     call_free(call);
+}
+
+/* The drain is over when sockets and calls are done with, or its time has passed. */
+static void end_drain(struct tael_worker *worker)
+{
+    if (worker->drained || !worker->http_drained || (worker->calls > 0 && !worker->late))
+        return;
+    worker->drained = true;
+    worker->clean = worker->clean && worker->calls == 0;
+    tael_loop_stop(worker->loop);
+}
+
+static void answer_call(struct handling *handling, tael_status status, int http_status,
+                        struct tael_span body)
+{
+    struct tael_worker *worker = handling->worker;
+    worker->calls--;
+    call_answer(handling->call, status, http_status, body.data, body.len);
+    end_drain(worker);
 }
 
 static void set_span(lua_State *L, const char *name, struct tael_span span)
@@ -152,13 +173,12 @@ static const char failed_body[] =
 
 static void send_answer(struct handling *handling, const struct answer *answer)
 {
-    if (handling->request != NULL) {
+    handling->answered = true;
+    if (handling->request != NULL)
         tael_http_respond(handling->request, answer->status, answer->headers, answer->header_count,
                           answer->body);
-    } else {
-        handling->worker->calls--;
-        call_answer(handling->call, TAEL_OK, answer->status, answer->body.data, answer->body.len);
-    }
+    else
+        answer_call(handling, TAEL_OK, answer->status, answer->body);
 }
 
 static void send_failed(struct handling *handling)
@@ -223,37 +243,59 @@ static bool ask_failed(lua_State *L, struct handling *handling, const char *mess
     return lua_pcall(L, 2, 1, 0) == LUA_OK && read_answer(L, lua_gettop(L), answer);
 }
 
+/* The task has ended so; its results follow as arguments. */
+struct ended {
+    struct handling *handling;
+    tael_status status;
+    const char *message;
+};
+
+/* Reading what Lua made may raise; whoever calls this answers then. */
+static int answer_protected(lua_State *L)
+{
+    const struct ended *ended = lua_touserdata(L, 1);
+    struct handling *handling = ended->handling;
+    struct answer answer = {0};
+    if (ended->status == TAEL_OK && lua_gettop(L) >= 2 && read_answer(L, 2, &answer)) {
+        send_answer(handling, &answer);
+        return 0;
+    }
+    const char *message = ended->message != NULL
+                              ? ended->message
+                              : "the application's answer is not {status=, headers=, body=}";
+    TAEL_LOG(handling->worker->engine->log, TAEL_LOG_ERROR, "request.failed",
+             tael_log_text("error", message));
+    memset(&answer, 0, sizeof(answer));
+    if (ask_failed(L, handling, message, &answer))
+        send_answer(handling, &answer);
+    return 0;
+}
+
 static void request_done(void *user, tael_status status, lua_State *L, int count,
                          const char *message)
 {
     struct handling *handling = user;
-    struct tael_worker *worker = handling->worker;
-    struct answer answer = {0};
+    struct ended ended = {handling, status, message};
     if (handling->request != NULL)
         handling->request->user = NULL;
-    if (status == TAEL_OK && count >= 1 && read_answer(L, lua_gettop(L) - count + 1, &answer)) {
-        send_answer(handling, &answer);
-        free(handling);
-        return;
-    }
     if (status == TAEL_ECLOSED) { /* the client is gone, or the engine closes */
-        if (handling->request != NULL) {
+        if (handling->request != NULL)
             send_failed(handling);
-        } else {
-            worker->calls--;
-            call_answer(handling->call, TAEL_ECLOSED, 0, NULL, 0);
-        }
+        else
+            answer_call(handling, TAEL_ECLOSED, 0, (struct tael_span){NULL, 0});
         free(handling);
         return;
     }
-    if (message == NULL)
-        message = "the application's answer is not {status=, headers=, body=}";
-    TAEL_LOG(worker->engine->log, TAEL_LOG_ERROR, "request.failed",
-             tael_log_text("error", message));
-    memset(&answer, 0, sizeof(answer));
-    if (L != NULL && ask_failed(L, handling, message, &answer))
-        send_answer(handling, &answer);
-    else
+    if (L != NULL) {
+        lua_pushcfunction(L, answer_protected);
+        lua_insert(L, -count - 1);
+        lua_pushlightuserdata(L, &ended);
+        lua_insert(L, -count - 1);
+        if (lua_pcall(L, count + 1, 0, 0) != LUA_OK)
+            TAEL_LOG(handling->worker->engine->log, TAEL_LOG_ERROR, "request.failed",
+                     tael_log_text("error", "the answer cannot be read"));
+    }
+    if (!handling->answered)
         send_failed(handling);
     free(handling);
 }
@@ -372,6 +414,8 @@ static void wake_others(struct tael_host *host, const char *key, size_t key_len,
     struct tael_worker *from =
         (struct tael_worker *)((char *)host - offsetof(struct tael_worker, host));
     struct tael_engine *engine = from->engine;
+    if (engine->settling)
+        return; /* nobody would fetch it any more */
     for (int i = 0; i < engine->plan.workers; i++) {
         struct tael_worker *worker = &engine->workers[i];
         pthread_mutex_lock(&engine->lock);
@@ -523,12 +567,19 @@ static tael_status open_server(struct tael_worker *worker)
     return rc;
 }
 
+static void on_deadline(void *user);
+
 tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
 {
     struct tael_engine *engine = worker->engine;
     struct tael_task *task;
     tael_status rc = tael_loop_new(engine->world, &worker->loop);
     if (rc != TAEL_OK)
+        goto failed;
+    atomic_store(&worker->wakeable, worker->loop);
+    rc = TAEL_ENOMEM;
+    worker->deadline = tael_timer_new(worker->loop, on_deadline, worker);
+    if (worker->deadline == NULL)
         goto failed;
     worker->host = (struct tael_host){
         .world = engine->world,
@@ -566,55 +617,76 @@ failed:
 
 /* ---- running and draining ---- */
 
-static void drained(void *user, bool clean)
+static void http_drained(void *user, bool clean)
 {
     struct tael_worker *worker = user;
-    worker->drained = true;
-    worker->clean = clean && worker->calls == 0;
-    tael_loop_stop(worker->loop);
+    worker->http_drained = true;
+    worker->clean = clean;
+    end_drain(worker);
+}
+
+static void on_deadline(void *user)
+{
+    struct tael_worker *worker = user;
+    worker->late = true;
+    end_drain(worker);
+}
+
+static void begin_drain(struct tael_worker *worker)
+{
+    int64_t drain_ms = atomic_load(&worker->engine->drain_ms);
+    worker->draining = true;
+    tael_timer_start(worker->deadline, drain_ms * 1000);
+    tael_http_server_drain(worker->server, drain_ms, http_drained, worker);
 }
 
 void tael_worker_run(struct tael_worker *worker)
 {
+    static const tael_error stopped = {TAEL_ECLOSED, "stopped", "stopped before it had started"};
     struct tael_engine *engine = worker->engine;
     while (!worker->drained) {
-        if (atomic_load(&engine->stopping) != 0 && !worker->draining) {
-            worker->draining = true;
-            tael_http_server_drain(worker->server, atomic_load(&engine->drain_ms), drained, worker);
-            if (worker->drained)
-                break;
-        }
+        if (atomic_load(&engine->stopping) != 0 && !worker->draining)
+            begin_drain(worker);
         if (tael_loop_run(worker->loop) == TAEL_ENOTFOUND)
             break; /* a simulated world in which nothing is left to happen */
     }
+    if (worker->phase == TAEL_WORKER_STARTING) /* tael_engine_start waits */
+        set_phase(worker, TAEL_WORKER_FAILED, &stopped);
 }
 
 struct settle {
     struct tael_mail mail; /* first */
     struct tael_loop *loop;
+    bool done;
 };
 
 static void settled(struct tael_mail *mail)
 {
-    tael_loop_stop(((struct settle *)mail)->loop);
+    struct settle *settle = (struct settle *)mail;
+    settle->done = true;
+    tael_loop_stop(settle->loop);
 }
 
 void tael_worker_settle(struct tael_worker *worker)
 {
     if (worker->loop == NULL || worker->engine->world->simulated)
         return;
-    struct settle settle = {{NULL, settled}, worker->loop};
+    struct settle settle = {{NULL, settled}, worker->loop, false};
     tael_loop_post(worker->loop, &settle.mail);
-    tael_loop_run(worker->loop);
+    while (!settle.done) /* an earlier stop may end the first run at once */
+        tael_loop_run(worker->loop);
 }
 
 void tael_worker_close(struct tael_worker *worker)
 {
+    atomic_store(&worker->wakeable, NULL);
     tael_state_free(
         worker->state); /* cancels the tasks: their undos still find client and server */
     tael_http_server_free(worker->server);
     tael_http_client_free(worker->host.client);
+    tael_timer_free(worker->deadline);
     tael_loop_free(worker->loop);
+    worker->deadline = NULL;
     worker->state = NULL;
     worker->server = NULL;
     worker->host.client = NULL;

@@ -68,7 +68,8 @@ typedef struct tael_options { /* TAEL_OPTIONS_INIT, then set what differs; 0/NUL
     const char *lua_root;     /* folder of Tael's own Lua; NULL: where it was installed */
     int dev;                  /* 1: sandbox, demo merchant, generated keys */
     int listen; /* 1: open the configured listeners; 0 (default): in-process calls only */
-    void (*log)(void *user, tael_log_level level, const char *json, size_t len); /* [any thread] */
+    /* [any thread, one at a time] Others wait for it: it must not block, nor call the library. */
+    void (*log)(void *user, tael_log_level level, const char *json, size_t len);
     void *log_user;
 } tael_options;
 
@@ -97,15 +98,16 @@ TAEL_API const char *tael_status_text(tael_status status); /* "queue is full", s
  * failure. */
 TAEL_API tael_status tael_engine_open(tael_engine **out, const tael_options *options,
                                       tael_error *err);
-/* Starts the workers' threads and listeners, then returns. */
+/* Starts the workers' threads and listeners, then returns. A start that failed is only closed. */
 TAEL_API tael_status tael_engine_start(tael_engine *engine, tael_error *err);
 /* Starts if need be and blocks until stopped. TAEL_OK: drained; TAEL_ETIMEOUT: the drain deadline
- * passed. */
+ * passed; TAEL_ECLOSED: stopped before it had started. */
 TAEL_API tael_status tael_engine_run(tael_engine *engine);
-/* [any, signal-safe] Asks for a graceful stop: no new requests, at most drain_ms for the open ones.
- */
+/* [any, signal-safe, until close is called] Asks for a graceful stop: no new requests, at most
+ * drain_ms for the open ones; 0: as configured. Before the start: it will not start. */
 TAEL_API void tael_engine_stop(tael_engine *engine, int64_t drain_ms);
-/* Stops if needed, joins, frees. Callbacks not yet made get TAEL_ECLOSED. NULL allowed. */
+/* Stops if needed, joins, frees. Callbacks not yet made get TAEL_ECLOSED. NULL allowed. Not from a
+ * callback, and not while another call on the engine is under way. */
 TAEL_API void tael_engine_close(tael_engine *engine);
 
 /* ---- calls: the whole HTTP API without a socket; same routes, bodies, problems and idempotency
@@ -123,7 +125,8 @@ typedef void (*tael_response_fn)(void *user, const tael_response *response);
 
 /* [any] method and path as in HTTP ("POST", "/v1/payments", query included), json NULL or text;
  * merchant: whom the call acts for, NULL: the only one. fn comes exactly once, unless an error is
- * returned. The operation runs to its end whatever happens to the caller. */
+ * returned (TAEL_EBUSY: 10000 are open; TAEL_ECLOSED: not started, or stopping). The operation runs
+ * to its end whatever happens to the caller. */
 TAEL_API tael_status tael_call(tael_engine *engine, const char *method, const char *path,
                                const char *json, const char *merchant, tael_response_fn fn,
                                void *user);

@@ -53,6 +53,10 @@ paths["/nonsense"] = function()
     return { body = 7 }
 end
 
+paths["/spite"] = function()
+    return setmetatable({}, { __index = function() error("not to be read") end })
+end
+
 paths["/await"] = function()
     return { status = 200, body = task.wait("echo.test", 5000) or "nothing came" }
 end

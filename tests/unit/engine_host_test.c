@@ -1,0 +1,248 @@
+/* engine_host_test.c - a host that holds an engine wrongly, early, late or halfway: nothing hangs,
+ * crashes or leaks, and every callback comes exactly once. */
+#include "tael.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include "engine.h"
+#include "tests/unit/tap.h"
+
+static tael_engine *open_echo(const char *args)
+{
+    struct tael_engine_setup setup = {.app = "simtest.echo", .args_json = args};
+    tael_options options = TAEL_OPTIONS_INIT;
+    tael_engine *engine = NULL;
+    options.lua_root = "tests/sim/root";
+    options.root = "/tmp";
+    return tael_engine_open_app(&engine, &options, &setup, NULL) == TAEL_OK ? engine : NULL;
+}
+
+struct counted {
+    pthread_mutex_t lock;
+    int answers, closed, http_status;
+};
+
+static void count_answer(void *user, const tael_response *response)
+{
+    struct counted *counted = user;
+    pthread_mutex_lock(&counted->lock);
+    counted->answers++;
+    counted->closed += response->status == TAEL_ECLOSED;
+    counted->http_status = response->http_status;
+    pthread_mutex_unlock(&counted->lock);
+}
+
+static void never(void *user, const tael_response *response)
+{
+    (void)user, (void)response;
+    abort();
+}
+
+static void calls_out_of_season_are_refused(void)
+{
+    tael_engine *engine = open_echo("{\"workers\":2}");
+    CHECK(tael_call(engine, "GET", "/echo", NULL, NULL, never, NULL) == TAEL_ECLOSED);
+    tael_engine_close(engine); /* never started */
+
+    tael_error err = {0};
+    engine =
+        open_echo("{\"workers\":3,\"refuse\":\"raise\"}"); /* worker 1 fails, 2 and 3 never are */
+    CHECK(tael_engine_start(engine, &err) == TAEL_ESCRIPT);
+    for (int i = 0; i < 3; i++)
+        CHECK(tael_call(engine, "GET", "/echo", NULL, NULL, never, NULL) == TAEL_ECLOSED);
+    tael_error again = {0};
+    CHECK_NAMED(tael_engine_start(engine, &again) == TAEL_ESCRIPT, "a failed start stays failed");
+    CHECK(again.status == TAEL_ESCRIPT && strcmp(again.message, err.message) == 0);
+    CHECK_NAMED(tael_engine_run(engine) == TAEL_ESCRIPT, "and is not run");
+    tael_engine_close(engine);
+}
+
+static void a_stop_before_the_start_holds(void)
+{
+    tael_engine *engine = open_echo("{\"workers\":2}");
+    tael_error err = {0};
+    tael_engine_stop(engine, 0);
+    CHECK(tael_engine_start(engine, &err) == TAEL_ECLOSED);
+    CHECK(tael_engine_run(engine) == TAEL_ECLOSED);
+    tael_engine_close(engine);
+}
+
+static void *stop_soon(void *user)
+{
+    tael_engine_stop(user, 0);
+    return NULL;
+}
+
+static void a_stop_during_the_start_ends_it(void)
+{
+    bool ended = true;
+    for (int i = 0; i < 50; i++) {
+        tael_engine *engine = open_echo("{\"workers\":2}");
+        pthread_t thread;
+        pthread_create(&thread, NULL, stop_soon, engine);
+        tael_status rc = tael_engine_start(engine, NULL);
+        pthread_join(thread, NULL);
+        ended = ended && (rc == TAEL_OK || rc == TAEL_ECLOSED);
+        tael_engine_close(engine);
+    }
+    CHECK(ended);
+}
+
+static void a_drain_waits_for_calls(void)
+{
+    struct counted counted = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    tael_engine *engine = open_echo("{}");
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    CHECK(tael_call(engine, "GET", "/sleep?300", NULL, NULL, count_answer, &counted) == TAEL_OK);
+    usleep(50000); /* it has arrived: what has not when the drain begins is refused */
+    tael_engine_stop(engine, 20000);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    CHECK(counted.answers == 1 && counted.http_status == 200);
+    tael_engine_stop(engine, 0); /* once more, after the end */
+    tael_engine_close(engine);
+    CHECK(counted.answers == 1 && counted.closed == 0);
+
+    engine = open_echo("{}");
+    counted.answers = 0;
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    CHECK(tael_call(engine, "GET", "/sleep?60000", NULL, NULL, count_answer, &counted) == TAEL_OK);
+    usleep(50000);
+    tael_engine_stop(engine, 100);
+    CHECK(tael_engine_run(engine) == TAEL_ETIMEOUT);
+    tael_engine_close(engine);
+    CHECK(counted.answers == 1 && counted.closed == 1);
+}
+
+struct caller {
+    tael_engine *engine;
+    struct counted *counted;
+    int accepted;
+};
+
+static void *call_on(void *user)
+{
+    struct caller *caller = user;
+    tael_status rc = TAEL_OK;
+    while (rc == TAEL_OK || rc == TAEL_EBUSY) {
+        rc = tael_call(caller->engine, "GET", "/echo", NULL, NULL, count_answer, caller->counted);
+        caller->accepted += rc == TAEL_OK;
+    }
+    return NULL;
+}
+
+static void every_accepted_call_is_answered_once(void)
+{
+    bool even = true;
+    for (int i = 0; i < 10; i++) {
+        struct counted counted = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        struct caller callers[2] = {{open_echo("{\"workers\":2}"), &counted, 0}};
+        callers[1] = callers[0];
+        pthread_t threads[2];
+        tael_engine *engine = callers[0].engine;
+        tael_engine_start(engine, NULL);
+        for (int k = 0; k < 2; k++)
+            pthread_create(&threads[k], NULL, call_on, &callers[k]);
+        usleep(5000);
+        tael_engine_stop(engine, 5000);
+        tael_engine_stop(engine, 5000);
+        for (int k = 0; k < 2; k++)
+            pthread_join(threads[k], NULL);
+        tael_engine_run(engine);
+        tael_engine_stop(engine, 5000);
+        tael_engine_close(engine);
+        even = even && counted.answers == callers[0].accepted + callers[1].accepted;
+    }
+    CHECK(even);
+}
+
+static void calls_have_a_limit(void)
+{
+    struct counted counted = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    tael_engine *engine = open_echo("{}");
+    int accepted = 0;
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    tael_status rc = TAEL_OK;
+    while (rc == TAEL_OK && accepted < 100000) {
+        rc = tael_call(engine, "GET", "/sleep?60000", NULL, NULL, count_answer, &counted);
+        accepted += rc == TAEL_OK;
+    }
+    CHECK(rc == TAEL_EBUSY && accepted == 10000);
+    tael_engine_close(engine);
+    CHECK(counted.answers == accepted && counted.closed == accepted);
+}
+
+static void an_answer_that_cannot_be_read_is_an_answer(void)
+{
+    tael_engine *engine = open_echo("{}");
+    int status = 0;
+    char *body = NULL;
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    CHECK(tael_call_wait(engine, "GET", "/spite", NULL, NULL, &status, &body, NULL) == TAEL_OK);
+    CHECK(status == 500);
+    tael_free(body);
+    tael_engine_close(engine);
+}
+
+static tael_engine *to_stop;
+
+static void on_signal(int number)
+{
+    (void)number;
+    tael_engine_stop(to_stop, 0);
+}
+
+static void a_signal_may_stop(void)
+{
+    struct sigaction action = {.sa_handler = on_signal}, before;
+    to_stop = open_echo("{\"workers\":2}");
+    CHECK(tael_engine_start(to_stop, NULL) == TAEL_OK);
+    sigaction(SIGUSR1, &action, &before);
+    errno = EDOM;
+    raise(SIGUSR1);
+    CHECK_NAMED(errno == EDOM, "a handler that stops leaves errno alone");
+    CHECK(tael_engine_run(to_stop) == TAEL_OK);
+    sigaction(SIGUSR1, &before, NULL);
+    tael_engine_close(to_stop);
+}
+
+static void engines_live_side_by_side(void)
+{
+    tael_engine *engines[3];
+    int status = 0;
+    bool right = true;
+    for (int i = 0; i < 3; i++) {
+        engines[i] = open_echo("{\"workers\":2}");
+        right = right && tael_engine_start(engines[i], NULL) == TAEL_OK;
+    }
+    tael_engine_close(engines[1]);
+    for (int i = 0; i < 3; i += 2) {
+        char *body = NULL;
+        right = right && tael_call_wait(engines[i], "GET", "/echo", NULL, NULL, &status, &body,
+                                        NULL) == TAEL_OK;
+        right = right && status == 200;
+        tael_free(body);
+        tael_engine_close(engines[i]);
+    }
+    CHECK(right);
+}
+
+int main(void)
+{
+    alarm(300); /* a hang is a failure */
+    calls_out_of_season_are_refused();
+    a_stop_before_the_start_holds();
+    a_stop_during_the_start_ends_it();
+    a_drain_waits_for_calls();
+    every_accepted_call_is_answered_once();
+    calls_have_a_limit();
+    an_answer_that_cannot_be_read_is_an_answer();
+    a_signal_may_stop();
+    engines_live_side_by_side();
+    return tap_end();
+}
