@@ -20,6 +20,7 @@
 #include <getopt.h>
 
 #include "base/bytes.h"
+#include "base/log_ring.h"
 #include "engine.h"
 
 enum { EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREACHABLE = 4, EXIT_STORE = 6, EXIT_INTERNAL = 70 };
@@ -214,9 +215,26 @@ static const char *next_step(const tael_error *err)
     return "tael doctor";
 }
 
+static int open_and_run(const struct words *words, const char *app, const char *args,
+                        struct tael_log_ring *ring, const sigset_t *signals)
+{
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    tael_options options = TAEL_OPTIONS_INIT;
+    options.config_path = words->config;
+    options.dev = words->dev;
+    options.listen = 1;
+    options.log = tael_log_ring_write;
+    options.log_user = ring;
+    struct tael_engine_setup setup = {.app = app, .args_json = args};
+    tael_status rc = tael_engine_open_app(&engine, &options, &setup, &err);
+    if (rc != TAEL_OK)
+        return complain(&err, next_step(&err));
+    return run_until_signal(engine, signals);
+}
+
 static int run_engine(const struct words *words, const char *app)
 {
-    static const int to_stdout = STDOUT_FILENO, to_stderr = STDERR_FILENO;
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
@@ -225,31 +243,18 @@ static int run_engine(const struct words *words, const char *app)
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread exists: all inherit it */
     signal(SIGPIPE, SIG_IGN);
     umask(S_IRWXG | S_IRWXO); /* store, keys and sockets are the service user's alone */
-    forbid_dumps();
     allow_many_files();
 
-    struct tael_buf args = {0};
-    if (words_to_json(words, NULL, &args) != TAEL_OK)
-        return EXIT_INTERNAL;
-    tael_engine *engine = NULL;
-    tael_error err = {0};
-    tael_options options = TAEL_OPTIONS_INIT;
-    options.config_path = words->config;
-    options.dev = words->dev;
-    options.listen = 1;
-    options.log = log_line;
     /* a person at the terminal reads the banner on stdout; a service manager reads the log there */
-    union {
-        const int *in;
-        void *out;
-    } fd = {.in = words->dev ? &to_stderr : &to_stdout};
-    options.log_user = fd.out;
-    struct tael_engine_setup setup = {.app = app, .args_json = args.data};
-    tael_status rc = tael_engine_open_app(&engine, &options, &setup, &err);
+    struct tael_log_ring *ring = NULL;
+    struct tael_buf args = {0};
+    int code = EXIT_INTERNAL;
+    if (words_to_json(words, NULL, &args) == TAEL_OK &&
+        tael_log_ring_new(&ring, words->dev ? STDERR_FILENO : STDOUT_FILENO, 0) == TAEL_OK)
+        code = open_and_run(words, app, args.data, ring, &signals);
+    tael_log_ring_free(ring);
     tael_buf_free(&args);
-    if (rc != TAEL_OK)
-        return complain(&err, next_step(&err));
-    return run_until_signal(engine, &signals);
+    return code;
 }
 
 /* ---- everything else: one call into Lua ---- */
@@ -393,6 +398,7 @@ static void take_flags(struct words *words)
 int main(int argc, char **argv)
 {
     struct words words = {0};
+    forbid_dumps(); /* commands hold keys as well as the server */
     if (read_words(argc, argv, &words) != 0) {
         fputs(usage, stderr);
         return EXIT_USAGE;

@@ -1,0 +1,190 @@
+/* log_ring.c - a bounded ring of log lines and the thread that writes them (threats R27).
+ *
+ * Writers put whole lines in under the lock and go; the thread copies a piece out, gives the lock
+ * back and writes. 1 The lock is never held over a system call that may wait. 2 A piece is at most
+ * PIECE bytes, what a pipe that poll calls writable takes at once, so that the thread can always be
+ * ended. 3 A write that fails for good drops what it held: nobody reads, and a log must not stop
+ * the engine.
+ */
+#include "base/log_ring.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <poll.h>
+#include <pthread.h>
+#include <unistd.h>
+
+enum {
+    SIZE_DEFAULT = 1024 * 1024,
+    PIECE = 4096,
+    NOTICE_MAX = 160,
+    LAST_WAIT_MS = 1000, /* for a reader that has stopped reading, at the end */
+};
+
+struct tael_log_ring {
+    int fd;
+    pthread_t thread;
+    pthread_mutex_t lock; /* all below */
+    pthread_cond_t filled;
+    bool ending;
+    size_t size, start, len;
+    uint64_t dropped; /* lines, since the last notice */
+    char data[];
+};
+
+/* ---- under the lock ---- */
+
+static void put(struct tael_log_ring *ring, const char *data, size_t len)
+{
+    size_t at = (ring->start + ring->len) % ring->size;
+    size_t first = len < ring->size - at ? len : ring->size - at;
+    memcpy(ring->data + at, data, first);
+    memcpy(ring->data, data + first, len - first);
+    ring->len += len;
+}
+
+static size_t take(struct tael_log_ring *ring, char *out, size_t max)
+{
+    size_t len = ring->len < max ? ring->len : max;
+    size_t first = len < ring->size - ring->start ? len : ring->size - ring->start;
+    memcpy(out, ring->data + ring->start, first);
+    memcpy(out + first, ring->data, len - first);
+    ring->start = (ring->start + len) % ring->size;
+    ring->len -= len;
+    return len;
+}
+
+/* Says how many lines are missing here. */
+static void put_notice(struct tael_log_ring *ring)
+{
+    char line[NOTICE_MAX], at[32];
+    struct timespec now;
+    struct tm parts;
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &parts);
+    strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &parts);
+    int len = snprintf(line, sizeof(line),
+                       "{\"at\":\"%s.%03ldZ\",\"level\":\"warn\",\"event\":\"log.dropped\","
+                       "\"count\":%llu}\n",
+                       at, now.tv_nsec / 1000000, (unsigned long long)ring->dropped);
+    if ((size_t)len > ring->size - ring->len)
+        return;
+    put(ring, line, (size_t)len);
+    ring->dropped = 0;
+}
+
+/* ---- the thread ---- */
+
+static bool is_ending(struct tael_log_ring *ring)
+{
+    pthread_mutex_lock(&ring->lock);
+    bool ending = ring->ending;
+    pthread_mutex_unlock(&ring->lock);
+    return ending;
+}
+
+/* false: the reader has stopped reading and we are to end. */
+static bool await_room(struct tael_log_ring *ring)
+{
+    for (;;) {
+        struct pollfd to = {.fd = ring->fd, .events = POLLOUT};
+        bool ending = is_ending(ring);
+        int ready = poll(&to, 1, LAST_WAIT_MS);
+        if (ready > 0)
+            return true;
+        if (ready == 0 && ending)
+            return false;
+    }
+}
+
+static bool write_piece(struct tael_log_ring *ring, const char *data, size_t len)
+{
+    while (len > 0) {
+        if (!await_room(ring))
+            return false;
+        ssize_t n = write(ring->fd, data, len);
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            continue;
+        if (n <= 0)
+            return true;
+        data += n;
+        len -= (size_t)n;
+    }
+    return true;
+}
+
+static void *ring_main(void *user)
+{
+    struct tael_log_ring *ring = user;
+    char piece[PIECE];
+    for (bool read = true; read;) {
+        pthread_mutex_lock(&ring->lock);
+        while (ring->len == 0 && ring->dropped == 0 && !ring->ending)
+            pthread_cond_wait(&ring->filled, &ring->lock);
+        if (ring->dropped > 0)
+            put_notice(ring);
+        size_t len = take(ring, piece, sizeof(piece));
+        pthread_mutex_unlock(&ring->lock);
+        if (len == 0)
+            break;
+        read = write_piece(ring, piece, len);
+    }
+    return NULL;
+}
+
+/* ---- for others ---- */
+
+void tael_log_ring_write(void *user, tael_log_level level, const char *line, size_t len)
+{
+    struct tael_log_ring *ring = user;
+    (void)level;
+    pthread_mutex_lock(&ring->lock);
+    if (ring->dropped > 0)
+        put_notice(ring); /* before the line that fits again */
+    if (ring->dropped == 0 && len <= ring->size - ring->len)
+        put(ring, line, len);
+    else
+        ring->dropped++;
+    pthread_cond_signal(&ring->filled);
+    pthread_mutex_unlock(&ring->lock);
+}
+
+tael_status tael_log_ring_new(struct tael_log_ring **out, int fd, size_t size)
+{
+    if (size == 0)
+        size = SIZE_DEFAULT;
+    struct tael_log_ring *ring = calloc(1, sizeof(*ring) + size);
+    if (ring == NULL)
+        return TAEL_ENOMEM;
+    ring->fd = fd;
+    ring->size = size;
+    pthread_mutex_init(&ring->lock, NULL);
+    pthread_cond_init(&ring->filled, NULL);
+    if (pthread_create(&ring->thread, NULL, ring_main, ring) != 0) {
+        pthread_cond_destroy(&ring->filled);
+        pthread_mutex_destroy(&ring->lock);
+        free(ring);
+        return TAEL_ENOMEM;
+    }
+    *out = ring;
+    return TAEL_OK;
+}
+
+void tael_log_ring_free(struct tael_log_ring *ring)
+{
+    if (ring == NULL)
+        return;
+    pthread_mutex_lock(&ring->lock);
+    ring->ending = true;
+    pthread_cond_signal(&ring->filled);
+    pthread_mutex_unlock(&ring->lock);
+    pthread_join(ring->thread, NULL);
+    pthread_cond_destroy(&ring->filled);
+    pthread_mutex_destroy(&ring->lock);
+    free(ring);
+}
