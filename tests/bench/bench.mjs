@@ -48,7 +48,8 @@ class Bench {
         this.machine = limits.machine();
         this.rsa = limits.rsa(serverCore, 1);
         this.flush = limits.flush(this.folder, 1);
-        this.server = await new Server({ folder: this.folder, core: serverCore, workers }).start();
+        this.server = new Server({ folder: this.folder, core: serverCore, workers });
+        await this.server.start();
         this.store = new Store(this.file('data/tael.db'));
         this.memory = { idle: this.server.memory() };
     }
@@ -71,6 +72,7 @@ class Bench {
     /** perf beside a work, where a folder for it is named; gives what ends it. The libraries keep no frame pointers. */
     profile(name) {
         if (!this.setup.profile) return async () => {};
+        fs.mkdirSync(this.setup.profile, { recursive: true });
         const perf = spawn('perf', ['record', '-q', '-F', '499', '--call-graph', 'dwarf,16384',
             '-p', String(this.server.process.pid),
             '-o', path.join(this.setup.profile, `${name.replace(/\W+/g, '-')}.perf`)], { stdio: 'inherit' });
@@ -85,13 +87,13 @@ class Bench {
     async measure(name, limit, options) {
         const before = this.store.written();
         const endProfile = this.profile(name);
-        const { result, ...cost } = await this.server.during(() => this.load(options));
+        const { result, cpu_ns, each, ...rest } = await this.server.during(() => this.load(options));
         await endProfile();
         const written = Store.perRequest(before, this.store.written(), result.right);
         const us = (ns) => ns / 1000 / result.right;
         this.rows.push({
-            work: name, limit, fixed: 'r' in options, ...result, ...written, cpu_us: us(cost.cpu_ns),
-            thread_us: cost.each.map(us).filter((part) => part >= 0.5), others: cost.others,
+            work: name, limit, fixed: 'r' in options, ...result, ...written, ...rest, cpu_us: us(cpu_ns),
+            thread_us: each.map(us).filter((part) => part >= 0.5),
         });
     }
 
@@ -165,12 +167,12 @@ class Bench {
 }
 
 const bench = new Bench(readSettings(process.argv.slice(2)));
-try {
-    await bench.run();
-    await bench.server.stop();
-    fs.rmSync(bench.folder, { recursive: true });
-} catch (error) {
-    console.error(`bench: ${error.message}\nbench: what it left is in ${bench.folder}`);
+let failure;
+for (const step of [() => bench.run(), () => bench.server?.stop()])
+    await Promise.resolve().then(step).catch((error) => { failure ??= error; });
+if (failure) {
+    console.error(`bench: ${failure.message}\nbench: what it left is in ${bench.folder}`);
     process.exitCode = 1;
-    if (bench.server?.process) await bench.server.stop();
+} else {
+    fs.rmSync(bench.folder, { recursive: true });
 }

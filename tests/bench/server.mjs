@@ -28,6 +28,8 @@ export class Server {
     async start() {
         this.port = await freePort();
         this.url = `http://127.0.0.1:${this.port}`;
+        const operations = `127.0.0.1:${await freePort()}`;
+        this.operations = `http://${operations}`;
         this.log = path.join(this.folder, 'engine.log');
         const log = fs.openSync(this.log, 'a');
         const [command, args] = pinned(this.core, program, ['serve', '--dev']);
@@ -39,7 +41,7 @@ export class Server {
                 TAEL_WORKERS: String(this.workers),
                 TAEL_HTTP__LISTEN: `127.0.0.1:${this.port}`,
                 TAEL_HTTP__PUBLIC_URL: this.url,
-                TAEL_OPERATIONS__LISTEN: `127.0.0.1:${await freePort()}`,
+                TAEL_OPERATIONS__LISTEN: operations,
                 TAEL_SANDBOX__LISTEN: `127.0.0.1:${await freePort()}`,
                 TAEL_SCRIPTS__FOLDER: scriptsThatDoNotAsk(this.folder),
             },
@@ -54,10 +56,13 @@ export class Server {
         return this;
     }
 
+    /** Throws unless the engine ends as it should. */
     async stop() {
-        if (this.process.exitCode === null) process.kill(this.process.pid, 'SIGTERM');
-        const [code] = await this.ended;
-        return code;
+        if (!this.process) return;
+        if (this.process.exitCode === null && this.process.signalCode === null)
+            process.kill(this.process.pid, 'SIGTERM');
+        const [code, signal] = await this.ended;
+        if (code !== 0) throw new Error(`the engine ended with ${code ?? signal}; its log: ${this.log}`);
     }
 
     proc(file) {
@@ -89,14 +94,25 @@ export class Server {
         }
     }
 
-    /** What `work` costs: CPU of the server, and of others on its core. */
+    /** Units of work and the commits that carried them so far. */
+    async commits() {
+        const text = await (await fetch(`${this.operations}/metrics`)).text();
+        const [units, groups] = ['units', 'groups'].map((name) =>
+            Number(new RegExp(`^tael_store_${name} (\\d+)$`, 'm').exec(text)[1]));
+        return { units, groups };
+    }
+
+    /** What `work` costs: CPU of the server, and of others on its core; how many units share a commit. */
     async during(work) {
+        const commits = await this.commits();
         const before = this.threads(), busy = this.coreBusy(), from = performance.now();
         const result = await work();
         const wall = (performance.now() - from) * 1e6;
         const each = [...this.threads()].map(([thread, ns]) => ns - (before.get(thread) ?? 0)).sort((a, b) => b - a);
         const cpu_ns = each.reduce((sum, ns) => sum + ns, 0);
         const others = Math.max(0, this.coreBusy() - busy - cpu_ns) / wall;
-        return { result, cpu_ns, each, others: this.core === null ? null : others };
+        const now = await this.commits();
+        const group = (now.units - commits.units) / (now.groups - commits.groups);
+        return { result, cpu_ns, each, group, others: this.core === null ? null : others };
     }
 }

@@ -13,6 +13,7 @@ const columns = [
     ['of RSA limit', (row) => (row.fixed ? '' : percent(row.rate / row.limit, 1))],
     ['rows/req', (row) => row.rows.toFixed(2)],
     ['b-trees/req', (row) => row.trees.toFixed(2)],
+    ['units/commit', (row) => row.group.toFixed(1)],
     ['others', (row) => (row.others === null ? '?' : percent(row.others))],
 ];
 
