@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/resource.h>
+
 #include <lauxlib.h>
 #include <lua.h>
 
@@ -547,6 +549,18 @@ static int prepare_open(lua_State *L, void *arg)
     return 2;
 }
 
+/* Half of the worker's share of the process's descriptors: the rest is for channels, the store and
+ * connections that are just ending. libuv has no way out of accepting when there are none left. */
+static size_t connections_max(const struct tael_engine *engine)
+{
+    struct rlimit files;
+    size_t most = engine->plan.limits.connections != 0 ? engine->plan.limits.connections : 20000;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY)
+        return most;
+    size_t share = (size_t)files.rlim_cur / (size_t)engine->plan.workers / 2;
+    return share > 0 && share < most ? share : most;
+}
+
 static tael_status open_server(struct tael_worker *worker)
 {
     struct tael_engine *engine = worker->engine;
@@ -559,6 +573,7 @@ static tael_status open_server(struct tael_worker *worker)
                     .body_max = on_body_max,
                     .user = worker},
     };
+    options.limits.connections = connections_max(engine);
     tael_status rc = tael_http_client_new(&worker->host.client, worker->loop);
     if (rc == TAEL_OK)
         rc = tael_http_server_new(&worker->server, &options);

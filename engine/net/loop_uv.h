@@ -50,6 +50,7 @@ struct tael_uv_loop {
     atomic_bool stop;
 
     struct tael_uv_stream *streams; /* all that are not yet freed */
+    size_t lingering;               /* of them, closed by their owners and not yet gone */
     char *read_buffer;              /* shared: a read is handed on before the next one */
 };
 

@@ -19,6 +19,8 @@ enum {
     FLUSH_US = 5 * 1000 * 1000,  /* most that a closed stream keeps its queued bytes */
     LINGER_US = 2 * 1000 * 1000, /* most that it then waits for the peer to close */
     LINGER_BYTES = 1024 * 1024,  /* most that it throws away meanwhile */
+    LINGER_MAX =
+        128, /* most such streams of a loop: no limit of their owner counts them any more */
 };
 
 struct tael_uv_stream {
@@ -45,6 +47,7 @@ struct tael_uv_stream {
     bool broken; /* nothing more can be written */
     bool closed; /* by the owner */
     bool shut;   /* the sending side is shut */
+    bool lingers;
     char peer[TAEL_UV_ADDRESS_TEXT];
 };
 
@@ -73,6 +76,7 @@ static void on_closed(uv_handle_t *handle)
     *stream->link = stream->next;
     if (stream->next != NULL)
         stream->next->link = stream->link;
+    loop->lingering -= stream->lingers;
     free(stream);
     tael_uv_closed(loop);
 }
@@ -294,10 +298,14 @@ static void on_shut(uv_shutdown_t *request, int rc)
 
 static void flush_and_linger(struct tael_uv_stream *stream)
 {
-    if (uv_shutdown(&stream->shutdown, &stream->uv.stream, on_shut) != 0) {
+    struct tael_uv_loop *loop = loop_of(stream);
+    if (loop->lingering >= LINGER_MAX ||
+        uv_shutdown(&stream->shutdown, &stream->uv.stream, on_shut) != 0) {
         destroy(stream);
         return;
     }
+    stream->lingers = true;
+    loop->lingering++;
     tael_uv_timer_start(&stream->cut.base, FLUSH_US);
     set_reading(stream);
 }

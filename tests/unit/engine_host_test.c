@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine.h"
@@ -232,6 +237,84 @@ static void engines_live_side_by_side(void)
     CHECK(right);
 }
 
+/* ---- descriptors ---- */
+
+enum { STORM = 400 };
+
+/* As a child: no thread runs in it, and its descriptors are its own. */
+static void storm(const char *address, const char *request, int ready, int go)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET};
+    char byte = 0, answer[64];
+    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
+    to.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
+    for (int i = 0; i < STORM; i++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+            break;
+        if (request[0] != '\0' && send(fd, request, strlen(request), MSG_NOSIGNAL) > 0 &&
+            recv(fd, answer, sizeof(answer), 0) <= 0)
+            break; /* else read, and kept open */
+    }
+    if (write(ready, &byte, 1) == 1 && read(go, &byte, 1) < 0)
+        _exit(1);
+    _exit(0);
+}
+
+static size_t open_files(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* How many descriptors the engine holds when that many clients have sent the request and stay. */
+static size_t held_in_a_storm(const char *request, rlim_t limit)
+{
+    struct rlimit before, few;
+    int ready[2], go[2], status = 0;
+    char byte;
+    getrlimit(RLIMIT_NOFILE, &before);
+    few = (struct rlimit){limit, before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &few);
+    struct tael_engine_setup setup = {.app = "simtest.echo",
+                                      .args_json = "{\"address\":\"127.0.0.1:0\"}"};
+    tael_options options = TAEL_OPTIONS_INIT;
+    tael_engine *engine = NULL;
+    options.lua_root = "tests/sim/root";
+    options.root = "/tmp";
+    options.listen = 1;
+    CHECK(tael_engine_open_app(&engine, &options, &setup, NULL) == TAEL_OK &&
+          tael_engine_start(engine, NULL) == TAEL_OK);
+    CHECK(pipe(ready) == 0 && pipe(go) == 0);
+    size_t idle = open_files();
+    pid_t child = fork();
+    if (child == 0) {
+        setrlimit(RLIMIT_NOFILE, &before);
+        storm(tael_engine_address(engine, "api"), request, ready[1], go[0]);
+    }
+    CHECK(read(ready[0], &byte, 1) == 1);
+    char *body = NULL;
+    CHECK_NAMED(tael_call_wait(engine, "GET", "/echo", NULL, NULL, &status, &body, NULL) == TAEL_OK,
+                "the engine lives");
+    tael_free(body);
+    size_t held = open_files() - idle;
+    CHECK(write(go[1], "", 1) == 1);
+    waitpid(child, NULL, 0);
+    tael_engine_close(engine);
+    for (int i = 0; i < 2; i++)
+        close(ready[i]), close(go[i]);
+    setrlimit(RLIMIT_NOFILE, &before);
+    return held;
+}
+
+static void storms_leave_descriptors(void)
+{
+    CHECK_NAMED(held_in_a_storm("", 256) <= 128, "half of them for connections");
+    CHECK_NAMED(held_in_a_storm("nonsense\r\n\r\n", 1024) <= 130, "few for those that end");
+}
+
 int main(void)
 {
     alarm(300); /* a hang is a failure */
@@ -244,5 +327,6 @@ int main(void)
     an_answer_that_cannot_be_read_is_an_answer();
     a_signal_may_stop();
     engines_live_side_by_side();
+    storms_leave_descriptors();
     return tap_end();
 }
