@@ -244,6 +244,15 @@ test('migrate makes the store, and a dry run only says so', () => {
     at.remove();
 });
 
+test('serve refuses to start without its store or its keys, and says what to do', () => {
+    const at = place('return { http = { listen = "127.0.0.1:0" }, operations = { listen = false } }');
+    assert.match(ends(6, ['serve'], at).stderr, /data\/tael\.db does not exist yet.*\nnext: tael migrate\n$/);
+    ends(0, ['migrate'], at);
+    fs.rmSync(at.file('keys/audit.secret'));
+    assert.match(ends(3, ['serve'], at).stderr, /^tael: .*audit.*\nnext: tael doctor\n$/m);
+    at.remove();
+});
+
 test('doctor names each thing that is wrong and what to do', () => {
     const at = place(shop());
     ends(0, ['keys', 'generate', 'acme.alipay'], at);

@@ -60,7 +60,7 @@ static tael_status open_engine(struct history *history)
     snprintf(text, sizeof(text), config, here);
     options.config_lua = text;
     options.root = history->folder;
-    options.lua_root = "tests/sim/root";
+    options.lua_root = "tests/sim/lua";
     options.dev = 1;
     options.listen = 1;
     options.log = keep_log;
@@ -74,7 +74,7 @@ static tael_status open_shoppers(struct history *history)
     struct tael_engine_setup setup = {.world = history->world, .app = "simtest.client"};
     tael_options options = TAEL_OPTIONS_INIT;
     options.root = history->folder;
-    options.lua_root = "tests/sim/root";
+    options.lua_root = "tests/sim/lua";
     options.log = keep_log;
     options.log_user = history;
     tael_status rc = tael_engine_open_app(&history->shoppers, &options, &setup, &history->err);

@@ -23,7 +23,7 @@ static tael_engine *open_echo(const char *args)
     struct tael_engine_setup setup = {.app = "simtest.echo", .args_json = args};
     tael_options options = TAEL_OPTIONS_INIT;
     tael_engine *engine = NULL;
-    options.lua_root = "tests/sim/root";
+    options.lua_root = "tests/sim/lua";
     options.root = "/tmp";
     return tael_engine_open_app(&engine, &options, &setup, NULL) == TAEL_OK ? engine : NULL;
 }
@@ -282,7 +282,7 @@ static size_t held_in_a_storm(const char *request, rlim_t limit)
                                       .args_json = "{\"address\":\"127.0.0.1:0\"}"};
     tael_options options = TAEL_OPTIONS_INIT;
     tael_engine *engine = NULL;
-    options.lua_root = "tests/sim/root";
+    options.lua_root = "tests/sim/lua";
     options.root = "/tmp";
     options.listen = 1;
     CHECK(tael_engine_open_app(&engine, &options, &setup, NULL) == TAEL_OK &&

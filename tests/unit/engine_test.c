@@ -17,7 +17,7 @@ static tael_status open_echo(tael_engine **out, const char *args, int listen, ta
 {
     struct tael_engine_setup setup = {.app = "simtest.echo", .args_json = args};
     tael_options options = TAEL_OPTIONS_INIT;
-    options.lua_root = "tests/sim/root";
+    options.lua_root = "tests/sim/lua";
     options.root = "/tmp";
     options.listen = listen;
     return tael_engine_open_app(out, &options, &setup, err);
@@ -148,7 +148,7 @@ static void a_refused_start_says_why(void)
     tael_error err = {0};
     struct tael_engine_setup setup = {.app = "no.such.app"};
     tael_options options = TAEL_OPTIONS_INIT;
-    options.lua_root = "tests/sim/root";
+    options.lua_root = "tests/sim/lua";
     CHECK(tael_engine_open_app(&engine, &options, &setup, &err) != TAEL_OK && engine == NULL);
     CHECK(strstr(err.message, "no.such.app") != NULL);
 }
