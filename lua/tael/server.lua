@@ -73,8 +73,11 @@ end
 ---@return true?
 ---@return table? err {code, message}
 function app.open(context)
-    local opened, err = key_folder.open(context.pass)
-    if not opened then
+    local ready, err = key_folder.open(context.pass)
+    if ready then
+        ready, err = key_folder.check()
+    end
+    if not ready then
         return nil, err
     end
     local ran, wrong = pcall(open_kernel, context)

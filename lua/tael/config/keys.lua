@@ -22,4 +22,19 @@ function keys.open(config)
     return crypto.keys(config.keys.folder, master)
 end
 
+--- Are the engine's own secrets there and readable? Without one of them payments could be taken and not be
+--- sealed, or stored and not be read.
+---@return true?
+---@return table? err {code, message}
+function keys.check()
+    for _, name in ipairs(keys.SECRETS) do
+        local secret, err = crypto.secret(name)
+        if not secret then
+            return nil, { code = err.code, message = ("the engine's secret '%s': %s"):format(name,
+                err.message or err.code) }
+        end
+    end
+    return true
+end
+
 return keys
