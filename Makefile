@@ -153,3 +153,4 @@ clean:
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
 .PHONY: all unit unit-programs deps deps-build run test suites long bench lint install clean
 .DELETE_ON_ERROR:
+.SECONDARY:

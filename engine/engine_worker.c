@@ -9,6 +9,7 @@
  */
 #include "tael.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -462,13 +463,21 @@ static tael_status listen_all(struct tael_worker *worker, tael_error *err)
         const struct tael_plan_listener *listener = &engine->plan.listeners[i];
         if (worker->number > 1 && strncmp(listener->address, "unix:", 5) == 0)
             continue;
-        const char *address = listener->address, *real = NULL;
-        if (worker->number > 1)
-            address = engine->addresses[i]; /* the port that the first one got */
-        tael_status rc = tael_http_server_listen(worker->server, listener->name, address, &real);
+        const char *real = NULL;
+        char address[160]; /* the first worker alone; the others on the port that it got */
+        int len =
+            snprintf(address, sizeof(address), "%s%s", worker->number > 1 ? "" : TAEL_LISTEN_ALONE,
+                     worker->number > 1 ? engine->addresses[i] : listener->address);
+        tael_status rc = TAEL_EINVAL;
+        if (len > 0 && (size_t)len < sizeof(address))
+            rc = tael_http_server_listen(worker->server, listener->name, address, &real);
         if (rc != TAEL_OK) {
-            tael_error_set(err, rc, "listen", "cannot listen on %s (%s): %s", address,
-                           listener->name, tael_status_text(rc));
+            rc = rc == TAEL_EBUSY ? TAEL_ENETWORK : rc;
+            tael_error_set(err, rc, "listen", "cannot listen on %s (%s): %s", listener->address,
+                           listener->name,
+                           rc == TAEL_ENETWORK ? "in use by another program, or not an address "
+                                                 "of this machine"
+                                               : tael_status_text(rc));
             return rc;
         }
         if (worker->number > 1)

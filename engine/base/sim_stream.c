@@ -561,6 +561,8 @@ tael_status tael_sim_listen(struct tael_loop *loop, const char *address, tael_ac
                             void *user, struct tael_listener **out)
 {
     struct tael_sim *sim = tael_sim_of(loop->world);
+    if (strncmp(address, TAEL_LISTEN_ALONE, sizeof(TAEL_LISTEN_ALONE) - 1) == 0)
+        address += sizeof(TAEL_LISTEN_ALONE) - 1; /* nobody else lives in this world */
     if (!address_is_valid(address))
         return TAEL_EINVAL;
     if (strncmp(address, "unix:", 5) == 0 && listener_at(sim, address) != NULL)

@@ -192,8 +192,12 @@ static inline void tael_timer_free(struct tael_timer *timer) /* NULL allowed */
 
 /* ---- streams ---- */
 
+/* Before an address: TAEL_EBUSY when anybody, another engine included, listens there already. */
+#define TAEL_LISTEN_ALONE "alone:"
+
 /* address: "127.0.0.1:8080", "[::1]:8080" (port 0: any free one) or "unix:PATH" (mode 0600). On the
- * real world TCP listeners use SO_REUSEPORT so that each worker has its own. */
+ * real world TCP listeners use SO_REUSEPORT so that each worker has its own; the first of them asks
+ * to be alone. */
 static inline tael_status tael_listen(struct tael_loop *loop, const char *address,
                                       tael_accept_fn accept, void *user, struct tael_listener **out)
 {

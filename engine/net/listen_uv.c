@@ -155,6 +155,21 @@ static tael_status bind_tcp(int fd, const struct tael_uv_address *at, struct lis
     return ok ? TAEL_OK : TAEL_ENETWORK;
 }
 
+/* Without SO_REUSEPORT a bind tells whether anybody listens there. */
+static tael_status find_free(const struct tael_uv_address *at)
+{
+    int on = 1;
+    int fd = socket(at->at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return TAEL_ENETWORK;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    if (at->at.any.sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    bool taken = bind(fd, &at->at.any, at->len) != 0 && errno == EADDRINUSE;
+    close(fd);
+    return taken ? TAEL_EBUSY : TAEL_OK;
+}
+
 /* ---- accepting ---- */
 
 static void accept_waiting(struct listener *listener)
@@ -229,10 +244,14 @@ tael_status tael_uv_listen(struct tael_loop *base, const char *address, tael_acc
 {
     struct tael_uv_loop *loop = (struct tael_uv_loop *)base;
     struct tael_uv_address at;
+    bool alone = strncmp(address, TAEL_LISTEN_ALONE, sizeof(TAEL_LISTEN_ALONE) - 1) == 0;
+    address += alone ? sizeof(TAEL_LISTEN_ALONE) - 1 : 0;
     tael_status status = tael_uv_address_parse(address, &at);
+    bool local = status == TAEL_OK && at.at.any.sa_family == AF_UNIX;
+    if (status == TAEL_OK && alone && !local)
+        status = find_free(&at);
     if (status != TAEL_OK)
         return status;
-    bool local = at.at.any.sa_family == AF_UNIX;
     struct listener *listener = calloc(1, sizeof(*listener));
     if (listener == NULL)
         return TAEL_ENOMEM;

@@ -216,6 +216,26 @@ static void requests_come_over_sockets_and_drain(void)
     tael_engine_close(engine);
 }
 
+static void an_address_has_one_engine(void)
+{
+    tael_engine *first = NULL, *second = NULL;
+    tael_error err = {0};
+    char args[128];
+    CHECK(open_echo(&first, "{\"workers\":2,\"address\":\"127.0.0.1:0\"}", 1, &err) == TAEL_OK);
+    CHECK(tael_engine_start(first, &err) == TAEL_OK);
+    const char *address = tael_engine_address(first, "api");
+    snprintf(args, sizeof(args), "{\"address\":\"%s\"}", address);
+    CHECK(open_echo(&second, args, 1, &err) == TAEL_OK);
+    CHECK(tael_engine_start(second, &err) == TAEL_ENETWORK);
+    CHECK_NAMED(holds(err.message, address) && holds(err.message, "in use"), err.message);
+    tael_engine_close(second);
+    tael_engine_close(first);
+    CHECK_NAMED(open_echo(&second, args, 1, &err) == TAEL_OK &&
+                    tael_engine_start(second, &err) == TAEL_OK,
+                "the address is free again");
+    tael_engine_close(second);
+}
+
 static void a_drain_has_an_end(void)
 {
     tael_engine *engine = NULL;
@@ -239,6 +259,7 @@ int main(void)
     closing_answers_what_is_open();
     a_refused_start_says_why();
     requests_come_over_sockets_and_drain();
+    an_address_has_one_engine();
     a_drain_has_an_end();
     tael_engine_close(NULL);
     return tap_end();
