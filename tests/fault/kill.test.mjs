@@ -62,6 +62,7 @@ test(`nothing acknowledged is lost or doubled over ${rounds} kills`, async () =>
     assert.deepEqual(await engine.stop(), { code: 0, signal: null });
     const report = execFileSync(program, ['doctor', '--deep', '--dev'], { cwd: engine.folder, encoding: 'utf8' });
     assert.match(report, /ok\s+chain/);
+    assert.match(report, /ok\s+seals/);
     assert.match(report, /ok\s+rebuild/);
     await engine.remove();
 });
