@@ -3,11 +3,10 @@
  * An engine runs one application: a Lua module that plans (listeners, store, workers), opens on
  * every worker and handles requests (lua/tael/server.lua is one, the sandbox another). C knows
  * nothing else of it. Life: open (plan, world, store) -> start (workers one after the other, each
- * open before the next)
- * -> stop (drain) -> close. Companions are engines that the plan names: they start before and close
- * after their owner. Threads: the opener's thread owns the engine; each worker owns what stands in
- * struct tael_worker once its thread runs; posting mail and stopping loops are the only things done
- * from outside.
+ * open before the next) -> stop (drain) -> close. Companions are engines that the plan names: they
+ * start before and close after their owner. Threads: the opener's thread owns the engine; each
+ * worker owns what stands in struct tael_worker once its thread runs; posting mail and stopping
+ * loops are the only things done from outside.
  */
 #ifndef TAEL_ENGINE_H
 #define TAEL_ENGINE_H
@@ -135,6 +134,18 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err);
 void tael_worker_run(struct tael_worker *worker);
 void tael_worker_settle(struct tael_worker *worker); /* delivers the mail that is left */
 void tael_worker_close(struct tael_worker *worker);
+/* The drain is over when sockets and calls are done with, or its time has passed. */
+void tael_worker_end_drain(struct tael_worker *worker);
+
+/* ---- engine_request.c ---- */
+
+/* Pushes the application's function of that name, or nil. */
+void tael_worker_push_app(lua_State *L, const struct tael_worker *worker, const char *name);
+void tael_worker_on_request(void *user, struct tael_http_request *request);
+void tael_worker_on_gone(void *user, struct tael_http_request *request);
+size_t tael_worker_on_body_max(void *user, const struct tael_http_request *head);
+void tael_worker_wake_others(struct tael_host *host, const char *key, size_t key_len,
+                             const char *payload, size_t payload_len);
 tael_status tael_worker_call(struct tael_worker *worker, const char *method, const char *path,
                              const char *json, const char *merchant, tael_response_fn fn,
                              void *user);

@@ -1,11 +1,8 @@
-/* engine_worker.c - one worker: its loop, Lua state, HTTP server and the way of a request through
- * them.
+/* engine_worker.c - one worker's life: opening its loop, Lua state and HTTP server, running,
+ * draining, closing. The way of a request through them is engine_request.c.
  *
- * A request becomes a task of app.handle(request); what the task returns becomes the answer. When
- * the client goes away the task is cancelled unless it is detached (it has submitted a unit): then
- * it runs to its end and only its answer is dropped. In-process calls go the same way with listener
- * "call". Everything here runs on the worker's thread, except tael_worker_open (before the thread
- * runs), tael_worker_call (any thread) and tael_worker_settle/close (after it has ended).
+ * Everything here runs on the worker's thread, except tael_worker_open (before the thread runs) and
+ * tael_worker_settle/close (after it has ended).
  */
 #include "tael.h"
 
@@ -19,426 +16,6 @@
 #include <lua.h>
 
 #include "engine.h"
-
-/* ---- a request on its way ---- */
-
-struct handling {
-    struct tael_worker *worker;
-    struct tael_http_request *request; /* NULL: an in-process call */
-    struct tael_task *task;
-    struct call *call;
-    bool answered;
-};
-
-struct call {
-    struct tael_mail mail; /* first */
-    struct tael_worker *worker;
-    char *method, *path, *json, *merchant;
-    tael_response_fn fn;
-    void *user;
-};
-
-static void call_free(struct call *call)
-{
-    free(call->method);
-    free(call->path);
-    free(call->json);
-    free(call->merchant);
-    free(call);
-}
-
-static void call_answer(struct call *call, tael_status status, int http_status, const char *body,
-                        size_t len)
-{
-    tael_response response = {.size = sizeof(response),
-                              .status = status,
-                              .http_status = http_status,
-                              .body = body != NULL ? body : "",
-                              .body_len = len};
-    atomic_fetch_sub(&call->worker->engine->calls, 1);
-    call->fn(call->user, &response);
-    call_free(call);
-}
-
-/* The drain is over when sockets and calls are done with, or its time has passed. */
-static void end_drain(struct tael_worker *worker)
-{
-    if (worker->drained || !worker->http_drained || (worker->calls > 0 && !worker->late))
-        return;
-    worker->drained = true;
-    worker->clean = worker->clean && worker->calls == 0;
-    tael_loop_stop(worker->loop);
-}
-
-static void answer_call(struct handling *handling, tael_status status, int http_status,
-                        struct tael_span body)
-{
-    struct tael_worker *worker = handling->worker;
-    worker->calls--;
-    call_answer(handling->call, status, http_status, body.data, body.len);
-    end_drain(worker);
-}
-
-static void set_span(lua_State *L, const char *name, struct tael_span span)
-{
-    lua_pushlstring(L, span.data != NULL ? span.data : "", span.len);
-    lua_setfield(L, -2, name);
-}
-
-/* "/a/b?c=d" -> request.path, request.query */
-static void set_target(lua_State *L, struct tael_span target)
-{
-    set_span(L, "target", target);
-    const char *mark = target.len > 0 ? memchr(target.data, '?', target.len) : NULL;
-    size_t path_len = mark != NULL ? (size_t)(mark - target.data) : target.len;
-    set_span(L, "path", (struct tael_span){target.data, path_len});
-    if (mark != NULL)
-        set_span(L, "query", (struct tael_span){mark + 1, target.len - path_len - 1});
-}
-
-static void push_headers(lua_State *L, const struct tael_http_request *request)
-{
-    lua_createtable(L, 0, (int)request->header_count);
-    for (size_t i = 0; i < request->header_count; i++) {
-        const struct tael_http_header *header = &request->headers[i];
-        lua_pushlstring(L, header->name.data, header->name.len);
-        lua_pushvalue(L, -1);
-        lua_rawget(L, -3);
-        if (lua_isnil(L, -1)) {
-            lua_pop(L, 1);
-            lua_pushlstring(L, header->value.data, header->value.len);
-        } else { /* repeated: joined as RFC 9110 §5.3 allows */
-            lua_pushliteral(L, ", ");
-            lua_pushlstring(L, header->value.data, header->value.len);
-            lua_concat(L, 3);
-        }
-        lua_rawset(L, -3);
-    }
-}
-
-static void push_app_function(lua_State *L, const struct tael_worker *worker, const char *name)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, worker->host.lua_ref_app);
-    lua_getfield(L, -1, name);
-    lua_remove(L, -2);
-}
-
-static void push_request(lua_State *L, const struct handling *handling)
-{
-    const struct tael_http_request *request = handling->request;
-    lua_createtable(L, 0, 9);
-    if (request != NULL) {
-        set_span(L, "method", request->method);
-        set_target(L, request->target);
-        push_headers(L, request);
-        lua_setfield(L, -2, "headers");
-        set_span(L, "body", request->body);
-        set_span(L, "listener", tael_span_of(request->listener));
-        set_span(L, "peer", tael_span_of(request->peer));
-        return;
-    }
-    const struct call *call = handling->call;
-    set_span(L, "method", tael_span_of(call->method));
-    set_target(L, tael_span_of(call->path));
-    lua_newtable(L);
-    if (call->json != NULL)
-        set_span(L, "content-type", tael_span_of("application/json"));
-    lua_setfield(L, -2, "headers");
-    set_span(L, "body", tael_span_of(call->json));
-    set_span(L, "listener", tael_span_of("call"));
-    set_span(L, "peer", tael_span_of("call"));
-    if (call->merchant != NULL)
-        set_span(L, "merchant", tael_span_of(call->merchant));
-}
-
-static int prepare_request(lua_State *L, void *arg)
-{
-    struct handling *handling = arg;
-    push_app_function(L, handling->worker, "handle");
-    push_request(L, handling);
-    return 2;
-}
-
-/* ---- the answer ---- */
-
-enum { ANSWER_HEADERS_MAX = 32 };
-
-struct answer {
-    int status;
-    struct tael_http_header headers[ANSWER_HEADERS_MAX];
-    size_t header_count;
-    struct tael_span body;
-};
-
-static const char failed_body[] =
-    "{\"type\":\"https://tael.dev/problems/internal\",\"title\":\"Internal error\","
-    "\"status\":500,\"code\":\"internal\",\"retriable\":true}";
-
-static void send_answer(struct handling *handling, const struct answer *answer)
-{
-    handling->answered = true;
-    if (handling->request != NULL)
-        tael_http_respond(handling->request, answer->status, answer->headers, answer->header_count,
-                          answer->body);
-    else
-        answer_call(handling, TAEL_OK, answer->status, answer->body);
-}
-
-static void send_failed(struct handling *handling)
-{
-    struct answer answer = {
-        .status = 500,
-        .headers = {{tael_span_of("content-type"), tael_span_of("application/problem+json")}},
-        .header_count = 1,
-        .body = tael_span_of(failed_body),
-    };
-    send_answer(handling, &answer);
-}
-
-static struct tael_span span_at(lua_State *L, int idx)
-{
-    struct tael_span span = {NULL, 0};
-    if (lua_type(L, idx) == LUA_TSTRING)
-        span.data = lua_tolstring(L, idx, &span.len);
-    return span;
-}
-
-/* Reads {status=, headers=, body=} at idx; what the spans point to stays on the stack. */
-static bool read_answer(lua_State *L, int idx, struct answer *answer)
-{
-    luaL_checkstack(L, 2 * ANSWER_HEADERS_MAX + 8, NULL);
-    if (!lua_istable(L, idx))
-        return false;
-    lua_getfield(L, idx, "status");
-    if (!lua_isinteger(L, -1))
-        return false;
-    answer->status = (int)lua_tointeger(L, -1);
-    lua_getfield(L, idx, "body");
-    answer->body = span_at(L, -1);
-    lua_getfield(L, idx, "headers");
-    if (lua_isnil(L, -1))
-        return true;
-    if (!lua_istable(L, -1))
-        return false;
-    int headers = lua_gettop(L);
-    lua_pushnil(L);
-    while (lua_next(L, headers) != 0) {
-        if (answer->header_count == ANSWER_HEADERS_MAX || lua_type(L, -2) != LUA_TSTRING ||
-            lua_type(L, -1) != LUA_TSTRING)
-            return false;
-        struct tael_http_header *header = &answer->headers[answer->header_count++];
-        header->name = span_at(L, -2);
-        header->value = span_at(L, -1);
-        lua_pushvalue(L, -2); /* the pair stays below, the key again on top for lua_next */
-    }
-    return true;
-}
-
-/* app.failed(request, message) may make a better answer than the plain one; it cannot wait. */
-static bool ask_failed(lua_State *L, struct handling *handling, const char *message,
-                       struct answer *answer)
-{
-    push_app_function(L, handling->worker, "failed");
-    if (!lua_isfunction(L, -1))
-        return false;
-    push_request(L, handling);
-    lua_pushstring(L, message);
-    return lua_pcall(L, 2, 1, 0) == LUA_OK && read_answer(L, lua_gettop(L), answer);
-}
-
-/* The task has ended so; its results follow as arguments. */
-struct ended {
-    struct handling *handling;
-    tael_status status;
-    const char *message;
-};
-
-/* Reading what Lua made may raise; whoever calls this answers then. */
-static int answer_protected(lua_State *L)
-{
-    const struct ended *ended = lua_touserdata(L, 1);
-    struct handling *handling = ended->handling;
-    struct answer answer = {0};
-    if (ended->status == TAEL_OK && lua_gettop(L) >= 2 && read_answer(L, 2, &answer)) {
-        send_answer(handling, &answer);
-        return 0;
-    }
-    const char *message = ended->message != NULL
-                              ? ended->message
-                              : "the application's answer is not {status=, headers=, body=}";
-    TAEL_LOG(handling->worker->engine->log, TAEL_LOG_ERROR, "request.failed",
-             tael_log_text("error", message));
-    memset(&answer, 0, sizeof(answer));
-    if (ask_failed(L, handling, message, &answer))
-        send_answer(handling, &answer);
-    return 0;
-}
-
-static void request_done(void *user, tael_status status, lua_State *L, int count,
-                         const char *message)
-{
-    struct handling *handling = user;
-    struct ended ended = {handling, status, message};
-    if (handling->request != NULL)
-        handling->request->user = NULL;
-    if (status == TAEL_ECLOSED) { /* the client is gone, or the engine closes */
-        if (handling->request != NULL)
-            send_failed(handling);
-        else
-            answer_call(handling, TAEL_ECLOSED, 0, (struct tael_span){NULL, 0});
-        free(handling);
-        return;
-    }
-    if (L != NULL) {
-        lua_pushcfunction(L, answer_protected);
-        lua_insert(L, -count - 1);
-        lua_pushlightuserdata(L, &ended);
-        lua_insert(L, -count - 1);
-        if (lua_pcall(L, count + 1, 0, 0) != LUA_OK)
-            TAEL_LOG(handling->worker->engine->log, TAEL_LOG_ERROR, "request.failed",
-                     tael_log_text("error", "the answer cannot be read"));
-    }
-    if (!handling->answered)
-        send_failed(handling);
-    free(handling);
-}
-
-static void on_request(void *user, struct tael_http_request *request)
-{
-    struct tael_worker *worker = user;
-    struct handling *handling = calloc(1, sizeof(*handling));
-    struct answer busy = {.status = 503};
-    if (handling == NULL) {
-        tael_http_respond(request, busy.status, NULL, 0, busy.body);
-        return;
-    }
-    handling->worker = worker;
-    handling->request = request;
-    if (tael_task_spawn(worker->state, prepare_request, handling, request_done, handling,
-                        &handling->task) != TAEL_OK) {
-        send_answer(handling, &busy);
-        free(handling);
-        return;
-    }
-    request->user = handling;
-}
-
-static void on_gone(void *user, struct tael_http_request *request)
-{
-    (void)user;
-    struct handling *handling = request->user;
-    if (handling != NULL)
-        tael_task_cancel(handling->task); /* no effect once it is detached */
-}
-
-static size_t on_body_max(void *user, const struct tael_http_request *head)
-{
-    const struct tael_plan *plan = &((struct tael_worker *)user)->engine->plan;
-    for (size_t i = 0; i < plan->body_limit_count; i++) {
-        size_t len = strlen(plan->body_limits[i].prefix);
-        if (head->target.len >= len &&
-            memcmp(head->target.data, plan->body_limits[i].prefix, len) == 0)
-            return plan->body_limits[i].max;
-    }
-    return 0;
-}
-
-/* ---- in-process calls ---- */
-
-static void call_arrived(struct tael_mail *mail)
-{
-    struct call *call = (struct call *)mail;
-    struct tael_worker *worker = call->worker;
-    struct handling *handling = worker->draining ? NULL : calloc(1, sizeof(*handling));
-    if (handling == NULL) {
-        call_answer(call, worker->draining ? TAEL_ECLOSED : TAEL_ENOMEM, 0, NULL, 0);
-        return;
-    }
-    handling->worker = worker;
-    handling->call = call;
-    worker->calls++;
-    if (tael_task_spawn(worker->state, prepare_request, handling, request_done, handling,
-                        &handling->task) != TAEL_OK) {
-        worker->calls--;
-        free(handling);
-        call_answer(call, TAEL_ENOMEM, 0, NULL, 0);
-        return;
-    }
-    tael_task_detach(handling->task);
-}
-
-static bool copy_text(char **out, const char *text)
-{
-    *out = text != NULL ? strdup(text) : NULL;
-    return text == NULL || *out != NULL;
-}
-
-tael_status tael_worker_call(struct tael_worker *worker, const char *method, const char *path,
-                             const char *json, const char *merchant, tael_response_fn fn,
-                             void *user)
-{
-    struct call *call = calloc(1, sizeof(*call));
-    if (call == NULL)
-        return TAEL_ENOMEM;
-    call->mail.fn = call_arrived;
-    call->worker = worker;
-    call->fn = fn;
-    call->user = user;
-    if (!copy_text(&call->method, method) || !copy_text(&call->path, path) ||
-        !copy_text(&call->json, json) || !copy_text(&call->merchant, merchant)) {
-        call_free(call);
-        return TAEL_ENOMEM;
-    }
-    tael_loop_post(worker->loop, &call->mail);
-    return TAEL_OK;
-}
-
-/* ---- waking tasks of the other workers ---- */
-
-struct wake {
-    struct tael_mail mail; /* first */
-    struct tael_worker *worker;
-    size_t key_len, payload_len;
-    char bytes[]; /* key, then payload */
-};
-
-static void wake_arrived(struct tael_mail *mail)
-{
-    struct wake *wake = (struct wake *)mail;
-    if (wake->worker->state != NULL)
-        tael_task_wake_key(wake->worker->state, wake->bytes, wake->key_len,
-                           wake->bytes + wake->key_len, wake->payload_len);
-    free(wake);
-}
-
-static void wake_others(struct tael_host *host, const char *key, size_t key_len,
-                        const char *payload, size_t payload_len)
-{
-    struct tael_worker *from =
-        (struct tael_worker *)((char *)host - offsetof(struct tael_worker, host));
-    struct tael_engine *engine = from->engine;
-    if (engine->settling)
-        return; /* nobody would fetch it any more */
-    for (int i = 0; i < engine->plan.workers; i++) {
-        struct tael_worker *worker = &engine->workers[i];
-        pthread_mutex_lock(&engine->lock);
-        bool ready = worker->phase == TAEL_WORKER_READY;
-        pthread_mutex_unlock(&engine->lock);
-        struct wake *wake = NULL;
-        if (worker != from && ready)
-            wake = malloc(sizeof(*wake) + key_len + payload_len);
-        if (wake == NULL)
-            continue; /* a lost wake is a timeout for the waiter, which looks again */
-        *wake = (struct wake){.mail.fn = wake_arrived,
-                              .worker = worker,
-                              .key_len = key_len,
-                              .payload_len = payload_len};
-        memcpy(wake->bytes, key, key_len);
-        if (payload_len > 0)
-            memcpy(wake->bytes + key_len, payload, payload_len);
-        tael_loop_post(worker->loop, &wake->mail);
-    }
-}
 
 /* ---- opening ---- */
 
@@ -537,7 +114,7 @@ static int nothing_to_open(lua_State *L)
 static int prepare_open(lua_State *L, void *arg)
 {
     struct tael_worker *worker = arg;
-    push_app_function(L, worker, "open");
+    tael_worker_push_app(L, worker, "open");
     if (lua_isnil(L, -1)) {
         lua_pop(L, 1);
         lua_pushcfunction(L, nothing_to_open);
@@ -577,9 +154,9 @@ static tael_status open_server(struct tael_worker *worker)
         .loop = worker->loop,
         .log = engine->log,
         .limits = engine->plan.limits,
-        .handler = {.request = on_request,
-                    .gone = on_gone,
-                    .body_max = on_body_max,
+        .handler = {.request = tael_worker_on_request,
+                    .gone = tael_worker_on_gone,
+                    .body_max = tael_worker_on_body_max,
                     .user = worker},
     };
     options.limits.connections = connections_max(engine);
@@ -613,7 +190,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .worker = worker->number,
         .workers = engine->plan.workers,
         .lua_ref_app = LUA_NOREF,
-        .wake_others = wake_others,
+        .wake_others = tael_worker_wake_others,
     };
     struct tael_state_options options = {.loop = worker->loop,
                                          .log = engine->log,
@@ -641,19 +218,28 @@ failed:
 
 /* ---- running and draining ---- */
 
+void tael_worker_end_drain(struct tael_worker *worker)
+{
+    if (worker->drained || !worker->http_drained || (worker->calls > 0 && !worker->late))
+        return;
+    worker->drained = true;
+    worker->clean = worker->clean && worker->calls == 0;
+    tael_loop_stop(worker->loop);
+}
+
 static void http_drained(void *user, bool clean)
 {
     struct tael_worker *worker = user;
     worker->http_drained = true;
     worker->clean = clean;
-    end_drain(worker);
+    tael_worker_end_drain(worker);
 }
 
 static void on_deadline(void *user)
 {
     struct tael_worker *worker = user;
     worker->late = true;
-    end_drain(worker);
+    tael_worker_end_drain(worker);
 }
 
 static void begin_drain(struct tael_worker *worker)
