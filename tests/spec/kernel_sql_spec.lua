@@ -23,11 +23,16 @@ local function for_sqlite(text)
         :gsub("\n%);", "\n) STRICT;"))
 end
 
-local schema = for_sqlite(read "lua/tael/sql/migrations/0001_first.sql")
+local files = require "tael.sql.files"
+
+local schema = ""
+for _, file in ipairs(files.migrations) do
+    schema = schema .. for_sqlite(read("lua/tael/sql/migrations/" .. file))
+end
 
 local statements = {}
-for _, file in ipairs { "payments", "notifications", "registry" } do
-    local text = read("lua/tael/sql/" .. file .. ".sql")
+for _, file in ipairs(files.statements) do
+    local text = read("lua/tael/sql/" .. file)
     for name, body in text:gmatch("%-%- name: (%S+)\n(.-;)") do
         statements[name] = for_sqlite(body)
     end

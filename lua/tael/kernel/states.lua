@@ -34,6 +34,22 @@ states.attempt_open = set "new issued sent waiting_payer processing unknown auth
 --- Where an amount that is not ours puts the payment before a person.
 states.reviewable = set "created pending authorized closed failed"
 
+--- Moves of a refund. unknown is left only by the channel's verified word; failed only frees the money when
+--- the channel said no, or does not know a refund that it declined; abnormal is tried again by a person.
+states.refund = {
+    created = set "pending",
+    pending = set "succeeded failed abnormal unknown",
+    unknown = set "pending succeeded failed abnormal",
+    abnormal = set "pending succeeded failed",
+    succeeded = {},
+    failed = {},
+    cancelled = {},
+}
+
+--- While one of these, the channel may have taken the refund and its next look is due. What is abnormal is
+--- not given back, and waits for a person.
+states.refund_open = set "created pending unknown"
+
 ---@param from string
 ---@param to string
 function states.may(from, to)

@@ -2,5 +2,5 @@
 --- part of the program.
 return {
     statements = { "payments.sql", "notifications.sql", "registry.sql" },
-    migrations = { "0001_first.sql" },
+    migrations = { "0001_first.sql", "0002_life.sql" },
 }
