@@ -316,6 +316,11 @@ local function check_merchants(context, merchants)
         if not merchant.accounts then
             return nil, err
         end
+        merchant.policies, err = check_rows(context, merchant.policies, schema.policies,
+            child(at, "policies"))
+        if not merchant.policies then
+            return nil, err
+        end
         merchant.name = merchant.name or slug
         out[slug] = merchant
     end
@@ -350,6 +355,10 @@ local function check_together(context, out)
                 address .. " is not a loopback address; dev mode is for this machine alone")
         end
         open_to_all = open_to_all or name == "http.listen" and not is_loopback(address)
+    end
+    local tls = out.http.tls or {}
+    if (tls.cert == nil) ~= (tls.key == nil) then
+        return refuse(context, "config_missing_key", { "http", "tls" }, "needs both cert and key")
     end
     if open_to_all and out.origin["http.public_url"] == "default" then
         return refuse(context, "config_missing_key", { "http", "public_url" },

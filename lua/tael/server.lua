@@ -47,7 +47,8 @@ function app.plan(options)
         workers = config.workers, drain_ms = config.drain, log = { level = config.log.level },
         listeners = listeners, limits = plan_of.limits(config),
         body_limits = { { prefix = "/notify/", max = config.http.limits.notify_body } },
-        folders = { config.data },
+        folders = { config.data }, client = plan_of.client(config),
+        clock = config.dev and "adjustable" or nil,
         store = plan_of.store(config, options.lua_root, config.store.migrate == "auto"),
         pass = config, companions = companions(config),
     }

@@ -1,5 +1,7 @@
 --- tael.lua: what is accepted, what is refused and how it says so.
 local config = require "tael.config"
+local configuration = require "tael.cli.configuration"
+local plan = require "tael.config.plan"
 
 local function load_text(text, options)
     options = options or {}
@@ -56,6 +58,55 @@ describe("a configuration", function()
         assert.is_truthy(err.message:find("tael.lua:1:", 1, true))
     end)
 
+    it("speaks TLS with a certificate and its key, and says so in its own address", function()
+        local result = loaded [[return { http = { tls = { cert = "tls/full.pem",
+            key = secret.file "/run/tls.key" } } }]]
+        assert.are.equal("/srv/tael/tls/full.pem", result.http.tls.cert)
+        assert.are.same({ secret = "file", at = "/run/tls.key" }, result.http.tls.key)
+        assert.are.equal("https://127.0.0.1:8080", result.http.public_url)
+        local listeners = plan.listeners(result)
+        assert.are.same({ cert = "/srv/tael/tls/full.pem", key = "/run/tls.key" }, listeners[1].tls)
+        assert.is_nil(listeners[2].tls) -- operations
+        assert.is_nil(listeners[3].tls) -- the socket
+        assert.is_nil(plan.listeners(loaded "return {}")[1].tls)
+        local env = { TAEL_HTTP__TLS__CERT = "/c.pem", TAEL_HTTP__TLS__KEY = "k.pem" }
+        assert.are.same({ cert = "/c.pem", key = { secret = "file", at = "/srv/tael/k.pem" } },
+            loaded("return {}", { env = env }).http.tls)
+    end)
+
+    it("says how long and how much a channel may be asked", function()
+        assert.are.same({ connect_ms = 3000, total_ms = 10000, per_host = 64, allow_private = false },
+            plan.client(loaded "return {}"))
+        assert.is_true(plan.client(loaded "return { dev = true }").allow_private)
+        local result = loaded [[return { dev = true, client = { connect = "1s", total = "20s", per_host = 4,
+            ca = "ca.pem", allow_private = false } }]]
+        assert.are.same({ connect_ms = 1000, total_ms = 20000, per_host = 4, ca = "/srv/tael/ca.pem",
+            allow_private = false }, plan.client(result))
+    end)
+
+    it("holds rates as a count and a window, and false as none", function()
+        local result = loaded [[return { limits = { key = "5/m", notify_address = false } }]]
+        assert.are.same({ count = 5, window_ms = 60000 }, result.limits.key)
+        assert.is_false(result.limits.notify_address)
+        assert.are.same({ count = 500, window_ms = 1000 }, loaded("return {}").limits.key)
+        result = loaded("return {}", { env = { TAEL_LIMITS__KEY = "false",
+            TAEL_LIMITS__NOTIFY_ADDRESS = "9/h" } })
+        assert.is_false(result.limits.key)
+        assert.are.same({ count = 9, window_ms = 3600000 }, result.limits.notify_address)
+    end)
+
+    it("has a policy for what comes late or twice, and a merchant may have its own", function()
+        local result = loaded [[return {
+            payments = { on_late_paid = "accept", review_approval_above = 100000 },
+            merchants = { acme = { mode = "live", policies = { on_late_paid = "refund" } } } }]]
+        assert.are.equal("accept", result.payments.on_late_paid)
+        assert.are.equal("refund", result.payments.on_duplicate_paid)
+        assert.are.equal(100000, result.payments.review_approval_above)
+        assert.are.same({ on_late_paid = "refund" }, result.merchants.acme.policies)
+        assert.are.equal("review", loaded("return {}").payments.on_late_paid)
+        assert.is_nil(loaded("return {}").payments.review_approval_above)
+    end)
+
     it("gives way to the environment, and the environment to the command line", function()
         local env = {
             TAEL_HTTP__LISTEN = "127.0.0.1:1000,127.0.0.1:1001", TAEL_OPERATIONS__LISTEN = "false",
@@ -105,6 +156,21 @@ local refused = {
     ["notifications to nowhere"] = { "return { http = { listen = '0.0.0.0:80' } }",
         "tael.lua: http.public_url: must be set when http.listen is not a loopback address: "
             .. "channels send notifications there" },
+    ["a certificate without its key"] = { "return { http = { tls = { cert = 'x' } } }",
+        "tael.lua:1: http.tls: needs both cert and key" },
+    ["a private key that stands in the environment"] = {
+        "return { http = { tls = { cert = 'x', key = secret.env 'K' } } }",
+        "tael.lua:1: http.tls.key: must be a file: secret.file(\"…\")" },
+    ["a rate without a window"] = { "return { limits = { key = 500 } }",
+        "tael.lua:1: limits.key: must be a rate such as \"500/s\" (s m h), or false" },
+    ["a rate of nothing"] = { "return { limits = { key = '0/s' } }",
+        "tael.lua:1: limits.key: must be a rate such as \"500/s\" (s m h), or false" },
+    ["a policy that is none"] = {
+        "return { merchants = { acme = { mode = 'live',\n policies = { on_late_paid = 'keep' } } } }",
+        "tael.lua:2: merchants.acme.policies.on_late_paid: must be one of: accept, refund, review" },
+    ["a misspelt policy"] = {
+        "return { merchants = { acme = { mode = 'live', policies = { on_late = 'accept' } } } }",
+        "tael.lua:1: unknown key 'on_late' in merchants.acme.policies" },
     ["a merchant without a mode"] = { "return { merchants = { acme = {} } }",
         "tael.lua:1: merchants.acme: mode is missing: live merchants have production accounts, "
             .. "test merchants sandbox accounts" },
@@ -156,6 +222,19 @@ describe("secrets", function()
         os.remove(path)
         local _, err = config.secret { secret = "file", at = path }
         assert.are.equal("secret_not_found", err.code)
+    end)
+end)
+
+describe("what is shown of it", function()
+    it("holds rates as they are written, and files of secrets by name", function()
+        local result = loaded [[return { http = { tls = { cert = "c", key = secret.file "k" } },
+            limits = { key = "7/m", notify_address = false } }]]
+        local object = configuration.object(result)
+        assert.are.equal("7/m", object.limits.key)
+        assert.is_false(object.limits.notify_address)
+        assert.are.equal('secret.file("/srv/tael/k")', object.http.tls.key)
+        assert.are.equal('"7/m"', configuration.written(result.limits.key, "rate"))
+        assert.are.equal("false", configuration.written(false, "rate"))
     end)
 end)
 

@@ -5,6 +5,7 @@ local durations = require "tael.config.durations"
 local exits = require "tael.cli.exits"
 local json = require "tael.json"
 local loader = require "tael.channel.loader"
+local rates = require "tael.config.rates"
 local schema = require "tael.config.schema"
 local screen = require "tael.cli.screen"
 local settings = require "tael.cli.settings"
@@ -89,6 +90,8 @@ function configuration.written(value, kind)
         return ("secret.%s(%q)"):format(value.secret, value.at)
     elseif kind == "duration" and value then
         return ("%q"):format(durations.format(value))
+    elseif kind == "rate" and value then
+        return ("%q"):format(rates.format(value))
     elseif type(value) == "table" then
         local parts = {}
         for i, item in ipairs(value) do
@@ -126,6 +129,9 @@ local function show_lines(config)
         local about = config.merchants[merchant]
         screen.line(("merchants[%q].name = %q"):format(merchant, about.name))
         screen.line(("merchants[%q].mode = %q"):format(merchant, about.mode))
+        for _, name in ipairs(sorted(about.policies or {})) do
+            screen.line(("merchants[%q].policies.%s = %q"):format(merchant, name, about.policies[name]))
+        end
         for _, slug in ipairs(sorted(about.accounts or {})) do
             for _, field in ipairs(sorted(about.accounts[slug])) do
                 screen.line(("merchants[%q].accounts[%q].%s = %s"):format(merchant, slug, field,
@@ -141,6 +147,8 @@ local LISTS = { addresses = true, networks = true, durations = true, list = true
 local function masked(value, kind)
     if is_reference(value) then
         return configuration.written(value)
+    elseif kind == "rate" and value then
+        return rates.format(value)
     elseif type(value) ~= "table" then
         return value
     end

@@ -16,9 +16,10 @@ end
 ---@return table[]?
 ---@return table? err
 function plan.listeners(config)
-    local list = {}
+    local list, tls = {}, config.http.tls
+    tls = tls and tls.cert and { cert = tls.cert, key = tls.key.at } or nil
     for _, address in ipairs(config.http.listen) do
-        list[#list + 1] = { name = "api", address = address }
+        list[#list + 1] = { name = "api", address = address, tls = tls }
     end
     if config.operations.listen then
         list[#list + 1] = { name = "operations", address = config.operations.listen }
@@ -40,6 +41,17 @@ function plan.limits(config)
         head = limits.head, body = limits.body, connections = limits.connections,
         per_address = limits.per_address, pipeline = limits.pipeline, idle_ms = limits.keepalive,
         head_ms = limits.head_time, body_ms = limits.body_time,
+    }
+end
+
+--- What every request to a channel keeps to.
+---@param config table
+---@return table
+function plan.client(config)
+    local client = config.client
+    return {
+        connect_ms = client.connect, total_ms = client.total, per_host = client.per_host, ca = client.ca,
+        allow_private = client.allow_private,
     }
 end
 

@@ -25,7 +25,12 @@ local function key(name, type_name, default, doc, more)
 end
 
 local function first_listener(config)
-    return "http://" .. config.http.listen[1]
+    local tls = config.http.tls and config.http.tls.cert
+    return (tls and "https://" or "http://") .. config.http.listen[1]
+end
+
+local function is_dev(config)
+    return config.dev
 end
 
 local function key_folder(config)
@@ -45,6 +50,8 @@ key("drain", "duration", "15s", "how long a stop waits for what is under way", {
 key("data", "path", "data", "folder of the store, made with mode 0700")
 
 key("http.listen", "addresses", { "127.0.0.1:8080" }, "API, notifications and returns: host:port")
+key("http.tls.cert", "path", nil, "certificate chain, PEM; with it http.listen speaks TLS")
+key("http.tls.key", "file", nil, "the certificate's private key, PEM: secret.file(\"…\")")
 key("http.public_url", "url", first_listener, "base of the addresses given to channels and payers")
 key("http.trusted_proxies", "networks", {}, "peers whose X-Forwarded-For is believed")
 key("http.limits.head", "integer", 16384, "bytes of a request's head", { min = 1024, max = 1048576 })
@@ -81,10 +88,23 @@ key("payments.grace", "duration", "2m", "after expiry, until \"not found\" means
 key("payments.alarm_unknown", "duration", "30m", "unknown for longer: alarm", { min = SECOND, max = 7 * DAY })
 key("payments.parallel", "enum", "none", "may another attempt be issued beside an open one",
     { values = { "none", "refund_surplus" } })
+key("payments.on_late_paid", "enum", "review", "money for a payment that was closed or had failed",
+    { values = { "accept", "refund", "review" } })
+key("payments.on_duplicate_paid", "enum", "refund", "a second success of one payment",
+    { values = { "refund", "review" } })
+key("payments.review_approval_above", "integer", nil, "amount above which a review needs two persons",
+    { min = 0 })
 key("notifications.retention", "duration", "90d", "how long raw messages are kept", { min = DAY })
 key("notifications.ring_mib", "integer", 64, "memory for messages refused before their sender was known",
     { min = 1, max = 1024 })
 key("idempotency.retention", "duration", "7d", "how long an Idempotency-Key is remembered", { min = DAY })
+key("client.connect", "duration", "3s", "for a connection to a channel", { min = 100, max = MINUTE })
+key("client.total", "duration", "10s", "for a channel's whole answer", { min = 100, max = 2 * MINUTE })
+key("client.per_host", "integer", 64, "connections to one host", { min = 1, max = 1024 })
+key("client.ca", "path", nil, "certificates that are trusted in place of the system's, PEM")
+key("client.allow_private", "boolean", is_dev, "may channels have addresses of private networks")
+key("limits.key", "rate", "500/s", "requests with one API key", { off = true })
+key("limits.notify_address", "rate", "200/s", "notifications from one address", { off = true })
 key("log.level", "enum", "info", "least important line that is written",
     { values = { "error", "warn", "info", "debug" } })
 key("sandbox.listen", "address", "127.0.0.1:8090", "the simulated channels")
@@ -97,6 +117,14 @@ schema.merchant = {
         doc = "live merchants have production accounts, test merchants sandbox accounts" },
     { name = "twin", type = "slug", doc = "the same merchant in the other mode" },
     { name = "accounts", type = "map", default = {}, doc = "channel accounts by slug" },
+    { name = "policies", type = "map", default = {}, doc = "what this merchant decides otherwise" },
+}
+-- in place of payments.<the same name>
+schema.policies = {
+    { name = "on_late_paid", type = "enum", values = { "accept", "refund", "review" },
+        doc = "money for a payment that was closed or had failed" },
+    { name = "on_duplicate_paid", type = "enum", values = { "refund", "review" },
+        doc = "a second success of one payment" },
 }
 schema.account = {
     { name = "channel", type = "word", required = true, doc = "name of a package in scripts/channels" },

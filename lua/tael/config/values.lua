@@ -1,6 +1,7 @@
 --- The types of configuration values: each checks one value and gives its normal form, or says in a few
 --- words what is wrong. Text from the environment is read into the same types.
 local durations = require "tael.config.durations"
+local rates = require "tael.config.rates"
 local source = require "tael.kernel.source"
 
 local values = {}
@@ -165,6 +166,28 @@ function checks.secret(_, value, context)
         return { secret = "file", at = checks.path({}, value.at, context) }
     end
     return { secret = "env", at = value.at }
+end
+
+--- A file that holds a secret, as a reference. Its path is no secret and may stand alone.
+function checks.file(_, value, context)
+    if type(value) == "string" then
+        value = { secret = "file", at = value }
+    elseif not is_reference(value) or value.secret ~= "file" then
+        return nil, "must be a file: secret.file(\"…\")"
+    end
+    local at, wrong = checks.path({}, value.at, context)
+    if not at then
+        return nil, wrong
+    end
+    return { secret = "file", at = at }
+end
+
+function checks.rate(_, value)
+    local rate = rates.parse(value)
+    if not rate then
+        return nil, "must be a rate such as \"500/s\" (s m h), or false"
+    end
+    return rate
 end
 
 function checks.slug(_, value)

@@ -207,6 +207,17 @@ function registry.account(key)
     return accounts[key]
 end
 
+--- What a merchant wants where the engine leaves a choice: its own word, or the engine's.
+---@param merchant integer|string number or slug
+---@param name string "on_late_paid", "on_duplicate_paid"
+---@return string
+function registry.policy(merchant, name)
+    local known = merchants[merchant]
+    local configured = known and registry.config.merchants[known.slug]
+    local own = configured and configured.policies and configured.policies[name]
+    return own or registry.config.payments[name]
+end
+
 --- The account a payment goes through when only the channel is named: the first one configured.
 ---@param merchant integer
 ---@param channel string? nil: the merchant's only account
