@@ -9,7 +9,7 @@ VERSION := $(shell cat VERSION)
 B       := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 CC      ?= cc
 LLHTTP  := /usr/share/llhttp
-PKGS    := libuv lua5.4 openssl libcurl sqlite3
+PKGS    := libuv lua5.4 openssl libcurl sqlite3 libqrencode
 
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wformat-security \
            -Wvla -Walloca -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \

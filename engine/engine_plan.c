@@ -45,7 +45,7 @@ static const struct {
     {"tael.http", tael_open_http},       {"tael.store", tael_open_store},
     {"tael.task", tael_open_task},       {"tael.time", tael_open_time},
     {"tael.log", tael_open_log},         {"tael.decimal", tael_open_decimal},
-    {"tael.id", tael_open_id},
+    {"tael.id", tael_open_id},           {"tael.qr", tael_open_qr},
 };
 
 tael_status tael_engine_preload(struct tael_state *state)

@@ -17,6 +17,7 @@ int tael_open_time(lua_State *L);    /* tael.time */
 int tael_open_log(lua_State *L);     /* tael.log */
 int tael_open_decimal(lua_State *L); /* tael.decimal */
 int tael_open_id(lua_State *L);      /* tael.id */
+int tael_open_qr(lua_State *L);      /* tael.qr */
 
 /* What the bindings need of the worker they run on: tael_state_host points to this. */
 struct tael_host {
