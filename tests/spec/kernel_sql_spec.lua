@@ -235,7 +235,7 @@ describe("calls of an attempt", function()
         local scripts = {}
         for call = 1, 250 do
             scripts[call] = bind("call.insert", {
-                merchant = 3, call = call, attempt = 10, op = "query", account = 7, request = "r",
+                merchant = 3, call = call, object = 10, op = "query", account = 7, request = "r",
             })
         end
         local asked = bind("call.last", { merchant = 3, object = 10 })

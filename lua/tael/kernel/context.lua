@@ -15,12 +15,13 @@ local context = {}
 ---@param attempt table row
 ---@param account table
 ---@param now integer ms
+---@param refund table? row, for refund operations
 ---@return tael.channel.Context
-function context.of(payment, details, attempt, account, now)
+function context.of(payment, details, attempt, account, now, refund)
     local number = ids.order_number(attempt.id)
     local base = registry.config.http.public_url
     local nonce = crypto.digest("sha256", (">s4 s4 i8"):pack("tael.nonce.1", number, now))
-    return call.context {
+    local ctx = call.context {
         now = now,
         payment = {
             merchant_order_id = payment.merchant_order_id, subject = details.subject,
@@ -35,6 +36,11 @@ function context.of(payment, details, attempt, account, now)
         options = (details.channel_options or {})[account.channel],
         nonce = crypto.hex.encode(nonce):sub(1, 32),
     }
+    ctx.refund = refund and {
+        refund_no = ids.order_number(refund.id, "ref"), amount = refund.amount, currency = refund.currency,
+        reason = refund.reason,
+    }
+    return ctx
 end
 
 --- What the payer is sent to. Pure and repeatable.

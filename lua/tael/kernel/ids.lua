@@ -11,7 +11,7 @@ function ids.open()
     id.set_key(crypto.hmac("sha256", secrets.get("ids"), "tael.ids.1"))
 end
 
----@param prefix "pay"|"att"|"evt"|"ntf"|"cal"|"key"
+---@param prefix "pay"|"att"|"ref"|"evt"|"ntf"|"cal"|"key"
 ---@param number integer?
 ---@return string? text nil for nil
 function ids.encode(prefix, number)
@@ -25,11 +25,12 @@ function ids.decode(prefix, text)
     return type(text) == "string" and id.decode(prefix, text) or nil
 end
 
---- What the channel calls our order: the attempt's 26 characters alone.
----@param attempt integer
+--- What the channel calls our order or refund: its 26 characters alone.
+---@param number integer of an attempt, or of the kind that is named
+---@param prefix string? "att" when absent
 ---@return string
-function ids.order_number(attempt)
-    return id.number(attempt, "att")
+function ids.order_number(number, prefix)
+    return id.number(number, prefix or "att")
 end
 
 ---@param number any

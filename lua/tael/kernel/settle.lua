@@ -81,7 +81,7 @@ local function unknown_timer(decision, attempt, now)
         return nil
     end
     return { "timer.insert", { due_id = due.id(now + registry.config.payments.poll[1]), kind = "attempt",
-        attempt = attempt.id } }
+        object = attempt.id } }
 end
 
 local function statements_of(input, decision, payment, attempt, now)
@@ -96,7 +96,24 @@ local function statements_of(input, decision, payment, attempt, now)
     return list
 end
 
---- Commits; a timer whose stamp was taken gets another one.
+--- The timer that the unit sets, and the object that names it as the one that counts.
+local function restamp(list)
+    for _, statement in ipairs(list) do
+        if statement[1] == "timer.insert" then
+            local was = statement[2].due_id
+            local id = due.id(due.ms(was))
+            for _, other in ipairs(list) do
+                local params = other[2]
+                if params and params.due == was then
+                    params.due = id
+                end
+            end
+            statement[2].due_id = id
+        end
+    end
+end
+
+--- Commits; a timer whose stamp was taken gets another one, and so does whatever names it as `due`.
 ---@param list table[]
 ---@return table? result
 ---@return table? err
@@ -106,11 +123,7 @@ function settle.commit(list)
         if result or err.code ~= "guard" or err.otherwise ~= "stamp" then
             return result, err
         end
-        for _, statement in ipairs(list) do
-            if statement[1] == "timer.insert" then
-                statement[2].due_id = due.id(due.ms(statement[2].due_id))
-            end
-        end
+        restamp(list)
     end
     return nil, { code = "busy" }
 end

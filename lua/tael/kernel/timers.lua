@@ -42,7 +42,7 @@ local function reschedule(fired, attempt)
     }
     if next_ms then
         alarm_when_late(attempt, now)
-        list[2] = { "timer.insert", { due_id = due.id(next_ms), kind = "attempt", attempt = attempt.id } }
+        list[2] = { "timer.insert", { due_id = due.id(next_ms), kind = "attempt", object = attempt.id } }
     end
     local done, err = settle.commit(list)
     if not done then

@@ -154,7 +154,7 @@ function units.creation(columns)
     } }
     list[#list + 1] = units.event(event)
     list[#list + 1] = { "timer.insert", {
-        due_id = columns.due_id, kind = "attempt", attempt = columns.attempt,
+        due_id = columns.due_id, kind = "attempt", object = columns.attempt,
     } }
     return list, data
 end

@@ -51,7 +51,7 @@ UPDATE notifications SET raw = NULL WHERE id >= :from_id AND id < :to_id AND raw
 -- rows: 1
 -- bytes: request
 INSERT INTO calls (merchant, id, object, op, account, request)
-VALUES (:merchant, :call, :attempt, :op, :account, :request);
+VALUES (:merchant, :call, :object, :op, :account, :request);
 
 -- name: call.finish
 -- rows: 1 else finished
@@ -71,7 +71,7 @@ ORDER BY id LIMIT 200;
 
 -- name: call.last
 -- read
-SELECT id FROM calls WHERE merchant = :merchant AND object = :object ORDER BY id DESC LIMIT 1;
+SELECT id FROM calls WHERE merchant = :merchant AND object = :object AND (op = :op OR :op IS NULL) ORDER BY id DESC LIMIT 1;
 
 -- name: call.count
 -- read

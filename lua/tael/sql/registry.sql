@@ -40,7 +40,7 @@ SELECT * FROM api_keys WHERE id = :key;
 
 -- name: timer.insert
 -- rows: 1 else stamp
-INSERT INTO timers (merchant, id, kind, object) VALUES (:merchant, :due_id, :kind, :attempt)
+INSERT INTO timers (merchant, id, kind, object) VALUES (:merchant, :due_id, :kind, :object)
 ON CONFLICT DO NOTHING;
 
 -- name: timer.due
