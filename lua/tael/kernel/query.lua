@@ -49,23 +49,32 @@ local function admit(outcome, fact, account, order_no)
         fact = fact, stated = (registry.package(account.channel).stated or {}).query }
 end
 
-local function act(asked, attempt, actor)
+--- Asks the channel, moves nothing: what was asked, with the fact that its evidence admits.
+---@param attempt table row, of the scope's merchant
+---@param payment table row
+---@param actor string
+---@return tael.kernel.Asked? asked whoever gets it ends the call (calls.finish, calls.close)
+---@return table? fact nil with an asked: the answer proves nothing; without one: err
+function query.look(attempt, payment, actor)
+    local asked, err = calls.send { op = "query", object = attempt.id, payment = payment, attempt = attempt,
+        actor = actor }
+    if not asked then
+        log.error("query.failed", { attempt = ids.encode("att", attempt.id), code = err.code,
+            detail = err.detail })
+        return nil, err
+    end
     local order_no = ids.order_number(attempt.id)
     local fact = query.fact_of(asked.outcome, order_no)
     if not fact then
-        return calls.close(asked)
+        return asked
     end
     local good, refusal = admit(asked.outcome, fact, asked.account, order_no)
     if not good then
         settle.alarm("answer_refused", { call = ids.encode("cal", asked.call), check = refusal.check,
             detail = refusal.detail, attempt = ids.encode("att", attempt.id) })
-        return calls.close(asked)
+        return asked
     end
-    local finish = calls.finish(asked)
-    return settle.apply {
-        attempt = attempt.id, fact = fact, actor = actor, proof = calls.proof(asked),
-        extra = function() return { finish } end,
-    }
+    return asked, fact
 end
 
 --- Asks the channel about this attempt now, and settles what the answer proves.
@@ -75,14 +84,17 @@ end
 ---@return tael.kernel.Decision?
 ---@return table? err
 function query.attempt(attempt, payment, actor)
-    local asked, err = calls.send { op = "query", object = attempt.id, payment = payment, attempt = attempt,
-        actor = actor }
+    local asked, fact = query.look(attempt, payment, actor)
     if not asked then
-        log.error("query.failed", { attempt = ids.encode("att", attempt.id), code = err.code,
-            detail = err.detail })
-        return nil, err
+        return nil, fact
+    elseif not fact then
+        return calls.close(asked)
     end
-    return act(asked, attempt, actor)
+    local finish = calls.finish(asked)
+    return settle.apply {
+        attempt = attempt.id, fact = fact, actor = actor, proof = calls.proof(asked),
+        extra = function() return { finish } end,
+    }
 end
 
 --- Was this order asked about within the last second?
