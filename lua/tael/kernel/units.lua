@@ -19,7 +19,10 @@ local payment_statement = {
 ---@field digest string SHA-256 of the raw bytes
 ---@field key integer? number of the key
 
-local function proof_data(proof)
+--- A proof as events name it.
+---@param proof tael.kernel.Proof
+---@return table
+function units.proof_data(proof)
     return { kind = proof.kind, id = proof.id, key = proof.key, digest = crypto.hex.encode(proof.digest) }
 end
 
@@ -54,7 +57,7 @@ function units.event_data(input)
     return json.encode {
         payment = payment_data(decision.payment),
         attempt = attempt_data(input.attempt, decision.attempt, input.proof),
-        evidence = proof_data(input.proof),
+        evidence = units.proof_data(input.proof),
         claimed = claimed_data(decision, input.fact),
     }
 end
@@ -89,6 +92,21 @@ function units.event(event)
         payment = event.payment, object = event.object, version = event.version, prev_event = event.prev,
         type = event.type, actor = event.actor, now = event.at, data = event.data, hash = event.hash,
     } }
+end
+
+--- The next event of a payment's chain, for a unit whose first statement moves the payment's row.
+---@param payment table row as it stands before
+---@param about { type: string, actor: string, now: integer, object: integer?, data: table }
+---@return table statement
+---@return string hash new head of the chain
+function units.next_event(payment, about)
+    local event = {
+        payment = payment.id, version = payment.version + 1, prev = payment.last_event,
+        object = about.object or payment.id, type = about.type, actor = about.actor, at = about.now,
+        data = json.encode(about.data),
+    }
+    event.hash = chain.hash(payment.last_hash, event)
+    return units.event(event), event.hash
 end
 
 --- The unit of a decision; empty when nothing changes.
