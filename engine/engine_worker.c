@@ -242,10 +242,14 @@ static void on_deadline(void *user)
     tael_worker_end_drain(worker);
 }
 
+/* Requests that only wait for news end now: their tasks wait for this key. */
+static const char drain_key[] = "engine.drain";
+
 static void begin_drain(struct tael_worker *worker)
 {
     int64_t drain_ms = atomic_load(&worker->engine->drain_ms);
     worker->draining = true;
+    tael_task_wake_key(worker->state, drain_key, sizeof(drain_key) - 1, "", 0);
     tael_timer_start(worker->deadline, drain_ms * 1000);
     tael_http_server_drain(worker->server, drain_ms, http_drained, worker);
 }

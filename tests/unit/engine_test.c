@@ -216,6 +216,24 @@ static void requests_come_over_sockets_and_drain(void)
     tael_engine_close(engine);
 }
 
+static void who_waits_for_news_is_told_of_the_stop(void)
+{
+    tael_engine *engine = NULL;
+    tael_error err;
+    char answer[4096];
+    CHECK(open_echo(&engine, "{\"workers\":2,\"address\":\"127.0.0.1:0\"}", 1, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    int fd = dial(tael_engine_address(engine, "api"));
+    static const char news[] = "GET /news HTTP/1.1\r\nHost: here\r\n\r\n";
+    CHECK(write(fd, news, sizeof(news) - 1) == (ssize_t)sizeof(news) - 1);
+    usleep(100000);
+    tael_engine_stop(engine, 5000);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    CHECK(ask(fd, "", answer, sizeof(answer)) && holds(answer, "stopping"));
+    close(fd);
+    tael_engine_close(engine);
+}
+
 static void an_address_has_one_engine(void)
 {
     tael_engine *first = NULL, *second = NULL;
@@ -259,6 +277,7 @@ int main(void)
     closing_answers_what_is_open();
     a_refused_start_says_why();
     requests_come_over_sockets_and_drain();
+    who_waits_for_news_is_told_of_the_stop();
     an_address_has_one_engine();
     a_drain_has_an_end();
     tael_engine_close(NULL);

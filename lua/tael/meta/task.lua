@@ -29,6 +29,7 @@ function task.scope() end
 function task.set_scope(merchant) end
 
 --- Waits until somebody wakes the key. A wake that came before is not kept: look at the facts first.
+--- "engine.drain" is woken once on each worker when the engine begins to stop.
 ---@param key string
 ---@param timeout_ms integer 0 to one day
 ---@return string? payload nil: the time is over

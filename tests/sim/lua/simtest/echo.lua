@@ -61,6 +61,10 @@ paths["/await"] = function()
     return { status = 200, body = task.wait("echo.test", 5000) or "nothing came" }
 end
 
+paths["/news"] = function()
+    return { status = 200, body = task.wait("engine.drain", 60000) and "stopping" or "nothing came" }
+end
+
 paths["/wake"] = function(request)
     task.wake("echo.test", request.body)
     return { status = 204 }
