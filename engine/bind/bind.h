@@ -6,18 +6,19 @@
 
 #include "script/state.h"
 
-int tael_open_json(lua_State *L);    /* tael.json */
-int tael_open_crypto(lua_State *L);  /* tael.crypto */
-int tael_open_message(lua_State *L); /* tael.message: inbound bytes, material, evidence */
-int tael_open_form(lua_State *L);    /* tael.form */
-int tael_open_http(lua_State *L);    /* tael.http */
-int tael_open_store(lua_State *L);   /* tael.store */
-int tael_open_task(lua_State *L);    /* tael.task */
-int tael_open_time(lua_State *L);    /* tael.time */
-int tael_open_log(lua_State *L);     /* tael.log */
-int tael_open_decimal(lua_State *L); /* tael.decimal */
-int tael_open_id(lua_State *L);      /* tael.id */
-int tael_open_qr(lua_State *L);      /* tael.qr */
+int tael_open_json(lua_State *L);     /* tael.json */
+int tael_open_crypto(lua_State *L);   /* tael.crypto */
+int tael_open_message(lua_State *L);  /* tael.message: inbound bytes, material, evidence */
+int tael_open_form(lua_State *L);     /* tael.form */
+int tael_open_http(lua_State *L);     /* tael.http */
+int tael_open_store(lua_State *L);    /* tael.store */
+int tael_open_task(lua_State *L);     /* tael.task */
+int tael_open_time(lua_State *L);     /* tael.time */
+int tael_open_log(lua_State *L);      /* tael.log */
+int tael_open_decimal(lua_State *L);  /* tael.decimal */
+int tael_open_id(lua_State *L);       /* tael.id */
+int tael_open_qr(lua_State *L);       /* tael.qr */
+int tael_open_terminal(lua_State *L); /* tael.terminal */
 
 /* What the bindings need of the worker they run on: tael_state_host points to this. */
 struct tael_host {
