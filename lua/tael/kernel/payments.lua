@@ -29,6 +29,10 @@ local function problem(code, detail, pointer)
     return nil, { code = code, detail = detail, pointer = pointer }
 end
 
+--- What the caller is told when the store did not take or give something.
+---@param err table? of the store
+---@return nil
+---@return table problem
 local function store_problem(err)
     local code = err and err.code
     if code == "busy" then
@@ -71,6 +75,9 @@ local function row_of(id)
 end
 
 --- The attempts of a payment, newest first.
+---@param payment table row
+---@return table[]? rows
+---@return table? problem
 local function attempts_of(payment)
     local list, at = {}, payment.attempt
     while at do
@@ -445,6 +452,8 @@ function payments.create(request)
     end
     return replay(twin)
 end
+
+payments.store_problem, payments.attempts_of = store_problem, attempts_of
 
 --- States that a list may be filtered by.
 payments.states = states.payment
