@@ -1,0 +1,99 @@
+--- A payment's metadata, amended after its creation. The accepted input stands once, in the event that
+--- detail_event names; an amendment is a new event with the whole of it.
+local details_of = require "tael.kernel.details"
+local events_wake = require "tael.kernel.events_wake"
+local ids = require "tael.kernel.ids"
+local json = require "tael.json"
+local payments = require "tael.kernel.payments"
+local settle = require "tael.kernel.settle"
+local store = require "tael.store"
+local task = require "tael.task"
+local time = require "tael.time"
+local units = require "tael.kernel.units"
+
+local metadata = {}
+
+local ROUNDS = 3
+local MEMBERS_MAX, BYTES_MAX = 20, 4096
+
+--- Old and new together; null removes a member.
+local function merged(old, patch)
+    local out, changed = {}, false
+    for name, value in pairs(old or {}) do
+        out[name] = value
+    end
+    for name, value in pairs(patch) do
+        local wanted = value ~= json.null and value or nil
+        changed = changed or out[name] ~= wanted
+        out[name] = wanted
+    end
+    return out, changed
+end
+
+local function too_much(map)
+    local members, bytes = 0, 0
+    for name, text in pairs(map) do
+        members, bytes = members + 1, bytes + #name + #text
+    end
+    return members > MEMBERS_MAX and "metadata would have more than 20 members"
+        or bytes > BYTES_MAX and "metadata would have more than 4 KiB in all"
+end
+
+local function unit(payment, details, actor)
+    local now = time.now()
+    local event, hash = units.next_event(payment, {
+        type = "payment.updated", actor = actor, now = now, data = { details = details },
+    })
+    return {
+        { "payment.annotate", { payment = payment.id, version_was = payment.version, hash = hash,
+            now = now } },
+        event,
+    }
+end
+
+local function amend(payment, patch, actor)
+    local details, err = details_of.read(payment)
+    if not details then
+        return nil, err
+    end
+    local changed
+    details.metadata, changed = merged(details.metadata, patch)
+    local wrong = too_much(details.metadata)
+    if wrong then
+        return nil, { code = "invalid_field", pointer = "/metadata", detail = wrong }
+    elseif not changed then
+        return true
+    end
+    return settle.commit(unit(payment, details, actor))
+end
+
+--- Merges the patch into a payment's metadata, in any state.
+---@param id_text string "pay_…"
+---@param patch table<string, any> texts by name, json.null removes
+---@param actor string
+---@return table? view of the payment
+---@return table? err {code, detail, pointer?}
+function metadata.merge(id_text, patch, actor)
+    local id = ids.decode("pay", id_text)
+    for _ = 1, ROUNDS do
+        local rows, err = store.query("payment.get", { payment = id or 0 })
+        if not rows then
+            return payments.store_problem(err)
+        elseif not rows[1] then
+            return nil, { code = "not_found", detail = "there is no such payment" }
+        end
+        local done
+        done, err = amend(rows[1], patch, actor)
+        if done then
+            events_wake.announce(task.scope())
+            return payments.get(id_text)
+        elseif err.pointer then
+            return nil, err
+        elseif err.code ~= "guard" then
+            return payments.store_problem(err)
+        end
+    end
+    return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }
+end
+
+return metadata
