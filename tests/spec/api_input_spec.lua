@@ -52,6 +52,22 @@ describe("a path", function()
     end)
 end)
 
+describe("a path with an ending", function()
+    local tree = path.compile { { method = "GET", path = "/qr/{payment}.svg" } }
+
+    it("names what stands before the ending", function()
+        local _, params = path.match(tree, path.split "/qr/pay_1.svg")
+        assert.are.same({ payment = "pay_1" }, params)
+    end)
+
+    for _, text in ipairs { "/qr/pay_1", "/qr/.svg", "/qr/pay_1.SVG", "/qr/pay_1.svg/x", "/qr" } do
+        it("does not match " .. text, function()
+            local methods = path.match(tree, path.split(text))
+            assert.is_nil(methods)
+        end)
+    end
+end)
+
 local schema = {
     fields = {
         name = { type = "string", required = true, min = 1, max = 5, match = "^%l+$", form = "lower case" },

@@ -41,6 +41,11 @@ function path.split(text)
     return segments
 end
 
+--- The name in braces and what follows it: "{payment}.svg" -> "payment", ".svg"
+local function named(part)
+    return part:match("^{([%w_]+)}([%w.]*)$")
+end
+
 --- A tree of patterns: a literal segment goes before a name in braces.
 ---@param routes table[] {method, path, …}
 ---@return table tree
@@ -49,10 +54,10 @@ function path.compile(routes)
     for _, route in ipairs(routes) do
         local at = tree
         for part in route.path:gmatch("[^/]+") do
-            local name = part:match("^{([%w_]+)}$")
+            local name, suffix = named(part)
             local found = name and at.any or at.next[part]
             if not found then
-                found = { next = {}, name = name }
+                found = { next = {}, name = name, suffix = suffix }
                 if name then
                     at.any = found
                 else
@@ -67,6 +72,17 @@ function path.compile(routes)
     return tree
 end
 
+--- What of a segment the node's name stands for; nil when it does not fit.
+local function value_of(node, segment)
+    local suffix = node and node.suffix
+    if not suffix or segment == "" then
+        return nil
+    elseif suffix == "" then
+        return segment
+    end
+    return segment:sub(-#suffix) == suffix and #segment > #suffix and segment:sub(1, -#suffix - 1) or nil
+end
+
 ---@param tree table
 ---@param segments string[]
 ---@return table<string, table>? methods of the path: method -> route
@@ -76,11 +92,12 @@ function path.match(tree, segments)
     for _, segment in ipairs(segments) do
         local found = at.next[segment]
         if not found then
-            found = segment ~= "" and at.any or nil
-            if not found then
+            local value = value_of(at.any, segment)
+            if not value then
                 return nil
             end
-            params[found.name] = segment
+            found = at.any
+            params[found.name] = value
         end
         at = found
     end
