@@ -3,6 +3,7 @@
 --- Nothing is answered before the unit is durable; whoever waits for the payment is woken after it.
 local decide = require "tael.kernel.decide"
 local due = require "tael.kernel.due"
+local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
@@ -148,6 +149,7 @@ local function announce(input, decision, payment, attempt)
         version = payment.version + 1, effect = decision.effect, actor = input.actor,
     })
     task.wake("payment:" .. payment.id)
+    events_wake.announce(payment.merchant)
 end
 
 local function trade_taken(err)
