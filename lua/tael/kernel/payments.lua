@@ -7,6 +7,7 @@ local context = require "tael.kernel.context"
 local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
 local due = require "tael.kernel.due"
+local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
@@ -409,6 +410,7 @@ local function announce(columns)
     metrics.count("tael_payments_total", { channel = account.channel, state = columns.state })
     log.info("payment.created", { payment = ids.encode("pay", columns.payment), channel = account.channel,
         account = account.slug, amount = columns.amount, currency = columns.currency, actor = columns.actor })
+    events_wake.announce(task.scope())
 end
 
 ---@class tael.kernel.Create
