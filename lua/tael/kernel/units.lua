@@ -157,7 +157,7 @@ function units.creation(columns)
     event.hash = chain.hash(nil, event)
     local list = {}
     if columns.key_digest then
-        list[1] = { "idempotency.insert", { key_digest = columns.key_digest, payment = columns.payment } }
+        list[1] = { "idempotency.insert", { key_digest = columns.key_digest, object = columns.payment } }
     end
     list[#list + 1] = { "payment.insert", {
         payment = columns.payment, merchant_order_id = columns.merchant_order_id, request = columns.request,

@@ -4,7 +4,7 @@
 -- name: idempotency.insert
 -- rows: 1 else twin
 -- bytes: key_digest
-INSERT INTO idempotency (merchant, id, digest, object) VALUES (:merchant, :seq_idempotency, :key_digest, :payment)
+INSERT INTO idempotency (merchant, id, digest, object) VALUES (:merchant, :seq_idempotency, :key_digest, :object)
 ON CONFLICT (digest) DO NOTHING;
 
 -- name: payment.insert
