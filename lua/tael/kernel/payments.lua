@@ -8,6 +8,7 @@ local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
 local due = require "tael.kernel.due"
 local events_wake = require "tael.kernel.events_wake"
+local idempotency = require "tael.kernel.idempotency"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
@@ -236,13 +237,6 @@ payments.find = payments.list
 
 -- ---- creating ----
 
----@param merchant integer
----@param key string
----@return string digest 16 bytes
-function payments.key_digest(merchant, key)
-    return crypto.digest("sha256", (">s4 i8 s4 s4"):pack("tael.key.1", merchant, OPERATION, key)):sub(1, 16)
-end
-
 local function existing(payment)
     return ids.encode("pay", payment.id)
 end
@@ -251,11 +245,10 @@ end
 ---@return table? row
 ---@return table? err the request is another one
 local function find_twin(request)
-    local rows
     if request.key_digest then
-        rows = store.query("idempotency.get", { key_digest = request.key_digest })
-        if rows and rows[1] then
-            local payment, err = row_of(rows[1].object)
+        local object = idempotency.object(request.key_digest)
+        if object then
+            local payment, err = row_of(object)
             if payment and payment.request ~= request.digest then
                 return nil, { code = "idempotency_key_reused", existing = existing(payment),
                     detail = "this Idempotency-Key was used for another body; use a new key" }
@@ -263,7 +256,7 @@ local function find_twin(request)
             return payment, err
         end
     end
-    rows = store.query("payment.by_order", { merchant_order_id = request.input.merchant_order_id })
+    local rows = store.query("payment.by_order", { merchant_order_id = request.input.merchant_order_id })
     local payment = rows and rows[1]
     if payment and payment.request ~= request.digest then
         return nil, { code = "merchant_order_id_taken", existing = existing(payment),
@@ -425,7 +418,7 @@ end
 ---@return table? err {code, detail, pointer?, existing?}
 function payments.create(request)
     if request.idempotency_key then
-        request.key_digest = payments.key_digest(task.scope(), request.idempotency_key)
+        request.key_digest = idempotency.digest(OPERATION, request.idempotency_key)
     end
     local twin, err = find_twin(request)
     if twin or err then
