@@ -164,7 +164,9 @@ static tael_status open_planned(tael_engine *engine, const tael_options *options
         engine->workers[i].engine = engine;
         engine->workers[i].number = i + 1;
     }
-    rc = open_companions(engine, options, err);
+    rc = tael_meter_new(&engine->meter, engine->world);
+    if (rc == TAEL_OK)
+        rc = open_companions(engine, options, err);
     return rc == TAEL_OK ? open_store(engine, err) : rc;
 }
 
@@ -387,6 +389,7 @@ void tael_engine_close(tael_engine *engine)
     free(engine->addresses);
     free(engine->companions);
     tael_plan_free(&engine->plan);
+    tael_meter_free(engine->meter);
     tael_log_free(engine->log);
     if (engine->own_world)
         tael_world_free(engine->world);

@@ -19,6 +19,7 @@
 #include <pthread.h>
 
 #include "base/log.h"
+#include "base/meter.h"
 #include "base/world.h"
 #include "bind/bind.h"
 #include "net/http_client.h"
@@ -89,6 +90,7 @@ struct tael_engine {
     struct tael_world *world;
     bool own_world;
     struct tael_log *log;
+    struct tael_meter *meter;
     char *lua_root, *root, *config_path, *config_lua, *app, *args_json;
     bool dev, listen, started, closing;
     bool settling; /* the workers' threads have ended */

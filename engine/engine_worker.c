@@ -187,6 +187,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .loop = worker->loop,
         .log = engine->log,
         .store = engine->store,
+        .meter = engine->meter,
         .worker = worker->number,
         .workers = engine->plan.workers,
         .lua_ref_app = LUA_NOREF,

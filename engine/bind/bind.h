@@ -18,6 +18,7 @@ int tael_open_log(lua_State *L);      /* tael.log */
 int tael_open_decimal(lua_State *L);  /* tael.decimal */
 int tael_open_id(lua_State *L);       /* tael.id */
 int tael_open_qr(lua_State *L);       /* tael.qr */
+int tael_open_limit(lua_State *L);    /* tael.limit */
 int tael_open_terminal(lua_State *L); /* tael.terminal */
 
 /* What the bindings need of the worker they run on: tael_state_host points to this. */
@@ -28,6 +29,7 @@ struct tael_host {
     struct tael_store *store;         /* NULL: this engine has none */
     struct tael_store_reader *reader; /* this worker's */
     struct tael_http_client *client;  /* this worker's */
+    struct tael_meter *meter;         /* the engine's, for all workers; NULL while it is planned */
     int worker;                       /* 1 … workers */
     int workers;
     int lua_ref_app; /* registry reference of the application's table */

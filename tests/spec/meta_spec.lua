@@ -9,7 +9,8 @@ describe("the annotations of", function()
         return names
     end
 
-    for _, name in ipairs { "crypto", "decimal", "form", "id", "json", "log", "message", "qr", "time" } do
+    for _, name in ipairs { "crypto", "decimal", "form", "id", "json", "limit", "log", "message", "qr",
+        "time" } do
         it("tael." .. name, function()
             local written = dofile("lua/tael/meta/" .. name .. ".lua")
             assert.are.same(functions(require("tael." .. name)), functions(written))

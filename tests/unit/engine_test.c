@@ -108,6 +108,23 @@ static void workers_wake_each_other(void)
     tael_engine_close(engine);
 }
 
+static void workers_share_one_limit(void)
+{
+    static const char *const wanted[] = {"2 ", "1 ", "0 ", "0 "};
+    tael_engine *engine = NULL;
+    tael_error err;
+    CHECK(open_echo(&engine, "{\"workers\":2}", 0, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    for (int i = 0; i < 4; i++) { /* the workers take turns */
+        int status = 0;
+        char *body = call(engine, "GET", "/limit", NULL, &status);
+        CHECK(status == (i < 3 ? 200 : 429));
+        CHECK_NAMED(body != NULL && strncmp(body, wanted[i], 2) == 0, body);
+        free(body);
+    }
+    tael_engine_close(engine);
+}
+
 static void closing_answers_what_is_open(void)
 {
     tael_engine *engine = NULL;
@@ -274,6 +291,7 @@ int main(void)
 {
     an_engine_answers_calls();
     workers_wake_each_other();
+    workers_share_one_limit();
     closing_answers_what_is_open();
     a_refused_start_says_why();
     requests_come_over_sockets_and_drain();

@@ -1,5 +1,6 @@
 --- A small application for the engine's own tests: echoes, waits, raises, wakes, refuses to start.
 local json = require "tael.json"
+local limit = require "tael.limit"
 local task = require "tael.task"
 local time = require "tael.time"
 
@@ -68,6 +69,11 @@ end
 paths["/wake"] = function(request)
     task.wake("echo.test", request.body)
     return { status = 204 }
+end
+
+paths["/limit"] = function()
+    local allowed, remaining, reset_ms = limit.take("echo", 3, 3600000)
+    return { status = allowed and 200 or 429, body = ("%d %d"):format(remaining, reset_ms // 60000) }
 end
 
 function app.handle(request)
