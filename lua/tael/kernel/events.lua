@@ -247,6 +247,7 @@ end
 ---@param filters { limit: integer, after: integer?, before: integer?, type: string?, payment: integer? }
 ---@return table[]? views
 ---@return integer|table|nil next, or err
+---@return integer? last id that was looked at, shown or not
 function events.list(filters)
     local page, err = page_of(filters)
     if not page then
@@ -256,7 +257,7 @@ function events.list(filters)
     for i, found in ipairs(page.rows) do
         list[i] = view_of(found[1], found[2])
     end
-    return list, page.next
+    return list, page.next, page.last
 end
 
 return events
