@@ -55,6 +55,13 @@ VALUES (:merchant, :refund, :payment, :attempt, :merchant_refund_id, :request, '
   :now, :due)
 ON CONFLICT (merchant, merchant_refund_id) DO NOTHING;
 
+-- The second event of a unit comes behind its first one, whose number the writer stamps too.
+-- name: event.append
+-- rows: 1
+-- bytes: hash
+INSERT INTO events (merchant, id, payment, object, version, prev, type, actor, at, data, hash)
+VALUES (:merchant, :seq_refund_event, :payment, :object, :version, :seq_event, :type, :actor, :now, :data, :hash);
+
 -- The request leaves once this is durable. One at a time for each payment, since a channel answers with the sum
 -- of what it gave back: what is on its way, or may be, goes first.
 -- name: refund.send
