@@ -57,6 +57,13 @@ describe("source", function()
         end)
     end
 
+    it("counts hosts of IPv6 by their network, of IPv4 one by one", function()
+        assert.are.equal(source.group "2001:db8:0:1::1", source.group "2001:db8:0:1:ffff::2")
+        assert.are_not.equal(source.group "2001:db8:0:1::1", source.group "2001:db8:0:2::1")
+        assert.are_not.equal(source.group "203.0.113.7", source.group "203.0.113.8")
+        assert.are.equal("unix", source.group "unix")
+    end)
+
     it("counts by second and source", function()
         local allow = source.meter(2)
         assert.is_true(allow("a", 1000))

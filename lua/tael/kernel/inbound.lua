@@ -7,19 +7,16 @@ local evidence = require "tael.kernel.evidence"
 local form = require "tael.form"
 local ids = require "tael.kernel.ids"
 local message = require "tael.message"
-local source = require "tael.kernel.source"
+local limits = require "tael.kernel.limits"
 local steps = require "tael.channel.notification"
 local store = require "tael.store"
 
 local inbound = {}
 
-local PER_SECOND = 200 -- messages of one source; this machine is exempt
 local CLOCK_SKEW_MS = 600000
 local SIGN_MAX = 1024
 
 local media = { form = "application/x-www-form-urlencoded", json = "application/json" }
-
-local allow = source.meter(PER_SECOND)
 
 ---@class tael.kernel.Inbound
 ---@field account table
@@ -38,8 +35,11 @@ local function refused(check, detail)
 end
 
 local function check_source(run)
-    if not source.is_loopback(run.source) and not allow(run.source, run.at) then
-        return refused("source", "more than " .. PER_SECOND .. " messages a second from this address")
+    local allowed, retry_s = limits.notify(run.source)
+    if not allowed then
+        local refusal = refused("source", "more messages from this address than limits.notify_address allows")
+        refusal.retry_s = retry_s
+        return refusal
     end
     run.verdict:pass("source")
 end

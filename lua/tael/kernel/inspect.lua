@@ -104,7 +104,7 @@ local function view_of(record, proved, signed_text, repeats)
     local checks = record.checks and verdict.decode(record.checks)
     return views.notification(record, {
         checks = verdict.view(checks, skipped_of(package)), signed_text = signed_text, repeats = repeats,
-        answered = channel_steps.ack(package, notifications.outcome_of(record)), key = key_of(record),
+        answered = notifications.answer_of(package, record), key = key_of(record),
         proved = proved,
     })
 end

@@ -93,10 +93,22 @@ local function outcome_of(record)
     return "accepted"
 end
 
+--- The channel's form of it; a sender that comes too often is told so in HTTP's.
+---@param package tael.channel.Package
+---@param record { verdict: string, effect: string, failed_check: string? }
+---@return { status: integer, headers: table<string, string>, body: string }
+local function answer_of(package, record)
+    if record.failed_check == "source" then
+        return { status = 429, headers = { ["content-type"] = "text/plain; charset=utf-8" },
+            body = "too many requests" }
+    end
+    return channel_steps.ack(package, outcome_of(record))
+end
+
 local function finish(run, record)
     metrics.count("tael_notifications_total", { channel = run.account.channel, verdict = record.verdict,
         check = record.failed_check or "", effect = record.effect })
-    return channel_steps.ack(run.package, outcome_of(record))
+    return answer_of(run.package, record)
 end
 
 -- ---- before the signature holds: the ring ----
@@ -119,7 +131,9 @@ local function refuse_unproved(run, refusal)
             channel = run.account.channel, account = run.account.slug, source = run.source,
             body = hex16(run.request.body), detail = refusal.detail })
     end
-    return finish(run, entry)
+    local answer = finish(run, entry)
+    answer.headers["retry-after"] = refusal.retry_s and tostring(refusal.retry_s)
+    return answer
 end
 
 -- ---- after it: facts, and what they do ----
@@ -245,7 +259,7 @@ function notifications.receive(inbound_request)
     }
 end
 
-notifications.outcome_of = outcome_of
+notifications.answer_of = answer_of
 notifications.place = place
 
 -- What can be seen afterwards stands in inspect.lua, which needs this module first.

@@ -133,6 +133,17 @@ function source.is_loopback(address)
     return bytes == nil or among(LOOPBACK, bytes) -- "unix" and in-process calls are this machine too
 end
 
+--- Who is counted as one sender: an IPv4 address, or the network of 64 bits that a host of IPv6 is given.
+---@param address string
+---@return string
+function source.group(address)
+    local bytes = source.address(address)
+    if not bytes then
+        return address
+    end
+    return bytes:sub(1, 12) == V4 and address or bytes:sub(1, 8)
+end
+
 --- Counts per source and second, forgotten with the second: what an anonymous sender can make us hold is
 --- one number for each request of that second.
 ---@param per_second integer
