@@ -138,6 +138,19 @@ static tael_status open_companions(tael_engine *engine, const tael_options *opti
     return TAEL_OK;
 }
 
+/* A clock that was put ahead before the last stop would have gone back, and what is new would seem
+ * older than what is there: it begins where the store ends. */
+static void follow_store(tael_engine *engine)
+{
+    enum { SLACK_MS = 2000 };
+    int64_t newest = tael_store_id_ms(tael_store_next_id(engine->store));
+    int64_t ahead = newest - tael_now_ms(engine->world);
+    if (ahead <= SLACK_MS || tael_world_advance(engine->world, ahead) != TAEL_OK)
+        return;
+    TAEL_LOG(engine->log, TAEL_LOG_WARN, "engine.clock_ahead",
+             tael_log_int("by_ms", tael_world_ahead(engine->world)));
+}
+
 static tael_status open_store(tael_engine *engine, tael_error *err)
 {
     if (!engine->plan.has_store)
@@ -145,7 +158,10 @@ static tael_status open_store(tael_engine *engine, tael_error *err)
     struct tael_store_options options = engine->plan.store;
     options.world = engine->world;
     options.log = engine->log;
-    return tael_store_open(&engine->store, &options, err);
+    tael_status rc = tael_store_open(&engine->store, &options, err);
+    if (rc == TAEL_OK && engine->plan.clock_adjustable)
+        follow_store(engine);
+    return rc;
 }
 
 static tael_status open_planned(tael_engine *engine, const tael_options *options, tael_error *err)

@@ -44,6 +44,7 @@ struct tael_plan { /* what the application asked for; all memory is the plan's *
     int workers;
     int64_t drain_ms;
     tael_log_level log_level;
+    bool clock_adjustable;
     struct tael_plan_listener *listeners;
     size_t listener_count;
     struct tael_http_limits limits;

@@ -278,6 +278,16 @@ static void read_log(lua_State *L, struct tael_plan *plan)
     lua_pop(L, 1);
 }
 
+static void read_clock(lua_State *L, struct tael_plan *plan)
+{
+    lua_getfield(L, -1, "clock");
+    const char *clock = lua_tostring(L, -1);
+    plan->clock_adjustable = clock != NULL && strcmp(clock, "adjustable") == 0;
+    if (!lua_isnil(L, -1) && !plan->clock_adjustable)
+        luaL_error(L, "plan.clock: \"adjustable\" or nothing expected");
+    lua_pop(L, 1);
+}
+
 /* ---- asking ---- */
 
 struct planning {
@@ -370,6 +380,7 @@ static int plan_in_lua(lua_State *L)
         return luaL_error(L, "plan.workers: 1 to 64 expected");
     plan->drain_ms = field_int(L, "drain_ms", 15000);
     read_log(L, plan);
+    read_clock(L, plan);
     read_listeners(L, plan);
     read_limits(L, plan);
     plan->folders = field_texts(L, plan, "folders", &plan->folder_count);

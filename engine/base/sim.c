@@ -128,10 +128,10 @@ static tael_status run_until(struct tael_sim *sim, int64_t until_us)
 tael_status tael_sim_run(struct tael_world *world, int64_t until_ms)
 {
     struct tael_sim *sim = tael_sim_of(world);
-    int64_t until_us = 0;
-    if (__builtin_sub_overflow(until_ms, sim->start_ms, &until_us) ||
+    int64_t until_us = 0, start_ms = sim->start_ms + tael_world_ahead(world);
+    if (__builtin_sub_overflow(until_ms, start_ms, &until_us) ||
         __builtin_mul_overflow(until_us, 1000, &until_us))
-        until_us = until_ms > sim->start_ms ? INT64_MAX : 0;
+        until_us = until_ms > start_ms ? INT64_MAX : 0;
     return run_until(sim, until_us);
 }
 

@@ -20,8 +20,9 @@ struct tael_sim_options {
 
 tael_status tael_sim_new(struct tael_world **out, const struct tael_sim_options *options);
 
-/* Runs events until stop (tael_loop_stop on any loop), until the virtual clock passes until_ms, or
- * until nothing is left to happen. Returns TAEL_OK, TAEL_ETIMEOUT (clock) or TAEL_ENOTFOUND
+/* Runs events until stop (tael_loop_stop on any loop), until the virtual clock passes until_ms (as
+ * it stands now: putting it ahead meanwhile makes no run shorter), or until nothing is left to
+ * happen. Returns TAEL_OK, TAEL_ETIMEOUT (clock) or TAEL_ENOTFOUND
  * (nothing). */
 tael_status tael_sim_run(struct tael_world *world, int64_t until_ms);
 

@@ -9,13 +9,15 @@
  * Threads: a loop and all that was made on it belong to one thread; [any] marks what may be called
  * from others. Ownership: what *_new/listen/connect/accept hands out is closed by its _free/_close
  * once; no callback comes after that call.
- * Units: _ms milliseconds, _us microseconds; wall time is ms since 1970 UTC.
+ * Units: _ms milliseconds, _us microseconds; wall time is ms since 1970 UTC, with what
+ * tael_world_advance has added.
  */
 #ifndef TAEL_BASE_WORLD_H
 #define TAEL_BASE_WORLD_H
 
 #include "tael.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -57,8 +59,9 @@ struct tael_world_ops {
 
 struct tael_world {
     const struct tael_world_ops *ops;
-    const char *vfs; /* SQLite VFS that stands for the disk; NULL: the system's */
-    bool simulated;  /* true: one thread; workers share it and the store runs inline */
+    const char *vfs;          /* SQLite VFS that stands for the disk; NULL: the system's */
+    bool simulated;           /* true: one thread; workers share it and the store runs inline */
+    _Atomic int64_t ahead_ms; /* the wall clock was put ahead by so much; never falls */
 };
 
 struct tael_loop_ops {
@@ -104,9 +107,32 @@ struct tael_stream {
 
 /* ---- clocks and randomness [any] ---- */
 
+/* Where a clock that is put ahead ends: 2080-01-01 UTC. Ids, which carry the time, last until 2089.
+ */
+#define TAEL_WORLD_LAST_MS INT64_C(3471292800000)
+
 static inline int64_t tael_now_ms(struct tael_world *world)
 {
-    return world->ops->now_ms(world);
+    return world->ops->now_ms(world) + atomic_load(&world->ahead_ms);
+}
+
+/* Puts the wall clock of everybody in this world ahead; the monotonic clock, and with it timers, do
+ * not notice. TAEL_EINVAL: ms < 0; TAEL_ELIMIT: beyond TAEL_WORLD_LAST_MS. */
+static inline tael_status tael_world_advance(struct tael_world *world, int64_t ms)
+{
+    int64_t ahead = atomic_load(&world->ahead_ms);
+    if (ms < 0)
+        return TAEL_EINVAL;
+    do {
+        if (ms > TAEL_WORLD_LAST_MS - ahead - world->ops->now_ms(world))
+            return TAEL_ELIMIT;
+    } while (!atomic_compare_exchange_weak(&world->ahead_ms, &ahead, ahead + ms));
+    return TAEL_OK;
+}
+
+static inline int64_t tael_world_ahead(struct tael_world *world) /* ms, all advances together */
+{
+    return atomic_load(&world->ahead_ms);
 }
 
 static inline int64_t tael_mono_us(struct tael_world *world)

@@ -30,6 +30,7 @@ struct tael_host {
     struct tael_store_reader *reader; /* this worker's */
     struct tael_http_client *client;  /* this worker's */
     struct tael_meter *meter;         /* the engine's, for all workers; NULL while it is planned */
+    bool clock_adjustable;            /* the plan said so: tael.time.advance may be called */
     int worker;                       /* 1 … workers */
     int workers;
     int lua_ref_app; /* registry reference of the application's table */

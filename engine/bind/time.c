@@ -259,6 +259,28 @@ static int time_micros(lua_State *L)
     return 1;
 }
 
+/* ---- a clock that may be put ahead: development and simulators ---- */
+
+/* time.advanced() -> ms that the wall clock was put ahead by, all in all */
+static int time_advanced(lua_State *L)
+{
+    lua_pushinteger(L, tael_world_ahead(check_world(L, "time.advanced")));
+    return 1;
+}
+
+/* time.advance(ms) -> what time.advanced says then */
+static int time_advance(lua_State *L)
+{
+    struct tael_world *world = check_world(L, "time.advance");
+    lua_Integer ms = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, ms >= 0, 1, "the clock never goes back");
+    if (!tael_host_of(L)->clock_adjustable)
+        return luaL_error(L, "time.advance: the clock of this engine is not adjustable");
+    if (tael_world_advance(world, ms) != TAEL_OK)
+        return luaL_argerror(L, 1, "the clock ends with the year 2079");
+    return time_advanced(L);
+}
+
 /* ---- sleep ---- */
 
 struct sleeper {
@@ -317,6 +339,8 @@ int tael_open_time(lua_State *L)
         {"now", time_now},
         {"monotonic", time_monotonic},
         {"micros", time_micros},
+        {"advance", time_advance},
+        {"advanced", time_advanced},
         {"sleep", time_sleep},
         {"rfc3339", time_rfc3339},
         {"parse_rfc3339", time_parse_rfc3339},

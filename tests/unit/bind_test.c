@@ -230,6 +230,16 @@ static void dates_are_those_of_the_calendar(void)
         "1500 2023-11-14T22:13:20.000Z");
     check_lua(&room, "monotonic",
               "local a = time.monotonic() time.sleep(25) return time.monotonic() - a", "25");
+    check_lua(&room, "a clock that is not adjustable",
+              "return tostring(pcall(time.advance, 1)) .. time.advanced()", "false0");
+    room.host.clock_adjustable = true;
+    check_lua(&room, "putting it ahead moves no timer",
+              "local wall, mono = time.now(), time.monotonic() time.advance(5000) time.advance(0) "
+              "time.sleep(10)\n"
+              "return (time.now() - wall) .. ' ' .. (time.monotonic() - mono) .. ' ' .. "
+              "time.advanced() .. tostring(pcall(time.advance, -1)) .. "
+              "tostring(task.pure(time.advance, 1))",
+              "5010 10 5000falsefalse");
     check_lua(&room, "RFC 3339",
               "local out = {} for _, ms in ipairs({0, -1, 951782400000, 1077926399999,\n"
               "  253402300799999, -62135596800000}) do out[#out + 1] = time.rfc3339(ms) end\n"

@@ -18,6 +18,16 @@ function time.monotonic() end
 ---@return integer us of the same clock: for how long a step took
 function time.micros() end
 
+--- Puts the wall clock ahead for everybody in this world, a companion too; monotonic, micros, sleep and
+--- timers do not notice. Raises unless the application planned `clock = "adjustable"` (development,
+--- simulators). On a start such a clock begins no earlier than the newest thing in the store.
+---@param ms integer 0 …, at most to the end of 2079
+---@return integer ms as advanced() says then
+function time.advance(ms) end
+
+---@return integer ms that the wall clock was put ahead by, all in all; 0 where it is the system's
+function time.advanced() end
+
 --- Waits.
 ---@param ms integer 0 to 366 days
 function time.sleep(ms) end
