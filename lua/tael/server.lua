@@ -45,6 +45,7 @@ function app.plan(options)
     config.version, config.origin = options.version, nil
     return {
         workers = config.workers, drain_ms = config.drain, log = { level = config.log.level },
+        clock = config.dev and "adjustable" or nil,
         listeners = listeners, limits = plan_of.limits(config),
         body_limits = { { prefix = "/notify/", max = config.http.limits.notify_body } },
         folders = { config.data }, client = plan_of.client(config),

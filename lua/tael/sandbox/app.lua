@@ -20,6 +20,7 @@ function app.plan(given)
     return {
         workers = 1,
         drain_ms = 5000,
+        clock = "adjustable",
         log = { level = options.level or "info" },
         listeners = { { name = "sandbox", address = options.listen } },
         folders = { options.data },
