@@ -47,6 +47,7 @@ static const struct {
     {"tael.log", tael_open_log},         {"tael.decimal", tael_open_decimal},
     {"tael.id", tael_open_id},           {"tael.limit", tael_open_limit},
     {"tael.qr", tael_open_qr},           {"tael.terminal", tael_open_terminal},
+    {"tael.machine", tael_open_machine},
 };
 
 tael_status tael_engine_preload(struct tael_state *state)

@@ -20,6 +20,7 @@ int tael_open_id(lua_State *L);       /* tael.id */
 int tael_open_qr(lua_State *L);       /* tael.qr */
 int tael_open_limit(lua_State *L);    /* tael.limit */
 int tael_open_terminal(lua_State *L); /* tael.terminal */
+int tael_open_machine(lua_State *L);  /* tael.machine: what tael doctor looks at */
 
 /* What the bindings need of the worker they run on: tael_state_host points to this. */
 struct tael_host {

@@ -1,0 +1,165 @@
+/* machine.c - tael.machine: what tael doctor looks at outside the engine: files, disk, clock,
+ * certificates. Contract: lua/tael/meta/machine.lua.
+ *
+ * Only looks: opens for reading, changes nothing. A certificate's key is read to be compared and
+ * forgotten at once.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <openssl/asn1.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+
+#include "bind/bind.h"
+
+static int fail_errno(lua_State *L)
+{
+    int reason = errno;
+    const char *code = reason == ENOENT || reason == ENOTDIR ? "not_found"
+                       : reason == EACCES                    ? "forbidden"
+                                                             : "unavailable";
+    return tael_bind_fail(L, code, strerror(reason));
+}
+
+static void set_integer(lua_State *L, const char *name, int64_t value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+/* machine.file(path) -> {folder=, mode=, size=, modified=, owned=} | nil, err */
+static int machine_file(lua_State *L)
+{
+    struct stat found;
+    tael_refuse_pure(L, "machine.file");
+    if (stat(luaL_checkstring(L, 1), &found) != 0)
+        return fail_errno(L);
+    lua_createtable(L, 0, 5);
+    lua_pushboolean(L, S_ISDIR(found.st_mode));
+    lua_setfield(L, -2, "folder");
+    lua_pushboolean(L, found.st_uid == geteuid());
+    lua_setfield(L, -2, "owned");
+    set_integer(L, "mode", found.st_mode & 07777);
+    set_integer(L, "size", found.st_size);
+    set_integer(L, "modified", (int64_t)found.st_mtim.tv_sec * 1000);
+    return 1;
+}
+
+/* machine.space(path) -> {free=, total=} in bytes | nil, err */
+static int machine_space(lua_State *L)
+{
+    struct statvfs found;
+    tael_refuse_pure(L, "machine.space");
+    if (statvfs(luaL_checkstring(L, 1), &found) != 0)
+        return fail_errno(L);
+    lua_createtable(L, 0, 2);
+    set_integer(L, "free", (int64_t)(found.f_bavail * found.f_frsize));
+    set_integer(L, "total", (int64_t)(found.f_blocks * found.f_frsize));
+    return 1;
+}
+
+/* machine.clock() -> {synchronised=, offset_us=} | nil, err: what the kernel was told by NTP */
+static int machine_clock(lua_State *L)
+{
+    struct timex found = {0};
+    tael_refuse_pure(L, "machine.clock");
+    int state = adjtimex(&found); /* without modes it only reads */
+    if (state < 0)
+        return fail_errno(L);
+    lua_createtable(L, 0, 2);
+    lua_pushboolean(L, state != TIME_ERROR && (found.status & STA_UNSYNC) == 0);
+    lua_setfield(L, -2, "synchronised");
+    set_integer(L, "offset_us",
+                (found.status & STA_NANO) != 0 ? found.offset / 1000 : found.offset);
+    return 1;
+}
+
+/* ---- certificates ---- */
+
+/* A pass phrase is never asked for at the terminal: such a key does not fit. */
+static int no_password(char *buffer, int size, int writing, void *user)
+{
+    (void)buffer, (void)size, (void)writing, (void)user;
+    return -1;
+}
+
+static X509 *read_certificate(const char *path)
+{
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL)
+        return NULL;
+    X509 *certificate = PEM_read_X509(file, NULL, no_password, NULL);
+    fclose(file);
+    return certificate;
+}
+
+static EVP_PKEY *read_key(const char *path)
+{
+    FILE *file = fopen(path, "rbe");
+    if (file == NULL)
+        return NULL;
+    EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, no_password, NULL);
+    fclose(file);
+    return key;
+}
+
+/* Seconds since 1970 as ms; false: not a date. */
+static bool date_of(const ASN1_TIME *date, int64_t *ms)
+{
+    int days, seconds;
+    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
+    bool ok = epoch != NULL && ASN1_TIME_diff(&days, &seconds, epoch, date) == 1;
+    ASN1_TIME_free(epoch);
+    if (ok)
+        *ms = ((int64_t)days * 86400 + seconds) * 1000;
+    return ok;
+}
+
+/* machine.certificate(cert, key) -> {not_before=, not_after=, fits=} | nil, err */
+static int machine_certificate(lua_State *L)
+{
+    tael_refuse_pure(L, "machine.certificate");
+    const char *path = luaL_checkstring(L, 1), *key_path = luaL_checkstring(L, 2);
+    int64_t from = 0, until = 0;
+    X509 *certificate = read_certificate(path);
+    EVP_PKEY *key = read_key(key_path);
+    bool ok = certificate != NULL && date_of(X509_get0_notBefore(certificate), &from) &&
+              date_of(X509_get0_notAfter(certificate), &until);
+    bool has_key = key != NULL;
+    bool fits = ok && has_key && X509_check_private_key(certificate, key) == 1;
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    if (!ok)
+        return tael_bind_fail(L, "invalid", "holds no certificate that can be read");
+    if (!has_key)
+        return tael_bind_fail(L, "invalid_key", "holds no private key that can be read");
+    lua_createtable(L, 0, 3);
+    set_integer(L, "not_before", from);
+    set_integer(L, "not_after", until);
+    lua_pushboolean(L, fits);
+    lua_setfield(L, -2, "fits");
+    return 1;
+}
+
+int tael_open_machine(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"file", machine_file},
+        {"space", machine_space},
+        {"clock", machine_clock},
+        {"certificate", machine_certificate},
+        {NULL, NULL},
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,37 @@
+---@meta tael.machine
+
+--- What a check of this machine looks at: files, disk, clock, certificates. Changes nothing.
+---@class tael.machine
+local machine = {}
+
+---@class tael.machine.File
+---@field folder boolean
+---@field mode integer      permission bits, such as 384 (0600)
+---@field size integer      bytes
+---@field modified integer  ms since 1970 UTC
+---@field owned boolean     of the user that runs this
+
+---@param path string
+---@return tael.machine.File?
+---@return tael.Error? err code "not_found"|"forbidden"|"unavailable"
+function machine.file(path) end
+
+--- The file system that holds the path.
+---@param path string
+---@return { free: integer, total: integer }? bytes
+---@return tael.Error? err
+function machine.space(path) end
+
+--- What the system was told of its clock by the time service.
+---@return { synchronised: boolean, offset_us: integer }?
+---@return tael.Error? err
+function machine.clock() end
+
+--- The first certificate of a PEM file, and whether the private key of another is its own.
+---@param certificate string path
+---@param key string path
+---@return { not_before: integer, not_after: integer, fits: boolean }? about times in ms since 1970 UTC
+---@return tael.Error? err "invalid": no certificate; "invalid_key": no private key, or one under a pass phrase
+function machine.certificate(certificate, key) end
+
+return machine
