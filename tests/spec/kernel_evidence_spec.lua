@@ -79,7 +79,7 @@ describe("evidence.admit", function()
         ["of success, with a word that was not signed"] = { { fact = fact { channel_state = "DONE" } },
             "state" },
         ["without an order"] = { { fact = { kind = "payment", state = "succeeded" } }, "order" },
-        ["about something else than a payment"] = { { fact = fact { kind = "refund" } }, "order" },
+        ["about something else than money"] = { { fact = fact { kind = "probe" } }, "order" },
         ["with a float for an amount"] = { { fact = fact { amount = 12.34 } }, "amount" },
         ["with an amount below zero"] = { { fact = fact { amount = -1 } }, "amount" },
         ["with a text for an amount"] = { { fact = fact { amount = "1234" } }, "amount" },
@@ -120,6 +120,57 @@ describe("evidence.admit", function()
         end)
     end
 
+    -- what is said of a refund: the order, its own number, its amount or the sum of all that went back
+    local refund_no = ("7"):rep(26)
+    local function refund_fact(changed)
+        local out = { kind = "refund", order_no = fields.order, refund_no = refund_no, trade_no = "T1",
+            state = "succeeded", channel_state = "DONE", amount = 500, total = 1234, currency = "CNY" }
+        for name, value in pairs(changed or {}) do
+            out[name] = value or nil
+        end
+        return out
+    end
+
+    local refund_stated = { order_no = "order", refund_no = "refund", trade_no = "trade", state = "done",
+        amount = "one", total = "all" }
+
+    local function admit_refund(changed, more)
+        local proof, made = signed(copy { refund = refund_no, done = "DONE", one = "5.00", all = "12.34" })
+        local input = { proof = proof, message = made, account = account, fact = refund_fact(changed),
+            stated = refund_stated }
+        for name, value in pairs(more or {}) do
+            input[name] = value
+        end
+        return evidence.admit(input)
+    end
+
+    it("takes a refund that the signed part states", function()
+        assert.is_true(admit_refund())
+        assert.is_true(admit_refund { state = false }) -- taken, not said how far it is
+        assert.is_true(admit_refund { amount = false, refund_no = false })
+    end)
+
+    for name, lie in pairs {
+        ["another refund"] = { { refund_no = ("8"):rep(26) }, "order" },
+        ["a refund number that stands in another field"] = { { refund_no = fields.order }, "order" },
+        ["a refund number that is no word"] = { { refund_no = "a b" }, "order" },
+        ["another order"] = { { order_no = refund_no }, "order" },
+        ["another trade"] = { { trade_no = "T2" }, "order" },
+        ["another amount"] = { { amount = 501 }, "amount" },
+        ["the sum for the amount"] = { { amount = 1234 }, "amount" },
+        ["the amount for the sum"] = { { total = 500 }, "amount" },
+        ["a sum in no currency"] = { { currency = false }, "amount" },
+        ["a float for a sum"] = { { total = 12.34 }, "amount" },
+        ["a word that was not signed for done"] = { { channel_state = "PAID" }, "state" },
+        ["a word that was not signed for failed"] = { { state = "failed", channel_state = "PAID" }, "state" },
+    } do
+        it("refuses a claim of " .. name, function()
+            local good, refusal = admit_refund(lie[1])
+            assert.is_nil(good)
+            assert.are.equal(lie[2], refusal.check)
+        end)
+    end
+
     it("refuses evidence of another account", function()
         local proof, made = signed(copy(), OTHER)
         local good, refusal = admit { proof = proof, message = made }
@@ -143,11 +194,21 @@ describe("evidence.admit", function()
         assert.are.equal("identity", refusal.check)
     end)
 
-    it("takes amounts however the channel writes them", function()
-        for _, total in ipairs { "12.34", "1234" } do
-            local proof, made = signed(copy { total = total })
-            assert.is_true(admit { proof = proof, message = made })
+    it("takes amounts as the channel writes them, and in no other way", function()
+        local decimal = { proof = 1, message = 2, fact = fact() }
+        decimal.proof, decimal.message = signed(copy())
+        assert.is_true(admit(decimal))
+        decimal.amounts = "minor"
+        assert.are.equal("amount", select(2, admit(decimal)).check)
+        local minor = { fact = fact(), amounts = "minor" }
+        minor.proof, minor.message = signed(copy { total = "1234" })
+        assert.is_true(admit(minor))
+        for _, unit in ipairs { "decimal", nil } do -- 1234.00, not 12.34
+            minor.amounts = unit
+            assert.are.equal("amount", select(2, admit(minor)).check)
         end
+        minor.amounts, minor.fact.amount = nil, 123400
+        assert.is_true(admit(minor))
         local proof, made = signed(copy { total = "12.3" })
         assert.is_true(admit { proof = proof, message = made, fact = fact { amount = 1230 } })
     end)
@@ -164,8 +225,10 @@ describe("evidence.admit", function()
         local input = { proof = proof, message = made, account = account, fact = fact { seller = nil } }
         input.fact.seller = nil
         assert.is_true(evidence.admit(input))
-        input.fact.amount = 1
+        input.fact.amount = 100
         assert.is_true(evidence.admit(input)) -- 1 is stated too: which order it is worth, decide.lua compares
+        input.fact.amount = 1
+        assert.is_nil((evidence.admit(input)))
         input.fact.amount = 99
         assert.is_nil((evidence.admit(input)))
     end)

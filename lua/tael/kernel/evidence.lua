@@ -38,9 +38,11 @@ local function stated_words(proof)
     return words
 end
 
-local function states_amount(words, amount, currency)
-    if words[tostring(amount)] or words[money.format(amount, currency)] then
-        return true
+--- A channel writes its amounts in one way, which its manifest names: read in the other, a signed 12 would
+--- prove 0.12.
+local function states_amount(words, amount, currency, unit)
+    if unit == "minor" then
+        return words[tostring(amount)] == true
     end
     for word in pairs(words) do -- "12.3" states 1230 too
         if money.parse(word, currency) == amount then
@@ -54,21 +56,34 @@ local function plain(text)
     return type(text) == "string" and #text > 0 and #text <= TEXT_MAX and not text:find("[^\33-\126]")
 end
 
+local function check_money(fact)
+    for _, member in ipairs { "amount", "total" } do
+        if fact[member] ~= nil and not money.in_range(fact[member]) then
+            return refused("amount", "the amount is out of range")
+        elseif fact[member] ~= nil and not money.exponent(fact.currency) then
+            return refused("amount", "the currency is not known")
+        end
+    end
+    return true
+end
+
+local kinds = { payment = true, refund = true }
+
 local function check_shape(fact)
-    if type(fact) ~= "table" or fact.kind ~= "payment" then
+    if type(fact) ~= "table" or not kinds[fact.kind] then
         return refused("order", "the message says nothing about a payment")
     elseif not plain(fact.order_no) then
         return refused("order", "the fact names no order")
     elseif fact.trade_no ~= nil and not plain(fact.trade_no) then
         return refused("order", "the trade number has a wrong form")
+    elseif fact.refund_no ~= nil and not plain(fact.refund_no) then
+        return refused("order", "the refund's number has a wrong form")
+    elseif fact.state == nil and fact.kind == "refund" then
+        return check_money(fact)
     elseif type(fact.state) ~= "string" then
         return refused("state", "the fact names no state")
-    elseif fact.amount ~= nil and not money.in_range(fact.amount) then
-        return refused("amount", "the amount is out of range")
-    elseif fact.amount ~= nil and not money.exponent(fact.currency) then
-        return refused("amount", "the currency is not known")
     end
-    return true
+    return check_money(fact)
 end
 
 --- The identities that the message claims are the account's, and were signed.
@@ -127,21 +142,36 @@ local function words_for(proof, stated, member, all)
     return words
 end
 
+--- Words of the channel that the kernel may act on only when they were signed: money that came, a refund that
+--- has ended.
+local settling = {
+    payment = { succeeded = true }, refund = { succeeded = true, failed = true, abnormal = true },
+}
+
 local function check_stated(input, all)
     local fact = input.fact
     local function words(member)
         return words_for(input.proof, input.stated, member, all)
     end
-    if not words("order_no")[fact.order_no] then
+    local function lacks(member)
+        return fact[member] and not words(member)[fact[member]]
+    end
+    local function lacks_amount(member)
+        return fact[member]
+            and not states_amount(words(member), fact[member], fact.currency, input.amounts)
+    end
+    if lacks "order_no" then
         return refused("order", "the signed part does not name the order")
-    elseif fact.trade_no and not words("trade_no")[fact.trade_no] then
+    elseif lacks "trade_no" then
         return refused("order", "the signed part does not name the trade number")
-    elseif fact.amount and not states_amount(words("amount"), fact.amount, fact.currency) then
+    elseif lacks "refund_no" then
+        return refused("order", "the signed part does not name the refund")
+    elseif lacks_amount "amount" or lacks_amount "total" then
         return refused("amount", "the signed part does not state the amount")
-    elseif fact.seller and input.stated and input.stated.seller and not words("seller")[fact.seller] then
+    elseif input.stated and input.stated.seller and lacks "seller" then
         return refused("identity", "the signed part does not name the seller")
-    elseif fact.state == "succeeded" and not words("state")[fact.channel_state] then
-        return refused("state", "the signed part does not say that it was paid")
+    elseif settling[fact.kind][fact.state] and not words("state")[fact.channel_state] then
+        return refused("state", "the signed part does not say that it was done")
     end
     return true
 end
@@ -164,7 +194,8 @@ function evidence.authentic(proof, about, account)
 end
 
 --- May the kernel act on this fact?
----@param input table proof, message, account, fact, identity? (of notifications), stated? (of the manifest)
+---@param input table proof, message, account, fact, identity? (of notifications), stated?, amounts? (of the
+---  manifest; amounts are decimal texts where it names no unit)
 ---@return true?
 ---@return table? refusal {check, detail}
 function evidence.admit(input)

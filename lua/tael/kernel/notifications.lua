@@ -158,7 +158,8 @@ local function proved_fact(run)
     end
     local good
     good, refusal = evidence.admit { proof = run.proof, message = run.message, account = run.account,
-        fact = fact, identity = run.claims.identity, stated = (run.package.stated or {}).notification }
+        fact = fact, identity = run.claims.identity, stated = (run.package.stated or {}).notification,
+        amounts = run.package.amounts }
     if not good then
         return nil, { check = refusal.check, detail = refusal.detail, effect = "none",
             alarm = "fact_not_proved" }

@@ -45,8 +45,9 @@ local function admit(outcome, fact, account, order_no)
     elseif fact.order_no ~= order_no then
         return nil, { check = "order", detail = "the answer is about another order" }
     end
+    local package = registry.package(account.channel)
     return evidence.admit { proof = outcome.evidence, message = outcome.message, account = account,
-        fact = fact, stated = (registry.package(account.channel).stated or {}).query }
+        fact = fact, stated = (package.stated or {}).query, amounts = package.amounts }
 end
 
 --- Asks the channel, moves nothing: what was asked, with the fact that its evidence admits.
