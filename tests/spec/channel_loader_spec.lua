@@ -44,6 +44,19 @@ local function with(old, new)
     return good:sub(1, first - 1) .. new .. good:sub(last + 1)
 end
 
+local operations = [[
+M.verify_answer = error
+M.refund = { build = error, parse = error }
+M.refund_query = { build = error, parse = error }
+M.refund_states = { DONE = "succeeded" }
+]]
+
+--- `good` with refunds of these capabilities.
+local function with_refunds(capability, more)
+    local text = with("M.capabilities = {}", "M.capabilities = { refund = { " .. capability .. " } }")
+    return (text:gsub("return M", operations .. (more or "") .. "\nreturn M"))
+end
+
 describe("channel.loader", function()
     setup(function()
         folder = os.tmpname()
@@ -62,6 +75,18 @@ describe("channel.loader", function()
         assert.are.equal(package, packages.demo)
         assert.are.same({ 60000, 7200000 }, package.products.page.expires_ms)
         assert.are.same({ 5000 }, package.products.page.query_after_ms)
+    end)
+
+    it("fills in capabilities and durations", function()
+        local package = assert(load_text(with_refunds('partial = true, window = "365d"',
+            "M.query = M.refund_query\nM.timeouts = { query = '5s' }")))
+        assert.is_true(package.capabilities.query)
+        assert.is_nil(package.capabilities.close)
+        assert.are.same({ partial = true, window = "365d", query_after_ms = 10000,
+            window_ms = 31536000000 }, package.capabilities.refund)
+        assert.are.same({ query = 5000 }, package.timeouts_ms)
+        assert.is_false(load_text(with_refunds("partial = true", "M.capabilities.query = false\n"
+            .. "M.query = M.refund_query")).capabilities.query)
     end)
 
     it("has no package where there is no file", function()
@@ -89,6 +114,49 @@ describe("channel.loader", function()
             "query.parse", 16 },
         ["a query that cannot be verified"] = {
             with("return M", "M.query = { build = error, parse = error }\nreturn M"), "verify_answer" },
+        ["a capability without its operation"] = { with("M.capabilities = {}",
+            "M.capabilities = { close = true }"), "capabilities.close", 12 },
+        ["an unknown capability"] = { with("M.capabilities = {}", "M.capabilities = { fly = true }"),
+            "capabilities.fly", 12 },
+        ["a capability that is no flag"] = { with("M.capabilities = {}",
+            "M.capabilities = { close = 'yes' }"), "capabilities.close", 12 },
+        ["refunds that are not described"] = { with("return M", operations .. "return M"),
+            "capabilities.refund" },
+        ["refunds that cannot be asked about"] = { with("M.capabilities = {}",
+            "M.capabilities = { refund = {} }\nM.refund = { build = error, parse = error }\n"
+            .. "M.refund_states = {}\nM.verify_answer = error"), "capabilities.refund", 12 },
+        ["a wrong wait before a refund is asked about"] = { with_refunds('query_after = "soon"'),
+            "capabilities.refund.query_after", 12 },
+        ["a wrong window of refunds"] = { with_refunds("window = 365"), "capabilities.refund.window", 12 },
+        ["a misspelt member of refunds"] = { with_refunds("partal = true"),
+            "capabilities.refund.partal", 12 },
+        ["a misspelt member of create"] = { with("M.capabilities = {}",
+            "M.capabilities = { create = { repeteable = true } }"), "capabilities.create.repeteable", 12 },
+        ["refunds without states"] = { with_refunds("partial = true", "M.refund_states = nil"),
+            "refund_states" },
+        ["an unknown refund state"] = { with_refunds("partial = true",
+            "M.refund_states = { DONE = 'paid' }"), "refund_states.DONE" },
+        ["codes of an unknown operation"] = { with("M.codes =", "M.op_codes = { refnd = {} }\nM.codes ="),
+            "op_codes.refnd", 13 },
+        ["a wrong code of one operation"] = { with("M.codes =",
+            "M.op_codes = { close = { X = 'abnormal' } }\nM.codes ="), "op_codes.close.X", 13 },
+        ["an abnormal code without a text"] = { with("M.codes =",
+            "M.op_codes = { close = { X = { 'abnormal' } } }\nM.codes ="), "op_codes.close.X", 13 },
+        ["a wrong way to write amounts"] = { with("M.codes =", "M.amounts = 'yuan'\nM.codes ="),
+            "amounts", 13 },
+        ["a timeout that is too long"] = { with("M.codes =", "M.timeouts = { query = '2m' }\nM.codes ="),
+            "timeouts.query", 13 },
+        ["a timeout of an unknown operation"] = { with("M.codes =",
+            "M.timeouts = { ask = '2s' }\nM.codes ="), "timeouts.ask", 13 },
+        ["a signed member nobody knows"] = { with("M.codes =",
+            "M.stated = { refund = { fee = 'x' } }\nM.codes ="), "stated.refund.fee", 13 },
+        ["signed members of an unknown operation"] = { with("M.codes =",
+            "M.stated = { refunds = {} }\nM.codes ="), "stated.refunds", 13 },
+        ["a misspelt limit of a text"] = { with('not_found = "waiting"',
+            'not_found = "waiting", subject = { max = 5, refuses = "/" }'),
+            "products.page.subject.refuses", 9 },
+        ["an answered create that cannot be verified"] = {
+            with("M.create = {", "M.create = { parse = error,"), "verify_answer" },
         ["no table"] = { "return 5", "" },
         ["a broken line"] = { "local M = {\n  a = = 1\n}", nil, 2, "unexpected symbol" },
     }

@@ -3,24 +3,31 @@
 --- the move. Nothing here touches the store.
 ---
 --- 1 What is not known is "unknown": a lost answer, an answer whose signature is missing or wrong, a word
---- that is not mapped, a package that raises. 2 Only evidence made from this very answer leads to "ok".
---- 3 "not_sent" is said only when it is certain that no byte left.
+--- that is not mapped, a package that raises. 2 Only evidence made from this very answer leads to anything
+--- else. 3 "not_sent" is said only when it is certain that no byte left.
 local http = require "tael.http"
+local limits = require "tael.channel.limits"
+local meanings = require "tael.channel.meanings"
 local message_module = require "tael.message"
+local shapes = require "tael.channel.shapes"
 local task = require "tael.task"
 local time = require "tael.time"
 
 local call = {}
 
+-- where neither the request nor the manifest's timeouts say otherwise
+local timeout_ms = 10000
+
 -- ---- context ----
 
 --- now is an argument, not the clock: the same stored facts give the same signed bytes again.
----@param parts table {now, payment, attempt, notify_url?, return_url?, options?, nonce?}
+---@param parts tael.channel.ContextParts
 ---@return tael.channel.Context
 function call.context(parts)
     return {
         payment = parts.payment,
         attempt = parts.attempt,
+        refund = parts.refund,
         now = parts.now,
         time = {
             cst = time.format(parts.now, "+08:00"),
@@ -36,88 +43,13 @@ end
 
 -- ---- build ----
 
-local function refusal(package, code, field, detail)
-    detail = package.name .. ": " .. detail
-    return nil, { code = code, channel = package.name, field = field, detail = detail }
-end
-
-local function check_text(package, field, text, limit)
-    if limit == nil or text == nil then
-        return true
+--- Why a package made no request: a field of the input that it cannot take, or a fault of its own.
+local function unbuilt(package, op, said)
+    if type(said) == "table" and type(rawget(said, "field")) == "string" then
+        return limits.refusal(package, "invalid_field", rawget(said, "field"),
+            shapes.line(rawget(said, "message")))
     end
-    local max = type(limit) == "table" and limit.max or limit
-    local refuse = type(limit) == "table" and limit.refuse or ""
-    local length = utf8.len(text)
-    if not length then
-        return refusal(package, "invalid_field", field, field .. " is not UTF-8")
-    elseif length > max then
-        return refusal(package, "invalid_field", field,
-            ("%s must not be longer than %d characters"):format(field, max))
-    end
-    for _, code in utf8.codes(refuse) do
-        local character = utf8.char(code)
-        if text:find(character, 1, true) then
-            return refusal(package, "invalid_field", field,
-                ("%s must not hold '%s'"):format(field, character))
-        end
-    end
-    return true
-end
-
-local function check_needs(package, product, ctx)
-    for _, path in ipairs(product.needs or {}) do
-        local value = ctx.payment
-        for name in path:gmatch("[^.]+") do
-            value = type(value) == "table" and value[name] or nil
-        end
-        if value == nil then
-            return refusal(package, "missing_field", path, path .. " is needed")
-        end
-    end
-    return true
-end
-
--- between the request, which says how long, and the order's number, which says when, some ms pass
-local life_slack_ms = 1000
-
-local function check_life(package, product, ctx)
-    local life = ctx.attempt.expires_at and ctx.attempt.expires_at - ctx.now
-    local shortest = product.expires_ms[1] - life_slack_ms
-    local longest = product.expires_ms[2] + life_slack_ms
-    if life and (life < shortest or life > longest) then
-        return refusal(package, "invalid_field", "expires_in",
-            ("an order must live %s to %s"):format(product.expires[1], product.expires[2]))
-    end
-    return true
-end
-
---- The manifest's limits of the product that is being created.
-local function check_limits(package, ctx)
-    local attempt = ctx.attempt
-    local product = package.products[attempt.product]
-    if not product then
-        return refusal(package, "product_not_supported", "product",
-            "product '" .. tostring(attempt.product) .. "' is not supported")
-    elseif not product.currencies[attempt.currency] then
-        return refusal(package, "currency_not_supported", "currency",
-            "currency " .. tostring(attempt.currency) .. " is not supported")
-    elseif attempt.amount < product.min or attempt.amount > product.max then
-        return refusal(package, "amount_out_of_range", "amount",
-            ("amount must lie in %d … %d minor units"):format(product.min, product.max))
-    end
-    local checks = {
-        { check_text, "subject", ctx.payment.subject, product.subject },
-        { check_text, "description", ctx.payment.description, product.description },
-        { check_needs, product, ctx },
-        { check_life, product, ctx },
-    }
-    for _, check in ipairs(checks) do
-        local fits, err = check[1](package, table.unpack(check, 2, 4))
-        if not fits then
-            return nil, err
-        end
-    end
-    return true
+    return limits.refusal(package, "script_failed", nil, op .. ".build gave no request")
 end
 
 --- Checks the manifest's limits (create only), then lets the package build.
@@ -126,27 +58,30 @@ end
 ---@param prepared tael.channel.Account
 ---@param ctx tael.channel.Context
 ---@return tael.channel.Request?
----@return table? err {code, channel, field?, detail}
+---@return tael.channel.BuildError? err
 function call.build(package, op, prepared, ctx)
     local operation = package[op]
     if not operation then
-        return refusal(package, "not_implemented_by_channel", nil, op .. " is not implemented")
+        return limits.refusal(package, "not_implemented_by_channel", nil, op .. " is not implemented")
     end
     if op == "create" then
-        local fits, err = check_limits(package, ctx)
+        local fits, err = limits.check(package, ctx)
         if not fits then
             return nil, err
         end
     end
-    local ran, request, why = task.pure(operation.build, prepared, ctx)
+    local ran, request, said = task.pure(operation.build, prepared, ctx)
     if not ran then
-        return refusal(package, "script_failed", nil, op .. ".build raised: " .. tostring(request))
-    elseif type(request) == "table" then
-        return request
-    elseif type(why) == "table" and why.field then
-        return refusal(package, "invalid_field", why.field, tostring(why.message))
+        return limits.refusal(package, "script_failed", nil, op .. ".build raised: " .. shapes.line(request))
+    elseif type(request) ~= "table" then
+        return unbuilt(package, op, said)
     end
-    return refusal(package, "script_failed", nil, op .. ".build gave no request")
+    local limit = package.timeouts_ms and package.timeouts_ms[op] or timeout_ms
+    local checked, wrong = shapes.request(request, limit)
+    if not checked then
+        return limits.refusal(package, "script_failed", nil, op .. ".build gave a request " .. wrong)
+    end
+    return checked
 end
 
 -- ---- send ----
@@ -159,7 +94,7 @@ function call.send(request)
     local answer, err = http.request {
         method = request.method, url = request.url, headers = request.headers,
         form = request.form, json = request.json, body = request.body,
-        timeout_ms = request.timeout_ms or 10000,
+        timeout_ms = request.timeout_ms or timeout_ms,
     }
     if not answer then
         return nil, { code = err.code, sent = err.sent ~= false }
@@ -178,14 +113,41 @@ local function unknown(reason, more)
     return outcome
 end
 
+--- What an answer says that nobody signed. It proves nothing and moves nothing; whoever runs the engine has
+--- to hear of it, because a wrong key or application id is answered so.
+local function hearsay(package, op, code)
+    local meaning = meanings.of(package, op, code)
+    local advice = type(meaning) == "table" and meaning[1] ~= "declined" and meaning[2]
+        or "an answer without a signature proves nothing"
+    return ("%s: unsigned answer %s: %s"):format(package.name, code, advice)
+end
+
+local function unproved(package, op, said)
+    if type(said) ~= "table" then
+        return "answer not verified: " .. (said == nil and "signature" or shapes.line(said))
+    end
+    local code, alarm = rawget(said, "code"), rawget(said, "alarm")
+    local reason = "answer not verified: " .. shapes.line(rawget(said, "reason") or "signature")
+    if type(code) == "string" and code:find("^[%w%.%-_]+$") and #code <= 64 then
+        return reason, hearsay(package, op, code)
+    end
+    return reason, type(alarm) == "string" and package.name .. ": " .. shapes.line(alarm) or nil
+end
+
 --- The answer's signature, by the package; evidence of anything but this answer counts for nothing.
+---@return userdata? evidence
+---@return string? reason
+---@return string? alarm
 local function evidence_of(package, op, prepared, answer, message)
+    if not package.verify_answer then
+        return nil, "answer not verified: the package has no verify_answer"
+    end
     local about = { op = op, status = answer.status }
-    local ran, evidence, reason = task.pure(package.verify_answer, prepared, message, about)
+    local ran, evidence, said = task.pure(package.verify_answer, prepared, message, about)
     if not ran then
-        return nil, "verify_answer raised: " .. tostring(evidence)
+        return nil, "verify_answer raised: " .. shapes.line(evidence)
     elseif evidence == nil then
-        return nil, "answer not verified: " .. tostring(reason or "signature")
+        return nil, unproved(package, op, said)
     elseif not message_module.is_evidence(evidence) or not message_module.check(evidence, message)
         or evidence.account ~= prepared.id then
         return nil, "answer not verified: evidence of something else"
@@ -193,68 +155,34 @@ local function evidence_of(package, op, prepared, answer, message)
     return evidence
 end
 
-local integers = { amount = true, at = true }
-local texts = {
-    code = true, channel_code = true, message = true, state = true, trade_no = true, order_no = true,
-    currency = true,
-}
-
---- A package's result with the members that the kernel may rely on; what has a wrong shape is named.
-local function checked_result(result)
-    if type(result) ~= "table" then
-        return nil, "parse gave no result"
+--- The result that the package reads out of what was signed, or what is wrong with it.
+local function parsed(package, op, prepared, outcome, ctx)
+    local parse = package[op] and package[op].parse
+    if not parse then
+        return nil, op .. " expects no answer"
     end
-    for name, value in pairs(result) do
-        if integers[name] and math.type(value) ~= "integer"
-            or texts[name] and type(value) ~= "string" then
-            return nil, "parse gave a wrong " .. name
-        end
+    local ran, value = task.pure(parse, prepared, outcome.evidence, outcome.message, ctx)
+    if not ran then
+        return nil, op .. ".parse raised: " .. shapes.line(value)
     end
-    if not result.code then
-        return nil, "the answer has no code"
-    end
-    return result
+    return shapes.result(op, value)
 end
 
---- Maps the channel's state word; a word that the manifest does not list is unknown and alarms.
----@param package tael.channel.Package
----@param word string?
----@return string? state
----@return string? alarm
-function call.state(package, word)
-    if word == nil then
-        return nil
-    end
-    local state = package.states[word]
-    if not state then
-        return "unknown", package.name .. ": the state '" .. word .. "' is not mapped"
-    elseif state == "unknown" then
-        return state, package.name .. ": the state '" .. word .. "' needs a person"
-    end
-    return state
+--- An order that was taken over has to say how the payer goes on.
+local function has_no_way_on(op, result)
+    return op == "create" and not result.next_action and not result.state
 end
 
-local function classify(package, product, result, outcome)
-    local meaning = package.codes[result.code]
-    local words = result.channel_code or result.code
-    if meaning == nil then
-        outcome.alarm = package.name .. ": the code '" .. words .. "' is not mapped"
-        return unknown(outcome.alarm, outcome)
-    elseif type(meaning) == "table" and meaning[1] == "config" then
-        outcome.class, outcome.reason = "config", meaning[2]
-        outcome.alarm = package.name .. ": " .. words .. ": " .. meaning[2]
+local function judge(package, op, outcome, ctx)
+    local result = outcome.result
+    meanings.classify(package, op, package.products[ctx.attempt.product], outcome)
+    if outcome.class ~= "ok" then
+        result.channel_state, result.state = result.channel_state or result.state, nil
         return outcome
-    elseif type(meaning) == "table" then
-        outcome.class, outcome.decline_code, outcome.reason = "declined", meaning[2], words
-        return outcome
-    elseif meaning == "unknown" or meaning == "retry" then
-        return unknown("the channel answered " .. words, outcome)
-    elseif meaning == "not_found" then
-        outcome.class, outcome.reason = "not_found", words
-        outcome.waiting = product ~= nil and product.not_found == "waiting"
-        return outcome
+    elseif has_no_way_on(op, result) then
+        return unknown("create.parse gave neither next_action nor state", outcome)
     end
-    outcome.class = meaning
+    meanings.settle(package, op, outcome)
     return outcome
 end
 
@@ -281,37 +209,18 @@ function call.interpret(package, op, prepared, answer, ctx, err)
         return unknown("answer refused: " .. tostring(refused and refused.code))
     end
     local outcome = { message = message }
-    local evidence, reason = evidence_of(package, op, prepared, answer, message)
+    local evidence, reason, alarm = evidence_of(package, op, prepared, answer, message)
     if not evidence then
+        outcome.alarm = alarm
         return unknown(reason, outcome)
     end
     outcome.evidence = evidence
-    local parse = package[op] and package[op].parse
-    if not parse then
-        return unknown(op .. " expects no answer", outcome)
-    end
-    local ran, parsed = task.pure(parse, prepared, evidence, message, ctx)
-    if not ran then
-        return unknown(op .. ".parse raised: " .. tostring(parsed), outcome)
-    end
-    local result, wrong = checked_result(parsed)
+    local result, wrong = parsed(package, op, prepared, outcome, ctx)
     if not result then
         return unknown(wrong, outcome)
     end
     outcome.result = result
-    classify(package, package.products[ctx.attempt.product], result, outcome)
-    if outcome.class ~= "ok" then
-        result.channel_state, result.state = result.state, nil
-        return outcome
-    end
-    result.channel_state = result.state
-    local alarm
-    result.state, alarm = call.state(package, result.state)
-    outcome.alarm = outcome.alarm or alarm
-    if result.state == "unknown" then
-        return unknown(alarm, outcome)
-    end
-    return outcome
+    return judge(package, op, outcome, ctx)
 end
 
 return call

@@ -1,8 +1,9 @@
 --- The steps of an inbound notification that the channel package knows about (threats §3, 4, 6, 7). The
 --- kernel calls them one by one, cheapest first, and stops at the first refusal. None raises, waits or
 --- reaches the store; each says on refusal which check failed and on what.
-local call = require "tael.channel.call"
+local meanings = require "tael.channel.meanings"
 local message_module = require "tael.message"
+local shapes = require "tael.channel.shapes"
 local task = require "tael.task"
 
 local notification = {}
@@ -11,24 +12,32 @@ local function refused(check, detail)
     return nil, { check = check, detail = detail }
 end
 
+local max_facts = 100 -- of one message
+
 local checks = { decode = true, form = true, algorithm = true, identity = true, signature = true }
 
 --- What a package says on refusal, as a refusal of `default` unless it names another check.
 local function refusal_of(said, default)
     if type(said) == "table" then
-        return { check = checks[said.check] and said.check or default, detail = tostring(said.detail) }
+        local check = rawget(said, "check")
+        return { check = type(check) == "string" and checks[check] and check or default,
+            detail = shapes.line(rawget(said, "detail")) }
     end
-    return { check = default, detail = tostring(said or default) }
+    return { check = default, detail = said == nil and default or shapes.line(said) }
 end
 
 local function parse(package, prepared, message)
     local ran, claims, said = task.pure(package.notification.parse, prepared, message)
     if not ran then
-        return refused("form", "parse raised: " .. tostring(claims))
-    elseif type(claims) ~= "table" or type(claims.identity) ~= "table" then
+        return refused("form", "parse raised: " .. shapes.line(claims))
+    elseif claims == nil then
         return nil, refusal_of(said, "form")
     end
-    return claims
+    local checked, wrong = shapes.claims(claims)
+    if not checked then
+        return refused("form", wrong)
+    end
+    return checked
 end
 
 --- Presence and shape of the fields that sign, and the algorithm, which the message never chooses.
@@ -88,9 +97,9 @@ function notification.verify(package, prepared, message)
     local ran, evidence, reason = task.pure(package.notification.verify, prepared, message)
     local refusal = { check = "signature", key_id = verify_key(package, prepared) }
     if not ran then
-        refusal.detail = "verify raised: " .. tostring(evidence)
+        refusal.detail = "verify raised: " .. shapes.line(evidence)
     elseif evidence == nil then
-        refusal.detail = tostring(reason or "the signature does not fit")
+        refusal.detail = reason == nil and "the signature does not fit" or shapes.line(reason)
         refusal.signed_text = signed_text(package, prepared, message)
     elseif not message_module.is_evidence(evidence) or not message_module.check(evidence, message)
         or evidence.account ~= prepared.id then
@@ -101,25 +110,17 @@ function notification.verify(package, prepared, message)
     return nil, refusal
 end
 
-local integers = { amount = true, at = true }
-local texts = {
-    order_no = true, refund_no = true, trade_no = true, state = true, currency = true, seller = true,
-}
-
-local function check_fact(package, fact)
-    if type(fact) ~= "table" or type(fact.kind) ~= "string" then
-        return "a fact has no kind"
-    end
-    for name, value in pairs(fact) do
-        if integers[name] and math.type(value) ~= "integer"
-            or texts[name] and type(value) ~= "string" then
-            return "a fact has a wrong " .. name
-        end
-    end
-    local alarm
+--- A fact's state is the channel's word until here.
+local function mapped(package, fact)
     fact.channel_state = fact.state
-    fact.state, alarm = call.state(package, fact.state)
+    local alarm
+    if fact.kind == "refund" then
+        fact.state, alarm = meanings.refund_state(package, fact.state)
+    else
+        fact.state, alarm = meanings.state(package, fact.state, fact.given_back)
+    end
     fact.alarm = fact.alarm or alarm
+    return fact
 end
 
 --- The facts that the signed part states, states mapped by the manifest.
@@ -129,17 +130,21 @@ end
 function notification.facts(package, prepared, evidence)
     local ran, facts, said = task.pure(package.notification.facts, prepared, evidence)
     if not ran then
-        return refused("form", "facts raised: " .. tostring(facts))
+        return refused("form", "facts raised: " .. shapes.line(facts))
     elseif type(facts) ~= "table" then
         return nil, refusal_of(said, "form")
+    elseif rawlen(facts) > max_facts then
+        return refused("form", "more than " .. max_facts .. " facts")
     end
-    for _, fact in ipairs(facts) do
-        local wrong = check_fact(package, fact)
-        if wrong then
+    local list = {}
+    for i = 1, rawlen(facts) do
+        local fact, wrong = shapes.fact(rawget(facts, i))
+        if not fact then
             return refused("form", wrong)
         end
+        list[i] = mapped(package, fact)
     end
-    return facts
+    return list
 end
 
 --- The answer of each outcome; one form of bytes per class.

@@ -13,10 +13,17 @@
 ---@field environment "production"|"sandbox"
 ---@field zone string
 
+---@class tael.channel.ContextRefund
+---@field refund_no string    our number of the refund at the channel; every repeat has the same
+---@field amount integer      minor units
+---@field currency string
+---@field reason? string
+
 --- Made by call.context; holds everything of the outside world that a pure function may use.
 ---@class tael.channel.Context
 ---@field payment { subject: string, description?: string, payer?: table }
 ---@field attempt table { order_no, amount (minor units), currency, product, expires_at? (ms) }
+---@field refund? tael.channel.ContextRefund  of refund and refund_query
 ---@field now integer                  ms
 ---@field time { cst: string, rfc3339: string, unix: integer }   cst: "2026-01-15 10:20:30" in GMT+8
 ---@field nonce? string
@@ -24,39 +31,77 @@
 ---@field return_url? string
 ---@field options table                channel_options of this channel, {} when none
 
---- What build gives for a call; `local` instead when nothing leaves the machine (page, app).
+--- What build gives for a call; `local` alone when nothing leaves the machine (page, app). call.build hands
+--- on a checked copy: method, url and timeout_ms are set in it, or `local` is.
 ---@class tael.channel.Request
----@field method? string
----@field url? string
+---@field method? "GET"|"POST"|"PUT"|"PATCH"|"DELETE"
+---@field url? string              http or https
 ---@field headers? table<string, string>
----@field form? table<string, string>
----@field json? any
+---@field form? table<string, string>   at most one of form, json and body
+---@field json? table
 ---@field body? string
----@field timeout_ms? integer
----@field local? tael.channel.Result
+---@field timeout_ms? integer      100 to 60000; default: timeouts[op], else 10000
+---@field local? { next_action: tael.channel.NextAction }
 
+--- What the payer gets, one shape per type (interfaces §3). Another member, or one of another form, is
+--- refused with the whole result. page_url, svg_url and expires_at are the kernel's to add.
+---@class tael.channel.NextAction
+---@field type "redirect"|"form"|"qr_code"|"app"|"jsapi"|"mini_program"|"wait"|"confirm_transfer"|"sdk"
+---@field method? "GET"|"POST"     redirect GET, form POST
+---@field url? string              redirect, form
+---@field charset? string          form
+---@field fields? table<string, string>   form
+---@field code_url? string         qr_code
+---@field sdk? string              app, sdk
+---@field order_string? string     app: this or params
+---@field bridge? string           jsapi
+---@field api? string              mini_program, confirm_transfer
+---@field params? table<string, string>   app, jsapi, mini_program, confirm_transfer, sdk
+---@field poll_after_ms? integer   wait
+---@field hint? "payer_password"|"processing"|"unknown"   wait
+
+--- What parse reads out of the signed part of an answer. Only these members are kept, each of this type;
+--- a wrong one makes the answer "unknown". By operation:
+--- create        code, next_action (or state, where the order is decided at once)
+--- query         code, state, order_no, trade_no, amount, currency, at?
+--- close         code, order_no, trade_no
+--- cancel        code, order_no, trade_no?, state = "cancelled" or nil, reversed, again
+--- refund        code, state?, order_no, trade_no, refunded_total, currency, at?
+--- refund_query  code, state?, order_no, trade_no, refund_no, amount, currency, at?; a refund that the
+---               channel does not know has a code that means "not_found"
 ---@class tael.channel.Result
----@field code? string            the channel's word, looked up in the manifest's codes
+---@field code string             the channel's word, looked up in op_codes[op], then in codes
 ---@field channel_code? string    as the channel wrote it, for people
----@field message? string
----@field state? string           from a package: the channel's word; after interpret: an attempt state
----@field channel_state? string   after interpret: the channel's word
+---@field message? string         cut to 512 bytes
+---@field state? string           from a package: the channel's word (cancel: "cancelled"); after interpret:
+---                               an attempt state, of refund operations a refund state; nil unless class is
+---                               "ok" or the word is unknown
+---@field channel_state? string   the channel's word (cancel: the package sets it)
 ---@field trade_no? string
 ---@field order_no? string
----@field amount? integer         minor units
+---@field refund_no? string       refund_query
+---@field amount? integer         minor units; of refund_query: of this refund
+---@field refunded_total? integer refund: all refunds of the trade together, this one included
 ---@field currency? string
----@field at? integer             ms, when it was paid
----@field payer? table
----@field next_action? table
+---@field at? integer             ms, when it was paid or refunded
+---@field payer? table<string, string>
+---@field next_action? tael.channel.NextAction  create
+---@field reversed? boolean       cancel: it had been paid, and the money went back
+---@field again? boolean          cancel: the channel wants the same request once more
+---@field given_back? boolean     the state says "was paid, all was given back": an attempt that has succeeded
+---                               stays as it is, and nobody need be told
+---@field trace_no? string        the channel's number of this call, for its support; not signed
 
 ---@class tael.channel.Fact
 ---@field kind "payment"|"refund"|"transfer"|"split"|"agreement"|"probe"
 ---@field order_no? string
 ---@field refund_no? string
 ---@field trade_no? string
----@field state? string           after notification.facts: an attempt state ("unknown": not in states)
+---@field state? string           after notification.facts: an attempt state, of kind "refund" a refund state
+---                               ("unknown": not listed)
 ---@field channel_state? string   the channel's word
 ---@field alarm? string           set when a person should know: a word that is not mapped
+---@field given_back? boolean     as in a result
 ---@field amount? integer
 ---@field currency? string
 ---@field seller? string
@@ -116,6 +161,7 @@ function account.prepare(package, record) end
 ---@field now integer
 ---@field payment table
 ---@field attempt table
+---@field refund? tael.channel.ContextRefund
 ---@field notify_url? string
 ---@field return_url? string
 ---@field options? table
@@ -152,8 +198,14 @@ function call.build(package, op, prepared, ctx) end
 ---@return { code: string, sent: boolean }? err
 function call.send(request) end
 
+--- class: "unknown" no answer, one that nobody signed, or one that nobody understands: the only way on is to
+--- ask again. "not_sent" certainly no byte left. All others have evidence:
+--- "ok" (read result.state) · "pending" under way · "declined" finally no · "not_found" the channel does not
+--- know it · "conflict" the state of the order forbids it: read the state · "config" our keys, contract or
+--- request, nothing was done · "abnormal" nothing was done, a person has to do something, after which the
+--- very same request may be repeated
 ---@class tael.channel.Outcome
----@field class "ok"|"declined"|"pending"|"unknown"|"not_sent"|"not_found"|"config"
+---@field class "ok"|"declined"|"pending"|"unknown"|"not_sent"|"not_found"|"conflict"|"config"|"abnormal"
 ---@field reason? string        one line: why, when the class is not ok
 ---@field decline_code? string  declined: a word of interfaces §1 (402)
 ---@field waiting? boolean      not_found: normal for this product before the payer opens the order
@@ -228,16 +280,27 @@ function returned.verify(package, prepared, query, at) end
 ---@field rules? table[]                   {exactly_one_of={…}} {requires={…}} {differ={…}}: not one key pair
 ---@field options? table<string, tael.channel.Field>
 ---@field products table<string, tael.channel.Product>
----@field capabilities table
---- a meaning: "ok" "pending" "unknown" "not_found" "retry" {"declined", word} {"config", text}
+---@field capabilities tael.channel.Capabilities
+--- a meaning: "ok" "pending" "unknown" "not_found" "retry" (unknown, and worth repeating) "conflict"
+--- {"declined", word} {"config", text} {"abnormal", text}
 ---@field codes table<string, string|table>
----@field states table<string, string>      channel's word -> attempt state
+--- codes that mean something else in one operation
+---@field op_codes? table<string, table<string, string|table>>
+---@field states table<string, string>          channel's word -> attempt state
+---@field refund_states? table<string, string>  channel's word -> "succeeded" "pending" "failed" "abnormal"
+---@field amounts? "decimal"|"minor"  how signed amounts are written; nil: either
+---@field timeouts? table<string, string>       operation -> "10s"
+---@field timeouts_ms? table<string, integer>   filled in by the loader
 ---@field notify? tael.channel.Notify
----@field stated? { notification?: tael.channel.Stated, query?: tael.channel.Stated }
+---@field stated? table<string, tael.channel.Stated>  by operation, and "notification"
 ---@field create? tael.channel.Operation
 ---@field query? tael.channel.Operation
---- about is {op: string, status: integer}
----@field verify_answer? fun(account: table, answer: userdata, about: table): userdata?, string?
+---@field close? tael.channel.Operation
+---@field cancel? tael.channel.Operation
+---@field refund? tael.channel.Operation
+---@field refund_query? tael.channel.Operation
+--- about is {op: string, status: integer}; gives evidence, or nil and a string or a tael.channel.Unproved
+---@field verify_answer? fun(account: table, answer: userdata, about: table): userdata?, any
 ---@field notification? tael.channel.NotificationOperation
 ---@field return_? { verify: fun(account: tael.channel.Account, message: userdata): string? }
 
@@ -247,9 +310,35 @@ function returned.verify(package, prepared, query, at) end
 ---@class tael.channel.Stated
 ---@field order_no? string
 ---@field trade_no? string
----@field state? string    the channel's word, compared when it says that money came
+---@field state? string    the channel's word, compared when it says that money moved
 ---@field amount? string
+---@field total? string    refunded_total
+---@field refund_no? string
 ---@field seller? string
+
+--- Filled in by the loader: query, close and cancel are true when the operation is there and nothing is said.
+---@class tael.channel.Capabilities
+---@field query? boolean
+---@field close? boolean
+---@field cancel? boolean
+---@field refund? tael.channel.RefundCapability
+---@field create? { repeatable?: boolean }   the same create again, with the same number, is harmless
+
+---@class tael.channel.RefundCapability
+---@field partial? boolean
+---@field async? boolean
+---@field max_count? integer      refunds of one order
+---@field query_after? string     "10s": when a refund is asked about
+---@field window? string          "365d" from the payment: how long it can be refunded
+---@field query_after_ms integer  filled in
+---@field window_ms? integer      filled in
+
+--- Why an answer is no evidence. code: what it says of itself where nobody signed it; whoever runs the engine
+--- is told, with the manifest's advice. alarm: what else they should know.
+---@class tael.channel.Unproved
+---@field reason string
+---@field code? string
+---@field alarm? string
 
 ---@class tael.channel.Field
 ---@field type "string"|"integer"|"boolean"|"enum"|"url"|"key"|"secret"|"list"
