@@ -1,10 +1,11 @@
---- Alipay: payments on Alipay's own page, queries and notifications, RSA2 with plain keys.
---- Sources: the channel's protocol reference; section numbers below are its own.
+--- Alipay: orders on Alipay's own page and as QR codes, their queries, ends and refunds, and notifications;
+--- RSA2 with plain keys. Sources: the channel's protocol reference; section numbers in these files are its
+--- own.
 local answer = require "channels.alipay.answer"
-local json = require "tael.json"
-local money = require "tael.money"
-local request = require "channels.alipay.request"
-local time = require "tael.time"
+local notices = require "channels.alipay.notices"
+local orders = require "channels.alipay.orders"
+local refunds = require "channels.alipay.refunds"
+local values = require "channels.alipay.values"
 
 local M = { name = "alipay", api = 1, title = { en = "Alipay", zh = "支付宝" } }
 
@@ -32,9 +33,14 @@ M.fields = {
     },
     sign_type = { type = "enum", values = { "RSA2" }, default = "RSA2", doc = "signature algorithm" },
     charset = { type = "enum", values = { "utf-8" }, default = "utf-8", doc = "encoding of all texts" },
+    qr_product_code = {
+        type = "enum", values = { "QR_CODE_OFFLINE", "FACE_TO_FACE_PAYMENT" }, default = "QR_CODE_OFFLINE",
+        doc = "product qr: what the merchant's contract with Alipay calls it",
+    },
 }
 M.rules = { { differ = { "key", "alipay_key" } } }
 
+-- all of the product page
 M.options = {
     form = { type = "boolean", doc = "true: a form to POST instead of an address to open" },
     qr_pay_mode = {
@@ -43,26 +49,38 @@ M.options = {
     qrcode_width = { type = "integer", min = 50, max = 1000, doc = "pixels, with qr_pay_mode 4" },
 }
 
-M.products = {
-    page = {
-        next_action = "redirect", currencies = { CNY = true }, min = 1, max = 10000000000,
-        expires = { "1m", "15d" }, query_after = { "5s", "15s", "1m", "5m", "30m", "1h" },
-        not_found = "waiting", -- no trade exists until the payer opens the page
+--- Both know no trade until the payer opens the page or scans the code (§8.4): "not found" is waiting.
+local function product(next_action, longest)
+    return {
+        next_action = next_action, currencies = { CNY = true }, min = 1, max = 10000000000,
+        expires = { "1m", longest }, query_after = { "5s", "15s", "1m", "5m", "30m", "1h" },
+        not_found = "waiting",
         subject = { max = 256, refuse = "/=&" }, description = { max = 128 },
-    },
-}
-M.capabilities = { query = true }
-M.codes = require "channels.alipay.codes"
+    }
+end
 
--- TRADE_CLOSED says either never paid or fully refunded (§7): which, is told apart by the other fields.
-local closed_after_payment = "TRADE_CLOSED after payment"
+M.products = {
+    page = product("redirect", "15d"),
+    qr = product("qr_code", "2h"), -- the code is valid for no longer, whatever the order's expiry (§7)
+}
+M.capabilities = {
+    query = true, close = true, cancel = true,
+    refund = { partial = true, query_after = "10s", window = "365d" },
+    create = { repeatable = true },
+}
+M.timeouts = { refund = "15s" }
+M.amounts = "decimal"
+M.codes = require "channels.alipay.codes"
+M.op_codes = require "channels.alipay.op_codes"
 M.states = {
     WAIT_BUYER_PAY = "waiting_payer",
     TRADE_SUCCESS = "succeeded",
     TRADE_FINISHED = "succeeded",
     TRADE_CLOSED = "expired",
-    [closed_after_payment] = "unknown",
+    [values.given_back] = "unknown",
 }
+-- refund_status of a query; fund_change of a refund's own answer, where N decides nothing (§8.10)
+M.refund_states = { REFUND_SUCCESS = "succeeded", Y = "succeeded", N = "pending" }
 
 -- window_s 0: a notification comes again for about a day and its time is that of the sending (§9.6).
 M.notify = {
@@ -70,264 +88,38 @@ M.notify = {
     ack = { "success", "fail" },
 }
 
--- Where the signed part says what a fact says (§8.7, §9.3); the kernel holds the two against each other.
-local stated = {
-    order_no = "out_trade_no", trade_no = "trade_no", state = "trade_status", amount = "total_amount",
-    seller = "seller_id",
-}
-M.stated = { notification = stated, query = stated }
-
-local methods = { create = "alipay.trade.page.pay", query = "alipay.trade.query" }
-local zone = "+08:00"
-
--- ---- requests (§2) ----
-
-local function signed(account, ctx, op, biz, more)
-    local params = {
-        app_id = account.app_id,
-        method = methods[op],
-        format = "JSON",
-        charset = account.charset,
-        sign_type = account.sign_type,
-        timestamp = ctx.time.cst,
-        version = "1.0",
-        biz_content = json.encode(biz),
-    }
-    for name, value in pairs(more or {}) do
-        params[name] = value
-    end
-    return request.signed(account, params)
+--- Where the signed part says what a fact or result says (§8, §9.3); the kernel holds the two against each
+--- other.
+local function stated(more)
+    more.order_no, more.trade_no = "out_trade_no", "trade_no"
+    return more
 end
 
-local function page_content(ctx)
-    local attempt, options = ctx.attempt, ctx.options
-    return {
-        out_trade_no = attempt.order_no,
-        total_amount = money.format(attempt.amount, attempt.currency),
-        subject = ctx.payment.subject,
-        body = ctx.payment.description,
-        product_code = "FAST_INSTANT_TRADE_PAY",
-        time_expire = attempt.expires_at and time.format(attempt.expires_at, zone),
-        qr_pay_mode = options.qr_pay_mode,
-        qrcode_width = options.qrcode_width and tostring(options.qrcode_width),
-    }
-end
-
-M.create = {
-    --- Nothing leaves for Alipay: the payer's browser carries the signed order there.
-    build = function(account, ctx)
-        local params = signed(account, ctx, "create", page_content(ctx),
-            { notify_url = ctx.notify_url, return_url = ctx.return_url })
-        if not ctx.options.form then
-            local url = request.url(account, params)
-            return { ["local"] = { next_action = { type = "redirect", method = "GET", url = url } } }
-        end
-        local url, fields = request.parts(account, params)
-        return { ["local"] = { next_action = {
-            type = "form", method = "POST", url = url, charset = account.charset, fields = fields,
-        } } }
-    end,
+M.stated = {
+    notification = stated { state = "trade_status", amount = "total_amount", seller = "seller_id",
+        refund_no = "out_biz_no" },
+    query = stated { state = "trade_status", amount = "total_amount" },
+    create = { order_no = "out_trade_no" },
+    close = stated {},
+    cancel = stated { state = "action" },
+    refund = stated { state = "fund_change", total = "refund_fee" },
+    refund_query = stated { state = "refund_status", amount = "refund_amount",
+        refund_no = "out_request_no" },
 }
 
-M.query = {
-    build = function(account, ctx)
-        local params = signed(account, ctx, "query", { out_trade_no = ctx.attempt.order_no })
-        local url, body = request.parts(account, params)
-        return { method = "POST", url = url, form = body, timeout_ms = 10000 }
-    end,
-}
+M.create, M.query, M.close, M.cancel = orders.create, orders.query, orders.close, orders.cancel
+M.refund, M.refund_query = refunds.refund, refunds.refund_query
 
--- ---- answers (§3, §6, §8.7) ----
-
---- about.status: this gateway answers 200 to everything; any other status comes from something in between.
+--- about.status: this gateway answers 200 to everything, with any media type; any other status comes from
+--- something in between.
 M.verify_answer = function(account, message, about)
     if about.status ~= 200 then
         return nil, "HTTP status " .. about.status
     end
-    return answer.verify(account, message, methods[about.op])
+    return answer.verify(account, message, orders.methods[about.op] or refunds.methods[about.op])
 end
 
-local function text_of(value)
-    return type(value) == "string" and value ~= "" and value or nil
-end
-
---- The word that decides, as codes.lua lists it: prefixes of SYSTEM_ERROR vary (ACQ., AQC., aop.ACQ.).
-local function deciding_code(node)
-    local sub_code = text_of(node.sub_code)
-    if sub_code and sub_code:find("SYSTEM_ERROR", 1, true) then
-        return "ACQ.SYSTEM_ERROR"
-    end
-    return sub_code or text_of(node.code)
-end
-
---- An amount that cannot be read exactly is a fault of the message, never zero.
-local function amount_of(text)
-    local amount = money.parse(text, "CNY")
-    if not amount then
-        error("an amount is not a decimal text of yuan: " .. tostring(text):sub(1, 32), 0)
-    end
-    return amount
-end
-
-local function state_of(fields, paid)
-    local status = text_of(fields.trade_status)
-    if status == "TRADE_CLOSED" and paid then
-        return closed_after_payment
-    end
-    return status
-end
-
-local function time_of(text)
-    return text_of(text) and time.parse(text, zone) or nil
-end
-
-local function payer_of(fields)
-    return {
-        buyer_id = text_of(fields.buyer_user_id) or text_of(fields.buyer_id),
-        buyer_open_id = text_of(fields.buyer_open_id),
-        login_hint = text_of(fields.buyer_logon_id),
-    }
-end
-
-M.query.parse = function(_, evidence)
-    local node = evidence.json
-    if type(node) ~= "table" then
-        error("the answer is not an object", 0)
-    end
-    local result = {
-        code = deciding_code(node),
-        channel_code = text_of(node.sub_code) or text_of(node.code),
-        message = text_of(node.sub_msg) or text_of(node.msg),
-    }
-    if result.code ~= "10000" then
-        return result
-    end
-    result.state = state_of(node, text_of(node.send_pay_date) ~= nil)
-    result.trade_no = text_of(node.trade_no)
-    result.order_no = text_of(node.out_trade_no)
-    result.amount, result.currency = amount_of(node.total_amount), "CNY"
-    result.at = time_of(node.send_pay_date)
-    result.payer = payer_of(node)
-    return result
-end
-
--- ---- notifications (§9) ----
-
-local function without_sign_type(drop_empty)
-    return { except = { "sign", "sign_type" }, drop_empty = drop_empty }
-end
-
-local function with_sign_type(drop_empty)
-    return { except = { "sign" }, drop_empty = drop_empty }
-end
-
---- The texts that Alipay may have signed: without sign_type for payments, with it for messages to the
---- application's gateway; libraries disagree on empty values, so both forms where there is one.
-local function candidates(fields)
-    for _, value in pairs(fields) do
-        if value == "" then
-            return { without_sign_type(true), without_sign_type(false),
-                with_sign_type(true), with_sign_type(false) }
-        end
-    end
-    return { without_sign_type(true), with_sign_type(true) }
-end
-
-local function refuse(check, detail)
-    return nil, { check = check, detail = detail }
-end
-
---- Base64 characters of a signature made with a key of this size.
-local function signature_length(account)
-    return (account.alipay_key:bits() // 8 + 2) // 3 * 4
-end
-
-M.notification = {
-    parse = function(account, message)
-        local fields = message.form
-        for _, name in ipairs { "sign", "sign_type", "app_id", "notify_id", "notify_time" } do
-            if not text_of(fields[name]) then
-                return refuse("form", name .. " is missing")
-            end
-        end
-        if fields.sign_type ~= account.sign_type then
-            return refuse("algorithm", "sign_type is not " .. account.sign_type)
-        elseif #fields.sign ~= signature_length(account) then
-            return refuse("algorithm", "the signature is not as long as the key demands")
-        elseif text_of(fields.charset) and fields.charset:lower() ~= account.charset then
-            return refuse("form", "charset is not " .. account.charset)
-        end
-        local at = time_of(fields.notify_time)
-        if not at then
-            return refuse("form", "notify_time is not a time")
-        end
-        return {
-            identity = { app_id = fields.app_id, seller_id = text_of(fields.seller_id) },
-            order_no = text_of(fields.out_trade_no),
-            trade_no = text_of(fields.trade_no),
-            notification_id = fields.notify_id,
-            at = at,
-        }
-    end,
-
-    verify = function(account, message)
-        local fields = message.form
-        local reason
-        for _, options in ipairs(candidates(fields)) do
-            local evidence, why = account.alipay_key:attest("sha256", message:canonical(options), fields.sign)
-            if evidence then
-                return evidence
-            end
-            reason = why
-        end
-        return nil, reason
-    end,
-
-    signed = function(_, message)
-        return message:canonical(without_sign_type(true))
-    end,
-
-    --- A partial refund sends TRADE_SUCCESS again (with refund_fee); a full one TRADE_CLOSED.
-    facts = function(_, evidence)
-        local fields = evidence.form
-        local refund = text_of(fields.refund_fee)
-        local facts = { {
-            kind = "payment",
-            order_no = text_of(fields.out_trade_no),
-            trade_no = text_of(fields.trade_no),
-            state = state_of(fields, refund ~= nil or text_of(fields.gmt_payment) ~= nil),
-            amount = amount_of(fields.total_amount), currency = "CNY",
-            seller = text_of(fields.seller_id),
-            at = time_of(fields.gmt_payment),
-            payer = payer_of(fields),
-        } }
-        if refund then
-            facts[2] = {
-                kind = "refund",
-                order_no = text_of(fields.out_trade_no),
-                trade_no = text_of(fields.trade_no),
-                refund_no = text_of(fields.out_biz_no),
-                amount = amount_of(refund), currency = "CNY", -- all refunds of the trade together
-                at = time_of(fields.gmt_refund),
-            }
-        end
-        return facts
-    end,
-}
-
--- ---- the browser coming back (§10) ----
-
-M.return_ = {
-    verify = function(account, message)
-        local fields = message.form
-        if fields.app_id ~= account.app_id or fields.sign_type ~= account.sign_type
-            or not text_of(fields.sign) then
-            return nil
-        end
-        local material = message:canonical(without_sign_type(true))
-        local evidence = account.alipay_key:attest("sha256", material, fields.sign)
-        return evidence and evidence.form.out_trade_no
-    end,
-}
+M.notification = notices.notification
+M.return_ = notices.return_
 
 return M

@@ -1,5 +1,6 @@
 --- Requests to gateway.do (protocol reference §2): what is signed, and the ways onto the wire.
 local form = require "tael.form"
+local json = require "tael.json"
 
 local request = {}
 
@@ -23,6 +24,30 @@ function request.text(params)
     return form.canonical(params, { except = { "sign" } })
 end
 
+--- The signed parameters of one method.
+---@param account tael.channel.Account
+---@param ctx tael.channel.Context
+---@param method string "alipay.trade.query"
+---@param content table biz_content
+---@param more table<string, string>? other system parameters: notify_url, return_url
+---@return table<string, string> signed
+function request.of(account, ctx, method, content, more)
+    local params = {
+        app_id = account.app_id,
+        method = method,
+        format = "JSON",
+        charset = account.charset,
+        sign_type = account.sign_type,
+        timestamp = ctx.time.cst,
+        version = "1.0",
+        biz_content = json.encode(content),
+    }
+    for name, value in pairs(more or {}) do
+        params[name] = value
+    end
+    return request.signed(account, params)
+end
+
 --- Everything in the address: what a browser opens.
 ---@param account tael.channel.Account
 ---@param signed table<string, string>
@@ -42,6 +67,18 @@ function request.parts(account, signed)
         query[name] = name ~= "biz_content" and value or nil
     end
     return account.gateway .. "?" .. form.encode(query), { biz_content = signed.biz_content }
+end
+
+--- A call that this machine makes.
+---@param account tael.channel.Account
+---@param ctx tael.channel.Context
+---@param method string
+---@param content table
+---@param more table<string, string>?
+---@return tael.channel.Request
+function request.execute(account, ctx, method, content, more)
+    local url, body = request.parts(account, request.of(account, ctx, method, content, more))
+    return { method = "POST", url = url, form = body }
 end
 
 return request
