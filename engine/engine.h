@@ -78,6 +78,7 @@ struct tael_worker {
     struct tael_state *state;
     struct tael_http_server *server;
     struct tael_host host;
+    struct tael_waiting waiting;
     pthread_t thread;
     bool has_thread;              /* written before `running`, then only read */
     bool joined;                  /* the owner's */

@@ -404,13 +404,16 @@ void tael_worker_wake_others(struct tael_host *host, const char *key, size_t key
     struct tael_engine *engine = from->engine;
     if (engine->settling)
         return; /* nobody would fetch it any more */
+    uint64_t hash = tael_waiting_hash((struct tael_span){key, key_len});
     for (int i = 0; i < engine->plan.workers; i++) {
         struct tael_worker *worker = &engine->workers[i];
+        if (worker == from || !tael_waiting_concerns(&worker->waiting, hash))
+            continue;
         pthread_mutex_lock(&engine->lock);
         bool ready = worker->phase == TAEL_WORKER_READY;
         pthread_mutex_unlock(&engine->lock);
         struct wake *wake = NULL;
-        if (worker != from && ready)
+        if (ready)
             wake = malloc(sizeof(*wake) + key_len + payload_len);
         if (wake == NULL)
             continue; /* a lost wake is a timeout for the waiter, which looks again */

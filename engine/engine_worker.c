@@ -192,12 +192,14 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .worker = worker->number,
         .workers = engine->plan.workers,
         .lua_ref_app = LUA_NOREF,
+        .waiting = &worker->waiting,
         .wake_others = tael_worker_wake_others,
     };
     struct tael_state_options options = {.loop = worker->loop,
                                          .log = engine->log,
                                          .lua_root = engine->lua_root,
-                                         .host = &worker->host};
+                                         .host = &worker->host,
+                                         .awake = &worker->waiting.awake};
     rc = tael_state_new(&worker->state, &options, err);
     if (rc == TAEL_OK)
         rc = tael_engine_preload(worker->state);

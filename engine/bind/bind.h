@@ -4,6 +4,7 @@
 
 #include <lauxlib.h>
 
+#include "bind/waiting.h"
 #include "script/state.h"
 
 int tael_open_json(lua_State *L);     /* tael.json */
@@ -34,9 +35,10 @@ struct tael_host {
     bool clock_adjustable;            /* the plan said so: tael.time.advance may be called */
     int worker;                       /* 1 … workers */
     int workers;
-    int lua_ref_app; /* registry reference of the application's table */
-    /* Has tael_task_wake_key called on the loops of the other workers. Copies key and payload
-     * before it returns. NULL: this worker is alone. */
+    int lua_ref_app;              /* registry reference of the application's table */
+    struct tael_waiting *waiting; /* this worker's, for the others; NULL: it is alone */
+    /* Has tael_task_wake_key called on the loops of those other workers that it may concern. Copies
+     * key and payload before it returns. NULL: this worker is alone. */
     void (*wake_others)(struct tael_host *host, const char *key, size_t key_len,
                         const char *payload, size_t payload_len);
 };

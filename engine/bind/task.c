@@ -32,6 +32,7 @@ struct waiter {
     struct tael_timer *timer;
     struct waiters *table;
     struct waiter *next, **link; /* link NULL: not in the table */
+    atomic_uint *counted;        /* what the other workers see of it; NULL: there are none */
     uint64_t hash;
     struct tael_span key; /* a Lua string on the coroutine's stack */
     char *payload;
@@ -45,14 +46,6 @@ struct waiters {
 };
 
 static const char waiters_key; /* its address names the table in the registry */
-
-static uint64_t hash_key(struct tael_span key)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a: keys are made by our own Lua */
-    for (size_t i = 0; i < key.len; i++)
-        hash = (hash ^ (unsigned char)key.data[i]) * UINT64_C(0x100000001b3);
-    return hash ^ hash >> 32;
-}
 
 /* At the end of its chain: who waited first is woken first. */
 static void link_waiter(struct waiters *waiters, struct waiter *waiter)
@@ -94,6 +87,8 @@ static void unlink_waiter(struct waiter *waiter)
         waiter->next->link = waiter->link;
     waiter->link = NULL;
     waiter->table->count--;
+    if (waiter->counted != NULL)
+        atomic_fetch_sub(waiter->counted, 1);
 }
 
 static int waiters_free(lua_State *L)
@@ -173,7 +168,7 @@ static int task_wait(lua_State *L)
     luaL_argcheck(L, timeout_ms >= 0 && timeout_ms <= WAIT_MAX_MS, 2, "0 ms to one day");
     lua_settop(L, 1);
     struct waiter *waiter = lua_newuserdatauv(L, sizeof(*waiter), 0);
-    *waiter = (struct waiter){.task = task, .key = key, .hash = hash_key(key)};
+    *waiter = (struct waiter){.task = task, .key = key, .hash = tael_waiting_hash(key)};
     luaL_setmetatable(L, "tael.task.waiter");
     waiter->table = check_waiters(L);
     lua_settop(L, 2);
@@ -182,6 +177,11 @@ static int task_wait(lua_State *L)
         return luaL_error(L, "task.wait: out of memory");
     link_waiter(waiter->table, waiter);
     waiter->table->count++;
+    const struct tael_host *host = tael_host_of(L);
+    if (host != NULL && host->waiting != NULL) {
+        waiter->counted = tael_waiting_place(host->waiting, waiter->hash);
+        atomic_fetch_add(waiter->counted, 1);
+    }
     tael_timer_start(waiter->timer, timeout_ms * 1000);
     tael_task_wait(task, waiter_undo, waiter);
     return lua_yieldk(L, 0, 0, wait_continue);
@@ -215,7 +215,7 @@ void tael_task_wake_key(struct tael_state *state, const char *key, size_t key_le
     lua_pop(L, 1);
     if (waiters == NULL || waiters->count == 0)
         return;
-    uint64_t hash = hash_key((struct tael_span){key, key_len});
+    uint64_t hash = tael_waiting_hash((struct tael_span){key, key_len});
     struct waiter *waiter = waiters->buckets[hash & (waiters->cap - 1)];
     for (struct waiter *next; waiter != NULL; waiter = next) {
         next = waiter->next;

@@ -14,8 +14,9 @@ struct tael_state {
     struct tael_loop *loop; /* NULL: no tasks in this state */
     struct tael_log *log;
     void *host;
-    unsigned context; /* TAEL_CTX_* in force now */
-    bool closing;     /* no new tasks */
+    atomic_bool *awake; /* NULL: nobody asks */
+    unsigned context;   /* TAEL_CTX_* in force now */
+    bool closing;       /* no new tasks */
 
     size_t memory_used, memory_max;
     size_t memory_reserve; /* what may be used above memory_max while a task's end is reported */

@@ -290,6 +290,7 @@ tael_status tael_state_new(struct tael_state **out, const struct tael_state_opti
     state->loop = options->loop;
     state->log = options->log;
     state->host = options->host;
+    state->awake = options->awake;
     state->context = TAEL_CTX_LOAD;
     state->memory_max = options->memory_max > 0 ? options->memory_max : MEMORY_DEFAULT;
     state->behind = &state->ready;

@@ -35,8 +35,9 @@ struct tael_state_options {
     struct tael_log *log;
     const char
         *lua_root; /* folder that holds tael/ (trusted Lua); package.path is built from it alone */
-    size_t memory_max; /* bytes; 0: 512 MiB */
-    void *host;        /* the engine's worker; tael_state_host */
+    size_t memory_max;  /* bytes; 0: 512 MiB */
+    void *host;         /* the engine's worker; tael_state_host */
+    atomic_bool *awake; /* true while tasks of this state run, for other threads; NULL allowed */
 };
 
 tael_status tael_state_new(struct tael_state **out, const struct tael_state_options *options,

@@ -273,6 +273,8 @@ void tael_task_drain(void *user)
 {
     struct tael_state *state = user;
     state->draining = true;
+    if (state->awake != NULL)
+        atomic_store(state->awake, true); /* before any task looks at anything */
     for (int i = 0; i < DRAIN_MAX && state->ready != NULL; i++) {
         struct tael_task *task = state->ready;
         ready_remove(task);
@@ -282,6 +284,8 @@ void tael_task_drain(void *user)
             task_resume(task);
     }
     state->draining = false;
+    if (state->awake != NULL)
+        atomic_store(state->awake, false);
     if (state->ready != NULL)
         tael_timer_start(state->timer, 1); /* not 0: the loop's other events come first */
 }

@@ -136,6 +136,33 @@ static void ids_rise_when_the_offset_is_lost(void)
     CHECK(system(command) == 0);
 }
 
+struct turns {
+    tael_engine *engine;
+    int64_t missed;
+};
+
+static void *take_turns(void *arg)
+{
+    struct turns *turns = arg;
+    turns->missed = ask(turns->engine, "/turns?20000", "missed");
+    return NULL;
+}
+
+static void no_wake_is_lost_between_looking_and_waiting(void)
+{
+    tael_engine *engine = open_clock("{\"clock\":\"adjustable\",\"workers\":2}", NULL);
+    struct turns turns[2] = {{engine, -1}, {engine, -1}};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        if (pthread_create(&threads[i], NULL, take_turns, &turns[i]) != 0)
+            abort();
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    CHECK(turns[0].missed == 0 && turns[1].missed == 0);
+    CHECK(ask(engine, "/now", "ahead") == 40000);
+    tael_engine_close(engine);
+}
+
 /* The simulated world: until is meant as the clock stood, and the sequence of events is the same.
  */
 static void the_simulated_clock_is_put_ahead(void)
@@ -169,6 +196,7 @@ int main(void)
     only_a_planned_clock_moves();
     all_workers_see_it();
     a_companion_shares_it();
+    no_wake_is_lost_between_looking_and_waiting();
     ids_rise_when_the_offset_is_lost();
     the_simulated_clock_is_put_ahead();
     return tap_end();

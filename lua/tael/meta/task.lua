@@ -28,14 +28,16 @@ function task.scope() end
 ---@param merchant integer its number, or 0
 function task.set_scope(merchant) end
 
---- Waits until somebody wakes the key. A wake that came before is not kept: look at the facts first.
+--- Waits until somebody wakes the key. A wake that came before is not kept: look at the facts first, and do
+--- not wait for anything else between looking and this. Then no wake is missed, from other workers neither.
 --- "engine.drain" is woken once on each worker when the engine begins to stop.
 ---@param key string
 ---@param timeout_ms integer 0 to one day
 ---@return string? payload nil: the time is over
 function task.wait(key, timeout_ms) end
 
---- Wakes all tasks that wait for the key, on this worker and, a little later, on the others.
+--- Wakes all tasks that wait for the key, on this worker and, a little later, on the others; a worker on
+--- which nobody waits does not notice. The facts that changed must be visible by now.
 ---@param key string
 ---@param payload? string default ""
 function task.wake(key, payload) end

@@ -45,6 +45,21 @@ paths["/item"] = function()
     return { id = id, ms = store.id_ms(id), failed = not done and err.code or json.null }
 end
 
+--- Worker 1 and worker 2 put the clock ahead in turn: the fact that each looks at, then waits for. The answer
+--- is how often one waited in vain.
+paths["/turns"] = function(request)
+    local rounds, missed = math.tointeger(tonumber(request.query)), 0
+    local me = task.worker()
+    for turn = me - 1, 2 * rounds - 1, 2 do
+        while time.advanced() < turn do
+            missed = missed + (task.wait("turn", 10000) and 0 or 1)
+        end
+        time.advance(1)
+        task.wake("turn", "x")
+    end
+    return { missed = missed }
+end
+
 function app.handle(request)
     local handler = paths[request.path]
     return { status = handler and 200 or 404, body = handler and json.encode(handler(request)) or "" }
