@@ -200,8 +200,10 @@ describe("an order that the channel does not know", function()
     it("settles nothing where the channel knows every order at once, or once the payer had opened it",
         function()
         assert.is_nil(ask({}, over, { waits_unopened = false }).event)
-        assert.is_nil(ask({ state = "waiting_payer" }, over).event)
-        assert.is_nil(ask({ state = "sent" }, over).event)
+        for _, state in ipairs { "waiting_payer", "unknown", "sent" } do
+            assert.is_nil(ask({ state = state, trade_no = "T1" }, over).event, state)
+        end
+        assert.is_nil(ask({ state = "processing" }, over).event)
     end)
 
     it("alarms when it was paid", function()

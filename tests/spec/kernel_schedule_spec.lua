@@ -14,8 +14,10 @@ local function next_after(elapsed, attempt, query_after)
 end
 
 describe("due.next", function()
-    it("waits for the end of the order and the grace", function()
-        assert.are.equal(1800000 + GRACE, next_after(0))
+    it("waits for the end of the order, then for the grace", function()
+        assert.are.equal(1800000, next_after(0))
+        assert.are.equal(GRACE, next_after(1800000))
+        assert.are.equal(GRACE - 5000, next_after(1805000))
     end)
 
     it("asks at the channel's pauses before", function()
@@ -23,7 +25,28 @@ describe("due.next", function()
         assert.are.equal(5000, next_after(0, {}, pauses))
         assert.are.equal(15000, next_after(5000, {}, pauses))
         assert.are.equal(60000, next_after(20000, {}, pauses))
-        assert.are.equal(1800000 + GRACE - 80000, next_after(80000, {}, pauses))
+        assert.are.equal(1800000 - 80000, next_after(80000, {}, pauses))
+    end)
+
+    it("asks soon after the end when the payer had opened it", function()
+        assert.are.equal(2000, next_after(1800000, { state = "waiting_payer", trade_no = "T1" }))
+        assert.are.equal(15000, next_after(1820000, { state = "waiting_payer", trade_no = "T1" }))
+    end)
+
+    it("never waits past a moment at which the order ends", function()
+        assert.are.equal(1000, next_after(1799000, { state = "unknown" }))
+        assert.are.equal(2000, next_after(1800000 + GRACE - 2000, { state = "unknown" }))
+    end)
+
+    it("asks ever more seldom while somebody wants it closed and nobody has opened it", function()
+        local function next_closing(elapsed)
+            local now = support.now + elapsed
+            return due.next { attempt = support.attempt(), created = support.now, now = now, grace = GRACE,
+                poll = POLL, closing_since = support.now } - now
+        end
+        assert.are.equal(2000, next_closing(0))
+        assert.are.equal(15000, next_closing(20000))
+        assert.are.equal(300000, next_closing(600000))
     end)
 
     it("asks ever more seldom once the time is over", function()
@@ -34,10 +57,12 @@ describe("due.next", function()
         assert.are.equal(3600000, next_after(over + 86400000))
     end)
 
-    it("asks soon about what is unknown", function()
-        assert.are.equal(2000, next_after(0, { state = "unknown" }))
-        assert.are.equal(15000, next_after(20000, { state = "unknown" }))
-    end)
+    for _, state in ipairs { "unknown", "sent" } do
+        it("asks soon about what is " .. state, function()
+            assert.are.equal(2000, next_after(0, { state = state }))
+            assert.are.equal(15000, next_after(20000, { state = state }))
+        end)
+    end
 
     it("ends with the attempt", function()
         for _, state in ipairs { "succeeded", "expired", "declined", "cancelled" } do
@@ -54,7 +79,45 @@ describe("due.next", function()
         assert.is_false(late(1800000 + GRACE + 1800000))
         assert.is_true(late(1800000 + GRACE + 1800001))
         assert.is_true(late(1800001, { state = "unknown" }))
+        assert.is_true(late(1800001, { state = "sent" }))
         assert.is_false(late(86400000, { state = "succeeded" }))
+    end)
+end)
+
+describe("an order is ended at the channel", function()
+    local function wants(payment, attempt, elapsed)
+        return due.wants_end(support.attempt(attempt), support.payment(payment), support.now + (elapsed or 0))
+    end
+
+    it("when somebody wants it, its time is over, or the payment is settled without it", function()
+        assert.is_false(wants())
+        assert.is_true(wants({}, {}, 1800000))
+        for _, closing in ipairs { "merchant", "expired", "cancel" } do
+            assert.is_true(wants { closing = closing })
+        end
+        for state, wanted in pairs { created = false, pending = false, authorized = false, review = false,
+            paid = true, closed = true, failed = true } do
+            assert.are.equal(wanted, wants { state = state }, state)
+        end
+    end)
+end)
+
+describe("a timer counts", function()
+    local states = require "tael.kernel.states"
+
+    it("when the attempt names it, whatever its state", function()
+        assert.is_true(states.counts({ state = "issued", due = 5 }, 5))
+        assert.is_true(states.counts({ state = "cancelled", due = 5 }, 5))
+        assert.is_false(states.counts({ state = "issued", due = 6 }, 5))
+    end)
+
+    it("for an open attempt from before one was named", function()
+        assert.is_true(states.counts({ state = "unknown" }, 5))
+        assert.is_false(states.counts({ state = "succeeded" }, 5))
+    end)
+
+    it("for no attempt that is not there", function()
+        assert.is_false(states.counts({}, 5))
     end)
 end)
 

@@ -91,13 +91,14 @@ local function with(values, changed)
 end
 
 --- One payment and attempt in the given states, then a statement; the number of rows it changed.
-local function script_for(payment_state, attempt_state, name, params)
+local function script_for(payment_state, attempt_state, name, params, before)
     return table.concat({
         "DELETE FROM payments;", "DELETE FROM attempts;",
         bind("payment.insert", payment), bind("attempt.insert", attempt),
         ("UPDATE payments SET state = '%s', captured_amount = %d;"):format(payment_state,
             payment_state == "paid" and 1234 or 0),
         ("UPDATE attempts SET state = '%s', evidence = 5;"):format(attempt_state),
+        before or "",
         bind(name, params), "SELECT changes();",
     }, "\n")
 end
@@ -132,6 +133,33 @@ describe("payment statements", function()
             end
         end)
     end
+
+    it("payment.closing matches exactly the wishes that go before another", function()
+        local cases, scripts = {}, {}
+        for state in pairs(states.payment) do
+            for was, wishes in pairs(states.closing) do
+                for _, wish in ipairs { "merchant", "expired", "cancel" } do
+                    cases[#cases + 1] = { state, was, wish,
+                        (state == "pending" or state == "created") and wishes[wish] == true }
+                    scripts[#scripts + 1] = script_for(state, "issued", "payment.closing",
+                        with(move, { closing = wish }), was ~= "none"
+                        and ("UPDATE payments SET closing = '%s';"):format(was) or nil)
+                end
+            end
+        end
+        for i, changed in ipairs(counts(scripts)) do
+            local case = cases[i]
+            assert.are.equal(case[4] and 1 or 0, changed, table.concat({ case[1], case[2], case[3] }, " "))
+        end
+    end)
+
+    it("nobody wants a payment closed any more once it has left pending", function()
+        for _, name in ipairs { "payment.pay", "payment.review", "payment.close", "payment.fail" } do
+            local out = run(script_for("pending", "issued", name, move,
+                "UPDATE payments SET closing = 'merchant';") .. "SELECT closing FROM payments;")
+            assert.are.equal("1\n\n", out, name)
+        end
+    end)
 
     for what, changed in pairs {
         ["a stale version"] = { version_was = 2 }, ["another amount"] = { amount = 1233 },
@@ -230,6 +258,44 @@ describe("attempt statements", function()
     end)
 end)
 
+describe("the timer that counts", function()
+    local change = { merchant = 3, attempt = 2, payment = 1, account = 7, evidence = 5, now = 2000,
+        amount = 1234, currency = "CNY", code = "X" }
+
+    --- The attempt's `due` after one statement.
+    local function due_after(name, params, was)
+        local out = run(script_for("pending", "sent", name, with(change, params),
+            ("UPDATE attempts SET due = %s;"):format(was or "NULL")) .. "SELECT due FROM attempts;")
+        return out
+    end
+
+    it("passes on only from the one that counted", function()
+        assert.are.equal("1\n9\n", due_after("attempt.due", { due = 9, due_was = 8 }, 8))
+        assert.are.equal("0\n8\n", due_after("attempt.due", { due = 9, due_was = 7 }, 8))
+        assert.are.equal("1\n9\n", due_after("attempt.due", { due = 9, due_was = 0 }))
+    end)
+
+    it("stays, changes or ends with a move", function()
+        local to = { attempt_state = "unknown", attempt_state_was = "sent" }
+        assert.are.equal("1\n8\n", due_after("attempt.move", to, 8))
+        assert.are.equal("1\n9\n", due_after("attempt.move", with(to, { due = 9 }), 8))
+        assert.are.equal("1\n\n", due_after("attempt.move", with(to, { due = 0 }), 8))
+        assert.are.equal("1\n\n", due_after("attempt.succeed", { trade_no = "T1" }, 8))
+    end)
+
+    it("is named beside what is due, with the account that will be asked", function()
+        local timer = { merchant = 3, due_id = 50, kind = "attempt", object = 2 }
+        local out = run(bind("payment.insert", payment) .. bind("attempt.insert", with(attempt, { due = 50 }))
+            .. bind("timer.insert", timer)
+            .. bind("timer.insert", with(timer, { due_id = 40, object = 99 }))
+            .. bind("timer.insert", with(timer, { due_id = 60 }))
+            .. bind("timer.due", { after = 0, due_id = 60, n = 9 }))
+        assert.are.equal("40|3|attempt|99|||\n50|3|attempt|2|issued|50|7\n", out)
+        assert.are.equal("", run(bind("timer.insert", timer) .. bind("timer.due", { after = 50, due_id = 60,
+            n = 9 })))
+    end)
+end)
+
 describe("calls of an attempt", function()
     it("the last one is found however many there are: it holds back the next query", function()
         local scripts = {}
@@ -239,6 +305,6 @@ describe("calls of an attempt", function()
             })
         end
         local asked = bind("call.last", { merchant = 3, object = 10 })
-        assert.are.equal("250\n", run(table.concat(scripts) .. asked))
+        assert.are.equal("250|query|\n", run(table.concat(scripts) .. asked))
     end)
 end)

@@ -60,6 +60,7 @@ function support.case(changed)
     return with({
         payment = support.payment(), attempt = support.attempt(), fact = support.success(),
         now = support.now + 6000, grace = 120000, waits_unopened = true, others_open = false,
+        policy = { late = "review", duplicate = "refund" },
     }, changed)
 end
 

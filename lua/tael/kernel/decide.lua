@@ -2,13 +2,17 @@
 --- decision out: notifications, queries and timers all come through here, and the SQL guards stand behind it.
 --- 1 Only a fact that evidence.lua has admitted comes in. 2 Nothing leaves `paid`. 3 `unknown` is left
 --- only by a verified statement. 4 A success is never dropped, however late it is. 5 A word nobody knows
---- decides nothing.
+--- decides nothing. 6 What may have been reversed meanwhile counts as paid only when the channel says so to
+--- a question.
 local states = require "tael.kernel.states"
 
 ---@class tael.kernel.Case
 ---@field payment table row of payments
 ---@field attempt table row of attempts
----@field fact table {state, amount?, currency?, trade_no?, at?, code?, decline_code?}; or "not_found"
+---@field fact table {state, amount?, currency?, trade_no?, at?, code?, decline_code?, next_action?,
+---       reversed?, given_back?}
+---@field by "ntf"|"cal"|nil a notification or an answer
+---@field policy { late: "accept"|"refund"|"review", duplicate: "refund"|"review" }
 ---@field now integer ms
 ---@field grace integer ms after expires_at until "not found" means never paid
 ---@field waits_unopened boolean? the channel does not know an order before the payer opens it
@@ -21,7 +25,9 @@ local states = require "tael.kernel.states"
 ---@field alarm string? a person should know
 ---@field event string? type of the event; nil: nothing changes
 ---@field payment table? {to, reason?, late?, captured_amount?, paid_at?}; to = nil: only the chain grows
----@field attempt table? {to, trade_no?, code?}
+---@field attempt table? {to, trade_no?, code?, next_action?}
+---@field refund { amount: integer, reason: "late"|"duplicate" }? goes back in the same unit
+---@field confirm boolean? nothing moves before the channel was asked
 
 local function none(detail, alarm)
     return { effect = "none", detail = detail, alarm = alarm }
@@ -52,7 +58,11 @@ end
 
 local function move(case, to)
     return { to = to, trade_no = case.fact.trade_no or case.attempt.trade_no,
-        code = case.fact.code or case.fact.channel_state }
+        code = case.fact.code or case.fact.channel_state, next_action = case.fact.next_action }
+end
+
+local function refund_of(case, wish, reason)
+    return case.policy[wish] == "refund" and { amount = case.attempt.amount, reason = reason } or nil
 end
 
 --- What a success does, by the payment's state. The attempt succeeds in each of them.
@@ -61,9 +71,9 @@ local success_by_state = {
         return { effect = "applied", detail = "paid", event = "payment.paid",
             payment = { to = "paid", late = 0, paid_at = case.fact.at or case.now } }
     end,
-    paid = function()
+    paid = function(case)
         return { effect = "surplus", detail = "paid already by another attempt", alarm = "duplicate_paid",
-            event = "attempt.surplus", payment = {} }
+            event = "attempt.surplus", payment = {}, refund = refund_of(case, "duplicate", "duplicate") }
     end,
     review = function()
         return { effect = "review", detail = "paid while under review: a person decides",
@@ -72,14 +82,25 @@ local success_by_state = {
     end,
 }
 function success_by_state.closed(case)
-    return { effect = "late", detail = "paid after the payment was closed", alarm = "paid_late",
-        event = "payment.paid", payment = { to = "paid", late = 1, paid_at = case.fact.at or case.now } }
+    return { effect = "late", detail = "paid after the payment was " .. case.payment.state,
+        alarm = case.policy.late == "review" and "paid_late" or nil,
+        event = "payment.paid", payment = { to = "paid", late = 1, paid_at = case.fact.at or case.now },
+        refund = refund_of(case, "late", "late") }
 end
 success_by_state.failed = success_by_state.closed
 
+--- A message may have been sent before the order was reversed, and come after it.
+local function may_be_reversed(case)
+    return case.by == "ntf" and (case.attempt.state == "cancelled"
+        or case.payment.closing == "cancel" and states.attempt_open[case.attempt.state])
+end
+
 local function succeeded(case)
     local payment, attempt, fact = case.payment, case.attempt, case.fact
-    if not fact.trade_no then
+    if may_be_reversed(case) then
+        return { effect = "none", detail = "the order is being reversed, or was: the channel is asked first",
+            confirm = true }
+    elseif not fact.trade_no then
         return refuse("order", "a success must name the channel's trade number")
     elseif fact.amount == nil then
         return refuse("amount", "a success must name its amount")
@@ -110,12 +131,28 @@ local function progress(case)
         attempt = move(case, to) }
 end
 
+local function closed_reason(case)
+    local closing = case.payment.closing
+    if case.fact.reversed then
+        return "voided"
+    elseif closing == "merchant" or closing == "cancel" then
+        return "merchant"
+    end
+    return (closing == "expired" or case.now >= case.attempt.expires_at) and "expired" or "channel"
+end
+
+--- We reversed what had just been paid and settled: the payment stays, but the money is gone.
+local function reversed_after_paid()
+    return { effect = "review", detail = "paid, then reversed by our cancel", alarm = "reversed_after_paid",
+        event = "payment.updated", payment = {} }
+end
+
 --- The order has ended without money. A channel may say the same word after a full
 --- refund: what was paid stays paid.
 local function ended(case)
     local payment, attempt, to = case.payment, case.attempt, case.fact.state
     if attempt.state == "succeeded" then
-        return none("the order was paid before it ended")
+        return case.fact.reversed and reversed_after_paid() or none("the order was paid before it ended")
     elseif amount_differs(case) and states.attempt_open[attempt.state] then
         return mismatched(case)
     elseif not states.may(attempt.state, to) then
@@ -131,30 +168,54 @@ local function ended(case)
         decision.payment = { to = "failed", reason = case.fact.decline_code or "other" }
     else
         decision.event = "payment.closed"
-        decision.payment = { to = "closed", reason = case.now >= attempt.expires_at and "expired"
-            or "channel" }
+        decision.payment = { to = "closed", reason = closed_reason(case) }
     end
     return decision
 end
 
+--- The same decision, as if the fact said something else.
+local function as(case, changed)
+    return setmetatable({ fact = setmetatable(changed, { __index = case.fact }) }, { __index = case })
+end
+
 --- The channel does not know the order. Before its time is over that means: not opened yet. Afterwards
---- nobody can open it any more.
+--- nobody can open it any more. An order with a trade number was known once.
 local function not_found(case)
     local attempt = case.attempt
     if attempt.state == "succeeded" then
         return none("paid, though the channel does not find it", "paid_not_found")
-    elseif not case.waits_unopened or attempt.state ~= "issued" and attempt.state ~= "unknown" then
+    elseif not case.waits_unopened or attempt.trade_no or not states.may(attempt.state, "expired") then
         return none("not found, which does not fit an order that is " .. attempt.state)
     elseif case.now < attempt.expires_at + case.grace then
         return none("the payer has not opened the order")
     end
-    local fact = setmetatable({ state = "expired" }, { __index = case.fact })
-    return ended(setmetatable({ fact = fact }, { __index = case }))
+    return ended(as(case, { state = "expired" }))
+end
+
+--- No answer to the order itself. What the channel already knows is not unknown because of that.
+local function silent(case)
+    if case.attempt.state ~= "sent" then
+        return none("no answer: the attempt is " .. case.attempt.state)
+    end
+    return { effect = "applied", detail = "the channel has not answered", event = "attempt.unknown",
+        payment = {}, attempt = move(case, "unknown") }
+end
+
+--- It was paid and all of it went back: by refunds of ours, or because we had it reversed.
+local function given_back(case)
+    if states.attempt_open[case.attempt.state] and case.payment.closing == "cancel" then
+        return ended(as(case, { state = "cancelled", reversed = true }))
+    end
+    return none("what was paid has been given back")
 end
 
 local function unknown(case)
     local word = tostring(case.fact.channel_state or case.fact.code or "?")
-    if not states.may(case.attempt.state, "unknown") then
+    local state = case.attempt.state
+    if case.fact.given_back and (state == "succeeded" or state == "cancelled"
+        or case.payment.closing == "cancel") then
+        return given_back(case)
+    elseif not states.may(case.attempt.state, "unknown") then
         return none("a word that is not mapped: " .. word, "unknown_word")
     end
     return { effect = "applied", detail = "a word that is not mapped: " .. word, alarm = "unknown_word",
@@ -165,7 +226,7 @@ local by_word = {
     succeeded = succeeded,
     waiting_payer = progress, processing = progress,
     expired = ended, cancelled = ended, declined = ended,
-    not_found = not_found,
+    not_found = not_found, silent = silent,
 }
 
 --- What the fact does. A word that is not in the table, "authorized" included while no product reserves

@@ -1,7 +1,9 @@
 --- When an open attempt is looked at again. Stateless: the schedule follows from the attempt's row and
 --- the clock, so a restart forgets nothing.
 local crypto = require "tael.crypto"
+local registry = require "tael.kernel.registry"
 local states = require "tael.kernel.states"
+local store = require "tael.store"
 
 local due = {}
 
@@ -31,8 +33,11 @@ function due.ms(id)
     return (id >> STAMP_BITS) + EPOCH_MS
 end
 
---- The step of a list for what has been waiting this long: short at first, then ever longer.
-local function step(list, waited)
+--- The pause of a list for what has been waiting this long: short at first, then ever longer.
+---@param list integer[] ms
+---@param waited integer ms
+---@return integer ms
+function due.pause(list, waited)
     local chosen = list[1]
     for _, ms in ipairs(list) do
         if ms <= waited then
@@ -60,7 +65,32 @@ end
 ---@field grace integer ms
 ---@field poll integer[] ms
 ---@field query_after integer[]? ms
+---@field closing_since integer? ms, since when the order is to be ended before its time
 
+--- Since when it has been waiting for an answer that will not come by itself; nil: it has time.
+local function waiting_since(input, last)
+    local attempt = input.attempt
+    if attempt.state == "unknown" or attempt.state == "sent" then
+        return attempt.updated_at
+    elseif input.now >= last then
+        return last
+    elseif input.now >= attempt.expires_at and attempt.trade_no then
+        return attempt.expires_at
+    end
+    return input.closing_since
+end
+
+--- No later than `at`, and not past a moment at which the order ends.
+local function no_later(at, now, moments)
+    for _, moment in ipairs(moments) do
+        if moment > now then
+            at = math.min(at or moment, moment)
+        end
+    end
+    return at
+end
+
+--- At its end an order is looked at, and once more when nobody can open it any longer.
 ---@param input tael.kernel.Looking
 ---@return integer? ms nil: the attempt is settled
 function due.next(input)
@@ -69,18 +99,56 @@ function due.next(input)
         return nil
     end
     local last = attempt.expires_at + input.grace
-    if attempt.state == "unknown" or now >= last then
-        local since = attempt.state == "unknown" and attempt.updated_at or last
-        return now + step(input.poll, now - since)
+    local since = waiting_since(input, last)
+    local at
+    if since then
+        at = now + due.pause(input.poll, now - since)
+    else
+        at = next_query(input.query_after or {}, input.created, now)
     end
-    return math.min(next_query(input.query_after or {}, input.created, now) or last, last)
+    return no_later(at, now, { attempt.expires_at, last })
+end
+
+--- Shall this open order be ended at the channel: somebody wants it, its time is over, or the payment is
+--- settled without it?
+---@param attempt table row
+---@param payment table row
+---@param now integer ms
+---@return boolean
+function due.wants_end(attempt, payment, now)
+    local settled = payment.state == "paid" or payment.state == "closed" or payment.state == "failed"
+    return payment.closing ~= nil or settled or now >= attempt.expires_at
+end
+
+--- When this attempt is looked at next, by what is configured.
+---@param attempt table row
+---@param payment table row
+---@param now integer ms
+---@return integer? ms nil: the attempt is settled
+function due.of(attempt, payment, now)
+    local config = registry.config.payments
+    return due.next {
+        attempt = attempt, created = store.id_ms(attempt.id), now = now, grace = config.grace,
+        poll = config.poll, query_after = registry.product(attempt).query_after_ms,
+        closing_since = now < attempt.expires_at and due.wants_end(attempt, payment, now)
+            and payment.updated_at or nil,
+    }
+end
+
+--- When a question is repeated that nothing has answered yet.
+---@param since integer ms
+---@param now integer ms
+---@return integer ms
+function due.again(since, now)
+    return now + due.pause(registry.config.payments.poll, now - since)
 end
 
 --- Has it been open for longer than anybody should wait for it?
 ---@param input { attempt: table, now: integer, grace: integer, alarm_after: integer }
 function due.too_long(input)
     local attempt = input.attempt
-    local since = attempt.state == "unknown" and attempt.updated_at or attempt.expires_at + input.grace
+    local waits = attempt.state == "unknown" or attempt.state == "sent"
+    local since = waits and attempt.updated_at or attempt.expires_at + input.grace
     return states.attempt_open[attempt.state] == true and input.now - since > input.alarm_after
 end
 

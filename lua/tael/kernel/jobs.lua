@@ -25,7 +25,7 @@ end
 
 local function run_timers()
     while timers.pass() do
-        task.wait("timers.done", 1000)
+        task.wait("timers.done", TIMERS_MS)
     end
 end
 
@@ -91,6 +91,7 @@ function jobs.start()
     end
     every(registry.config.audit.seal_every, seal)
     every(TIMERS_MS, run_timers)
+    timers.serve()
     every(RETENTION_MS, retain)
 end
 

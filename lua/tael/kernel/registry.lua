@@ -243,6 +243,15 @@ function registry.package(name)
     return packages[name]
 end
 
+--- The manifest's product of an attempt; empty when the channel no longer has it.
+---@param attempt table row
+---@return table
+function registry.product(attempt)
+    local account = accounts[attempt.account]
+    local package = account and packages[account.channel]
+    return package and package.products[attempt.product] or {}
+end
+
 --- The account as its channel's functions get it, with key handles.
 ---@param account table
 ---@return table? prepared nil: the account is no longer configured

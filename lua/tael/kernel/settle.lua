@@ -65,35 +65,70 @@ local function others_open(attempt, newest)
 end
 
 local function case_of(input, payment, attempt, now)
-    local account = registry.account(attempt.account)
-    local package = registry.package(account.channel)
-    local product = package and package.products[attempt.product]
     return {
-        payment = payment, attempt = attempt, fact = input.fact, now = now,
+        payment = payment, attempt = attempt, fact = input.fact, by = input.proof.kind, now = now,
         grace = registry.config.payments.grace,
-        waits_unopened = product ~= nil and product.not_found == "waiting",
+        waits_unopened = registry.product(attempt).not_found == "waiting",
         others_open = others_open(attempt, payment.attempt),
+        policy = {
+            late = registry.policy(payment.merchant, "on_late_paid"),
+            duplicate = registry.policy(payment.merchant, "on_duplicate_paid"),
+        },
     }
 end
 
---- An attempt that has become unknown is asked about soon, whatever its other timers say.
-local function unknown_timer(decision, attempt, now)
-    if not decision.attempt or decision.attempt.to ~= "unknown" then
+--- The next look at the attempt after this move, in place of the one that is planned. nil: that one holds.
+local function next_look(decision, payment, attempt, now)
+    local to = decision.attempt and decision.attempt.to
+    if not to or to == "succeeded" then
         return nil
+    elseif not states.attempt_open[to] then
+        return 0
+    elseif to == "unknown" or attempt.state == "sent" then
+        local after = setmetatable({ state = to, updated_at = now }, { __index = attempt })
+        return due.id(due.of(after, payment, now))
     end
-    return { "timer.insert", { due_id = due.id(now + registry.config.payments.poll[1]), kind = "attempt",
-        object = attempt.id } }
+end
+
+--- The channel is asked at once, whatever becomes of this task.
+local function confirmation(attempt, now)
+    local id = due.id(now)
+    return {
+        { "attempt.due", { attempt = attempt.id, due_was = attempt.due or 0, due = id } },
+        units.timer(attempt.id, id),
+    }
+end
+
+--- What was paid too late, or twice, goes back in the unit that learns of it.
+local function refund_statements(input, decision, payment, attempt, now, hash)
+    local change = decision.payment
+    local after = setmetatable({
+        state = change.to or payment.state, version = payment.version + 1, last_hash = hash,
+        captured_amount = change.captured_amount or payment.captured_amount,
+    }, { __index = payment })
+    return (require("tael.kernel.refund_units").automatic {
+        payment = after, attempt = attempt, amount = decision.refund.amount,
+        reason = decision.refund.reason, now = now, actor = input.actor, prev_seq = "seq_event",
+    })
+end
+
+local function append(list, more)
+    for _, statement in ipairs(more) do
+        list[#list + 1] = statement
+    end
 end
 
 local function statements_of(input, decision, payment, attempt, now)
-    local list = units.transition {
+    local list, hash = units.transition {
         decision = decision, payment = payment, attempt = attempt, fact = input.fact, proof = input.proof,
-        actor = input.actor, now = now,
+        actor = input.actor, now = now, due = next_look(decision, payment, attempt, now),
     }
-    list[#list + 1] = unknown_timer(decision, attempt, now)
-    for _, statement in ipairs(input.extra(decision, payment, attempt, now)) do
-        list[#list + 1] = statement
+    if decision.refund then
+        append(list, refund_statements(input, decision, payment, attempt, now, hash))
+    elseif decision.confirm then
+        append(list, confirmation(attempt, now))
     end
+    append(list, input.extra(decision, payment, attempt, now))
     return list
 end
 

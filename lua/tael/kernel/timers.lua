@@ -1,8 +1,11 @@
---- Due work: an open attempt is looked at when its timer fires. Timers are never cancelled; when one fires,
---- the attempt says whether it still matters. The fired timer goes and the next one comes in one unit, so a
---- crash in between only asks the channel once more.
+--- Due work: an object is looked at when its timer fires. Timers are never cancelled; of all that an object
+--- had, one counts, the one that its row names (`due`), and every other is only dropped. The fired timer
+--- goes and the next one comes in one unit, so a crash in between only asks the channel once more.
+--- 1 A channel that is slow holds up its own accounts, not others. 2 A fire that raises comes again after
+--- ever longer pauses, and holds up nothing.
 local due = require "tael.kernel.due"
 local ids = require "tael.kernel.ids"
+local json = require "tael.json"
 local log = require "tael.log"
 local query = require "tael.kernel.query"
 local registry = require "tael.kernel.registry"
@@ -14,90 +17,291 @@ local time = require "tael.time"
 
 local timers = {}
 
-local PAGE = 64
-local AT_ONCE = 8 -- channel calls that run at the same time
+local PAGE, PAGES = 256, 4               -- rows of one look at the table, looks of one pass
+local AT_ONCE, PER_ACCOUNT = 64, 16      -- fires that run at the same time
+local PAUSE_MS, PAUSE_MAX_MS = 1000, 600000 -- after a fire that raised
+local HELD_MAX = 1000
 
-local function product_of(attempt)
-    local account = registry.account(attempt.account)
-    local package = account and registry.package(account.channel)
-    return package and package.products[attempt.product] or {}
+---@class tael.kernel.Fired row of timer.due
+---@field id integer
+---@field merchant integer
+---@field kind "attempt"|"refund"
+---@field object integer
+---@field state string?   of the attempt
+---@field due integer?    the timer that counts
+---@field account integer?
+
+-- ---- attempts ----
+
+local function drop(fired)
+    return settle.commit { { "timer.drop", { fired_id = fired.id } } }
+end
+
+local function must(done, err)
+    if not done then
+        error(("%s %s"):format(tostring(err.code), tostring(err.statement or err.message)), 0)
+    end
 end
 
 local function alarm_when_late(attempt, now)
     local payments = registry.config.payments
     if due.too_long { attempt = attempt, now = now, grace = payments.grace,
         alarm_after = payments.alarm_unknown } then
-        settle.alarm("unknown_too_long", { attempt = ids.encode("att", attempt.id), state = attempt.state })
+        settle.alarm("unknown_too_long", { attempt = ids.encode("att", attempt.id),
+            payment = ids.encode("pay", attempt.payment), state = attempt.state })
     end
 end
 
---- The fired timer goes; the next one comes while the attempt is open.
-local function reschedule(fired, attempt)
-    local now = time.now()
-    local list = { { "timer.drop", { fired_id = fired.id } } }
-    local next_ms = attempt and due.next {
-        attempt = attempt, created = store.id_ms(attempt.id), now = now,
-        grace = registry.config.payments.grace,
-        poll = registry.config.payments.poll, query_after = product_of(attempt).query_after_ms,
+--- The fired timer goes; the next one comes, unless something else has set one meanwhile.
+local function reschedule(fired, attempt, next_ms)
+    if not next_ms or (attempt.due or fired.id) ~= fired.id then
+        return must(drop(fired))
+    end
+    local id = due.id(next_ms)
+    local done, err = settle.commit {
+        { "attempt.due", { attempt = attempt.id, due_was = attempt.due or 0, due = id } },
+        { "timer.drop", { fired_id = fired.id } },
+        { "timer.insert", { due_id = id, kind = "attempt", object = attempt.id } },
     }
+    if not done and err.code == "guard" then
+        done, err = drop(fired)
+    end
+    must(done, err)
+end
+
+--- Looks at an attempt, in a task of its merchant.
+local function fire_attempt(fired)
+    local attempt, payment = settle.read(fired.object)
+    if not attempt then
+        must(payment.code == "not_found", payment)
+        return must(drop(fired))
+    elseif not states.counts(attempt, fired.id) then
+        return must(drop(fired))
+    end
+    if registry.prepared(registry.account(attempt.account)) and not query.is_recent(attempt.id) then
+        query.attempt(attempt, payment, "timer")
+        attempt, payment = settle.read(fired.object)
+        must(attempt, payment)
+    end
+    local now = time.now()
+    local next_ms = due.of(attempt, payment, now)
     if next_ms then
         alarm_when_late(attempt, now)
-        list[2] = { "timer.insert", { due_id = due.id(next_ms), kind = "attempt", object = attempt.id } }
     end
-    local done, err = settle.commit(list)
+    reschedule(fired, attempt, next_ms)
+end
+
+local kinds = {
+    attempt = { fire = fire_attempt, due = "attempt.due" },
+    refund = { fire = function(fired) require("tael.kernel.refunds").fire(fired) end, due = "refund.due" },
+}
+
+-- ---- one fire ----
+
+local running, count, per_account = {}, 0, {}
+local failures, held, held_count = {}, {}, 0
+local fired_total = 0
+
+local function hold(id, ms)
+    if held_count >= HELD_MAX then
+        held, held_count = {}, 0 -- none of them is lost: they fire again, and may raise again
+    end
+    if not held[id] then
+        held_count = held_count + 1
+    end
+    held[id] = time.monotonic() + ms
+end
+
+local function is_held(id)
+    local until_ms = held[id]
+    if until_ms and time.monotonic() >= until_ms then
+        held[id], held_count = nil, held_count - 1
+        return false
+    end
+    return until_ms ~= nil
+end
+
+--- Later again, and each time later. Whatever the fire has set in place of this timer holds.
+local function postpone(fired, message)
+    local key = fired.kind .. fired.object
+    local times = failures[key] or 0
+    failures[key] = times + 1
+    local pause = math.min(PAUSE_MS << math.min(times, 20), PAUSE_MAX_MS)
+    log.error("timer.failed", { kind = fired.kind, object = fired.object, times = times + 1,
+        message = message })
+    local id = due.id(time.now() + pause)
+    local done, err = settle.commit {
+        { kinds[fired.kind].due, { [fired.kind] = fired.object, due_was = fired.due or 0, due = id } },
+        { "timer.drop", { fired_id = fired.id } },
+        { "timer.insert", { due_id = id, kind = fired.kind, object = fired.object } },
+    }
+    if not done and err.code == "guard" then
+        done = drop(fired)
+    end
+    if not done then
+        hold(fired.id, pause)
+    end
+end
+
+local function run(fired)
+    local ran, message = pcall(kinds[fired.kind].fire, fired)
+    if ran then
+        failures[fired.kind .. fired.object] = nil
+    elseif not pcall(postpone, fired, tostring(message)) then
+        hold(fired.id, PAUSE_MAX_MS)
+    end
+end
+
+local function begin(fired)
+    local account = fired.account or 0
+    running[fired.id], count = true, count + 1
+    per_account[account] = (per_account[account] or 0) + 1
+    fired_total = fired_total + 1
+    return account
+end
+
+local function finish(fired, account)
+    running[fired.id], count = nil, count - 1
+    per_account[account] = per_account[account] > 1 and per_account[account] - 1 or nil
+    task.wake("timers.done")
+end
+
+local function start(fired)
+    local account = begin(fired)
+    task.spawn(function()
+        task.set_scope(fired.merchant)
+        run(fired)
+        finish(fired, account)
+    end)
+end
+
+-- ---- what is due ----
+
+--- "drop", "start", "wait" (for a place), "skip"
+local function verdict(fired)
+    if running[fired.id] or is_held(fired.id) then
+        return "skip"
+    elseif not kinds[fired.kind] then
+        log.error("timer.failed", { kind = fired.kind, message = "no such kind" })
+        hold(fired.id, PAUSE_MAX_MS)
+        return "skip"
+    elseif fired.kind == "attempt" and not states.counts(fired, fired.id)
+        or fired.due and fired.due ~= fired.id then
+        return "drop"
+    elseif count >= AT_ONCE or (per_account[fired.account or 0] or 0) >= PER_ACCOUNT then
+        return "wait"
+    end
+    return "start"
+end
+
+local function drop_all(list)
+    local units = {}
+    for i, fired in ipairs(list) do
+        units[i] = { "timer.drop", { merchant = fired.merchant, fired_id = fired.id } }
+    end
+    local done, err = settle.commit(units)
     if not done then
         log.error("timer.failed", { code = err.code })
     end
 end
 
---- One fired timer, in a task of its merchant.
-local function fire(fired)
-    local attempt, payment = settle.read(fired.object)
-    if not attempt then
-        if payment.code == "not_found" then
-            reschedule(fired, nil)
+local position = 0 -- in the table: where the next look begins
+
+--- One page; false when something has to wait for a place.
+local function take(rows)
+    local pointless, free = {}, true
+    for _, fired in ipairs(rows) do
+        local what = verdict(fired)
+        if what == "start" then
+            start(fired)
+        elseif what == "drop" then
+            pointless[#pointless + 1] = fired
+        elseif what == "wait" then
+            free = false
+            if count >= AT_ONCE then
+                position = fired.id - 1
+                break
+            end
         end
-        return
     end
-    if states.attempt_open[attempt.state] and registry.prepared(registry.account(attempt.account))
-        and not query.is_recent(attempt.id) then
-        query.attempt(attempt, payment, "timer")
-        attempt = settle.read(fired.object) or attempt
+    if #pointless > 0 then
+        drop_all(pointless)
     end
-    reschedule(fired, attempt)
+    return free
 end
 
-local running, count = {}, 0
-
-local function start(fired)
-    running[fired.id], count = true, count + 1
-    task.spawn(function()
-        task.set_scope(fired.merchant)
-        local ran, message = pcall(fire, fired)
-        running[fired.id], count = nil, count - 1
-        if not ran then
-            log.error("timer.failed", { message = tostring(message) })
+--- Starts what is due, from where the last pass ended: what waits for a place at a slow channel is passed
+--- over, and comes again. Worker 1, scope 0.
+---@return boolean more there may be more that is due
+function timers.pass()
+    local before, waiting = due.before(time.now()), false
+    for _ = 1, PAGES do
+        local rows, err = store.query("timer.due", { after = position, due_id = before, n = PAGE })
+        if not rows then
+            log.error("timer.failed", { code = err and err.code })
+            return false
         end
-        task.wake("timers.done")
+        position = #rows < PAGE and 0 or rows[PAGE].id
+        waiting = not take(rows) or waiting
+        if position == 0 or count >= AT_ONCE then
+            return waiting
+        end
+    end
+    return true
+end
+
+-- ---- all at once ----
+
+local function drain_here(ms)
+    local ends, before = time.monotonic() + ms, fired_total
+    repeat
+        position = 0
+        local was = fired_total
+        local more = timers.pass()
+        if not more and count == 0 and fired_total == was then
+            break
+        end
+        task.wait("timers.done", 100)
+    until time.monotonic() >= ends
+    return fired_total - before
+end
+
+local DRAIN, IDLE_MS, PATIENCE_MS = "timers.drain", 3600000, 250
+local asked = 0
+
+--- Answers other workers that want what is due done now. Worker 1, once.
+function timers.serve()
+    task.spawn(function()
+        while true do
+            local text = task.wait(DRAIN, IDLE_MS)
+            local question = text and json.decode(text)
+            if question then
+                task.spawn(function()
+                    task.set_scope(0)
+                    task.wake(question.reply, tostring(drain_here(question.ms)))
+                end)
+            end
+        end
     end)
 end
 
---- Starts what is due, a few at a time. Worker 1, scope 0.
----@return boolean more there may be more that is due
-function timers.pass()
-    local rows, err = store.query("timer.due", { due_id = due.before(time.now()), n = PAGE })
-    if not rows then
-        log.error("timer.failed", { code = err and err.code })
-        return false
-    end
-    for _, fired in ipairs(rows) do
-        if count >= AT_ONCE then
-            return true
-        elseif not running[fired.id] then
-            start(fired)
+--- ⏸ Does what is due, until nothing is or the time is over: for a clock that was put forward.
+---@param ms integer
+---@return integer fired how many timers
+function timers.drain(ms)
+    local me = task.worker()
+    asked = asked + 1
+    local reply = ("timers.drained.%d.%d"):format(me, asked)
+    local ends = time.monotonic() + ms
+    repeat
+        local left = math.max(ends - time.monotonic(), 1)
+        task.wake(DRAIN, json.encode { reply = reply, ms = left })
+        local answer = task.wait(reply, left + PATIENCE_MS)
+        if answer then
+            return math.tointeger(tonumber(answer))
         end
-    end
-    return false
+    until time.monotonic() >= ends
+    return 0
 end
 
 return timers

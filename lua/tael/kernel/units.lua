@@ -16,31 +16,33 @@ local payment_statement = {
 ---@class tael.kernel.Proof
 ---@field kind "ntf"|"cal" a notification or a call
 ---@field id integer
----@field digest string SHA-256 of the raw bytes
+---@field digest string? SHA-256 of the raw bytes; nil: a call that nothing answered
 ---@field key integer? number of the key
 
 --- A proof as events name it.
 ---@param proof tael.kernel.Proof
 ---@return table
 function units.proof_data(proof)
-    return { kind = proof.kind, id = proof.id, key = proof.key, digest = crypto.hex.encode(proof.digest) }
+    return { kind = proof.kind, id = proof.id, key = proof.key,
+        digest = proof.digest and crypto.hex.encode(proof.digest) }
 end
 
 --- Columns as the event keeps them: a column that becomes NULL is null, one that stays is absent.
-local function payment_data(change)
+local function payment_data(change, payment)
     if not change.to then
         return nil
     end
     return {
         state = change.to, reason = change.reason or json.null, late = change.late,
         captured_amount = change.captured_amount, paid_at = change.paid_at,
+        closing = payment.closing and json.null or nil,
     }
 end
 
 local function attempt_data(attempt, change, proof)
     return change and {
         id = attempt.id, state = change.to, trade_no = change.trade_no or json.null,
-        code = change.code or json.null, evidence = proof.id,
+        code = change.code or json.null, evidence = proof.id, next_action = change.next_action,
     }
 end
 
@@ -55,7 +57,7 @@ end
 function units.event_data(input)
     local decision = input.decision
     return json.encode {
-        payment = payment_data(decision.payment),
+        payment = payment_data(decision.payment, input.payment),
         attempt = attempt_data(input.attempt, decision.attempt, input.proof),
         evidence = units.proof_data(input.proof),
         claimed = claimed_data(decision, input.fact),
@@ -73,7 +75,7 @@ local function payment_params(change, payment, hash, now)
     return params
 end
 
-local function attempt_statement(attempt, change, proof, now)
+local function attempt_statement(attempt, change, proof, now, due_id)
     local params = {
         attempt = attempt.id, payment = attempt.payment, account = attempt.account,
         trade_no = change.trade_no, evidence = proof.id, code = change.code, now = now,
@@ -83,6 +85,7 @@ local function attempt_statement(attempt, change, proof, now)
         return { "attempt.succeed", params }
     end
     params.attempt_state, params.attempt_state_was = change.to, attempt.state
+    params.next_action, params.due = change.next_action, due_id
     return { "attempt.move", params }
 end
 
@@ -109,9 +112,18 @@ function units.next_event(payment, about)
     return units.event(event), event.hash
 end
 
+--- The timer of an attempt; the row names it as `due`.
+---@param attempt integer
+---@param due_id integer
+---@return table statement
+function units.timer(attempt, due_id)
+    return { "timer.insert", { due_id = due_id, kind = "attempt", object = attempt } }
+end
+
 --- The unit of a decision; empty when nothing changes.
----@param input table decision, payment, attempt (rows), fact, proof, actor, now
+---@param input table decision, payment, attempt (rows), fact, proof, actor, now, due? (id of the next timer)
 ---@return table[] statements
+---@return string? hash new head of the payment's chain
 function units.transition(input)
     local decision, payment, attempt = input.decision, input.payment, input.attempt
     if not decision.event then
@@ -126,10 +138,30 @@ function units.transition(input)
     local statement = decision.payment.to and payment_statement[decision.payment.to] or "payment.note"
     local list = { { statement, payment_params(decision.payment, payment, event.hash, input.now) } }
     if decision.attempt then
-        list[#list + 1] = attempt_statement(attempt, decision.attempt, input.proof, input.now)
+        list[#list + 1] = attempt_statement(attempt, decision.attempt, input.proof, input.now, input.due)
     end
     list[#list + 1] = units.event(event)
-    return list
+    if input.due and input.due > 0 then
+        list[#list + 1] = units.timer(attempt.id, input.due)
+    end
+    return list, event.hash
+end
+
+--- Somebody wants the payment closed. What is done about it stands in the same unit, or comes after it.
+---@param payment table row
+---@param closing "merchant"|"expired"|"cancel"
+---@param actor string
+---@param now integer ms
+---@return table[] statements
+function units.closing(payment, closing, actor, now)
+    local event, hash = units.next_event(payment, {
+        type = "payment.updated", actor = actor, now = now, data = { payment = { closing = closing } },
+    })
+    return {
+        { "payment.closing", { payment = payment.id, version_was = payment.version, hash = hash, now = now,
+            closing = closing } },
+        event,
+    }
 end
 
 ---@param columns table merchant_order_id request state amount currency capture parallel expires_at …
@@ -146,7 +178,7 @@ function units.creation(columns)
         attempt = {
             id = columns.attempt, account = columns.account, product = columns.product,
             state = columns.attempt_state, amount = columns.amount, currency = columns.currency,
-            expires_at = columns.expires_at,
+            next_action = columns.stored_action, expires_at = columns.expires_at,
         },
         details = columns.details,
     }
@@ -168,12 +200,11 @@ function units.creation(columns)
     list[#list + 1] = { "attempt.insert", {
         attempt = columns.attempt, payment = columns.payment, account = columns.account,
         product = columns.product, attempt_state = columns.attempt_state, amount = columns.amount,
-        currency = columns.currency, expires_at = columns.expires_at, now = columns.now,
+        currency = columns.currency, next_action = columns.stored_action, expires_at = columns.expires_at,
+        now = columns.now, due = columns.due_id,
     } }
     list[#list + 1] = units.event(event)
-    list[#list + 1] = { "timer.insert", {
-        due_id = columns.due_id, kind = "attempt", object = columns.attempt,
-    } }
+    list[#list + 1] = units.timer(columns.attempt, columns.due_id)
     return list, data
 end
 

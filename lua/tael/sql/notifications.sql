@@ -71,7 +71,8 @@ ORDER BY id LIMIT 200;
 
 -- name: call.last
 -- read
-SELECT id FROM calls WHERE merchant = :merchant AND object = :object AND (op = :op OR :op IS NULL) ORDER BY id DESC LIMIT 1;
+SELECT id, op, class FROM calls WHERE merchant = :merchant AND object = :object AND (op = :op OR :op IS NULL)
+ORDER BY id DESC LIMIT 1;
 
 -- name: call.count
 -- read

@@ -18,9 +18,10 @@ ON CONFLICT (merchant, merchant_order_id) DO NOTHING;
 
 -- name: attempt.insert
 -- rows: 1
-INSERT INTO attempts (merchant, id, payment, prev, account, product, state, amount, currency, expires_at, updated_at)
-VALUES (:merchant, :attempt, :payment, :prev_attempt, :account, :product, :attempt_state, :amount, :currency, :expires_at,
-  :now);
+INSERT INTO attempts (merchant, id, payment, prev, account, product, state, amount, currency, next_action, expires_at,
+  updated_at, due)
+VALUES (:merchant, :attempt, :payment, :prev_attempt, :account, :product, :attempt_state, :amount, :currency, :next_action,
+  :expires_at, :now, :due);
 
 -- name: event.insert
 -- rows: 1
@@ -32,7 +33,7 @@ VALUES (:merchant, :seq_event, :payment, :object, :version, :prev_event, :type, 
 -- name: payment.pay
 -- rows: 1 else reread
 -- bytes: hash
-UPDATE payments SET state = 'paid', reason = NULL, late = CASE WHEN state = 'pending' THEN 0 ELSE 1 END,
+UPDATE payments SET state = 'paid', reason = NULL, closing = NULL, late = CASE WHEN state = 'pending' THEN 0 ELSE 1 END,
   captured_amount = :amount, version = version + 1, last_event = :seq_event, last_hash = :hash, updated_at = :now,
   paid_at = :paid_at
 WHERE merchant = :merchant AND id = :payment AND version = :version_was
@@ -41,24 +42,32 @@ WHERE merchant = :merchant AND id = :payment AND version = :version_was
 -- name: payment.review
 -- rows: 1 else reread
 -- bytes: hash
-UPDATE payments SET state = 'review', reason = :reason, version = version + 1, last_event = :seq_event, last_hash = :hash,
-  updated_at = :now
+UPDATE payments SET state = 'review', reason = :reason, closing = NULL, version = version + 1, last_event = :seq_event,
+  last_hash = :hash, updated_at = :now
 WHERE merchant = :merchant AND id = :payment AND version = :version_was
   AND (state = 'pending' OR state = 'created' OR state = 'authorized' OR state = 'closed' OR state = 'failed');
 
 -- name: payment.close
 -- rows: 1 else reread
 -- bytes: hash
-UPDATE payments SET state = 'closed', reason = :reason, version = version + 1, last_event = :seq_event, last_hash = :hash,
-  updated_at = :now
+UPDATE payments SET state = 'closed', reason = :reason, closing = NULL, version = version + 1, last_event = :seq_event,
+  last_hash = :hash, updated_at = :now
 WHERE merchant = :merchant AND id = :payment AND version = :version_was AND (state = 'pending' OR state = 'created');
 
 -- name: payment.fail
 -- rows: 1 else reread
 -- bytes: hash
-UPDATE payments SET state = 'failed', reason = :reason, version = version + 1, last_event = :seq_event, last_hash = :hash,
-  updated_at = :now
+UPDATE payments SET state = 'failed', reason = :reason, closing = NULL, version = version + 1, last_event = :seq_event,
+  last_hash = :hash, updated_at = :now
 WHERE merchant = :merchant AND id = :payment AND version = :version_was AND state = 'pending';
+
+-- Somebody wants it closed: nobody is sent to the channel any more, and the reason of the later close is fixed.
+-- name: payment.closing
+-- rows: 1 else reread
+-- bytes: hash
+UPDATE payments SET closing = :closing, version = version + 1, last_event = :seq_event, last_hash = :hash, updated_at = :now
+WHERE merchant = :merchant AND id = :payment AND version = :version_was AND (state = 'pending' OR state = 'created')
+  AND (closing IS NULL OR (closing <> 'cancel' AND :closing = 'cancel'));
 
 -- An attempt moves, the payment stays: only its chain grows.
 -- name: payment.note
@@ -69,26 +78,34 @@ WHERE merchant = :merchant AND id = :payment AND version = :version_was;
 
 -- name: attempt.succeed
 -- rows: 1 else reread
-UPDATE attempts SET state = 'succeeded', trade_no = :trade_no, evidence = :evidence, code = :code, updated_at = :now
+UPDATE attempts SET state = 'succeeded', trade_no = :trade_no, evidence = :evidence, code = :code, updated_at = :now,
+  due = NULL
 WHERE merchant = :merchant AND id = :attempt AND payment = :payment AND account = :account
   AND state <> 'new' AND state <> 'succeeded' AND amount = :amount AND currency = :currency
   AND (trade_no = :trade_no OR trade_no IS NULL);
 
 -- Every other move of an attempt, by the table of the states. An issued order becomes unknown only when the
--- channel says a word that nobody knows.
+-- channel says a word that nobody knows. due 0: no timer counts any more; none: the one that counted still does.
 -- name: attempt.move
 -- rows: 1 else reread
 UPDATE attempts SET state = :attempt_state, trade_no = COALESCE(:trade_no, trade_no), evidence = :evidence, code = :code,
-  updated_at = :now
+  next_action = COALESCE(:next_action, next_action), updated_at = :now, due = NULLIF(COALESCE(:due, due), 0)
 WHERE merchant = :merchant AND id = :attempt AND payment = :payment AND account = :account
   AND state = :attempt_state_was AND CAST(:evidence AS BIGINT) > 0
   AND ((:attempt_state = 'waiting_payer' AND (state = 'issued' OR state = 'sent' OR state = 'unknown'))
     OR (:attempt_state = 'processing' AND (state = 'sent' OR state = 'unknown'))
     OR (:attempt_state = 'declined' AND (state = 'sent' OR state = 'unknown'))
-    OR (:attempt_state = 'cancelled' AND (state = 'waiting_payer' OR state = 'processing' OR state = 'unknown'))
-    OR (:attempt_state = 'expired' AND (state = 'issued' OR state = 'waiting_payer' OR state = 'unknown'))
+    OR (:attempt_state = 'cancelled' AND (state = 'sent' OR state = 'waiting_payer' OR state = 'processing'
+      OR state = 'unknown'))
+    OR (:attempt_state = 'expired' AND (state = 'issued' OR state = 'sent' OR state = 'waiting_payer'
+      OR state = 'unknown'))
     OR (:attempt_state = 'unknown' AND (state = 'issued' OR state = 'sent' OR state = 'waiting_payer'
       OR state = 'processing')));
+
+-- The next look at an order, by whoever had the one that counted.
+-- name: attempt.due
+-- rows: 1 else reread
+UPDATE attempts SET due = :due WHERE merchant = :merchant AND id = :attempt AND COALESCE(due, 0) = :due_was;
 
 -- name: idempotency.get
 -- read
@@ -103,6 +120,11 @@ DELETE FROM idempotency WHERE id >= :from_id AND id < :to_id;
 -- name: payment.get
 -- read
 SELECT * FROM payments WHERE merchant = :merchant AND id = :payment;
+
+-- name: payment.find
+-- read
+-- operator
+SELECT merchant FROM payments WHERE id = :payment;
 
 -- name: payment.by_order
 -- read

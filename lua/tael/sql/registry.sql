@@ -43,13 +43,21 @@ SELECT * FROM api_keys WHERE id = :key;
 INSERT INTO timers (merchant, id, kind, object) VALUES (:merchant, :due_id, :kind, :object)
 ON CONFLICT DO NOTHING;
 
+-- What is due after a place in the table, with the timer that counts for its object and the account whose channel
+-- will be asked.
 -- name: timer.due
--- read
+-- read list
 -- operator
-SELECT id, merchant, kind, object FROM timers WHERE id < :due_id ORDER BY id LIMIT :n;
+SELECT t.id, t.merchant, t.kind, t.object, a.state, COALESCE(a.due, r.due) AS due,
+  COALESCE(a.account, b.account) AS account
+FROM timers t LEFT JOIN attempts a ON t.kind = 'attempt' AND a.merchant = t.merchant AND a.id = t.object
+  LEFT JOIN refunds r ON t.kind = 'refund' AND r.merchant = t.merchant AND r.id = t.object
+  LEFT JOIN attempts b ON b.merchant = r.merchant AND b.id = r.attempt
+WHERE t.id > :after AND t.id < :due_id ORDER BY t.id LIMIT :n;
 
 -- name: timer.drop
 -- rows: any
+-- operator
 DELETE FROM timers WHERE merchant = :merchant AND id = :fired_id;
 
 -- name: seal.insert
