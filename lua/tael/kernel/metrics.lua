@@ -5,6 +5,7 @@ local metrics = {}
 
 local help = {
     tael_payments_total = "payments that entered a state",
+    tael_refunds_total = "refunds that entered a state",
     tael_notifications_total = "inbound messages by verdict and failed check",
     tael_calls_total = "calls to channels by class",
     tael_alarms_total = "what a person should know",

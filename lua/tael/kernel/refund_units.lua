@@ -174,7 +174,7 @@ local function columns_of(step, decision, proof)
     return {
         id = step.refund.id, state = decision.to, code = decision.code or json.null,
         decline_code = decision.decline_code or json.null, channel_refund_no = decision.channel_refund_no,
-        evidence = proof and proof.id, version = step.refund.version + 1,
+        evidence = proof and decision.to ~= "unknown" and proof.id or nil, version = step.refund.version + 1,
         succeeded_at = decision.to == "succeeded" and (decision.at or step.now) or nil,
     }
 end

@@ -50,14 +50,46 @@ local function failure_of(payment, attempt)
     }
 end
 
---- Only while somebody can still pay; rendered again from stored facts.
+local function is_open(payment)
+    return payment.state == "created" or payment.state == "pending"
+end
+
+--- The channel has not answered to the order yet: there is nothing to show, and it may come.
+local WAIT = { type = "wait", poll_after_ms = 1000, hint = "unknown" }
+
+--- What the payer was handed: stored where only the channel's answer held it, else rendered again from stored
+--- facts.
+local function stored_action(payment, details, attempt)
+    if attempt.next_action then
+        return json.decode(attempt.next_action)
+    elseif attempt.state == "new" or attempt.state == "sent" then
+        return WAIT
+    end
+    local action = context.next_action(payment, details, attempt)
+    return action or attempt.state == "unknown" and WAIT or nil
+end
+
+--- Only while somebody can still pay.
 local function next_action_of(payment, details, attempt, now)
-    if payment.state ~= "created" and payment.state ~= "pending" then
+    if not is_open(payment) or payment.closing then
         return null
     elseif not attempt or now >= attempt.expires_at or not states.attempt_open[attempt.state] then
         return null
     end
-    return or_null(context.next_action(payment, details, attempt))
+    return or_null(stored_action(payment, details, attempt))
+end
+
+--- A code to scan has a picture too, for who cannot draw one.
+local function with_picture(action, payment)
+    if action == null or action.type ~= "qr_code" or action.svg_url then
+        return action
+    end
+    local shown = {}
+    for name, value in pairs(action) do
+        shown[name] = value
+    end
+    shown.svg_url = ("%s/qr/%s.svg"):format(registry.config.http.public_url, ids.encode("pay", payment.id))
+    return shown
 end
 
 ---@param payment table row
@@ -79,7 +111,9 @@ function views.payment_with(payment, details, attempt, next_action)
     view.return_url = or_null(details.return_url)
     view.channel, view.account = or_null(account and account.channel), or_null(account and account.slug)
     view.product, view.attempt = or_null(attempt and attempt.product), named("att", payment.attempt)
-    view.next_action, view.failure = next_action, failure_of(payment, attempt)
+    view.closing = payment.closing ~= nil and is_open(payment)
+    view.next_action = view.closing and null or with_picture(next_action, payment)
+    view.failure = failure_of(payment, attempt)
     view.payer = details.payer and {
         id_hint = or_null(details.payer.shown.id_hint), client_ip = or_null(details.payer.shown.client_ip),
     } or null
@@ -141,8 +175,37 @@ function views.attempt(attempt, calls, decision)
     return view
 end
 
+local function refund_failure(refund)
+    if refund.state == "failed" then
+        return {
+            code = "declined", decline_code = or_null(refund.decline_code),
+            channel_code = or_null(refund.code),
+            message = "the channel declined the refund; its money may be given back by another one",
+        }
+    elseif refund.state == "abnormal" then
+        return {
+            code = "abnormal", decline_code = null, channel_code = or_null(refund.code),
+            message = "the channel cannot do it for now; correct the cause, then retry the refund",
+        }
+    end
+    return null
+end
+
+---@param refund table row
+---@return table
+function views.refund(refund)
+    local view = object("refund", "ref", refund, refund.updated_at, refund.version)
+    view.payment, view.attempt = ids.encode("pay", refund.payment), ids.encode("att", refund.attempt)
+    view.merchant_refund_id, view.state = refund.merchant_refund_id, refund.state
+    view.amount, view.currency, view.reason = refund.amount, refund.currency, or_null(refund.reason)
+    view.refund_no = ids.order_number(refund.id, "ref")
+    view.channel_refund_no, view.failure = or_null(refund.channel_refund_no), refund_failure(refund)
+    view.succeeded_at = moment(refund.succeeded_at)
+    return view
+end
+
 ---@param row table of events
----@param data table the payment as of the event
+---@param data table the object as of the event
 ---@param seal integer? number of the seal that holds it
 ---@return table
 function views.event(row, data, seal)
@@ -150,7 +213,7 @@ function views.event(row, data, seal)
     return {
         id = ids.encode("evt", row.id), object = "event", type = row.type, timestamp = moment(row.at),
         api_version = "2026-11-01", merchant = merchant.slug, livemode = merchant.livemode,
-        sequence = row.version, actor = row.actor, data = data,
+        sequence = data.object == "refund" and data.version or row.version, actor = row.actor, data = data,
         chain = {
             version = row.version, prev = named("evt", row.prev), hash = crypto.hex.encode(row.hash),
             seal = or_null(seal),

@@ -118,7 +118,8 @@ ORDER BY CASE WHEN state = 'created' THEN 1 ELSE 0 END, id LIMIT 1;
 -- name: refund.sums
 -- read
 SELECT CAST(COALESCE(SUM(CASE WHEN state = 'succeeded' THEN amount ELSE 0 END), 0) AS BIGINT) AS succeeded,
-  CAST(COALESCE(SUM(CASE WHEN state = 'failed' OR state = 'cancelled' THEN 0 ELSE amount END), 0) AS BIGINT) AS reserved
+  CAST(COALESCE(SUM(CASE WHEN state = 'failed' OR state = 'cancelled' THEN 0 ELSE amount END), 0) AS BIGINT) AS reserved,
+  CAST(COALESCE(SUM(CASE WHEN state = 'failed' OR state = 'cancelled' THEN 0 ELSE 1 END), 0) AS BIGINT) AS n
 FROM refunds WHERE merchant = :merchant AND payment = :payment AND attempt = :attempt;
 
 -- name: refund.list

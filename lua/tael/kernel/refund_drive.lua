@@ -1,0 +1,363 @@
+--- A refund on its way: sent, asked about, settled. Its row's `due` is the timer that looks at it next and
+--- the lease of whoever talks to the channel: it is exchanged in the unit of each call, before a byte leaves,
+--- so that two never send at the same time, and a crash anywhere leaves a timer that goes on.
+--- 1 The number is the same in every try. 2 Refunds of one payment go one at a time. 3 An answer that comes
+--- after the lease was taken over is kept and moves nothing: the new holder asks the channel itself.
+local calls = require "tael.kernel.calls"
+local due = require "tael.kernel.due"
+local events_wake = require "tael.kernel.events_wake"
+local ids = require "tael.kernel.ids"
+local log = require "tael.log"
+local metrics = require "tael.kernel.metrics"
+local refund_answer = require "tael.kernel.refund_answer"
+local refund_decide = require "tael.kernel.refund_decide"
+local refund_units = require "tael.kernel.refund_units"
+local registry = require "tael.kernel.registry"
+local settle = require "tael.kernel.settle"
+local states = require "tael.kernel.states"
+local store = require "tael.store"
+local task = require "tael.task"
+local time = require "tael.time"
+
+local refund_drive = {}
+
+local ROUNDS = 256 -- a lost round is somebody else's unit of the same payment
+local CALLS = 4 -- in one turn: ask, send, ask
+local TURNS = 1000 -- refunds of one payment, one after the other
+local CALL_MS, MARGIN_MS = 10000, 10000
+
+---@class tael.kernel.RefundTurn
+---@field id integer
+---@field actor string
+---@field fired table? row of the timer that began it
+---@field holds integer? `due` as this turn knows it: of the fired timer, then the lease that it took
+---@field ask "query"|"send"|nil what the answer before wants
+---@field declined table? of the answer before
+
+local function must(rows, err)
+    if not rows then
+        error("store: " .. tostring(err and err.code), 0)
+    end
+    return rows[1]
+end
+
+--- Refund, payment and attempt, the payment first: what is read after it and belongs to it is as old as its
+--- version says.
+local function read(id)
+    local refund = must(store.query("refund.get", { refund = id }))
+    if not refund then
+        return nil
+    end
+    local payment = must(store.query("payment.get", { payment = refund.payment }))
+    local attempt = must(store.query("attempt.get", { attempt = refund.attempt }))
+    refund = must(store.query("refund.get", { refund = id }))
+    return refund, payment, attempt
+end
+
+local function is_reread(err)
+    return err.code == "guard" and err.otherwise == "reread"
+end
+
+-- ---- when it is looked at next ----
+
+local function capability(attempt)
+    local account = registry.account(attempt.account)
+    local package = account and registry.package(account.channel)
+    return package and package.capabilities.refund or {}
+end
+
+--- After an answer that left it open; nil when it has ended or waits for a person.
+---@return integer? due_id
+local function next_look(refund, attempt, to, now)
+    if not states.refund_open[to] then
+        return nil
+    end
+    local since = to == refund.state and refund.updated_at or now
+    local at = due.again(since, now)
+    if to == "pending" then
+        at = math.max(at, now + (capability(attempt).query_after_ms or 0))
+    end
+    return due.id(at)
+end
+
+--- Long enough for a whole call, so that only a crash lets it run out.
+local function lease_id(attempt, op, now)
+    local account = registry.account(attempt.account)
+    local package = account and registry.package(account.channel)
+    local limit = package and package.timeouts_ms and package.timeouts_ms[op] or CALL_MS
+    return due.id(now + limit + MARGIN_MS)
+end
+
+local function commit_rest(turn, refund, next_id)
+    local list = refund_units.lease(refund, next_id)
+    list[#list + 1] = turn.fired and { "timer.drop", { fired_id = turn.fired.id } } or nil
+    return settle.commit(list)
+end
+
+local function drop(fired)
+    return fired and settle.commit { { "timer.drop", { fired_id = fired.id } } }
+end
+
+--- The fired timer goes and the next one comes; without a fired one the row's own still stands.
+local function rest(turn)
+    if not turn.fired then
+        return
+    end
+    for _ = 1, ROUNDS do
+        local refund, _, attempt = read(turn.id)
+        if not refund or refund.due ~= turn.fired.id then
+            return drop(turn.fired)
+        end
+        local done, err = commit_rest(turn, refund, next_look(refund, attempt, refund.state, time.now()))
+        if done or not is_reread(err) then
+            return done, err
+        end
+    end
+end
+
+-- ---- sending ----
+
+--- May anything of it have reached the channel? A call without a class is one that a crash cut short.
+local function was_sent(refund, before)
+    local rows = store.query("call.of_object", { object = refund.id })
+    if not rows then
+        return true
+    end
+    for _, row in ipairs(rows) do
+        if row.op == "refund" and row.id ~= before and row.class ~= "not_sent" then
+            return true
+        end
+    end
+    return false
+end
+
+local function op_of(turn, refund)
+    if turn.ask then
+        return turn.ask == "send" and "refund" or "refund_query"
+    elseif refund.state == "created" then
+        return "refund"
+    elseif refund.state == "abnormal" then
+        return "refund_query"
+    end
+    return was_sent(refund) and "refund_query" or "refund"
+end
+
+--- Is it this refund's turn? Nothing else of the payment is on its way, or may be.
+local function in_turn(refund)
+    local first = must(store.query("refund.in_turn", { payment = refund.payment }))
+    return not first or first.id == refund.id or first.state == "created"
+end
+
+--- Statements that stand in the unit of the call, and the one that sets the timer.
+local function before_call(turn, op, refund, payment, lease)
+    local list
+    if op == "refund" and (refund.state == "created" or refund.state == "abnormal") then
+        list = refund_units.send { payment = payment, refund = refund, due = lease, actor = turn.actor,
+            now = time.now() }
+    else
+        list = refund_units.lease(refund, lease)
+    end
+    local timer = list[#list]
+    list[#list + 1] = turn.fired and { "timer.drop", { fired_id = turn.fired.id } } or nil
+    return list, timer
+end
+
+--- Whoever comes too late, or for nothing, goes.
+local function unfit(turn, refund)
+    local open = refund and (states.refund_open[refund.state] or refund.state == "abnormal")
+    turn.holds = turn.holds or turn.fired and turn.fired.id or refund and refund.due or 0
+    if not open or (refund.due or 0) ~= turn.holds then
+        drop(turn.fired)
+        return true
+    end
+    return false
+end
+
+--- The call that this turn makes next; nil: there is none, and the refund rests.
+---@return tael.kernel.Asked?
+---@return "waits"|"unsent"|nil why
+local function send(turn)
+    for _ = 1, ROUNDS do
+        local refund, payment, attempt = read(turn.id)
+        if unfit(turn, refund) then
+            return nil
+        end
+        local op = op_of(turn, refund)
+        if op == "refund" and not in_turn(refund) then
+            rest(turn)
+            return nil, "waits"
+        end
+        local with, timer = before_call(turn, op, refund, payment, lease_id(attempt, op, time.now()))
+        local asked, err = calls.send { op = op, object = refund.id, payment = payment, attempt = attempt,
+            refund = refund, actor = turn.actor, with = with }
+        if asked then
+            turn.holds, turn.fired, turn.ask = timer[2].due_id, nil, nil
+            return asked
+        elseif not is_reread(err) then
+            log.error("refund.not_sent", { refund = ids.encode("ref", turn.id), op = op, code = err.code,
+                detail = err.detail })
+            rest(turn)
+            return nil, "unsent"
+        end
+    end
+    rest(turn)
+    return nil, "waits"
+end
+
+-- ---- what the answer does ----
+
+local function case_of(turn, asked, refund, said)
+    local case = { refund = refund, op = asked.op, class = said.class, fact = said.fact,
+        reason = said.detail or asked.outcome.reason }
+    if asked.op == "refund" then
+        case.alone = not was_sent(refund, asked.call)
+        case.given = must(store.query("refund.sums", { payment = refund.payment,
+            attempt = refund.attempt })).succeeded
+    else
+        case.declined = turn.declined
+    end
+    return case
+end
+
+local function announce(turn, decision, refund, attempt)
+    local name = ids.encode("ref", refund.id)
+    if decision.alarm then
+        settle.alarm(decision.alarm, { refund = name, payment = ids.encode("pay", refund.payment),
+            detail = decision.detail, actor = turn.actor })
+    end
+    if decision.to then
+        metrics.count("tael_refunds_total", { channel = registry.account(attempt.account).channel,
+            state = decision.to })
+        log.info("refund." .. decision.to, { refund = name, amount = refund.amount,
+            currency = refund.currency, detail = decision.detail, actor = turn.actor })
+        task.wake("payment:" .. refund.payment)
+        events_wake.announce(task.scope())
+    end
+    task.wake("refund:" .. refund.id)
+end
+
+local function statements_of(turn, decision, asked, rows)
+    local refund, now = rows.refund, time.now()
+    local list
+    if decision.ask then
+        list = {} -- the lease goes on
+    elseif decision.to then
+        local step = { payment = rows.payment, refund = refund, actor = turn.actor, now = now,
+            due = next_look(refund, rows.attempt, decision.to, now) }
+        list = refund_units.move(step, decision, calls.proof(asked))
+    else
+        list = refund_units.lease(refund, next_look(refund, rows.attempt, refund.state, now))
+    end
+    list[#list + 1] = calls.finish(asked)
+    return list
+end
+
+--- Writes what the answer does, and reads again when the payment moved meanwhile.
+---@return tael.kernel.RefundDecision? decision nil: overtaken, or the store failed
+local function take(turn, asked)
+    local said
+    for _ = 1, ROUNDS do
+        local refund, payment, attempt = read(turn.id)
+        if refund.due ~= turn.holds then
+            calls.close(asked)
+            return nil
+        end
+        if not said then
+            said = {}
+            said.class, said.fact, said.detail = refund_answer.judge(asked, refund, attempt)
+        end
+        local decision = refund_decide.answer(case_of(turn, asked, refund, said))
+        local done, err = settle.commit(statements_of(turn, decision, asked,
+            { refund = refund, payment = payment, attempt = attempt }))
+        if done then
+            announce(turn, decision, refund, attempt)
+            return decision
+        elseif not is_reread(err) then
+            log.error("refund.failed", { refund = ids.encode("ref", turn.id), code = err.code,
+                statement = err.statement, message = err.message })
+            return nil
+        end
+    end
+    settle.alarm("cannot_settle", { refund = ids.encode("ref", turn.id), actor = turn.actor })
+end
+
+-- ---- turns ----
+
+--- Nothing stays open for long without somebody hearing of it.
+local function alarm_when_late(turn)
+    local refund = must(store.query("refund.get", { refund = turn.id }))
+    if not refund or not states.refund_open[refund.state] then
+        return
+    end
+    local since = refund.state == "unknown" and refund.updated_at or store.id_ms(refund.id)
+    if time.now() - since > registry.config.payments.alarm_unknown then
+        settle.alarm("unknown_too_long", { refund = ids.encode("ref", refund.id), state = refund.state })
+    end
+end
+
+--- Goes on with a refund until it rests: settled, waiting for the channel, for its turn or for a person.
+---@param turn tael.kernel.RefundTurn
+---@return "waits"|"unsent"|nil why nothing was sent
+function refund_drive.turn(turn)
+    if turn.fired then
+        alarm_when_late(turn)
+    end
+    for _ = 1, CALLS do
+        local asked, why = send(turn)
+        if not asked then
+            return why
+        end
+        local decision = take(turn, asked)
+        if not decision or not decision.ask then
+            return nil
+        end
+        turn.ask, turn.declined = decision.ask, decision.declined
+    end
+end
+
+--- The refunds of a payment that waited for their turn, oldest first, until one has to wait for the channel.
+---@param payment integer
+function refund_drive.waiting(payment)
+    for _ = 1, TURNS do
+        local first = must(store.query("refund.in_turn", { payment = payment }))
+        if not first or first.state ~= "created" then
+            return
+        elseif refund_drive.turn { id = first.id, actor = "timer" } then
+            return
+        end
+    end
+end
+
+--- A timer of kind "refund". One that the row does not name is only dropped.
+---@param fired table row of timers
+function refund_drive.fire(fired)
+    refund_drive.turn { id = fired.object, actor = "timer", fired = fired }
+    local refund = must(store.query("refund.get", { refund = fired.object }))
+    if refund then
+        refund_drive.waiting(refund.payment)
+    end
+end
+
+--- Is a call about it under way? Then its answer comes, or its timer.
+---@param refund integer
+---@return boolean
+function refund_drive.in_flight(refund)
+    local rows = store.query("call.last", { object = refund })
+    local last = rows and rows[1]
+    return last ~= nil and last.class == nil and time.now() - store.id_ms(last.id) < CALL_MS + MARGIN_MS
+end
+
+--- Statements that let the channel be asked about it at once; none while that makes no difference.
+---@param refund table row
+---@return table[] statements
+function refund_drive.hurry(refund)
+    local state, now = refund.state, time.now()
+    local soon = refund.due and refund.due < due.before(now + 1000)
+    local sent = state == "pending" or state == "unknown" or state == "abnormal"
+    if not sent or soon or refund_drive.in_flight(refund.id) then
+        return {}
+    end
+    return refund_units.lease(refund, due.id(now))
+end
+
+return refund_drive
