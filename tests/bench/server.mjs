@@ -42,6 +42,7 @@ export class Server {
                 TAEL_HTTP__LISTEN: `127.0.0.1:${this.port}`,
                 TAEL_HTTP__PUBLIC_URL: this.url,
                 TAEL_OPERATIONS__LISTEN: operations,
+                TAEL_LIMITS__KEY: 'false', // one key asks for all clients
                 TAEL_SANDBOX__LISTEN: `127.0.0.1:${await freePort()}`,
                 TAEL_SCRIPTS__FOLDER: scriptsThatDoNotAsk(this.folder),
             },

@@ -174,7 +174,7 @@ test('methods: HEAD where GET is, otherwise 405 and what is allowed', async () =
     const head = await plain('HEAD', `/v1/payments/${payment.id}`, { authorization: `Bearer ${engine.key}` });
     assert.deepEqual([head.status, head.text], [200, '']);
     for (const [method, target, allow] of [['DELETE', '/v1/payments', 'GET, HEAD, POST'],
-        ['PUT', `/v1/payments/${payment.id}`, 'GET, HEAD'], ['GET', '/notify/alipay/alipay-demo', 'POST']]) {
+        ['PUT', `/v1/payments/${payment.id}`, 'GET, HEAD, PATCH'], ['GET', '/notify/alipay/alipay-demo', 'POST']]) {
         const answer = await plain(method, target, { authorization: `Bearer ${engine.key}` });
         assert.deepEqual([answer.status, answer.headers.allow], [405, allow], target);
     }

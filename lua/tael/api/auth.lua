@@ -13,6 +13,7 @@ local ALL_SCOPES = setmetatable({}, { __index = function() return true end })
 ---@field merchant integer  0: an operator who named none
 ---@field actor string      "key_…", "operator" or "host"
 ---@field scopes table<string, boolean>
+---@field key_id integer?  of an API key
 
 --- "Bearer KEY", or Basic with the key as user and no password.
 local function key_of(header)

@@ -12,7 +12,10 @@ local function mac(key, about, position)
     return crypto.hmac("sha256", key, (">s4 s4"):pack("tael.cursor.1", about) .. position):sub(1, MAC_BYTES)
 end
 
---- What a list is about, as text: route, merchant and filters, but neither the cursor nor the page's length.
+-- Neither where the page begins nor how long it is, nor how long it may be waited for.
+local NOT_ABOUT = { cursor = true, limit = true, wait = true }
+
+--- What a list is about, as text: route, merchant and filters.
 ---@param route string
 ---@param merchant integer
 ---@param query table accepted parameters
@@ -20,7 +23,7 @@ end
 function cursor.about(route, merchant, query)
     local names, parts = {}, { route, tostring(merchant) }
     for name in pairs(query) do
-        if name ~= "cursor" and name ~= "limit" then
+        if not NOT_ABOUT[name] then
             names[#names + 1] = name
         end
     end

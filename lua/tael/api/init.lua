@@ -10,6 +10,7 @@ local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
 local path = require "tael.api.path"
 local problem = require "tael.api.problem"
+local rate = require "tael.api.rate"
 local routes = require "tael.api.routes"
 local store = require "tael.store"
 local task = require "tael.task"
@@ -28,6 +29,7 @@ api.VERSION = "2026-11-01"
 ---@field body table?                  accepted body
 ---@field caller tael.api.Caller
 ---@field idempotency_key string?
+---@field headers table<string, string>? of every answer to this caller
 
 local trees = {}
 for _, listener in ipairs { "api", "operations", "local", "call" } do
@@ -82,12 +84,18 @@ local function find_caller(call)
     local caller, refused = auth.caller(call.request)
     if not caller then
         return nil, refused
-    elseif not caller.scopes[call.route.scope] then
+    end
+    call.caller = caller
+    return true
+end
+
+local function check_scope(call)
+    local caller = call.caller
+    if not caller.scopes[call.route.scope] then
         return nil, problem.new("forbidden", "The key lacks the scope " .. call.route.scope .. ".")
     elseif caller.merchant == 0 and not call.route.any_merchant then
         return nil, header_problem("Tael-Merchant", "Name the merchant: there is not exactly one.")
     end
-    call.caller = caller
     task.set_scope(caller.merchant)
     return true
 end
@@ -166,6 +174,9 @@ local function check_body(call)
     local route, request = call.route, call.request
     if not route.body then
         return true
+    elseif route.body.optional and request.body == "" then
+        call.body = {}
+        return true
     elseif not check_media(request.headers) then
         return nil, problem.new("unsupported_media_type")
     end
@@ -184,7 +195,8 @@ local function check_body(call)
 end
 
 local steps = {
-    find_caller, check_version, check_accept, check_query, check_idempotency, check_body,
+    find_caller, rate.check, check_scope, check_version, check_accept, check_query, check_idempotency,
+    check_body,
 }
 
 -- ---- answers ----
@@ -229,8 +241,10 @@ end
 
 local function finish(call, response)
     local route, headers = call.route, {}
-    for name, value in pairs(response.headers) do
-        headers[name] = value
+    for _, given in ipairs { call.headers or {}, response.headers } do
+        for name, value in pairs(given) do
+            headers[name] = value
+        end
     end
     headers["tael-request-id"] = call.request_id
     if not route or not route.raw then

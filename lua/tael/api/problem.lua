@@ -62,6 +62,12 @@ problem.codes = {
 
     merchant_order_id_taken = row(409, "The merchant_order_id is taken",
         "A payment with this merchant_order_id and another content exists; use a new one."),
+    merchant_refund_id_taken = row(409, "The merchant_refund_id is taken",
+        "A refund with this merchant_refund_id and another content exists; use a new one."),
+    payment_not_refundable = row(409, "The payment cannot be refunded",
+        "Only money that was received and is still refundable can be given back."),
+    refund_exceeds_captured = row(409, "The refund exceeds what is left of the payment",
+        "Ask for at most what refundable says."),
     state_conflict = row(409, "The state does not allow this", "Read the object again and decide anew."),
     attempt_open = row(409, "An attempt is still open", "Wait until it is settled, then repeat.", R),
     already_resolved = row(409, "Already resolved", "Read the object again."),
@@ -124,8 +130,25 @@ function problem.field(code, pointer, detail)
     return problem.new(code, detail, { errors = { { pointer = pointer, code = code, detail = detail } } })
 end
 
---- An error of the kernel, {code, detail?, pointer?, …}, as a problem; other members stay members. A problem
---- stays what it is.
+local OWN = { code = true, detail = true, message = true, pointer = true, field = true, errors = true,
+    members = true }
+
+--- What a kernel's error says beside code and detail, such as existing, state or allowed (a list).
+local function members_of(err)
+    local members = {}
+    for _, from in ipairs { err, err.members or {} } do
+        for name, value in pairs(from) do
+            if from ~= err or not OWN[name] then
+                members[name] = value
+            end
+        end
+    end
+    members.allowed = members.allowed and json.array(members.allowed)
+    return members
+end
+
+--- An error of the kernel, {code, detail?, pointer?, …}, as a problem; other members stay members.
+--- A problem stays what it is.
 ---@param err table
 ---@return tael.api.Problem
 function problem.of(err)
@@ -136,13 +159,7 @@ function problem.of(err)
     if not problem.codes[code] then
         return problem.new("internal")
     end
-    local members, errors = {}, err.errors
-    for name, value in pairs(err) do
-        if name ~= "code" and name ~= "detail" and name ~= "message" and name ~= "pointer" and name ~= "field"
-            and name ~= "errors" then
-            members[name] = value
-        end
-    end
+    local members, errors = members_of(err), err.errors
     local pointer = err.pointer or err.field and "/" .. err.field:gsub("%.", "/")
     if pointer and not errors then
         errors = { { pointer = pointer, code = code, detail = detail or problem.codes[code].detail } }

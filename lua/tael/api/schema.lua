@@ -20,6 +20,9 @@ schema.LIMIT_DEFAULT = 20
 
 local METADATA_BYTES = 4096
 
+--- Of requests that say everything with their path: no body, or {}.
+schema.empty = { fields = {}, optional = true }
+
 schema.metadata = {
     type = "map", count = 20, key = "^[%w_.%-]+$", key_form = "1 to 40 letters, digits, '_', '.' or '-'",
     value = { type = "string", bytes = 500, control = true },
@@ -34,6 +37,15 @@ schema.metadata = {
         return bytes > METADATA_BYTES and "must have at most 4 KiB in all" or nil
     end,
 }
+
+--- Changes of metadata: null removes a member.
+schema.metadata_patch = { required = true, nulls = true }
+for name, value in pairs(schema.metadata) do
+    schema.metadata_patch[name] = value
+end
+
+--- A public id as a parameter.
+schema.id = { type = "string", max = 64 }
 
 --- The slug of an account or a channel's name.
 schema.slug = { type = "string", max = 40, match = "^[a-z][a-z0-9.%-]*$", form = "a slug such as acme-main" }

@@ -1,4 +1,5 @@
---- Health, readiness, metrics and what is running; the page that a problem's type names.
+--- Health, readiness, metrics and what is running; the page that a problem's type names; the document of the
+--- API; for the operator alone: certificates read again, the clock put ahead.
 local health = require "tael.kernel.health"
 local json = require "tael.json"
 local metrics = require "tael.kernel.metrics"
@@ -6,6 +7,7 @@ local problem = require "tael.api.problem"
 local registry = require "tael.kernel.registry"
 local store = require "tael.store"
 local task = require "tael.task"
+local time = require "tael.time"
 
 local M = {}
 
@@ -28,7 +30,8 @@ function M.readyz()
     end
     return {
         status = ready and 200 or 503,
-        headers = { ["content-type"] = "application/json", ["cache-control"] = "no-store" },
+        headers = { ["content-type"] = "application/json", ["cache-control"] = "no-store",
+            ["retry-after"] = not ready and "1" or nil },
         body = json.encode { ready = ready, checks = json.array(checks) },
     }
 end
@@ -66,6 +69,48 @@ function M.system(call)
             nodes = json.array { { workers = workers, schema = store.info().schema } },
         },
     }
+end
+
+local document -- as text; configuration and routes stay what they are
+
+--- The API as OpenAPI.
+function M.openapi()
+    document = document or json.encode(require("tael.api.openapi").document(require "tael.api.routes",
+        { version = registry.config.version or "0", url = registry.config.http.public_url }))
+    return { status = 200, headers = { ["content-type"] = "application/json" }, body = document }
+end
+
+function M.reload()
+    local done, err = require("tael.engine").reload()
+    if not done then
+        return nil, problem.new("configuration_invalid", err.message)
+    end
+    return 200, { object = "reload", reloaded = true }
+end
+
+local DAY_S, DRAIN_MS = 86400, 10000
+local CLOCK_END_MS = 3471292800000 -- 2080, where the store's ids end
+
+M.clock_schema = {
+    fields = { advance_in = { type = "integer", required = true, min = 1, max = 400 * DAY_S,
+        doc = "seconds" } },
+}
+
+--- Puts the clock ahead and does what has come due. Where the clock is the world's own there is no such
+--- thing.
+---@param call tael.api.Call
+function M.clock(call)
+    if not registry.config.dev then
+        return nil, problem.new("not_found", "Only the clock of development mode can be put ahead.")
+    end
+    local ms = call.body.advance_in * 1000
+    if time.now() + ms >= CLOCK_END_MS then
+        return nil, problem.field("invalid_field", "/advance_in", "The clock ends with the year 2079.")
+    end
+    time.advance(ms)
+    local fired = require("tael.kernel.timers").drain(DRAIN_MS)
+    return 200, { object = "clock", now = time.rfc3339(time.now()), advanced_in = call.body.advance_in,
+        fired = fired }
 end
 
 ---@param call tael.api.Call

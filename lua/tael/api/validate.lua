@@ -4,8 +4,9 @@
 --- A schema is {fields = {name = field}}; a field is {type=…, required=?, …}:
 ---   string   min max (characters) bytes (most bytes) match (pattern, with `form` for people) control
 ---   integer  min max      boolean      enum  values      time  RFC 3339      list (queries)  values, count
----   object   fields       map   key (pattern, with `key_form`), count, value (a field)
---- check = function(value) → wrong?, code? for what the types do not say. Null counts as absent.
+---   object   fields       map   key (pattern, with `key_form`), count, value (a field), nulls
+--- check = function(value) → wrong?, code? for what the types do not say. Null counts as absent, but in a map
+--- with `nulls`: there it is a value of its own.
 local json = require "tael.json"
 local nearest = require "tael.nearest"
 local time = require "tael.time"
@@ -109,7 +110,7 @@ function types.map(field, value, errors, place)
         local at = place .. "/" .. escape(name)
         if not name:find(field.key) then
             add(errors, at, "invalid_field", "has a name that is not " .. field.key_form)
-        else
+        elseif not (field.nulls and member == json.null) then
             check_value(field.value, member, errors, at)
         end
     end
@@ -158,15 +159,16 @@ local function sentence(found)
 end
 
 --- Null members are absent ones; a copy, so that the digest of a request does not see them.
-local function without_null(value)
+local function without_null(value, field)
     if type(value) ~= "table" or json.is_decimal(value) then
         return value
     end
     local is_array = json.is_array(value)
+    local keeps = is_array or field and field.nulls
     local out = is_array and json.array {} or {}
     for name, member in pairs(value) do
-        if is_array or member ~= json.null then
-            out[name] = without_null(member)
+        if keeps or member ~= json.null then
+            out[name] = without_null(member, field and field.fields and field.fields[name])
         end
     end
     return out
@@ -183,7 +185,7 @@ function validate.body(schema, value)
     end
     check_fields(schema.fields, value, errors, "")
     if #errors == 0 then
-        return without_null(value)
+        return without_null(value, schema)
     end
     local list = {}
     for i, found in ipairs(errors) do

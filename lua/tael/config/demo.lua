@@ -98,14 +98,14 @@ local function write_key(config, text)
     assert(file:close())
 end
 
---- Makes one when there is none that works. On worker 1, once the registry is loaded.
+--- Makes one when there is none that works and may do everything. On worker 1, once the registry is loaded.
 ---@param config table
 function demo.make_api_key(config)
     local keys = require "tael.kernel.keys"
     local registry = require "tael.kernel.registry"
     local merchant = registry.merchant(demo.MERCHANT)
     local found = keys.authenticate(demo.api_key(config) or "")
-    if found and found.merchant == merchant.id then
+    if found and found.merchant == merchant.id and found.scopes["refunds:write"] then
         return
     end
     local text, err = keys.create(merchant.id, { note = "demo" })
@@ -137,7 +137,7 @@ create a payment, then open next_action.url in a browser:
 ---@param config table
 ---@return string
 function demo.banner(config)
-    local base = "http://" .. config.http.listen[1]
+    local base = (config.http.tls and "https://" or "http://") .. config.http.listen[1]
     local operations = config.operations.listen and "http://" .. config.operations.listen or "off"
     local key = demo.api_key(config) or "?"
     return BANNER:format(config.version, base, operations, config.sandbox.listen, config.data, demo.MERCHANT,

@@ -14,7 +14,7 @@ local keys = {}
 
 local DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 local ID, SECRET, CHECK = 12, 30, 6
-local SCOPES = "payments:read payments:write"
+local SCOPES = "payments:read payments:write refunds:write"
 local PATTERN = "^(tael_(%l+)_(%w+))$"
 
 ---@param number integer not negative

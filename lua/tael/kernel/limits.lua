@@ -1,4 +1,5 @@
 --- How often an API key may ask and an address may notify, counted for all workers together.
+local limit = require "tael.limit"
 local registry = require "tael.kernel.registry"
 local source = require "tael.kernel.source"
 
@@ -19,7 +20,6 @@ function limits.take(name, who)
     if not rate then
         return nil
     end
-    local limit = require "tael.limit"
     local allowed, remaining, reset_ms = limit.take(name .. ":" .. who, rate.count, rate.window_ms)
     return { allowed = allowed, remaining = remaining, reset_ms = reset_ms, rate = rate }
 end

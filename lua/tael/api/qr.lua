@@ -1,0 +1,81 @@
+--- GET /qr/{payment}.svg: the QR code of a payment that waits to be scanned, as an image that any page may
+--- show. Whoever knows the payment's id may see it; the id cannot be guessed.
+local ids = require "tael.kernel.ids"
+local payments = require "tael.kernel.payments"
+local qr = require "tael.qr"
+local store = require "tael.store"
+local task = require "tael.task"
+
+local M = {}
+
+local QUIET, PIXELS = 4, 8 -- light modules around the code; size of a module
+
+local function plain(status, body, headers)
+    local all = { ["content-type"] = "text/plain; charset=utf-8", ["cache-control"] = "no-store" }
+    for name, value in pairs(headers or {}) do
+        all[name] = value
+    end
+    return { status = status, headers = all, body = body }
+end
+
+--- Dark modules of one row as runs: "M4 4h7v1h-7z".
+local function runs(row, y)
+    local parts, at = {}, 1
+    while true do
+        local from, to = row:find("1+", at)
+        if not from then
+            return table.concat(parts)
+        end
+        local length = to - from + 1
+        parts[#parts + 1] = ("M%d %dh%dv1h-%dz"):format(from - 1 + QUIET, y + QUIET, length, length)
+        at = to + 1
+    end
+end
+
+---@param rows string[] of tael.qr
+---@return string svg
+function M.image(rows)
+    local size, parts = #rows + 2 * QUIET, {}
+    for y, row in ipairs(rows) do
+        parts[y] = runs(row, y - 1)
+    end
+    return ('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%d" height="%d" '
+        .. 'shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%dv%dH0z"/><path d="%s"/></svg>\n'):format(
+        size, size, size * PIXELS, size * PIXELS, size, size, table.concat(parts))
+end
+
+--- What is to be scanned, when there is something.
+local function code_of(text)
+    local id = ids.decode("pay", text)
+    local rows, err = {}, nil
+    if id then
+        rows, err = store.query("payment.find", { payment = id })
+    end
+    if not rows or not rows[1] then
+        return nil, err
+    end
+    task.set_scope(rows[1].merchant)
+    local view
+    view, err = payments.get(text)
+    if not view then
+        return nil, err
+    end
+    local action = view.next_action
+    return type(action) == "table" and action.type == "qr_code" and action.code_url or nil
+end
+
+---@param call tael.api.Call
+function M.svg(call)
+    local code, err = code_of(call.params.payment)
+    local rows = code and qr.encode(code)
+    if not rows then
+        return err and err.code ~= "not_found" and plain(503, "try again\n", { ["retry-after"] = "1" })
+            or plain(404, "not found\n")
+    end
+    return { status = 200, body = M.image(rows), headers = {
+        ["content-type"] = "image/svg+xml", ["cache-control"] = "no-store",
+        ["content-security-policy"] = "default-src 'none'", ["x-content-type-options"] = "nosniff",
+    } }
+end
+
+return M
