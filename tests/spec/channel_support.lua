@@ -61,9 +61,13 @@ function support.private_text(name, format)
     return key.private_pkcs8
 end
 
+local sign_keys = {}
+
 function support.sign_key(name, format)
-    local text = support.private_text(name, format)
-    return assert(crypto.key_from_pem(text, { use = "sign", account = support.account_id }))
+    local known = name .. ":" .. (format or "")
+    sign_keys[known] = sign_keys[known] or assert(crypto.key_from_pem(support.private_text(name, format),
+        { use = "sign", account = support.account_id }))
+    return sign_keys[known]
 end
 
 function support.verify_key(name, account)
