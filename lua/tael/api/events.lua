@@ -12,7 +12,8 @@ local M = {}
 
 M.list_query = schema.list {
     type = { type = "string", max = 64, match = "^[a-z_]+%.[a-z_]+$", form = "a type such as payment.paid" },
-    payment = schema.id, after = schema.id, wait = { type = "integer", min = 0, max = 30 },
+    payment = schema.id, after = schema.id,
+    wait = { type = "integer", min = 0, max = 30, doc = "seconds" },
 }
 
 ---@param call tael.api.Call

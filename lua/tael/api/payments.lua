@@ -9,6 +9,7 @@ local json = require "tael.json"
 local lists = require "tael.api.lists"
 local money = require "tael.kernel.money"
 local payments = require "tael.kernel.payments"
+local refunds = require "tael.kernel.refunds"
 local registry = require "tael.kernel.registry"
 local schema = require "tael.api.schema"
 
@@ -42,27 +43,32 @@ end
 M.create_schema = {
     fields = {
         merchant_order_id = { type = "string", required = true, match = "^[%w_.%-]+$", min = 1, max = 64,
-            form = "1 to 64 letters, digits, '_', '.' or '-'" },
-        amount = { type = "integer", required = true, min = money.MIN, max = money.MAX },
+            form = "1 to 64 letters, digits, '_', '.' or '-'", doc = "the merchant's own, unique for ever" },
+        amount = { type = "integer", required = true, min = money.MIN, max = money.MAX, doc = "minor units" },
         currency = { type = "string", required = true, match = "^%u%u%u$", form = "a code such as CNY",
-            check = check_currency },
-        subject = { type = "string", required = true, min = 1, max = 128 },
-        channel = { type = "string", match = "^[a-z][a-z0-9]+$", max = 16, form = "a channel's name" },
-        product = { type = "enum", values = PRODUCTS },
-        device = { type = "enum", values = { "desktop", "mobile", "wallet", "terminal" } },
+            check = check_currency, doc = "ISO 4217" },
+        subject = { type = "string", required = true, min = 1, max = 128, doc = "shown to the payer" },
+        channel = { type = "string", match = "^[a-z][a-z0-9]+$", max = 16, form = "a channel's name",
+            doc = "without it the only account's" },
+        product = { type = "enum", values = PRODUCTS, doc = "way of paying; without it by device" },
+        device = { type = "enum", values = { "desktop", "mobile", "wallet", "terminal" },
+            doc = "chooses page, wap, jsapi or qr" },
         account = schema.slug,
-        parallel = { type = "enum", values = { "none", "refund_surplus" } },
+        parallel = { type = "enum", values = { "none", "refund_surplus" },
+            doc = "may another attempt begin beside an open one" },
         capture = { type = "enum", values = { "automatic", "manual" } },
-        expires_in = { type = "integer", min = 60, max = 1296000 },
+        expires_in = { type = "integer", min = 60, max = 1296000, doc = "seconds" },
         expires_at = { type = "time" },
         payer = { type = "object", fields = {
             client_ip = text(45), user_agent = text(512), openid = text(128), buyer_id = text(64),
             buyer_open_id = text(128), name = text(64), id_number = text(32), locale = text(35),
         } },
-        return_url = { type = "string", max = 255, check = check_return_url },
+        return_url = { type = "string", max = 255, check = check_return_url,
+            doc = "where the payer comes back to, https" },
         description = { type = "string", min = 1, max = 400, control = true },
         channel_options = { type = "map", count = 4, key = "^[a-z][a-z0-9]+$",
-            key_form = "a channel's name", value = { type = "object", open = true } },
+            key_form = "a channel's name", value = { type = "object", open = true },
+            doc = "what only one channel knows, by channel" },
         metadata = schema.metadata,
     },
 }
@@ -73,7 +79,8 @@ M.list_query = schema.list {
     created_after = schema.time, created_before = schema.time,
 }
 
-M.get_query = { expand = { type = "list", count = 5, values = { "attempts", "events", "notifications" } } }
+M.get_query = { expand = { type = "list", count = 5, values = { "attempts", "refunds", "events",
+    "notifications" } } }
 
 --- 16 bytes that stand for the accepted body: equal requests, however they were written, are the same one.
 ---@param body table
@@ -141,7 +148,7 @@ function M.create(call)
 end
 
 --- What hangs on a payment besides its attempts, newest first, one page of each.
-local related = { events = events.list, notifications = inspect.list }
+local related = { events = events.list, notifications = inspect.list, refunds = refunds.list }
 
 ---@param call tael.api.Call
 function M.get(call)

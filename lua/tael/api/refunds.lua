@@ -7,13 +7,10 @@ local lists = require "tael.api.lists"
 local money = require "tael.kernel.money"
 local payments = require "tael.kernel.payments"
 local problem = require "tael.api.problem"
+local refunds = require "tael.kernel.refunds"
 local schema = require "tael.api.schema"
 
 local M = {}
-
-local function kernel()
-    return require "tael.kernel.refunds"
-end
 
 local STATES = { "created", "pending", "unknown", "succeeded", "failed", "abnormal", "cancelled" }
 local REFUND_ID = { type = "string", match = "^[%w_.%-]+$", min = 1, max = 64,
@@ -21,9 +18,10 @@ local REFUND_ID = { type = "string", match = "^[%w_.%-]+$", min = 1, max = 64,
 
 M.create_schema = {
     fields = {
-        amount = { type = "integer", min = money.MIN, max = money.MAX },
+        amount = { type = "integer", min = money.MIN, max = money.MAX,
+            doc = "minor units; without it all that is refundable" },
         merchant_refund_id = REFUND_ID,
-        reason = { type = "string", min = 1, max = 80 },
+        reason = { type = "string", min = 1, max = 80, doc = "shown to the payer by some channels" },
     },
     optional = true,
 }
@@ -53,7 +51,7 @@ function M.create(call)
         return nil, problem.new("idempotency_key_required",
             "Send merchant_refund_id, or the header Idempotency-Key: so that no refund happens twice.")
     end
-    local result, err = kernel().create {
+    local result, err = refunds.create {
         payment = call.params.id, actor = call.caller.actor, input = call.body,
         digest = M.digest(call.params.id, call.body), idempotency_key = call.idempotency_key,
     }
@@ -68,7 +66,7 @@ end
 
 ---@param call tael.api.Call
 function M.get(call)
-    local view, err = kernel().get(call.params.id)
+    local view, err = refunds.get(call.params.id)
     if not view then
         return nil, err
     end
@@ -77,11 +75,11 @@ end
 
 ---@param call tael.api.Call
 function M.retry(call)
-    local result, err = kernel().retry(call.params.id, call.caller.actor)
+    local result, err = refunds.retry(call.params.id, call.caller.actor)
     if not result then
         return nil, err
     end
-    return 200, result.refund or result
+    return 200, result.refund
 end
 
 local function page(call, payment)
@@ -90,7 +88,7 @@ local function page(call, payment)
         return nil, refused
     end
     local query = call.query
-    local list, rest = kernel().list {
+    local list, rest = refunds.list {
         limit = query.limit or schema.LIMIT_DEFAULT, payment = payment, state = query.state,
         merchant_refund_id = query.merchant_refund_id,
         before = position or query.created_before and due.before(query.created_before),
