@@ -3,59 +3,9 @@
 require "tests.spec.kernel_support"
 local states = require "tael.kernel.states"
 
-local function read(path)
-    local file = assert(io.open(path, "rb"))
-    local text = file:read("a")
-    file:close()
-    return text
-end
+local kernel_store = require "tests.spec.kernel_store"
 
---- The rewrites of the loader (engine/store/sql.h), for this schema.
-local function for_sqlite(text)
-    local lines = {}
-    for line in (text .. "\n"):gmatch("(.-)\n") do
-        if not line:find("%-%- postgres$") then
-            lines[#lines + 1] = (line:gsub("%-%-.*$", ""))
-        end
-    end
-    return (table.concat(lines, "\n"):gsub("%f[%w_]id BIGINT NOT NULL,", "id INTEGER PRIMARY KEY,")
-        :gsub(", PRIMARY KEY %(merchant, id%)", ""):gsub("BIGINT", "INTEGER"):gsub("BYTEA", "BLOB")
-        :gsub("\n%);", "\n) STRICT;"))
-end
-
-local files = require "tael.sql.files"
-
-local schema = ""
-for _, file in ipairs(files.migrations) do
-    schema = schema .. for_sqlite(read("lua/tael/sql/migrations/" .. file))
-end
-
-local statements = {}
-for _, file in ipairs(files.statements) do
-    local text = read("lua/tael/sql/" .. file)
-    for name, body in text:gmatch("%-%- name: (%S+)\n(.-;)") do
-        statements[name] = for_sqlite(body)
-    end
-end
-
-local bytes = { hash = true, request = true, key_digest = true, raw_digest = true, raw = true }
-
-local function literal(name, value)
-    if value == nil then
-        return "NULL"
-    elseif math.type(value) == "integer" then
-        return tostring(value)
-    elseif bytes[name] then
-        return "x'" .. value:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. "'"
-    end
-    return "'" .. value:gsub("'", "''") .. "'"
-end
-
-local function bind(name, params)
-    return (statements[name]:gsub(":([a-z_]+)", function(param)
-        return literal(param, params[param])
-    end))
-end
+local bind, schema = kernel_store.bind, kernel_store.schema
 
 --- Runs SQL in one new database and gives what it prints. Errors are part of what is printed.
 local function run(script)

@@ -13,11 +13,12 @@ local payment_defaults = {
 ---@class tael.kernel.Folded
 ---@field payment table row
 ---@field attempts table<integer, table> rows by id
+---@field refunds table<integer, table> rows by id
 ---@field details table
 
 ---@return tael.kernel.Folded
 function fold.new()
-    return { payment = {}, attempts = {}, details = {} }
+    return { payment = {}, attempts = {}, refunds = {}, details = {} }
 end
 
 local function merge(row, columns)
@@ -30,13 +31,17 @@ local function merge(row, columns)
     end
 end
 
-local function touch_attempt(folded, event, columns)
-    local row = folded.attempts[columns.id]
+--- What hangs on the payment: the first event that names it makes it.
+local function touch(rows, event, columns)
+    local row = rows[columns.id]
     if not row then
         row = { merchant = event.merchant, payment = event.payment }
-        folded.attempts[columns.id] = row
+        rows[columns.id] = row
     end
     merge(row, columns)
+    if columns.request then
+        row.request = crypto.hex.decode(columns.request)
+    end
     row.updated_at = event.at
 end
 
@@ -58,13 +63,19 @@ function fold.add(folded, event)
         row.request = crypto.hex.decode(data.payment.request)
     end
     if data.attempt then
-        touch_attempt(folded, event, data.attempt)
+        touch(folded.attempts, event, data.attempt)
+    end
+    if data.refund then
+        touch(folded.refunds, event, data.refund)
     end
     if data.details then
         folded.details, row.detail_event = data.details, event.id
     end
     row.version, row.last_event, row.last_hash, row.updated_at = event.version, event.id, event.hash, event.at
 end
+
+--- The timer that counts is no part of the record: it is set and forgotten without an event.
+local unrecorded = { due = true }
 
 --- Columns in which two rows differ, in order of name.
 ---@param one table
@@ -73,12 +84,12 @@ end
 function fold.differences(one, other)
     local names = {}
     for name, value in pairs(one) do
-        if other[name] ~= value then
+        if other[name] ~= value and not unrecorded[name] then
             names[#names + 1] = name
         end
     end
     for name in pairs(other) do
-        if one[name] == nil then
+        if one[name] == nil and not unrecorded[name] then
             names[#names + 1] = name
         end
     end

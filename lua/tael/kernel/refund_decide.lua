@@ -1,8 +1,8 @@
 --- What an answer of the channel does to a refund. Data in, a decision out; the SQL guards stand behind it.
 --- 1 The money counts as given back only when the channel says so of this refund and this amount. 2 It
---- counts as not given back only when the channel has said no and nothing else was ever sent, or does not
---- know the refund after it has said no. 3 Whatever else happens, the money stays reserved and the same
---- number is asked for, or sent, again. 4 Silence decides nothing.
+--- counts as not given back only when the channel has said no and nothing else was ever sent, or still does
+--- not know the refund some time after it has said no. 3 Whatever else happens, the money stays reserved and
+--- the same number is asked for, or sent, again. 4 Silence decides nothing.
 local refund_decide = {}
 
 ---@class tael.kernel.RefundCase
@@ -14,6 +14,7 @@ local refund_decide = {}
 ---@field alone boolean refund: no other request of it can have reached the channel
 ---@field given integer refund: what the order gave back by other refunds
 ---@field declined table? query: {code, decline_code}, what the channel answered to the request just before
+---@field fresh boolean? query: a request whose end nobody knows is so new that it may still be under way
 
 ---@class tael.kernel.RefundDecision
 ---@field to string? the state that it enters; nil: it stays
@@ -125,7 +126,9 @@ local query_states = {
 
 --- It was never done: after a no that is the end, else the same request goes again.
 local function not_there(case)
-    if case.declined then
+    if case.declined and case.fresh then
+        return stay "declined, but an earlier request may still be under way"
+    elseif case.declined then
         local fact = { code = case.declined.code, decline_code = case.declined.decline_code }
         return moved(setmetatable({ fact = fact }, { __index = case }), "failed",
             "declined, and the channel does not know it")

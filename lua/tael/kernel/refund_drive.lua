@@ -117,14 +117,34 @@ end
 
 -- ---- sending ----
 
---- May anything of it have reached the channel? A call without a class is one that a crash cut short.
-local function was_sent(refund, before)
-    local rows = store.query("call.of_object", { object = refund.id })
-    if not rows then
-        return true
-    end
+--- The requests of a refund that may have reached the channel. One without a class was cut short by a crash.
+local function requests_of(refund)
+    local rows, err = store.query("call.of_object", { object = refund.id })
+    must(rows, err)
+    local list = {}
     for _, row in ipairs(rows) do
-        if row.op == "refund" and row.id ~= before and row.class ~= "not_sent" then
+        if row.op == "refund" and row.class ~= "not_sent" then
+            list[#list + 1] = row
+        end
+    end
+    return list
+end
+
+--- Has any but this one been sent?
+local function is_alone(refund, call)
+    for _, row in ipairs(requests_of(refund)) do
+        if row.id ~= call then
+            return false
+        end
+    end
+    return true
+end
+
+--- May a request that nobody knows the end of still be under way at the channel?
+local function is_fresh(refund, attempt)
+    local since = time.now() - (capability(attempt).query_after_ms or 0)
+    for _, row in ipairs(requests_of(refund)) do
+        if (row.class == nil or row.class == "unknown") and store.id_ms(row.id) > since then
             return true
         end
     end
@@ -139,7 +159,7 @@ local function op_of(turn, refund)
     elseif refund.state == "abnormal" then
         return "refund_query"
     end
-    return was_sent(refund) and "refund_query" or "refund"
+    return #requests_of(refund) > 0 and "refund_query" or "refund"
 end
 
 --- Is it this refund's turn? Nothing else of the payment is on its way, or may be.
@@ -206,15 +226,15 @@ end
 
 -- ---- what the answer does ----
 
-local function case_of(turn, asked, refund, said)
+local function case_of(turn, asked, said, refund, attempt)
     local case = { refund = refund, op = asked.op, class = said.class, fact = said.fact,
         reason = said.detail or asked.outcome.reason }
     if asked.op == "refund" then
-        case.alone = not was_sent(refund, asked.call)
+        case.alone = is_alone(refund, asked.call)
         case.given = must(store.query("refund.sums", { payment = refund.payment,
             attempt = refund.attempt })).succeeded
     else
-        case.declined = turn.declined
+        case.declined, case.fresh = turn.declined, turn.declined and is_fresh(refund, attempt)
     end
     return case
 end
@@ -266,7 +286,7 @@ local function take(turn, asked)
             said = {}
             said.class, said.fact, said.detail = refund_answer.judge(asked, refund, attempt)
         end
-        local decision = refund_decide.answer(case_of(turn, asked, refund, said))
+        local decision = refund_decide.answer(case_of(turn, asked, said, refund, attempt))
         local done, err = settle.commit(statements_of(turn, decision, asked,
             { refund = refund, payment = payment, attempt = attempt }))
         if done then
