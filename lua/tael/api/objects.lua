@@ -139,7 +139,8 @@ schemas.next_action = with({
 -- ---- payments ----
 
 local failure = object("why it failed", {
-    code = enum("declined; abnormal: a person is needed", "declined abnormal"), decline_code = nullable(text "why, in one vocabulary for all channels"),
+    code = enum("declined; abnormal: a person is needed", "declined abnormal"),
+    decline_code = nullable(text "why, in one vocabulary for all channels"),
     channel_code = nullable(text "why, in the channel's own words"), message = text "for people",
 })
 
