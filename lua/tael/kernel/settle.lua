@@ -16,7 +16,7 @@ local units = require "tael.kernel.units"
 
 local settle = {}
 
-local ROUNDS = 3
+local ROUNDS = 64 -- a lost round is somebody else's unit of the same payment: parallel refunds make many
 local STAMPS = 8
 
 --- A person should know. One word for all of them, so that an alert needs one rule.
