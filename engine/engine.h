@@ -48,6 +48,7 @@ struct tael_plan { /* what the application asked for; all memory is the plan's *
     struct tael_plan_listener *listeners;
     size_t listener_count;
     struct tael_http_limits limits;
+    struct tael_http_client_options client;
     struct tael_plan_body_limit *body_limits;
     size_t body_limit_count;
     const char **folders;

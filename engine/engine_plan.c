@@ -223,6 +223,25 @@ static void read_limits(lua_State *L, struct tael_plan *plan)
     lua_pop(L, 1);
 }
 
+/* Absent: the client's own defaults, and no private addresses. */
+static void read_client(lua_State *L, struct tael_plan *plan)
+{
+    struct tael_http_client_options *client = &plan->client;
+    lua_getfield(L, -1, "client");
+    if (lua_istable(L, -1)) {
+        client->connect_ms = field_int(L, "connect_ms", 0);
+        client->total_ms = field_int(L, "total_ms", 0);
+        client->per_pool = (size_t)field_int(L, "per_host", 0);
+        client->ca_file = field_text(L, plan, "ca");
+        lua_getfield(L, -1, "allow_private");
+        client->allow_private = lua_toboolean(L, -1) != 0;
+        lua_pop(L, 1);
+    } else if (!lua_isnil(L, -1)) {
+        luaL_error(L, "plan.client: table expected");
+    }
+    lua_pop(L, 1);
+}
+
 static void read_store(lua_State *L, struct tael_plan *plan)
 {
     lua_getfield(L, -1, "store");
@@ -384,6 +403,7 @@ static int plan_in_lua(lua_State *L)
     read_clock(L, plan);
     read_listeners(L, plan);
     read_limits(L, plan);
+    read_client(L, plan);
     plan->folders = field_texts(L, plan, "folders", &plan->folder_count);
     read_store(L, plan);
     read_companions(L, plan);

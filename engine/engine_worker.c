@@ -160,7 +160,7 @@ static tael_status open_server(struct tael_worker *worker)
                     .user = worker},
     };
     options.limits.connections = connections_max(engine);
-    tael_status rc = tael_http_client_new(&worker->host.client, worker->loop);
+    tael_status rc = tael_http_client_new(&worker->host.client, worker->loop, &engine->plan.client);
     if (rc == TAEL_OK)
         rc = tael_http_server_new(&worker->server, &options);
     if (rc == TAEL_OK && engine->store != NULL)

@@ -19,16 +19,17 @@ enum {
     TIMEOUT_MAX_MS = 10 * 60 * 1000,
     BYTES_MAX = 64 * 1024 * 1024,
     ENCODED_MAX = 16 * 1024 * 1024, /* bytes of form= as text */
+    POOL_NAME_MAX = 255,
 };
 
 /* ---- the answer ---- */
 
-struct answer { /* one block of memory: this, the headers, then their bytes and the body */
+struct answer { /* one block of memory: this, the headers, then the bytes of all texts */
     enum tael_http_failure failure;
     bool sent;
     int status;
     int64_t elapsed_us;
-    struct tael_span body;
+    struct tael_span detail, body;
     size_t header_count;
     struct tael_http_header headers[];
 };
@@ -45,7 +46,8 @@ static struct tael_span copy_span(char **to, struct tael_span span)
 static struct answer *copy_answer(const struct tael_http_result *result)
 {
     size_t size = sizeof(struct answer) + result->header_count * sizeof(struct tael_http_header);
-    size_t bytes = result->body.len;
+    struct tael_span detail = tael_span_of(result->detail);
+    size_t bytes = detail.len + result->body.len;
     for (size_t i = 0; i < result->header_count; i++)
         bytes += result->headers[i].name.len + result->headers[i].value.len;
     struct answer *answer = malloc(size + bytes);
@@ -57,6 +59,7 @@ static struct answer *copy_answer(const struct tael_http_result *result)
         .sent = result->sent,
         .status = result->status,
         .elapsed_us = result->elapsed_us,
+        .detail = copy_span(&to, detail),
         .body = copy_span(&to, result->body),
         .header_count = result->header_count,
     };
@@ -143,8 +146,15 @@ static int push_failure(lua_State *L, const struct answer *answer)
         [TAEL_HTTP_TLS] = {"tls", "the peer's certificate or TLS was refused"},
         [TAEL_HTTP_TOO_LARGE] = {"too_large", "the answer is too large"},
         [TAEL_HTTP_RESET] = {"reset", "connection lost, or an answer that is not HTTP"},
+        [TAEL_HTTP_ADDRESS] = {"address", "not an address that may be asked"},
     };
     tael_bind_fail(L, texts[answer->failure].code, texts[answer->failure].message);
+    if (answer->detail.len > 0) {
+        lua_pushfstring(L, "%s: ", texts[answer->failure].message);
+        lua_pushlstring(L, answer->detail.data, answer->detail.len);
+        lua_concat(L, 2);
+        lua_setfield(L, -2, "message");
+    }
     lua_pushboolean(L, answer->sent);
     lua_setfield(L, -2, "sent");
     return 2;
@@ -364,10 +374,51 @@ static const char *check_string(lua_State *L, int options, const char *name, con
     return text;
 }
 
+/* A point on the clock of time.monotonic, or 0; one in the past stays one. */
+static int64_t check_deadline(lua_State *L, int options)
+{
+    int64_t deadline_us = 0;
+    if (lua_getfield(L, options, "deadline_ms") != LUA_TNIL) {
+        int64_t ms = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
+        if (ms < 0 || ms > INT64_MAX / 1000)
+            luaL_error(L, "http.request: deadline_ms out of range");
+        deadline_us = ms > 0 ? ms * 1000 : 1;
+    }
+    lua_pop(L, 1);
+    return deadline_us;
+}
+
+static enum tael_http_addresses check_addresses(lua_State *L, int options)
+{
+    const char *word = check_string(L, options, "addresses", NULL);
+    if (word == NULL)
+        return TAEL_HTTP_ADDRESSES;
+    if (strcmp(word, "public") == 0)
+        return TAEL_HTTP_ADDRESSES_PUBLIC;
+    if (strcmp(word, "any") != 0)
+        luaL_error(L, "http.request: addresses are \"public\" or \"any\"");
+    return TAEL_HTTP_ADDRESSES_ANY;
+}
+
+/* The table tls = {ca=, cert=, key=}; its texts stay in it. */
+static void check_tls(lua_State *L, int options, struct tael_http_call *call)
+{
+    if (lua_getfield(L, options, "tls") == LUA_TNIL)
+        return;
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int tls = lua_gettop(L);
+    call->ca_file = check_string(L, tls, "ca", NULL);
+    call->cert_file = check_string(L, tls, "cert", NULL);
+    call->key_file = check_string(L, tls, "key", NULL);
+    if ((call->cert_file == NULL) != (call->key_file == NULL))
+        luaL_error(L, "http.request: tls.cert and tls.key belong together");
+}
+
 static void check_names(lua_State *L, int options)
 {
-    static const char *const names[] = {"body",      "connect_ms", "form",       "headers", "json",
-                                        "max_bytes", "method",     "timeout_ms", "unix",    "url"};
+    static const char *const names[] = {"addresses",  "body", "connect_ms", "deadline_ms", "form",
+                                        "headers",    "json", "max_bytes",  "method",      "pool",
+                                        "timeout_ms", "tls",  "unix",       "url"};
     for (lua_pushnil(L); lua_next(L, options) != 0; lua_pop(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
         bool known = false;
@@ -388,8 +439,14 @@ static void check_request(lua_State *L, struct request *request)
     call->timeout_ms = check_integer(L, 1, "timeout_ms", TIMEOUT_MAX_MS);
     call->connect_ms = check_integer(L, 1, "connect_ms", TIMEOUT_MAX_MS);
     call->max_bytes = (size_t)check_integer(L, 1, "max_bytes", BYTES_MAX);
+    call->deadline_us = check_deadline(L, 1);
     call->url = check_string(L, 1, "url", NULL);
     call->unix_path = check_string(L, 1, "unix", NULL);
+    call->addresses = check_addresses(L, 1);
+    call->pool = check_string(L, 1, "pool", NULL);
+    if (call->pool != NULL && (call->pool[0] == '\0' || strlen(call->pool) > POOL_NAME_MAX))
+        luaL_error(L, "http.request: pool is a name of 1 to %d bytes", POOL_NAME_MAX);
+    check_tls(L, 1, call);
     check_headers(L, 1, request);
     check_body(L, 1, request);
     call->headers = request->headers;

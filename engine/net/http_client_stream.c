@@ -1,12 +1,9 @@
 /* http_client_stream.c - the HTTP client of the simulated world: HTTP/1.1 over the world's streams.
  *
  * A link is one connection; it carries one exchange at a time and rests in between, to be used
- * again. TLS is not simulated: https speaks the same plain bytes, to port 443 by default. Time is
- * the world's. Ownership: the client owns links and exchanges; a link in use and its exchange point
- * at each other. Invariants:
- * 1. done is called last, when nothing of the exchange is in the client any more: it may start
- *    another exchange, cancel one or free the client.
- * 2. Every exchange has a timer until it ends; what fails inside start is told by that timer.
+ * again by its group. TLS is not simulated: https speaks the same plain bytes, to port 443 by
+ * default. Ownership: a group owns its resting links; a link in use and its exchange point at each
+ * other.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -16,41 +13,32 @@
 #include "net/http_client_parts.h"
 
 struct stream_link;
-struct stream_exchange;
 
-struct stream_client {
-    struct tael_http_client base; /* first */
-    struct stream_exchange *exchanges;
+struct stream_group {
+    struct tael_http_group base; /* first */
     struct stream_link *resting;
     size_t resting_count;
 };
 
+struct stream_exchange {
+    struct tael_http_exchange base; /* first */
+    struct stream_link *link;       /* NULL: none yet, or could not be had */
+    struct tael_buf address;        /* with its NUL */
+    struct tael_buf request;        /* until it is written */
+    struct tael_buf name;           /* of the field that is coming in */
+    struct tael_buf value;
+    llhttp_t parser;
+    bool head_only, complete, persistent;
+};
+
 struct stream_link {
-    struct stream_client *client;
+    struct stream_group *group;
     struct stream_link *next;         /* while resting */
     struct stream_exchange *exchange; /* NULL: resting */
     struct tael_stream *stream;
     int64_t rests_since_us;
     bool open;
     char address[];
-};
-
-struct stream_exchange {
-    struct tael_http_exchange base; /* first */
-    struct stream_exchange *next, **place;
-    struct stream_link *link; /* NULL: could not be had */
-    struct tael_timer *timer;
-    tael_http_done_fn done;
-    void *user;
-    struct tael_buf request; /* until it is written */
-    struct tael_buf name;    /* of the field that is coming in */
-    struct tael_buf value;
-    struct tael_http_reply reply;
-    llhttp_t parser;
-    enum tael_http_failure failure; /* what the timer tells */
-    int64_t started_us, deadline_us;
-    bool head_only, sent, complete, persistent;
-    bool told; /* done is running: cancel has nothing to do */
 };
 
 /* ---- links ---- */
@@ -63,32 +51,32 @@ static void link_free(struct stream_link *link)
 
 static void forget_resting(struct stream_link *link)
 {
-    struct stream_client *client = link->client;
-    struct stream_link **at = &client->resting;
+    struct stream_group *group = link->group;
+    struct stream_link **at = &group->resting;
     while (*at != link)
         at = &(*at)->next;
     *at = link->next;
-    client->resting_count--;
+    group->resting_count--;
 }
 
 static void rest(struct stream_link *link)
 {
-    struct stream_client *client = link->client;
-    if (client->resting_count == TAEL_HTTP_REUSE_MAX) {
+    struct stream_group *group = link->group;
+    if (group->resting_count == TAEL_HTTP_REUSE_MAX) {
         link_free(link);
         return;
     }
-    link->rests_since_us = tael_mono_us(client->base.loop->world);
-    link->next = client->resting;
-    client->resting = link;
-    client->resting_count++;
+    link->rests_since_us = tael_mono_us(group->base.client->loop->world);
+    link->next = group->resting;
+    group->resting = link;
+    group->resting_count++;
 }
 
 /* A link to address that has not rested for too long, out of the list. NULL: none. */
-static struct stream_link *wake(struct stream_client *client, const char *address)
+static struct stream_link *wake(struct stream_group *group, const char *address)
 {
-    int64_t now = tael_mono_us(client->base.loop->world);
-    struct stream_link *link = client->resting;
+    int64_t now = tael_mono_us(group->base.client->loop->world);
+    struct stream_link *link = group->resting;
     while (link != NULL) {
         struct stream_link *next = link->next;
         if (strcmp(link->address, address) == 0) {
@@ -104,52 +92,33 @@ static struct stream_link *wake(struct stream_client *client, const char *addres
 
 /* ---- the end of an exchange ---- */
 
-/* Takes the exchange off its link and out of the client. keep: the link may be used again. */
-static void detach(struct stream_exchange *exchange, bool keep)
+static void stream_stop(struct tael_http_exchange *base)
 {
+    struct stream_exchange *exchange = (struct stream_exchange *)base;
     struct stream_link *link = exchange->link;
-    *exchange->place = exchange->next;
-    if (exchange->next != NULL)
-        exchange->next->place = exchange->place;
-    tael_timer_free(exchange->timer);
-    exchange->timer = NULL;
     exchange->link = NULL;
     if (link == NULL)
         return;
     link->exchange = NULL;
-    if (keep)
+    if (base->failure == TAEL_HTTP_OK && exchange->persistent)
         rest(link);
     else
         link_free(link);
 }
 
-static void exchange_free(struct stream_exchange *exchange)
+static void stream_free_exchange(struct tael_http_exchange *base)
 {
+    struct stream_exchange *exchange = (struct stream_exchange *)base;
+    tael_buf_free(&exchange->address);
     tael_buf_free(&exchange->request);
     tael_buf_free(&exchange->name);
     tael_buf_free(&exchange->value);
-    tael_http_reply_free(&exchange->reply);
     free(exchange);
 }
 
 static void finish(struct stream_exchange *exchange, enum tael_http_failure failure)
 {
-    struct tael_world *world = exchange->base.client->loop->world;
-    if (failure == TAEL_HTTP_RESET && exchange->reply.too_large)
-        failure = TAEL_HTTP_TOO_LARGE;
-    struct tael_http_result result = {
-        .failure = failure,
-        .sent = exchange->sent,
-        .elapsed_us = tael_mono_us(world) - exchange->started_us,
-    };
-    if (failure == TAEL_HTTP_OK) {
-        result.status = llhttp_get_status_code(&exchange->parser);
-        tael_http_reply_show(&exchange->reply, &result);
-    }
-    detach(exchange, failure == TAEL_HTTP_OK && exchange->persistent);
-    exchange->told = true;
-    exchange->done(exchange->user, &result);
-    exchange_free(exchange);
+    tael_http_exchange_end(&exchange->base, failure, llhttp_get_status_code(&exchange->parser));
 }
 
 /* ---- parsing the answer ---- */
@@ -173,7 +142,7 @@ static int on_value_complete(llhttp_t *parser)
     struct tael_span value = {exchange->value.data, exchange->value.len};
     tael_status status = TAEL_OK;
     if ((parser->flags & F_TRAILING) == 0) /* trailers are dropped */
-        status = tael_http_reply_field(&exchange->reply, name, value);
+        status = tael_http_reply_field(&exchange->base.reply, name, value);
     tael_buf_clear(&exchange->name);
     tael_buf_clear(&exchange->value);
     return status == TAEL_OK ? 0 : -1;
@@ -188,14 +157,14 @@ static int on_headers_complete(llhttp_t *parser)
 static int on_body(llhttp_t *parser, const char *at, size_t len)
 {
     struct stream_exchange *exchange = parser->data;
-    return tael_http_reply_body(&exchange->reply, at, len) == TAEL_OK ? 0 : -1;
+    return tael_http_reply_body(&exchange->base.reply, at, len) == TAEL_OK ? 0 : -1;
 }
 
 static int on_message_complete(llhttp_t *parser)
 {
     struct stream_exchange *exchange = parser->data;
     if (parser->status_code < 200) { /* interim: the answer is still to come */
-        tael_http_reply_restart(&exchange->reply);
+        tael_http_reply_restart(&exchange->base.reply);
         return 0;
     }
     exchange->complete = true;
@@ -217,11 +186,9 @@ static const llhttp_settings_t settings = {
 static void write_request(struct stream_exchange *exchange)
 {
     struct tael_buf *request = &exchange->request;
-    exchange->sent = true;
-    if (tael_stream_write(exchange->link->stream, request->data, request->len) != TAEL_OK) {
-        exchange->failure = TAEL_HTTP_RESET;
-        tael_timer_start(exchange->timer, 0);
-    }
+    exchange->base.sent = true;
+    if (tael_stream_write(exchange->link->stream, request->data, request->len) != TAEL_OK)
+        tael_http_exchange_fail(&exchange->base, TAEL_HTTP_RESET, NULL);
     tael_buf_free(request);
 }
 
@@ -231,8 +198,7 @@ static void on_open(void *user)
     struct stream_exchange *exchange = link->exchange;
     assert(exchange != NULL); /* a link without one has been closed */
     link->open = true;
-    int64_t left = exchange->deadline_us - tael_mono_us(link->client->base.loop->world);
-    tael_timer_start(exchange->timer, left > 0 ? left : 0);
+    tael_http_exchange_wait(&exchange->base, false);
     write_request(exchange);
 }
 
@@ -278,12 +244,6 @@ static void on_end(void *user, tael_status why)
 
 static const struct tael_stream_events events = {.open = on_open, .read = on_read, .end = on_end};
 
-static void on_timer(void *user)
-{
-    struct stream_exchange *exchange = user;
-    finish(exchange, exchange->failure);
-}
-
 /* ---- starting ---- */
 
 static tael_status append_span(struct tael_buf *out, struct tael_span span)
@@ -311,8 +271,6 @@ static tael_status make_request(struct tael_buf *out, const struct tael_http_cal
 {
     struct tael_span authority = {NULL, 0};
     struct tael_span target = {NULL, 0};
-    bool wants_body = call->body.len > 0 || strcmp(call->method, "POST") == 0 ||
-                      strcmp(call->method, "PUT") == 0 || strcmp(call->method, "PATCH") == 0;
     tael_http_url_split(call->url, &authority, &target);
     const char *slash = target.len > 0 && target.data[0] == '/' ? "" : "/";
     tael_status status = tael_buf_printf(out, "%s %s%.*s HTTP/1.1\r\n", call->method, slash,
@@ -323,7 +281,7 @@ static tael_status make_request(struct tael_buf *out, const struct tael_http_cal
         status = tael_buf_append_text(out, "Accept: */*\r\n");
     if (status == TAEL_OK)
         status = write_fields(out, call);
-    if (status == TAEL_OK && wants_body)
+    if (status == TAEL_OK && tael_http_wants_body(call))
         status = tael_buf_printf(out, "Content-Length: %zu\r\n", call->body.len);
     if (status == TAEL_OK)
         status = tael_buf_append(out, "\r\n", 2);
@@ -333,38 +291,31 @@ static tael_status make_request(struct tael_buf *out, const struct tael_http_cal
 }
 
 /* "host:port" or "unix:PATH", NUL-terminated in out. */
-static tael_status make_address(struct tael_buf *out, const struct tael_http_call *call)
+static tael_status make_address(struct tael_buf *out, const struct tael_http_call *call,
+                                const struct tael_url_host *host)
 {
-    struct tael_span authority = {NULL, 0};
-    struct tael_span target = {NULL, 0};
-    tael_http_url_split(call->url, &authority, &target);
-    tael_status status = TAEL_OK;
-    if (call->unix_path != NULL) {
-        status = tael_buf_printf(out, "unix:%s", call->unix_path);
-    } else {
-        bool has_port = false;
-        for (size_t i = 0; i < authority.len; i++) /* "[::1]": the last colon is not the port's */
-            has_port = authority.data[i] == ':' || (has_port && authority.data[i] != ']');
-        const char *port = tael_http_url_is_tls(call->url) ? ":443" : ":80";
-        status = tael_buf_printf(out, "%.*s%s", (int)authority.len, authority.data,
-                                 has_port ? "" : port);
-    }
-    if (status == TAEL_OK)
-        status = tael_buf_append_char(out, '\0');
-    return status;
+    int port = tael_http_url_is_tls(call->url) ? 443 : 80;
+    if (host->port != 0)
+        port = host->port;
+    bool brackets = host->is_address && host->address.ip6;
+    tael_status status =
+        call->unix_path != NULL
+            ? tael_buf_printf(out, "unix:%s", call->unix_path)
+            : tael_buf_printf(out, brackets ? "[%s]:%d" : "%s:%d", host->name, port);
+    return status == TAEL_OK ? tael_buf_append_char(out, '\0') : status;
 }
 
 /* A new link that is connecting. TAEL_ENETWORK and the like: it will not be had. */
-static tael_status link_new(struct stream_client *client, const struct tael_buf *address,
+static tael_status link_new(struct stream_group *group, const struct tael_buf *address,
                             struct stream_link **out)
 {
     struct stream_link *link = calloc(1, sizeof(*link) + address->len);
     if (link == NULL)
         return TAEL_ENOMEM;
-    link->client = client;
+    link->group = group;
     memcpy(link->address, address->data, address->len);
     tael_status status =
-        tael_connect(client->base.loop, link->address, &events, link, &link->stream);
+        tael_connect(group->base.client->loop, link->address, &events, link, &link->stream);
     if (status != TAEL_OK) {
         free(link);
         return status;
@@ -373,109 +324,98 @@ static tael_status link_new(struct stream_client *client, const struct tael_buf 
     return TAEL_OK;
 }
 
-static tael_status attach(struct stream_exchange *exchange, const struct tael_http_call *call)
+static tael_status stream_begin(struct tael_http_exchange *base)
 {
-    struct stream_client *client = (struct stream_client *)exchange->base.client;
-    struct tael_buf address = {0};
-    tael_status status = make_address(&address, call);
-    if (status != TAEL_OK)
-        goto free_address;
-    exchange->link = wake(client, address.data);
+    struct stream_exchange *exchange = (struct stream_exchange *)base;
+    struct stream_group *group = (struct stream_group *)base->pool->group;
+    tael_status status = TAEL_OK;
+    exchange->link = wake(group, exchange->address.data);
     bool fresh = exchange->link == NULL;
     if (fresh)
-        status = link_new(client, &address, &exchange->link);
+        status = link_new(group, &exchange->address, &exchange->link);
     if (status == TAEL_ENOMEM)
-        goto free_address;
-    if (status != TAEL_OK) { /* told later, like every failure of the network */
-        status = TAEL_OK;
-        exchange->failure = TAEL_HTTP_CONNECT;
-        tael_timer_start(exchange->timer, 0);
-        goto free_address;
+        return status;
+    if (status != TAEL_OK) {
+        tael_http_exchange_fail(base, TAEL_HTTP_CONNECT, NULL);
+        return TAEL_OK;
     }
     exchange->link->exchange = exchange;
-    tael_timer_start(exchange->timer, (fresh ? call->connect_ms : call->timeout_ms) * 1000);
+    tael_http_exchange_wait(base, fresh);
     if (!fresh)
         write_request(exchange);
-free_address:
-    tael_buf_free(&address);
-    return status;
+    return TAEL_OK;
 }
 
-static tael_status stream_client_start(struct tael_http_client *base,
-                                       const struct tael_http_call *call, tael_http_done_fn done,
-                                       void *user, struct tael_http_exchange **out)
+static tael_status stream_make(struct tael_http_group *group, const struct tael_http_call *call,
+                               const struct tael_url_host *host, struct tael_http_exchange **out)
 {
-    struct stream_client *client = (struct stream_client *)base;
-    tael_status status = TAEL_ENOMEM;
     struct stream_exchange *exchange = calloc(1, sizeof(*exchange));
+    (void)group;
     if (exchange == NULL)
         return TAEL_ENOMEM;
-    exchange->timer = tael_timer_new(base->loop, on_timer, exchange);
-    if (exchange->timer == NULL)
-        goto free_exchange;
-    exchange->base.client = base;
-    exchange->done = done;
-    exchange->user = user;
-    exchange->failure = TAEL_HTTP_TIMEOUT;
-    exchange->started_us = tael_mono_us(base->loop->world);
-    exchange->deadline_us = exchange->started_us + call->timeout_ms * 1000;
     exchange->head_only = strcmp(call->method, "HEAD") == 0;
-    exchange->reply.body.max = call->max_bytes;
     exchange->name.max = exchange->value.max = TAEL_HTTP_REPLY_TEXT_MAX;
     llhttp_init(&exchange->parser, HTTP_RESPONSE, &settings);
     exchange->parser.data = exchange;
-    status = make_request(&exchange->request, call);
-    if (status != TAEL_OK)
-        goto free_timer;
-    status = attach(exchange, call);
-    if (status != TAEL_OK)
-        goto free_timer;
-    exchange->next = client->exchanges;
-    exchange->place = &client->exchanges;
-    if (exchange->next != NULL)
-        exchange->next->place = &exchange->next;
-    client->exchanges = exchange;
+    tael_status status = make_request(&exchange->request, call);
+    if (status == TAEL_OK)
+        status = make_address(&exchange->address, call, host);
+    if (status != TAEL_OK) {
+        stream_free_exchange(&exchange->base);
+        return status;
+    }
     *out = &exchange->base;
     return TAEL_OK;
-
-free_timer:
-    tael_timer_free(exchange->timer);
-free_exchange:
-    exchange_free(exchange);
-    return status;
 }
 
-static void stream_exchange_cancel(struct tael_http_exchange *base)
+/* ---- life ---- */
+
+static tael_status stream_group_new(struct tael_http_client *client, struct tael_http_group **out)
 {
-    struct stream_exchange *exchange = (struct stream_exchange *)base;
-    if (exchange->told)
-        return;
-    detach(exchange, false);
-    exchange_free(exchange);
+    struct stream_group *group = calloc(1, sizeof(*group));
+    (void)client;
+    if (group == NULL)
+        return TAEL_ENOMEM;
+    *out = &group->base;
+    return TAEL_OK;
 }
 
-static void stream_client_free(struct tael_http_client *base)
+static void stream_group_free(struct tael_http_group *base)
 {
-    struct stream_client *client = (struct stream_client *)base;
-    while (client->exchanges != NULL)
-        stream_exchange_cancel(&client->exchanges->base);
-    while (client->resting != NULL) {
-        struct stream_link *link = client->resting;
+    struct stream_group *group = (struct stream_group *)base;
+    while (group->resting != NULL) {
+        struct stream_link *link = group->resting;
         forget_resting(link);
         link_free(link);
     }
+    free(group);
+}
+
+static void stream_client_free(struct tael_http_client *client)
+{
+    while (client->groups != NULL)
+        tael_http_group_destroy(client->groups);
+    free(client->ca_file);
     free(client);
 }
 
 static const struct tael_http_client_ops stream_ops = {
-    .start = stream_client_start, .cancel = stream_exchange_cancel, .free = stream_client_free};
+    .group_new = stream_group_new,
+    .group_free = stream_group_free,
+    .make = stream_make,
+    .begin = stream_begin,
+    .stop = stream_stop,
+    .free_exchange = stream_free_exchange,
+    .free = stream_client_free,
+};
 
 tael_status tael_http_client_stream_new(struct tael_http_client **out, struct tael_loop *loop)
 {
-    struct stream_client *client = calloc(1, sizeof(*client));
+    struct tael_http_client *client = calloc(1, sizeof(*client));
     if (client == NULL)
         return TAEL_ENOMEM;
-    client->base = (struct tael_http_client){&stream_ops, loop};
-    *out = &client->base;
+    client->ops = &stream_ops;
+    client->loop = loop;
+    *out = client;
     return TAEL_OK;
 }

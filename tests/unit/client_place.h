@@ -144,6 +144,7 @@ static inline void place_open(struct place *place, bool simulated)
     struct tael_http_server_options options = {
         .loop = place->loop,
         .handler = {.request = place_on_request, .gone = place_on_gone, .user = place}};
+    struct tael_http_client_options client = {.allow_private = true};
     char local[80];
     snprintf(place->unix_path, sizeof(place->unix_path), "/tmp/tael_client_test_%d", (int)getpid());
     snprintf(local, sizeof(local), "unix:%s", place->unix_path);
@@ -151,7 +152,7 @@ static inline void place_open(struct place *place, bool simulated)
     if (tael_http_server_new(&place->server, &options) != TAEL_OK ||
         tael_http_server_listen(place->server, "api", "127.0.0.1:0", &place->address) != TAEL_OK ||
         tael_http_server_listen(place->server, "local", local, NULL) != TAEL_OK ||
-        tael_http_client_new(&place->client, place->loop) != TAEL_OK || place->timer == NULL)
+        tael_http_client_new(&place->client, place->loop, &client) != TAEL_OK || place->timer == NULL)
         abort();
 }
 

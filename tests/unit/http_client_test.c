@@ -336,8 +336,8 @@ static void what_may_not_be_asked_is_refused(bool simulated)
     struct place place;
     place_open(&place, simulated);
     static const char *const urls[] = {
-        "x",     "http://",       "ftp://a/",          "file:///etc/passwd", "/a b",
-        "http:", "http://u:p@a/", "http://a/\r\nX: y", "http://a/\xe4",      "http://:80/"};
+        "x",     "http://",            "ftp://a/",      "file:///etc/passwd", "/a b",
+        "http:", "http://a/\r\nX: y", "http://a/\xe4"};
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
         CHECK_NAMED(place_start(&place, 0, "GET", urls[i], NULL) == TAEL_EINVAL, "URL refused");
     static const char *const methods[] = {"", "G T", "GET\r\n", "CONNECT"};
@@ -395,7 +395,7 @@ static void a_client_is_made_whole_or_not_at_all(bool simulated)
     for (long n = 1; failed; n++) {
         struct tael_http_client *client = NULL;
         alloc_fail_at(n);
-        tael_status status = tael_http_client_new(&client, place.loop);
+        tael_status status = tael_http_client_new(&client, place.loop, NULL);
         failed = alloc_fail_end();
         CHECK(failed ? status == TAEL_ENOMEM && client == NULL : status == TAEL_OK);
         tael_http_client_free(client);

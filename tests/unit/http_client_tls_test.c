@@ -193,10 +193,11 @@ static struct outcome ask(struct server *server, const char *ca_file, int count)
     struct tael_world *world = NULL;
     struct tael_http_client *client = NULL;
     struct outcome outcome = {.failure = TAEL_HTTP_OK};
+    struct tael_http_client_options options = {.allow_private = true};
     char url[64];
     snprintf(url, sizeof(url), "https://127.0.0.1:%d/", server->port);
     must(tael_world_uv_new(&world) == TAEL_OK && tael_loop_new(world, &outcome.loop) == TAEL_OK &&
-         tael_http_client_new(&client, outcome.loop) == TAEL_OK);
+         tael_http_client_new(&client, outcome.loop, &options) == TAEL_OK);
     for (int i = 0; i < count; i++) {
         struct tael_http_exchange *exchange = NULL;
         struct tael_http_call call = {.method = "POST", .url = url, .ca_file = ca_file};

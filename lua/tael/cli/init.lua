@@ -32,7 +32,10 @@ function cli.plan(options)
         config_path = options.config_path, root = options.root, lua_root = options.lua_root,
         dev = options.dev,
     }
-    local plan = { workers = 1, drain_ms = 0, log = { level = "error" }, pass = { options = kept } }
+    local plan = {
+        workers = 1, drain_ms = 0, log = { level = "error" }, pass = { options = kept },
+        client = { allow_private = true }, -- --url names what the person at the terminal wants to reach
+    }
     local found = commands.find(options.args.argv)
     local command = found and found.command
     local read = command and command.plan and words.read(options.args.argv, found.at, command.options or {})

@@ -1,7 +1,9 @@
 ---@meta tael.http
 
---- Requests to others. TLS and host names are always verified, redirects are not followed, the
---- environment's proxies are ignored.
+--- Requests to others. TLS, host names and dates are always verified, redirects are not followed, the
+--- environment's proxies are ignored. A host is looked up once, all its addresses are checked, and the
+--- connection goes to one of them. Where the engine does not allow private addresses (client.allow_private),
+--- every request is "public"; local sockets are exempt.
 ---@class tael.http
 local http = {}
 
@@ -12,10 +14,16 @@ local http = {}
 ---@field body? string at most one of body, form and json
 ---@field form? table<string, string> percent-encoded, names in byte order
 ---@field json? any written by tael.json
----@field timeout_ms? integer all of it; default 10000
----@field connect_ms? integer default 3000
+---@field timeout_ms? integer all of it, waiting for the pool included; default client.total
+---@field connect_ms? integer looking up, connecting and TLS; default client.connect
+---@field deadline_ms? integer on the clock of time.monotonic: nothing lasts beyond it
 ---@field max_bytes? integer of the answer's body; default 1 MiB
 ---@field unix? string path of a Unix socket to connect to instead of the URL's host
+---@field pool? string shares connections with this pool's requests alone; without one, with those to the
+--- same host. At most client.per_host requests of a pool, or to a host, are under way on a worker; others
+--- wait in order
+---@field addresses? "public"|"any" default: any where the engine allows it, else public
+---@field tls? { ca: string?, cert: string?, key: string? } files: who is trusted, our own certificate and key
 
 ---@class tael.http.Answer
 ---@field status integer
@@ -24,8 +32,8 @@ local http = {}
 ---@field ms integer how long it took
 
 ---@class tael.http.Error
----@field code "timeout"|"connect"|"tls"|"too_large"|"reset"
----@field message string
+---@field code "timeout"|"connect"|"tls"|"too_large"|"reset"|"address"
+---@field message string of "address": which rule refuses it
 ---@field sent boolean false: certainly nothing of the request has left
 
 --- Waits for the answer. A task that is cancelled meanwhile cancels the request.

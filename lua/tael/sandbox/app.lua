@@ -23,6 +23,7 @@ function app.plan(given)
         clock = "adjustable",
         log = { level = options.level or "info" },
         listeners = { { name = "sandbox", address = options.listen } },
+        client = { allow_private = true }, -- shops under test are on this machine or its network
         folders = { options.data },
         store = {
             path = options.data .. "/sandbox.db", migrate = true,

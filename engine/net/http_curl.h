@@ -1,0 +1,66 @@
+/* http_curl.h - what the files of the HTTP client of the real world share: http_client_curl.c (life
+ * of clients and exchanges), http_curl_multi.c (a group's connections on the loop),
+ * http_curl_easy.c (what libcurl is told about a request). Nobody else includes it.
+ */
+#ifndef TAEL_NET_HTTP_CURL_H
+#define TAEL_NET_HTTP_CURL_H
+
+#include <curl/curl.h>
+#include <uv.h>
+
+#include "net/http_client_parts.h"
+
+enum { TAEL_CURL_SPARE_MAX = 16 };
+
+struct tael_curl_client {
+    struct tael_http_client base; /* first */
+    uv_loop_t *uv;
+    struct tael_resolver *resolver;
+    CURL *spare[TAEL_CURL_SPARE_MAX]; /* easy handles at rest, with their TLS sessions */
+    size_t spares;
+    bool stepping; /* a call further up the stack is inside a group's step */
+};
+
+struct tael_curl_group {
+    struct tael_http_group base; /* first */
+    CURLM *multi;
+    uv_timer_t *timer; /* frees itself when it is closed */
+};
+
+struct tael_curl_exchange {
+    struct tael_http_exchange base; /* first */
+    CURL *easy;
+    bool added; /* the easy handle is in its group's multi handle */
+    struct curl_slist *fields, *resolved;
+    struct tael_lookup *lookup; /* NULL: none under way */
+    struct tael_url_host host;
+    int port;
+    bool local;      /* a unix socket: no address to look at */
+    bool public;     /* its group's */
+    bool body_begun; /* later fields are trailers: dropped */
+    bool safe;       /* may be sent twice */
+    unsigned requests;
+    char error[CURL_ERROR_SIZE];
+};
+
+/* ---- http_curl_multi.c ---- */
+
+tael_status tael_curl_group_new(struct tael_http_client *client, struct tael_http_group **out);
+void tael_curl_group_free(struct tael_http_group *group);
+
+/* ---- http_client_curl.c ---- */
+
+void tael_curl_ended(struct tael_curl_exchange *exchange, CURLcode code);
+void tael_curl_destroy(struct tael_curl_client *client); /* when it was freed inside a step */
+
+/* ---- http_curl_easy.c ---- */
+
+/* Everything of the call but where to connect and until when. */
+tael_status tael_curl_set_call(struct tael_curl_exchange *exchange,
+                               const struct tael_http_call *call);
+/* Names the addresses that the host stands for, so that libcurl looks nothing up. */
+tael_status tael_curl_set_addresses(struct tael_curl_exchange *exchange,
+                                    const struct tael_addresses *addresses);
+tael_status tael_curl_set_connect_ms(struct tael_curl_exchange *exchange, int64_t ms);
+
+#endif

@@ -1,0 +1,174 @@
+/* http_curl_multi.c - a group's connections: one multi handle of libcurl's on the loop.
+ *
+ * libcurl says which sockets to watch (on_socket) and when to come back (on_timeout); what it has
+ * finished is collected after each step and told from there, never from inside one of its
+ * callbacks. uv handles free themselves in their close callbacks.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "net/http_curl.h"
+
+struct watch { /* one socket of libcurl's */
+    uv_poll_t poll;
+    struct tael_curl_group *group;
+    curl_socket_t socket;
+};
+
+static void step(struct tael_curl_group *group, curl_socket_t socket, int what);
+
+/* ---- what libcurl calls for sockets and time ---- */
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    struct watch *watch = poll->data;
+    int what = 0;
+    if (status < 0)
+        what = CURL_CSELECT_ERR;
+    if ((events & UV_READABLE) != 0)
+        what |= CURL_CSELECT_IN;
+    if ((events & UV_WRITABLE) != 0)
+        what |= CURL_CSELECT_OUT;
+    step(watch->group, watch->socket, what);
+}
+
+static struct watch *watch_new(struct tael_curl_group *group, curl_socket_t socket)
+{
+    struct tael_curl_client *client = (struct tael_curl_client *)group->base.client;
+    struct watch *watch = calloc(1, sizeof(*watch));
+    if (watch == NULL)
+        return NULL;
+    watch->group = group;
+    watch->socket = socket;
+    if (uv_poll_init_socket(client->uv, &watch->poll, socket) != 0) {
+        free(watch);
+        return NULL;
+    }
+    watch->poll.data = watch;
+    curl_multi_assign(group->multi, socket, watch);
+    return watch;
+}
+
+/* Always 0: anything else would end every exchange of the group. What cannot be watched times out.
+ */
+static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *socket_user)
+{
+    struct tael_curl_group *group = user;
+    struct watch *watch = socket_user;
+    (void)easy;
+    if (what == CURL_POLL_REMOVE) {
+        if (watch != NULL) {
+            curl_multi_assign(group->multi, socket, NULL);
+            uv_poll_stop(&watch->poll);
+            uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
+        }
+        return 0;
+    }
+    if (watch == NULL)
+        watch = watch_new(group, socket);
+    if (watch != NULL) {
+        int events =
+            (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
+        uv_poll_start(&watch->poll, events, on_poll);
+    }
+    return 0;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    step(timer->data, CURL_SOCKET_TIMEOUT, 0);
+}
+
+static int on_timeout(CURLM *multi, long timeout_ms, void *user)
+{
+    struct tael_curl_group *group = user;
+    (void)multi;
+    if (timeout_ms < 0)
+        uv_timer_stop(group->timer);
+    else
+        uv_timer_start(group->timer, on_timer, (uint64_t)timeout_ms, 0);
+    return 0;
+}
+
+/* ---- steps ---- */
+
+static struct tael_curl_exchange *take_finished(struct tael_curl_group *group, CURLcode *code)
+{
+    int left = 0;
+    CURLMsg *message = NULL;
+    while ((message = curl_multi_info_read(group->multi, &left)) != NULL) {
+        struct tael_curl_exchange *exchange = NULL;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
+        *code = message->data.result;
+        return exchange;
+    }
+    return NULL;
+}
+
+static void step(struct tael_curl_group *group, curl_socket_t socket, int what)
+{
+    struct tael_curl_client *client = (struct tael_curl_client *)group->base.client;
+    struct tael_curl_exchange *exchange = NULL;
+    int running = 0;
+    CURLcode code = CURLE_OK;
+    assert(!client->stepping);
+    client->stepping = group->base.busy = true;
+    curl_multi_socket_action(group->multi, socket, what, &running);
+    while (!client->base.freed && (exchange = take_finished(group, &code)) != NULL)
+        tael_curl_ended(exchange, code);
+    client->stepping = group->base.busy = false;
+    if (client->base.freed)
+        tael_curl_destroy(client);
+}
+
+/* ---- life ---- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+tael_status tael_curl_group_new(struct tael_http_client *base, struct tael_http_group **out)
+{
+    struct tael_curl_client *client = (struct tael_curl_client *)base;
+    struct tael_curl_group *group = calloc(1, sizeof(*group));
+    if (group == NULL)
+        return TAEL_ENOMEM;
+    group->timer = calloc(1, sizeof(*group->timer));
+    if (group->timer == NULL)
+        goto free_group;
+    group->multi = curl_multi_init();
+    if (group->multi == NULL)
+        goto free_timer;
+    group->base.client = base;
+    uv_timer_init(client->uv, group->timer); /* cannot fail */
+    group->timer->data = group;
+    curl_multi_setopt(group->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(group->multi, CURLMOPT_SOCKETDATA, group);
+    curl_multi_setopt(group->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+    curl_multi_setopt(group->multi, CURLMOPT_TIMERDATA, group);
+    curl_multi_setopt(group->multi, CURLMOPT_MAXCONNECTS, (long)TAEL_HTTP_REUSE_MAX);
+    *out = &group->base;
+    return TAEL_OK;
+
+free_timer:
+    free(group->timer);
+free_group:
+    free(group);
+    return TAEL_ENOMEM;
+}
+
+void tael_curl_group_free(struct tael_http_group *base)
+{
+    struct tael_curl_group *group = (struct tael_curl_group *)base;
+    curl_multi_cleanup(group->multi); /* closes connections: on_socket comes once more for each */
+    uv_close((uv_handle_t *)group->timer, on_timer_closed);
+    free(group);
+}
