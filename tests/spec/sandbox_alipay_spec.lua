@@ -113,7 +113,7 @@ describe("sandbox alipay, the gateway's checks", function()
 
     setup(function()
         time.now = function() return support.now end
-        state = { speed = 1, apps = { [support.fields.app_id] = {
+        state = { speed = 1, faults = {}, notices = {}, apps = { [support.fields.app_id] = {
             app_id = support.fields.app_id, seller_id = support.fields.seller_id,
             alipay_key = support.sign_key("alipay"), merchant_key = support.verify_key("merchant"),
         } } }
@@ -221,23 +221,23 @@ describe("sandbox alipay, an order's end", function()
         ["15d"] = support.now + 15 * day, ["1c"] = 1768492800000,
     } do
         it("reads timeout_express " .. text, function()
-            assert.are.equal(expected, clock.expiry({ timeout_express = text }, support.now))
+            assert.are.equal(expected, clock.expiry({ timeout_express = text }, support.now, 15 * day))
         end)
     end
 
     for _, text in ipairs { "0m", "16d", "1.5h", "5", "m", "1w", "-1m", "01m" } do
         it("refuses timeout_express " .. text, function()
-            local at, name = clock.expiry({ timeout_express = text }, support.now)
+            local at, name = clock.expiry({ timeout_express = text }, support.now, 15 * day)
             assert.is_nil(at)
             assert.are.equal("timeout_express", name)
         end)
     end
 
-    it("lets time_expire win, and gives 15 days by default", function()
+    it("lets time_expire win, and has a default", function()
         assert.are.equal(support.now, clock.expiry({ time_expire = "2026-01-15 10:20:30",
-            timeout_express = "5d" }, 0))
-        assert.are.equal(support.now + 15 * day, clock.expiry({}, support.now))
-        assert.are.equal("time_expire", select(2, clock.expiry({ time_expire = "tomorrow" }, 0)))
+            timeout_express = "5d" }, 0, day))
+        assert.are.equal(support.now + 3 * day, clock.expiry({}, support.now, 3 * day))
+        assert.are.equal("time_expire", select(2, clock.expiry({ time_expire = "tomorrow" }, 0, day)))
     end)
 end)
 

@@ -8,6 +8,8 @@ local loader = require "tael.channel.loader"
 local store = require "tael.store"
 local time = require "tael.time"
 
+local behaviour = require "tael.sandbox.alipay.behaviour"
+local faults = require "tael.sandbox.alipay.faults"
 local gateway = require "tael.sandbox.alipay.gateway"
 
 local package = loader.load(support.scripts).alipay
@@ -33,7 +35,7 @@ describe("the channel and the simulated gateway", function()
     end)
     before_each(function()
         row = trade
-        state = { speed = 1, apps = { [trade.app_id] = {
+        state = { speed = 1, faults = {}, notices = {}, apps = { [trade.app_id] = {
             app_id = trade.app_id, seller_id = support.fields.seller_id,
             alipay_key = support.sign_key("alipay"), merchant_key = support.verify_key("merchant"),
         } } }
@@ -50,6 +52,10 @@ describe("the channel and the simulated gateway", function()
         local answer = { status = response.status, headers = response.headers, raw = response.body, ms = 1,
             at = support.now }
         return call.interpret(package, "query", account, answer, support.context())
+    end
+
+    local function spoil(fault)
+        behaviour.ask(state.faults, "query", nil, { name = assert(faults.name(fault, "query")), times = 1 })
     end
 
     local function with(changed)
@@ -89,7 +95,7 @@ describe("the channel and the simulated gateway", function()
         "http_502" } do
         it("calls a paid order unknown when the answer is spoilt: " .. fault, function()
             row = with { status = "TRADE_SUCCESS", paid_at = support.now }
-            state.fault = { name = fault, times = 1 }
+            spoil(fault)
             local outcome = ask()
             assert.are.equal("unknown", outcome.class, outcome.reason)
             assert.is_nil(outcome.result and outcome.result.state)
@@ -99,7 +105,7 @@ describe("the channel and the simulated gateway", function()
 
     for _, fault in ipairs { "sign_first", "signed_before_escaping" } do
         it("reads an answer that is unusual but signed: " .. fault, function()
-            state.fault = { name = fault, times = 1 }
+            spoil(fault)
             assert.are.equal("waiting_payer", ask().result.state)
         end)
     end

@@ -27,10 +27,12 @@ function app.plan(given)
         folders = { options.data },
         store = {
             path = options.data .. "/sandbox.db", migrate = true,
-            sql = { sql .. "trades.sql" }, migrations = { sql .. "0001_sandbox.sql" },
+            sql = { sql .. "trades.sql", sql .. "orders.sql", sql .. "refunds.sql", sql .. "deliveries.sql" },
+            migrations = { sql .. "0001_sandbox.sql", sql .. "0002_life.sql" },
         },
         pass = {
             keys = options.keys, master = options.master, speed = options.speed, apps = options.apps,
+            address = options.listen,
         },
     }
 end
@@ -54,7 +56,7 @@ function app.open(context)
     if not ready then
         return nil, err
     end
-    local state, wrong = alipay.open { apps = pass.apps, speed = pass.speed }
+    local state, wrong = alipay.open { apps = pass.apps, speed = pass.speed, address = pass.address }
     if not state then
         return nil, wrong
     end
@@ -65,17 +67,8 @@ end
 local function about()
     return {
         status = 200, headers = { ["content-type"] = "text/plain; charset=utf-8" },
-        body = table.concat({
-            "Tael sandbox: simulated gateways, no real money.",
-            "GET|POST /gateway.do                 Alipay's gateway (page pay, query)",
-            "GET  /sandbox/trades[/NUMBER]        trades, newest first",
-            "POST /sandbox/trades/NUMBER/pay      what the payer's button does; also /refuse, /close",
-            "GET  /sandbox/money                  what was really paid",
-            "GET  /sandbox/deliveries?out_trade_no=NUMBER",
-            "POST /sandbox/notify                 {out_trade_no, variant, fields, times}",
-            "POST /sandbox/behaviour              {fault, times, notify}",
-            "",
-        }, "\n"),
+        body = "Tael sandbox: simulated gateways, no real money.\n"
+            .. "What can be done here, magic amounts, faults: /sandbox\n",
     }
 end
 

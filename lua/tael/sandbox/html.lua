@@ -24,13 +24,15 @@ form{display:inline-block;margin:1rem .75rem 0 0}
 button{font:inherit;padding:.6rem 1.6rem;border:1px solid #1677ff;border-radius:8px;background:#fff;
 color:#1677ff;cursor:pointer}
 button.main{background:#1677ff;color:#fff}
-p.note{font-size:.8rem;color:#667}]]
+p.note{font-size:.8rem;color:#667}
+h2{font-size:1rem;margin:1.5rem 0 .5rem}
+main.wide{max-width:60rem}]]
 
 local style_hash
 
 --- A page of its own. A browser applies form-action to where a form's redirects lead, too; `leaves` allows
 --- the way back to the shop, which the merchant chose.
----@param options { title: string, content: string, leaves?: boolean, status?: integer }
+---@param options { title: string, content: string, leaves?: boolean, status?: integer, wide?: boolean }
 ---@return table response
 function html.page(options)
     style_hash = style_hash or crypto.base64.encode(crypto.digest("sha256", style))
@@ -49,7 +51,8 @@ function html.page(options)
             '<!DOCTYPE html><html lang="zh-CN"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<link rel="icon" href="data:,"><title>', html.escape(options.title), "</title><style>", style,
-            "</style></head><body><main>", options.content, "</main></body></html>",
+            "</style></head><body><main", options.wide and ' class="wide">' or ">", options.content,
+            "</main></body></html>",
         },
     }
 end

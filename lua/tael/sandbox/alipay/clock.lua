@@ -22,28 +22,38 @@ function clock.parse(text)
     return (time.parse(text, zone))
 end
 
---- When an order that was opened at `now` ends: time_expire wins over timeout_express; 15 days by default.
+--- How long something of the simulator takes: what a test said, or the usual time at the sandbox's speed.
+---@param state table {speed}
+---@param said integer? ms
+---@param usual integer ms
+---@return integer ms
+function clock.pause(state, said, usual)
+    return said or math.max(usual // state.speed, 1)
+end
+
+--- When an order that was opened at `now` ends: time_expire wins over timeout_express, `life` is the default.
 ---@param content table biz_content
 ---@param now integer
+---@param life integer ms
 ---@return integer? ms
 ---@return string? name of the parameter that is wrong
-function clock.expiry(content, now)
+function clock.expiry(content, now, life)
     if content.time_expire ~= nil then
         local at = clock.parse(content.time_expire)
         return at, not at and "time_expire" or nil
     end
     local express = content.timeout_express
     if express == nil then
-        return now + 15 * day
+        return now + life
     elseif express == "1c" then
         return (now + 8 * 3600 * 1000) // day * day + day - 8 * 3600 * 1000
     end
     local number, unit = tostring(express):match("^([1-9]%d?%d?%d?%d?)([mhd])$")
-    local life = number and math.tointeger(tonumber(number)) * units[unit]
-    if not life or life > 15 * day then
+    local said = number and math.tointeger(tonumber(number)) * units[unit]
+    if not said or said > 15 * day then
         return nil, "timeout_express"
     end
-    return now + life
+    return now + said
 end
 
 return clock

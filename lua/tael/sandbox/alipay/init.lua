@@ -6,9 +6,11 @@ local crypto = require "tael.crypto"
 local log = require "tael.log"
 
 local cashier = require "tael.sandbox.alipay.cashier"
+local db = require "tael.sandbox.alipay.db"
+local deliveries = require "tael.sandbox.alipay.deliveries"
 local gateway = require "tael.sandbox.alipay.gateway"
 local levers = require "tael.sandbox.alipay.levers"
-local notify = require "tael.sandbox.alipay.notify"
+local money = require "tael.sandbox.alipay.money"
 
 local alipay = {}
 
@@ -34,11 +36,11 @@ end
 
 --- Readies the applications and takes up what was not yet delivered. We are the Alipay of those whose
 --- alipay_key we hold the private half of; an account of Alipay's own sandbox is passed over.
----@param options table {apps, speed}
+---@param options table {apps, speed, address}
 ---@return table? state
 ---@return table? err
 function alipay.open(options)
-    local state = { apps = {}, speed = options.speed }
+    local state = { apps = {}, speed = options.speed, address = options.address, faults = {}, notices = {} }
     local count = 0
     for _, app in ipairs(options.apps) do
         if app.alipay_key and crypto.exists(app.alipay_key, "key") then
@@ -47,18 +49,22 @@ function alipay.open(options)
                 return nil, err
             end
             state.apps[app.app_id] = opened
+            db.commit { { "balance.open", { app_id = app.app_id } } }
             count = count + 1
         end
     end
     log.info("sandbox.alipay", { applications = count })
-    notify.resume(state.apps, state.speed)
+    deliveries.run(state, function()
+        return money.settle_due(state)
+    end)
     return state
 end
 
 local rooms = {
     { "^/gateway%.do$", gateway.handle },
     { "^/cashier/(.+)$", cashier.handle },
-    { "^/sandbox/(.+)$", levers.handle },
+    { "^/qr/(.+)$", cashier.scan },
+    { "^/sandbox/?(.*)$", levers.handle },
 }
 
 --- Nil when the path belongs to nobody.
@@ -69,6 +75,7 @@ function alipay.handle(state, request)
     for _, room in ipairs(rooms) do
         local rest = request.path:match(room[1])
         if rest then
+            money.settle_due(state) -- the clock may have been set ahead
             return room[2](state, request, rest)
         end
     end

@@ -1,31 +1,24 @@
 --- What tests and curious developers pull: /sandbox/… answers JSON. Trades as they are, payer's actions
---- without a browser, notifications of chosen kinds, faults of the gateway, and what was really paid.
+--- without a browser, notifications of chosen kinds, and what money really moved.
 local json = require "tael.json"
-local store = require "tael.store"
 
-local cashier = require "tael.sandbox.alipay.cashier"
-local gateway = require "tael.sandbox.alipay.gateway"
-local notify = require "tael.sandbox.alipay.notify"
+local db = require "tael.sandbox.alipay.db"
+local deliveries = require "tael.sandbox.alipay.deliveries"
+local help = require "tael.sandbox.alipay.help"
+local money = require "tael.sandbox.alipay.money"
+local orders = require "tael.sandbox.alipay.orders"
+local payer = require "tael.sandbox.alipay.payer"
+local reply = require "tael.sandbox.alipay.reply"
+local settings = require "tael.sandbox.alipay.settings"
 local trades = require "tael.sandbox.alipay.trades"
+local variants = require "tael.sandbox.alipay.variants"
 
 local levers = {}
-
-local function reply(status, value)
-    return {
-        status = status,
-        headers = { ["content-type"] = "application/json", ["cache-control"] = "no-store" },
-        body = json.encode(value),
-    }
-end
-
-local function refuse(status, text)
-    return reply(status, { error = text })
-end
 
 local function view(trade)
     return {
         app_id = trade.app_id, out_trade_no = trade.out_trade_no, trade_no = trade.trade_no,
-        trade_status = trade.status, total = trade.total, subject = trade.subject,
+        trade_status = trade.status, total = trade.total, refunded = trade.refunded, subject = trade.subject,
         notify_url = trade.notify_url, return_url = trade.return_url,
         created_at = trade.created_at, expires_at = trade.expires_at, paid_at = trade.paid_at,
         closed_at = trade.closed_at, cashier = "/cashier/" .. trade.token,
@@ -40,18 +33,13 @@ local function views(rows)
     return out
 end
 
-local function read_body(request)
-    if request.body == "" then
-        return {}
-    end
-    local body = json.decode(request.body)
-    return type(body) == "table" and not json.is_array(body) and body or nil
-end
-
 -- ---- one trade ----
 
 local trade_actions = {
-    pay = cashier.pay,
+    scan = function(_, trade)
+        return trade
+    end,
+    pay = payer.pay,
     refuse = function(_, trade)
         return trade -- an order that was refused can still be paid
     end,
@@ -60,18 +48,29 @@ local trade_actions = {
     end,
 }
 
-local function one_trade(state, request, number, action)
+--- The trade of a number; the payer's actions scan a code that nobody has scanned yet.
+local function find(number, action)
     local trade = trades.by_order(number)
-    if not trade or not state.apps[trade.app_id] then
-        return refuse(404, "no such trade: it exists once the payer has opened the order")
-    elseif action == "" then
-        return reply(200, view(trade))
-    elseif not trade_actions[action] then
-        return refuse(404, "no such action")
-    elseif request.method ~= "POST" then
-        return refuse(405, "POST")
+    local order = not trade and (action == "scan" or action == "pay") and orders.by_number(number)
+    if order then
+        return orders.scan(order)
     end
-    return reply(200, view(trade_actions[action](state, trade)))
+    return trade
+end
+
+local function one_trade(state, request, number, action)
+    if action ~= "" and not trade_actions[action] then
+        return reply.refuse(404, "no such action")
+    elseif action ~= "" and request.method ~= "POST" then
+        return reply.refuse(405, "POST")
+    end
+    local trade = find(number, action)
+    if not trade or not state.apps[trade.app_id] then
+        return reply.refuse(404, "no such trade: it exists once the payer has opened the order")
+    elseif action ~= "" then
+        trade = trade_actions[action](state, trade)
+    end
+    return reply.json(200, view(trade))
 end
 
 -- ---- notifications ----
@@ -90,79 +89,85 @@ end
 
 --- {out_trade_no, variant="duplicate", fields?={name: text}, times?=1} → the merchant's answers.
 local function send_notification(state, request)
-    local body = read_body(request)
+    local body = reply.read(request)
     local trade = body and type(body.out_trade_no) == "string" and trades.by_order(body.out_trade_no)
     local app = trade and state.apps[trade.app_id]
     if not app then
-        return refuse(404, "no such trade: it exists once the payer has opened the order")
+        return reply.refuse(404, "no such trade: it exists once the payer has opened the order")
     elseif not trade.notify_url then
-        return refuse(409, "the order named no notify_url")
+        return reply.refuse(409, "the order named no notify_url")
     end
     local times = body.times == nil and 1 or body.times
     local changes = body.fields == nil and {} or text_map(body.fields)
     if math.type(times) ~= "integer" or times < 1 or times > 256 or not changes then
-        return refuse(400, "times is 1 … 256, fields are texts by name")
+        return reply.refuse(400, "times is 1 … 256, fields are texts by name")
     end
-    local form = notify.variant(trade, app, body.variant or "duplicate", changes)
-    if not form then
-        return refuse(400, "no such variant")
+    local bodies = variants.bodies(trade, app, body.variant or "duplicate", changes)
+    if not bodies then
+        return reply.refuse(400, "no such variant")
     end
-    local answers = notify.send_many(trade.notify_url, form, times)
-    return reply(200, { form = form, answers = json.array(answers) })
+    local answers = json.array {}
+    for _, form in ipairs(bodies) do
+        table.move(deliveries.send_many(trade.notify_url, form, times), 1, times, #answers + 1, answers)
+    end
+    return reply.json(200, { form = bodies[1], forms = json.array(bodies), answers = answers })
 end
 
-local function deliveries(_, request)
-    local number = (request.query or ""):match("^out_trade_no=([%w_]+)$")
-    if not number then
-        return refuse(400, "?out_trade_no= is needed")
-    end
+local function delivery_view(row)
+    return {
+        notify_id = row.notify_id, out_trade_no = row.out_trade_no, state = row.state,
+        attempts = row.attempts, due_at = row.due_at, last_answer = row.last_answer, url = row.url,
+        held = row.held == 1 or nil,
+    }
+end
+
+--- Of one order all, else those that are still to be sent.
+local function list_deliveries(_, request)
+    local number = reply.parameter(request, "out_trade_no")
+    local rows = number and db.all("deliveries.of_order", { out_trade_no = number })
+        or db.all("deliveries.next")
     local out = json.array {}
-    for i, row in ipairs(assert(store.query("deliveries.of_order", { out_trade_no = number }))) do
-        out[i] = {
-            notify_id = row.notify_id, state = row.state, attempts = row.attempts, due_at = row.due_at,
-            last_answer = row.last_answer, url = row.url,
-        }
+    for i, row in ipairs(rows) do
+        out[i] = delivery_view(row)
     end
-    return reply(200, { deliveries = out })
+    return reply.json(200, { deliveries = out, waiting = db.first("deliveries.count").waiting })
 end
 
--- ---- the rest ----
+-- ---- money ----
 
-local function money()
+local function show_money()
     local sum, list = trades.money()
-    return reply(200, { trades = sum.trades, total = sum.total, paid = views(list) })
+    return reply.json(200, { trades = sum.trades, total = sum.total, refunded = sum.refunded,
+        net = sum.total - sum.refunded, paid = views(list) })
 end
 
---- {fault="wrong_signature", times?=1} spoils the next answers; {fault=null} none; {notify=false} keeps
---- notifications of later payments back.
-local function behaviour(state, request)
-    local body = read_body(request)
-    if not body then
-        return refuse(400, "a JSON object is needed")
+local function show_bill(_, request)
+    local bill = money.bill(reply.parameter(request, "app_id"))
+    bill.trades = json.array(bill.trades)
+    for _, line in ipairs(bill.trades) do
+        line.refunded = json.array(line.refunded)
     end
-    if body.fault == json.null then
-        state.fault = nil
-    elseif body.fault ~= nil then
-        if type(body.fault) ~= "string" or not gateway.has_fault(body.fault) then
-            return refuse(400, "no such fault")
-        end
-        state.fault = { name = body.fault, times = math.type(body.times) == "integer" and body.times or 1 }
-    end
-    if type(body.notify) == "boolean" then
-        state.notify = body.notify
-    end
-    local fault = state.fault and state.fault.name or json.null
-    return reply(200, { fault = fault, notify = state.notify ~= false })
+    return reply.json(200, bill)
 end
+
+-- ---- routes ----
 
 local routes = {
     ["GET trades"] = function()
-        return reply(200, { trades = views(trades.newest()) })
+        return reply.json(200, { trades = views(trades.newest()) })
     end,
-    ["GET money"] = money,
-    ["GET deliveries"] = deliveries,
+    ["GET money"] = show_money,
+    ["GET bill"] = show_bill,
+    ["GET balance"] = settings.balance,
+    ["POST balance"] = settings.set_balance,
+    ["GET deliveries"] = list_deliveries,
     ["POST notify"] = send_notification,
-    ["POST behaviour"] = behaviour,
+    ["GET behaviour"] = settings.behaviour,
+    ["POST behaviour"] = settings.set_behaviour,
+    ["GET clock"] = settings.clock,
+    ["POST clock"] = settings.advance,
+    ["GET "] = help.page,
+    ["GET help"] = help.json,
 }
 
 ---@param state table
@@ -176,7 +181,7 @@ function levers.handle(state, request, rest)
     end
     local route = routes[request.method .. " " .. rest]
     if not route then
-        return refuse(404, "no such lever")
+        return reply.refuse(404, "no such lever: see GET /sandbox")
     end
     return route(state, request)
 end

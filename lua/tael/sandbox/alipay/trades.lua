@@ -1,28 +1,15 @@
 --- The trades of the simulated Alipay, in the sandbox's own store. A trade exists from the moment the payer
---- opens the order; when its time is over it is closed the next time anyone looks, without a notification.
+--- opens the order. What time alone does to it, the end of an order and the end of its refund window, happens
+--- the next time anyone looks, without a notification.
 local crypto = require "tael.crypto"
-local store = require "tael.store"
 local time = require "tael.time"
 
 local clock = require "tael.sandbox.alipay.clock"
+local db = require "tael.sandbox.alipay.db"
 
 local trades = {}
 
-local function first(name, params)
-    local rows, err = store.query(name, params)
-    if not rows then
-        error("sandbox store: " .. tostring(err.code))
-    end
-    return rows[1]
-end
-
-local function must_commit(list)
-    local result, err = store.commit(list)
-    if not result and err.code ~= "guard" then
-        error("sandbox store: " .. tostring(err.code))
-    end
-    return result, err
-end
+local REFUND_WINDOW = 365 * 24 * 3600 * 1000
 
 --- n random digits.
 function trades.digits(n)
@@ -33,35 +20,46 @@ function trades.digits(n)
     return table.concat(out)
 end
 
---- A trade as it is now: one that waits beyond its time is closed first.
+local function key_of(trade)
+    return { app_id = trade.app_id, out_trade_no = trade.out_trade_no }
+end
+
+--- A trade as it is now: one that waits beyond its time is closed first, one that nobody may refund any more
+--- is finished.
 local function current(trade)
     local now = time.now()
-    if not trade or trade.status ~= "WAIT_BUYER_PAY" or trade.expires_at > now then
+    if not trade then
+        return nil
+    elseif trade.status == "WAIT_BUYER_PAY" and trade.expires_at <= now then
+        db.commit { { "trade.close",
+            { app_id = trade.app_id, out_trade_no = trade.out_trade_no, now = trade.expires_at } } }
+    elseif trade.status == "TRADE_SUCCESS" and trade.paid_at + REFUND_WINDOW <= now
+        and trade.reserved == trade.refunded then
+        db.commit { { "trade.finish", key_of(trade) } }
+    else
         return trade
     end
-    must_commit { { "trade.close",
-        { app_id = trade.app_id, out_trade_no = trade.out_trade_no, now = trade.expires_at } } }
-    return first("trade.get", { app_id = trade.app_id, out_trade_no = trade.out_trade_no })
+    return db.first("trade.get", key_of(trade))
 end
 
 ---@param app_id string
 ---@param out_trade_no string
 ---@return table? trade
 function trades.get(app_id, out_trade_no)
-    return current(first("trade.get", { app_id = app_id, out_trade_no = out_trade_no }))
+    return current(db.first("trade.get", { app_id = app_id, out_trade_no = out_trade_no }))
 end
 
 function trades.by_trade_no(app_id, trade_no)
-    return current(first("trade.by_trade_no", { app_id = app_id, trade_no = trade_no }))
+    return current(db.first("trade.by_trade_no", { app_id = app_id, trade_no = trade_no }))
 end
 
 function trades.by_token(token)
-    return current(first("trade.by_token", { token = token }))
+    return current(db.first("trade.by_token", { token = token }))
 end
 
 --- For levers that name the order alone.
 function trades.by_order(out_trade_no)
-    return current(first("trade.by_order", { out_trade_no = out_trade_no }))
+    return current(db.first("trade.by_order", { out_trade_no = out_trade_no }))
 end
 
 --- Opens an order: the first opening makes the trade, later ones find it.
@@ -71,7 +69,7 @@ end
 function trades.open(order)
     local now = time.now()
     local date = clock.text(now):sub(1, 10):gsub("-", "")
-    must_commit { { "trade.open", {
+    db.commit { { "trade.open", {
         app_id = order.app_id, out_trade_no = order.out_trade_no,
         trade_no = date .. "22001400" .. trades.digits(12),
         token = crypto.hex.encode(crypto.random(16)),
@@ -84,42 +82,40 @@ end
 
 --- Pays once. The notification is written down in the same unit, so that it is sent even after a crash.
 ---@param trade table
----@param delivery fun(trade: table): table? the row of the notification; nil: none is to be sent
+---@param notice fun(trade: table): table[] statements that write its notification down
 ---@return table trade as it is now
----@return table? delivery when this call paid
-function trades.pay(trade, delivery)
+---@return boolean paid by this call
+function trades.pay(trade, notice)
     local now = time.now()
-    local paid = {}
-    for name, value in pairs(trade) do
-        paid[name] = value
+    local paid = setmetatable({ status = "TRADE_SUCCESS", paid_at = now }, { __index = trade })
+    local unit = {
+        { "trade.pay", { app_id = trade.app_id, out_trade_no = trade.out_trade_no, now = now } },
+        { "balance.add", { app_id = trade.app_id, amount = trade.total } },
+    }
+    for _, statement in ipairs(notice(paid)) do
+        unit[#unit + 1] = statement
     end
-    paid.status, paid.paid_at = "TRADE_SUCCESS", now
-    local row = delivery(paid)
-    local unit = { { "trade.pay",
-        { app_id = trade.app_id, out_trade_no = trade.out_trade_no, now = now } } }
-    if row then
-        unit[2] = { "delivery.insert", row }
-    end
-    local committed = must_commit(unit)
-    return trades.get(trade.app_id, trade.out_trade_no), committed and row or nil
+    local committed = db.commit(unit)
+    return trades.get(trade.app_id, trade.out_trade_no), committed ~= nil
 end
 
---- Closes a waiting trade, as its time being over would.
+--- Closes a trade that waits, as its time being over would.
+---@return table trade as it is now
 function trades.close(trade)
-    must_commit { { "trade.close",
+    db.commit { { "trade.close",
         { app_id = trade.app_id, out_trade_no = trade.out_trade_no, now = time.now() } } }
     return trades.get(trade.app_id, trade.out_trade_no)
 end
 
 function trades.newest()
-    return assert(store.query("trades.newest"))
+    return db.all("trades.newest")
 end
 
 --- What was really paid: the one truth that an engine's books can be compared with.
----@return table sum {trades, total}
+---@return table sum {trades, total, refunded}
 ---@return table[] list
 function trades.money()
-    return assert(store.query("money.sum"))[1], assert(store.query("money.list"))
+    return db.first("money.sum"), db.all("money.list")
 end
 
 return trades

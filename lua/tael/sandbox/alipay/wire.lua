@@ -117,15 +117,18 @@ local function json_string(text, slashes)
     return '"' .. (slashes and text:gsub("/", "\\/") or text) .. '"'
 end
 
---- An object without blanks from a list of {name, value}; members without value are left out.
----@param members { [1]: string, [2]: string? }[]
+--- An object without blanks from a list of {name, value}; members without value are left out, a value {raw =
+--- text} is JSON already.
+---@param members { [1]: string, [2]: string|{raw: string}|false|nil }[]
 ---@param slashes boolean write / as \/
 ---@return string
 function wire.json_object(members, slashes)
     local parts = {}
     for _, member in ipairs(members) do
-        if member[2] ~= nil then
-            parts[#parts + 1] = json_string(member[1]) .. ":" .. json_string(member[2], slashes)
+        local value = member[2]
+        if value then
+            local text = type(value) == "table" and value.raw or json_string(value, slashes)
+            parts[#parts + 1] = json_string(member[1]) .. ":" .. text
         end
     end
     return "{" .. table.concat(parts, ",") .. "}"

@@ -18,6 +18,11 @@ WHERE app_id = :app_id AND out_trade_no = :out_trade_no AND status = 'WAIT_BUYER
 UPDATE trades SET status = 'TRADE_CLOSED', closed_at = :now
 WHERE app_id = :app_id AND out_trade_no = :out_trade_no AND status = 'WAIT_BUYER_PAY';
 
+-- name: trade.finish
+-- rows: any operator
+UPDATE trades SET status = 'TRADE_FINISHED'
+WHERE app_id = :app_id AND out_trade_no = :out_trade_no AND status = 'TRADE_SUCCESS' AND reserved = refunded;
+
 -- name: trade.get
 -- read operator
 SELECT * FROM trades WHERE app_id = :app_id AND out_trade_no = :out_trade_no;
@@ -40,30 +45,14 @@ SELECT * FROM trades ORDER BY created_at DESC, trade_no DESC LIMIT 200;
 
 -- name: money.sum
 -- read list operator
-SELECT COUNT(*) AS trades, CAST(COALESCE(SUM(total), 0) AS BIGINT) AS total FROM trades WHERE paid_at IS NOT NULL;
+SELECT COUNT(*) AS trades, CAST(COALESCE(SUM(total), 0) AS BIGINT) AS total,
+  CAST(COALESCE(SUM(refunded), 0) AS BIGINT) AS refunded
+FROM trades WHERE paid_at IS NOT NULL;
+
+-- name: bill.trades
+-- read list operator
+SELECT * FROM trades WHERE trade_no > :after ORDER BY trade_no LIMIT 500;
 
 -- name: money.list
 -- read list operator
 SELECT * FROM trades WHERE paid_at IS NOT NULL ORDER BY paid_at DESC, trade_no DESC LIMIT 1000;
-
--- name: delivery.insert
--- rows: 1 operator
-INSERT INTO deliveries (notify_id, app_id, out_trade_no, url, fields, state, attempts, due_at)
-VALUES (:notify_id, :app_id, :out_trade_no, :url, :fields, 'waiting', 0, :now);
-
--- name: delivery.note
--- rows: 1 operator
-UPDATE deliveries SET state = :state, attempts = :attempts, due_at = :due_at, last_answer = :last_answer
-WHERE notify_id = :notify_id;
-
--- name: delivery.get
--- read operator
-SELECT * FROM deliveries WHERE notify_id = :notify_id;
-
--- name: deliveries.waiting
--- read list operator
-SELECT notify_id FROM deliveries WHERE state = 'waiting' ORDER BY due_at, notify_id LIMIT 1000;
-
--- name: deliveries.of_order
--- read list operator
-SELECT * FROM deliveries WHERE out_trade_no = :out_trade_no ORDER BY due_at, notify_id LIMIT 200;

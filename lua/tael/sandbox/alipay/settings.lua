@@ -1,0 +1,176 @@
+--- What tests set: behaviour, balances, the clock.
+local json = require "tael.json"
+local time = require "tael.time"
+
+local behaviour = require "tael.sandbox.alipay.behaviour"
+local deliveries = require "tael.sandbox.alipay.deliveries"
+local faults = require "tael.sandbox.alipay.faults"
+local help = require "tael.sandbox.alipay.help"
+local money = require "tael.sandbox.alipay.money"
+local reply = require "tael.sandbox.alipay.reply"
+
+local settings = {}
+
+local LATEST = 366 * 24 * 3600 * 1000
+
+-- ---- balances ----
+
+--- The application that a lever means: the only one need not be named.
+local function app_of(state, named)
+    if named ~= nil then
+        return state.apps[named] and named
+    end
+    local only = next(state.apps)
+    return only and next(state.apps, only) == nil and only or nil
+end
+
+local function is_amount(value)
+    return math.type(value) == "integer" and value >= 0 and value <= 10000000000000
+end
+
+local function show_balance(app_id)
+    local balance = money.balance(app_id)
+    return reply.json(200, { app_id = app_id, balance = balance.balance or json.null })
+end
+
+function settings.balance(state, request)
+    local app_id = app_of(state, reply.parameter(request, "app_id"))
+    return app_id and show_balance(app_id) or reply.refuse(404, "no such application: name one by app_id")
+end
+
+--- {app_id?, set = fen|null} or {app_id?, add = fen}; null: there is always enough.
+function settings.set_balance(state, request)
+    local body = reply.read(request)
+    local app_id = body and app_of(state, body.app_id)
+    if not app_id then
+        return reply.refuse(404, "no such application: name one by app_id")
+    elseif body.set ~= nil and body.set ~= json.null and not is_amount(body.set)
+        or body.add ~= nil and not is_amount(body.add) or body.set == nil and body.add == nil then
+        return reply.refuse(400, "set is fen or null, add is fen")
+    end
+    local set = body.set ~= json.null and body.set or false
+    money.top_up(app_id, body.set == nil and { add = body.add } or { set = set })
+    return show_balance(app_id)
+end
+
+-- ---- behaviour ----
+
+local ops = { page = true, precreate = true, query = true, close = true, cancel = true, refund = true,
+    refund_query = true, pay = true, ["*"] = true }
+local notice_ops = { pay = true, refund = true, ["*"] = true }
+
+local function shown(state)
+    local list = behaviour.list(state.faults)
+    return {
+        fault = list[1] and list[1].fault or json.null, faults = json.array(list),
+        notices = json.array(behaviour.list(state.notices)), notify = state.notify ~= false,
+        refund_notify = state.refund_notify or "partial", magic = state.magic ~= false,
+    }
+end
+
+local function count(value, otherwise, max)
+    if value == nil then
+        return otherwise
+    end
+    return math.type(value) == "integer" and value >= 1 and value <= max and value or nil
+end
+
+--- {fault, op?, times?, ms?, sub_code?, out_trade_no?}; fault null: none any more, of that op or at all.
+local function ask_fault(state, body)
+    local op = body.op or "*"
+    if not ops[op] then
+        return "no such op"
+    elseif body.fault == json.null then
+        behaviour.forget(state.faults, body.op)
+        return nil
+    end
+    local name, times = faults.name(body.fault, op), count(body.times, 1, 1000000)
+    local ms, sub_code = count(body.ms, 0, 600000), body.sub_code
+    if not name then
+        return "no such fault for this op"
+    elseif not times or not ms or sub_code ~= nil and not tostring(sub_code):find("^[%w%._%-]+$") then
+        return "times is 1 … 1000000, ms 1 … 600000, sub_code a word"
+    end
+    behaviour.ask(state.faults, op, body.out_trade_no, {
+        name = name, times = times, ms = ms > 0 and ms or nil, sub_code = sub_code, since = time.now(),
+    })
+end
+
+--- {notices, op? = pay|refund, times?, ms?, out_trade_no?}; null: none any more.
+local function ask_notices(state, body)
+    local op = body.op or "*"
+    if not notice_ops[op] then
+        return "op of notices is pay or refund"
+    elseif body.notices == json.null then
+        behaviour.forget(state.notices, body.op)
+        return nil
+    end
+    local times, ms = count(body.times, 1, 1000000), count(body.ms, 0, LATEST)
+    if not help.is_notice(body.notices) then
+        return "no such notices"
+    elseif not times or not ms then
+        return "times is 1 … 1000000, ms at least 1"
+    end
+    behaviour.ask(state.notices, op, body.out_trade_no,
+        { name = body.notices, times = times, ms = ms > 0 and ms or nil, since = time.now() })
+end
+
+local switches = {
+    notify = function(value) return type(value) == "boolean" end,
+    magic = function(value) return type(value) == "boolean" end,
+    refund_notify = function(value) return value == "all" or value == "partial" or value == "none" end,
+}
+
+function settings.set_behaviour(state, request)
+    local body = reply.read(request)
+    if not body then
+        return reply.refuse(400, "a JSON object is needed")
+    elseif body.out_trade_no ~= nil and type(body.out_trade_no) ~= "string" then
+        return reply.refuse(400, "out_trade_no is a text")
+    end
+    for name, good in pairs(switches) do
+        if body[name] ~= nil and not good(body[name]) then
+            return reply.refuse(400, name .. " cannot be that")
+        end
+    end
+    local wrong = body.fault ~= nil and ask_fault(state, body)
+        or body.notices ~= nil and ask_notices(state, body)
+    if wrong then
+        return reply.refuse(400, wrong)
+    end
+    for name in pairs(switches) do
+        if body[name] ~= nil then
+            state[name] = body[name]
+        end
+    end
+    return reply.json(200, shown(state))
+end
+
+function settings.behaviour(state)
+    return reply.json(200, shown(state))
+end
+
+-- ---- the clock ----
+
+function settings.clock()
+    return reply.json(200, { now = time.now() })
+end
+
+--- {advance_ms}: everything that is due by then happens.
+function settings.advance(_, request)
+    local body = reply.read(request)
+    local ms = body and body.advance_ms
+    if math.type(ms) ~= "integer" or ms < 1 or ms > LATEST then
+        return reply.refuse(400, "advance_ms is 1 … 366 days")
+    elseif not time.advance then
+        return reply.refuse(409, "this clock cannot be set")
+    end
+    local good = pcall(time.advance, ms)
+    if not good then
+        return reply.refuse(409, "this clock cannot be set")
+    end
+    deliveries.wake()
+    return reply.json(200, { now = time.now() })
+end
+
+return settings
