@@ -32,10 +32,9 @@ end
 
 local function created(changed)
     local columns = {
-        payment = support.id(support.now, 1), attempt = support.id(support.now, 2), account = 7,
-        product = "page",
+        payment = support.id(support.now, 1), order = support.attempt { due = 5 },
         now = support.now, merchant_order_id = "A1001", amount = 1234, currency = "CNY", state = "pending",
-        attempt_state = "issued", capture = "automatic", parallel = "none",
+        capture = "automatic", parallel = "none",
         expires_at = support.now + 1800000,
         request = ("r"):rep(16), request_hex = ("72"):rep(16), actor = "key_1", due_id = 5,
         details = { subject = "coffee" },

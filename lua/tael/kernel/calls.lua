@@ -19,6 +19,8 @@ local time = require "tael.time"
 
 local calls = {}
 
+local TIMEOUT_MS, SLACK_MS = 10000, 2000
+
 ---@class tael.kernel.Asking
 ---@field op string "query", "create", "close", "cancel", "refund", "refund_query"
 ---@field object integer row that the call hangs on: an attempt, a refund
@@ -28,7 +30,15 @@ local calls = {}
 ---@field details table? of the payment; read when it is not given
 ---@field account table? the attempt's when it is not given
 ---@field actor string? for the log
+---@field built tael.kernel.Built? the request, when it was built before
+---@field now integer? ms, what the request takes for now
+---@field committed fun()? called when the call's row stands, before the request leaves
 ---@field with table[]? statements of the same unit, before the call's own: the one that decides stands first
+
+---@class tael.kernel.Built
+---@field request tael.channel.Request
+---@field ctx tael.channel.Context
+---@field prepared tael.channel.Account
 
 ---@class tael.kernel.Asked
 ---@field call integer id of its row
@@ -66,8 +76,12 @@ local function report(asked, asking)
     end
 end
 
---- The request, built from stored facts and the clock; nothing has been written.
-local function build(asking, account)
+--- The request, built from stored facts and the clock. Pure but for the clock.
+---@param asking tael.kernel.Asking
+---@return tael.kernel.Built?
+---@return table? err {code, channel?, field?, detail}
+function calls.build(asking)
+    local account = asking.account or registry.account(asking.attempt.account)
     local prepared = registry.prepared(account)
     if not prepared then
         return nil, { code = "no_channel_available", detail = "the account is no longer configured" }
@@ -79,14 +93,12 @@ local function build(asking, account)
     if not details then
         return nil, err
     end
-    local ctx = context.of(asking.payment, details, asking.attempt, account, time.now(), asking.refund)
+    local ctx = context.of(asking.payment, details, asking.attempt, account, asking.now or time.now(),
+        asking.refund)
     local request
     request, err = channel_call.build(registry.package(account.channel), asking.op, prepared, ctx)
     if not request then
         return nil, err
-    elseif request["local"] then
-        return nil, { code = "script_failed", channel = account.channel,
-            detail = ("%s: %s.build made no request to send"):format(account.channel, asking.op) }
     end
     return { request = request, ctx = ctx, prepared = prepared }
 end
@@ -113,14 +125,23 @@ end
 ---@return table? err
 function calls.send(asking)
     local account = asking.account or registry.account(asking.attempt.account)
-    local built, err = build(asking, account)
+    local built, err = asking.built, nil
+    if not built then
+        built, err = calls.build(asking)
+    end
     if not built then
         return nil, err
+    elseif built.request["local"] then
+        return nil, { code = "script_failed", channel = account.channel,
+            detail = ("%s: %s.build made no request to send"):format(account.channel, asking.op) }
     end
     local call
     call, err = insert(asking, account, built.request)
     if not call then
         return nil, err
+    end
+    if asking.committed then
+        asking.committed()
     end
     local answer, failure = channel_call.send(built.request)
     local asked = {
@@ -169,6 +190,28 @@ function calls.proof(asked)
         kind = "cal", id = asked.call, digest = message.digest,
         key = asked.outcome.evidence and evidence.key_number(asked.outcome.evidence),
     }
+end
+
+--- How long a call of this kind takes at most: for whoever waits for one that is under way.
+---@param account table
+---@param op string
+---@return integer ms
+function calls.patience(account, op)
+    local package = registry.package(account.channel)
+    return (package and package.timeouts_ms and package.timeouts_ms[op] or TIMEOUT_MS) + SLACK_MS
+end
+
+--- Is somebody talking to the channel about this order at the moment? A call that a crash cut off counts for
+--- no longer than it could have taken.
+---@param attempt table row
+---@return boolean
+function calls.under_way(attempt)
+    local rows = store.query("call.last", { object = attempt.id })
+    local last = rows and rows[1]
+    if not last or last.class then
+        return false
+    end
+    return time.now() - store.id_ms(last.id) < calls.patience(registry.account(attempt.account), last.op)
 end
 
 --- Was this object's channel called within the last `ms`?

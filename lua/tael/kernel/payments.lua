@@ -1,31 +1,14 @@
---- Payments: created once however often they are asked for, read, listed.
---- A create is one unit: [the idempotency row,] payment, attempt, event, timer. The order leaves for the
---- channel only in what the payer is given, after that unit is durable.
---- 1 The unique indexes decide races, not a read before. 2 A twin, a retry and a replay get the payment as
---- it is now, rendered from stored facts. 3 The same key or order with another body is refused.
-local context = require "tael.kernel.context"
-local crypto = require "tael.crypto"
+--- Payments as they are: read and listed. What makes and changes them stands in files of its own.
 local details_of = require "tael.kernel.details"
-local due = require "tael.kernel.due"
-local events_wake = require "tael.kernel.events_wake"
-local idempotency = require "tael.kernel.idempotency"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
-local metrics = require "tael.kernel.metrics"
 local registry = require "tael.kernel.registry"
-local settle = require "tael.kernel.settle"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
 local task = require "tael.task"
-local time = require "tael.time"
-local units = require "tael.kernel.units"
 local views = require "tael.kernel.views"
 
 local payments = {}
-
-local OPERATION = "payments.create"
-local LIFE_MIN_MS, LIFE_MAX_MS = 60000, 1296000000
-local PRODUCT_OF_DEVICE = { desktop = "page", mobile = "wap", wallet = "jsapi", terminal = "qr" }
 
 local function problem(code, detail, pointer)
     return nil, { code = code, detail = detail, pointer = pointer }
@@ -49,23 +32,28 @@ end
 -- ---- reading ----
 
 ---@param payment table row
+---@param attempt table? row of its newest attempt, when it has just been read
 ---@return table? view
----@return table? err
-local function view_of(payment)
+---@return table? problem
+local function view_of(payment, attempt)
     local details, err = details_of.read(payment)
     if not details then
         return store_problem(err)
     end
-    local rows
-    if payment.attempt then
+    if payment.attempt and not attempt then
+        local rows
         rows, err = store.query("attempt.get", { attempt = payment.attempt })
         if not rows then
             return store_problem(err)
         end
+        attempt = rows[1]
     end
-    return views.payment(payment, details, rows and rows[1])
+    return views.payment(payment, details, attempt)
 end
 
+---@param id integer
+---@return table? row
+---@return table? problem
 local function row_of(id)
     local rows, err = store.query("payment.get", { payment = id })
     if not rows then
@@ -235,220 +223,18 @@ end
 
 payments.find = payments.list
 
--- ---- creating ----
-
-local function existing(payment)
-    return ids.encode("pay", payment.id)
-end
-
---- The payment that a key or an order number already leads to, with what that means for this request.
----@return table? row
----@return table? err the request is another one
-local function find_twin(request)
-    if request.key_digest then
-        local object = idempotency.object(request.key_digest)
-        if object then
-            local payment, err = row_of(object)
-            if payment and payment.request ~= request.digest then
-                return nil, { code = "idempotency_key_reused", existing = existing(payment),
-                    detail = "this Idempotency-Key was used for another body; use a new key" }
-            end
-            return payment, err
-        end
-    end
-    local rows = store.query("payment.by_order", { merchant_order_id = request.input.merchant_order_id })
-    local payment = rows and rows[1]
-    if payment and payment.request ~= request.digest then
-        return nil, { code = "merchant_order_id_taken", existing = existing(payment),
-            pointer = "/merchant_order_id",
-            detail = "this merchant_order_id belongs to a payment that was created with another body" }
-    end
-    return payment
-end
-
---- Which account the payment goes through, and who decided.
-local function choose_account(input)
-    local merchant = task.scope()
-    local channel = input.channel
-    if input.account then
-        local account = registry.account(input.account)
-        if not account or account.merchant ~= merchant or not account.fields then
-            return problem("invalid_field", "account '" .. input.account .. "' is not one of yours",
-                "/account")
-        elseif channel and account.channel ~= channel then
-            return problem("invalid_field", ("account '%s' is of the channel '%s'"):format(account.slug,
-                account.channel), "/account")
-        end
-        return account, "request"
-    end
-    local account = registry.default_account(merchant, channel)
-    if account then
-        return account, channel and "request" or "default"
-    elseif channel then
-        return problem("invalid_field", "you have no account of the channel '" .. channel .. "'", "/channel")
-    end
-    return problem("missing_field", "channel is needed: you have several accounts, or none", "/channel")
-end
-
-local function choose_product(input, package)
-    local product = input.product or PRODUCT_OF_DEVICE[input.device or "desktop"]
-    if not product or not package.products[product] then
-        return problem("product_not_supported", ("%s: product '%s' is not supported"):format(package.name,
-            tostring(product or input.device)), "/product")
-    end
-    return product
-end
-
---- When the order ends, in ms.
-local function choose_end(input, now)
-    local pointer = input.expires_at and "/expires_at" or "/expires_in"
-    local expires_at = now + registry.config.payments.expires
-    if input.expires_in then
-        expires_at = now + input.expires_in * 1000
-    elseif input.expires_at then
-        expires_at = math.type(input.expires_at) == "integer" and input.expires_at
-            or time.parse_rfc3339(input.expires_at)
-        if not expires_at then
-            return problem("invalid_field", "expires_at must be a time such as 2026-11-23T12:31:07.102Z",
-                pointer)
-        end
-    end
-    if expires_at - now < LIFE_MIN_MS or expires_at - now > LIFE_MAX_MS then
-        return problem("invalid_field", "a payment may stay open for 60 s to 15 d", pointer)
-    end
-    return expires_at
-end
-
---- What the manifest or the package had against the order, as a problem that names the request's field.
-local function build_problem(err)
-    if err.code == "script_failed" then
-        settle.alarm("script_failed", { channel = err.channel, detail = err.detail })
-    end
-    local pointer = err.field and "/" .. err.field:gsub("%.", "/") or nil
-    return problem(err.code, err.detail, pointer)
-end
-
---- Everything that can be refused is refused here, before anything is written.
-local function plan(request)
-    local input = request.input
-    local account, by = choose_account(input)
-    if not account then
-        return nil, by
-    end
-    local product, err = choose_product(input, registry.package(account.channel))
-    if not product then
-        return nil, err
-    elseif (input.capture or "automatic") ~= "automatic" then
-        return problem("product_not_supported", product .. " captures automatically", "/capture")
-    end
-    local payment, attempt = store.next_id(), store.next_id()
-    local now = store.id_ms(attempt)
-    local expires_at
-    expires_at, err = choose_end(input, now)
-    if not expires_at then
-        return nil, err
-    end
-    local columns = {
-        payment = payment, attempt = attempt, account = account.id, product = product, now = now,
-        merchant_order_id = input.merchant_order_id, amount = input.amount, currency = input.currency,
-        state = "pending", attempt_state = "issued", capture = "automatic",
-        parallel = input.parallel or registry.config.payments.parallel or "none", expires_at = expires_at,
-        request = request.digest, request_hex = crypto.hex.encode(request.digest), actor = request.actor,
-        key_digest = request.key_digest, details = details_of.input(input, payment, { by = by }),
-    }
-    local attempt_row = { id = attempt, payment = payment, account = account.id, product = product,
-        state = "issued", amount = input.amount, currency = input.currency, expires_at = expires_at }
-    columns.next_action, err = context.next_action({ id = payment,
-        merchant_order_id = input.merchant_order_id },
-        columns.details, attempt_row)
-    if not columns.next_action then
-        return build_problem(err)
-    end
-    return columns
-end
-
-local function first_look(columns)
-    local product = registry.package(registry.account(columns.account).channel).products[columns.product]
-    return due.next {
-        attempt = { state = columns.attempt_state, expires_at = columns.expires_at }, created = columns.now,
-        now = columns.now, grace = registry.config.payments.grace, poll = registry.config.payments.poll,
-        query_after = product.query_after_ms,
-    }
-end
-
---- The rows as they stand after the unit, without reading them back.
-local function created_view(columns)
-    local payment = {
-        id = columns.payment, merchant = task.scope(), merchant_order_id = columns.merchant_order_id,
-        state = columns.state, late = 0, amount = columns.amount, currency = columns.currency,
-        capture = columns.capture, parallel = columns.parallel, authorized_amount = 0, captured_amount = 0,
-        refund_reserved = 0, refunded_amount = 0, attempt = columns.attempt, version = 1,
-        updated_at = columns.now, expires_at = columns.expires_at,
-    }
-    local attempt = { id = columns.attempt, account = columns.account, product = columns.product,
-        state = columns.attempt_state }
-    return views.payment_with(payment, columns.details, attempt, columns.next_action)
-end
-
-local function replay(payment)
-    local view, err = view_of(payment)
-    if not view then
-        return nil, err
-    end
-    return { payment = view, replayed = true }
-end
-
-local function announce(columns)
-    local account = registry.account(columns.account)
-    metrics.count("tael_payments_total", { channel = account.channel, state = columns.state })
-    log.info("payment.created", { payment = ids.encode("pay", columns.payment), channel = account.channel,
-        account = account.slug, amount = columns.amount, currency = columns.currency, actor = columns.actor })
-    events_wake.announce(task.scope())
-end
-
----@class tael.kernel.Create
----@field actor string "key_…"
----@field input table the validated body
----@field digest string 16 bytes of SHA-256 over operation and canonical accepted body
----@field idempotency_key string?
+-- ---- what changes them, in files of their own, which need this one first ----
 
 --- Creates a payment for the scope's merchant, or finds the one that this request already made.
 ---@param request tael.kernel.Create
 ---@return { payment: table, replayed: boolean }?
----@return table? err {code, detail, pointer?, existing?}
+---@return table? err {code, detail, pointer?, existing?, payment?}
 function payments.create(request)
-    if request.idempotency_key then
-        request.key_digest = idempotency.digest(OPERATION, request.idempotency_key)
-    end
-    local twin, err = find_twin(request)
-    if twin or err then
-        if err then
-            return nil, err
-        end
-        return replay(twin)
-    end
-    local columns
-    columns, err = plan(request)
-    if not columns then
-        return nil, err
-    end
-    columns.due_id = due.id(first_look(columns))
-    local done
-    done, err = settle.commit((units.creation(columns)))
-    if done then
-        announce(columns)
-        return { payment = created_view(columns), replayed = false }
-    elseif err.code ~= "guard" or err.otherwise ~= "twin" then
-        return store_problem(err)
-    end
-    twin, err = find_twin(request)
-    if not twin then
-        return nil, err or { code = "store_unavailable", detail = "the twin of this request cannot be read" }
-    end
-    return replay(twin)
+    return require("tael.kernel.creation").create(request)
 end
 
 payments.store_problem, payments.attempts_of = store_problem, attempts_of
+payments.row_of, payments.view_of = row_of, view_of
 
 --- States that a list may be filtered by.
 payments.states = states.payment

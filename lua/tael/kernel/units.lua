@@ -164,7 +164,29 @@ function units.closing(payment, closing, actor, now)
     }
 end
 
----@param columns table merchant_order_id request state amount currency capture parallel expires_at …
+--- The columns of a new attempt as the event holds them.
+---@param row table of attempts, as it will be
+---@return table
+function units.order_columns(row)
+    return {
+        id = row.id, prev = row.prev, account = row.account, product = row.product, state = row.state,
+        amount = row.amount, currency = row.currency, expires_at = row.expires_at,
+    }
+end
+
+--- A new attempt with the timer that counts for it.
+---@param row table of attempts, as it will be
+---@return table statement
+---@return table statement
+function units.order(row)
+    return { "attempt.insert", {
+        attempt = row.id, payment = row.payment, prev_attempt = row.prev, account = row.account,
+        product = row.product, attempt_state = row.state, amount = row.amount, currency = row.currency,
+        expires_at = row.expires_at, now = row.updated_at, due = row.due,
+    } }, units.timer(row.id, row.due)
+end
+
+---@param columns table order (row of the attempt), merchant_order_id, request, state, amount, currency …
 ---@return table[] statements
 ---@return string data of the event
 function units.creation(columns)
@@ -173,13 +195,9 @@ function units.creation(columns)
             merchant_order_id = columns.merchant_order_id, request = columns.request_hex,
             state = columns.state,
             amount = columns.amount, currency = columns.currency, capture = columns.capture,
-            parallel = columns.parallel, attempt = columns.attempt, expires_at = columns.expires_at,
+            parallel = columns.parallel, attempt = columns.order.id, expires_at = columns.expires_at,
         },
-        attempt = {
-            id = columns.attempt, account = columns.account, product = columns.product,
-            state = columns.attempt_state, amount = columns.amount, currency = columns.currency,
-            next_action = columns.stored_action, expires_at = columns.expires_at,
-        },
+        attempt = units.order_columns(columns.order),
         details = columns.details,
     }
     local event = {
@@ -194,17 +212,13 @@ function units.creation(columns)
     list[#list + 1] = { "payment.insert", {
         payment = columns.payment, merchant_order_id = columns.merchant_order_id, request = columns.request,
         state = columns.state, amount = columns.amount, currency = columns.currency,
-        capture = columns.capture, parallel = columns.parallel, attempt = columns.attempt,
+        capture = columns.capture, parallel = columns.parallel, attempt = columns.order.id,
         hash = event.hash, now = columns.now, expires_at = columns.expires_at,
     } }
-    list[#list + 1] = { "attempt.insert", {
-        attempt = columns.attempt, payment = columns.payment, account = columns.account,
-        product = columns.product, attempt_state = columns.attempt_state, amount = columns.amount,
-        currency = columns.currency, next_action = columns.stored_action, expires_at = columns.expires_at,
-        now = columns.now, due = columns.due_id,
-    } }
+    local order, timer = units.order(columns.order)
+    list[#list + 1] = order
     list[#list + 1] = units.event(event)
-    list[#list + 1] = units.timer(columns.attempt, columns.due_id)
+    list[#list + 1] = timer
     return list, data
 end
 

@@ -18,10 +18,9 @@ ON CONFLICT (merchant, merchant_order_id) DO NOTHING;
 
 -- name: attempt.insert
 -- rows: 1
-INSERT INTO attempts (merchant, id, payment, prev, account, product, state, amount, currency, next_action, expires_at,
-  updated_at, due)
-VALUES (:merchant, :attempt, :payment, :prev_attempt, :account, :product, :attempt_state, :amount, :currency, :next_action,
-  :expires_at, :now, :due);
+INSERT INTO attempts (merchant, id, payment, prev, account, product, state, amount, currency, expires_at, updated_at, due)
+VALUES (:merchant, :attempt, :payment, :prev_attempt, :account, :product, :attempt_state, :amount, :currency, :expires_at,
+  :now, :due);
 
 -- name: event.insert
 -- rows: 1
