@@ -19,10 +19,9 @@ support.scripts = "scripts"
 support.account_id = 7
 
 local function read_vectors()
-    local file = assert(io.open("tests/spec/alipay/vectors.json", "rb"))
-    local text = file:read("a")
-    file:close()
-    return assert(json.decode(text, { max_members = 1000, max_tokens = 100000 }))
+    local file <close> = assert(io.open("tests/vectors/alipay-sign.json", "rb"))
+    local limits = { max_string = 1 << 20, max_tokens = 1 << 20, max_members = 1 << 10 }
+    return assert(json.decode(file:read("a"), limits))
 end
 
 support.vectors = read_vectors()
