@@ -6,6 +6,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
+import { conform } from './conform.mjs';
 import { Engine, temporaryFolder } from './tael.mjs';
 
 const configuration = `return { merchants = {
@@ -54,6 +55,7 @@ before(async () => {
     const folder = temporaryFolder('api');
     fs.writeFileSync(path.join(folder, 'tael.lua'), configuration);
     engine = await new Engine({ folder }).start();
+    await conform(engine);
     alipay = new Alipay(engine);
     const made = await local('POST', '/v1/merchants/other.test/api_keys', { body: { note: 'test' } });
     assert.equal(made.status, 201, JSON.stringify(made.body));
