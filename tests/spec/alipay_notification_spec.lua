@@ -1,6 +1,7 @@
 -- The notification's steps, one by one: shape, claims, identity, signature, facts.
 local support = dofile "tests/spec/channel_support.lua"
 
+local crypto = require "tael.crypto"
 local form = require "tael.form"
 local loader = require "tael.channel.loader"
 local message = require "tael.message"
@@ -197,6 +198,203 @@ describe("alipay notification, facts", function()
             assert.are.equal("form", refusal.check)
         end)
     end
+end)
+
+--- A notification as these bytes; nil and why when they are no form.
+local function received(raw)
+    return message.new {
+        account = support.account_id, raw = raw, content = "form", charset = "utf-8", at = support.now,
+    }
+end
+
+--- The signed fields as a body, each value written by `write`.
+local function body_of(fields, write)
+    fields.sign = sign(fields)
+    local parts = {}
+    for name, value in pairs(fields) do
+        parts[#parts + 1] = write(name) .. "=" .. write(value)
+    end
+    return table.concat(parts, "&")
+end
+
+describe("alipay notification, ways to write the same", function()
+    local plain = crypto.url.encode
+    local fields = { subject = "咖啡 + 50% a=b&c", passback_params = "merchant%3D1%26x%3D%2B%25",
+        body = '{"a":"\\/"}' }
+    for what, write in pairs {
+        ["upper-case escapes"] = plain,
+        ["lower-case escapes"] = function(text) return (plain(text):gsub("%%%x%x", string.lower)) end,
+        ["a plus for a blank"] = function(text) return (plain(text):gsub("%%20", "+")) end,
+        ["every byte escaped"] = function(text)
+            return (text:gsub(".", function(byte) return ("%%%02x"):format(byte:byte()) end))
+        end,
+    } do
+        it("verifies with " .. what, function()
+            local inbound_message = assert(received(body_of(fields_with(fields), write)))
+            local evidence = assert(notification.verify(package, account, inbound_message))
+            for name, value in pairs(fields) do
+                assert.are.equal(value, evidence.form[name])
+            end
+        end)
+    end
+
+    it("decodes once: what the merchant encoded stays encoded", function()
+        local raw = body_of(fields_with { passback_params = "a%3D1%26b" }, plain)
+        local twice = raw:gsub("%%25", "%%") -- as if a framework had decoded it already
+        assert.is_nil((notification.verify(package, account, assert(received(twice)))))
+        assert.is_truthy((notification.verify(package, account, assert(received(raw)))))
+    end)
+
+    it("verifies a message to the application's gateway, whose sign_type was signed", function()
+        local fields_v2 = fields_with { notify_type = "servicewindow_sync" }
+        fields_v2.sign = support.sign_key("alipay"):sign("sha256", form.canonical(fields_v2))
+        local evidence = assert(notification.verify(package, account, received(form.encode(fields_v2))))
+        assert.are.equal("RSA2", evidence.form.sign_type)
+    end)
+end)
+
+describe("alipay notification, what is no form", function()
+    local raw = body_of(fields_with(), crypto.url.encode)
+    for what, case in pairs {
+        ["a name twice"] = { raw .. "&total_amount=0.01", "duplicate" },
+        ["a name twice, once escaped"] = { raw .. "&total%5Famount=0.01", "duplicate" },
+        ["sign twice"] = { raw .. "&sign=AAAA", "duplicate" },
+        ["a broken escape"] = { raw .. "&x=%2", "escape" },
+        ["a NUL"] = { raw .. "&x=%00", "nul" },
+        ["bytes that are not UTF-8"] = { raw .. "&x=%cf", "charset" },
+        ["a value without a name"] = { raw .. "&=x", "name" },
+    } do
+        it("refuses " .. what, function()
+            local none, err = received(case[1])
+            assert.is_nil(none)
+            assert.are.equal(case[2], err.code)
+        end)
+    end
+
+    it("refuses a parameter that was added, removed or emptied", function()
+        for _, changed in ipairs { raw .. "&new=1", raw:gsub("&?subject=coffee", ""),
+            (raw:gsub("subject=coffee", "subject=")) } do
+            local forged = assert(received((changed:gsub("^&", ""))))
+            assert.is_nil((notification.verify(package, account, forged)))
+        end
+    end)
+
+    it("refuses a signature that was decoded twice, cut or padded", function()
+        local fields = fields_with { subject = "plus" }
+        local good = sign(fields)
+        for i = 1, 50 do -- one that has a plus
+            fields.notify_id = "n" .. i
+            good = sign(fields)
+            if good:find("+", 1, true) then
+                break
+            end
+        end
+        assert.is_truthy(good:find("+", 1, true))
+        for _, bad in ipairs { good:gsub("%+", " "), good:sub(1, -5), good .. "AAAA", good:gsub("==$", ""),
+            good .. "\n", " " .. good } do
+            fields.sign = bad
+            local forged = assert(received(form.encode(fields)))
+            assert.is_nil((notification.verify(package, account, forged)), bad)
+        end
+        fields.sign = good
+        assert.is_truthy((notification.verify(package, account, assert(received(form.encode(fields))))))
+    end)
+end)
+
+describe("alipay notification, odd facts", function()
+    it("is not about a payment without a state", function()
+        for _, status in ipairs { "absent", "" } do
+            local list, refusal = facts { trade_status = status }
+            assert.is_nil(list)
+            assert.are.same({ check = "form",
+                detail = "trade_status is missing: it is not about a payment" }, refusal)
+        end
+    end)
+
+    it("does not take a refund of nothing for a refund", function()
+        local list = assert(facts { refund_fee = "0.00" })
+        assert.are.equal(1, #list)
+        list = assert(facts { refund_fee = "0.00", trade_status = "TRADE_CLOSED", gmt_payment = "absent" })
+        assert.are.equal("expired", list[1].state)
+    end)
+
+    it("names no refund that the shop did not number", function()
+        local list = assert(facts { refund_fee = "1.00" })
+        assert.are.equal("refund", list[2].kind)
+        assert.is_nil(list[2].refund_no)
+    end)
+
+    it("reads the time of a refund with and without a fraction", function()
+        for text, at in pairs { ["2026-01-16 09:00:00"] = 1768525200000,
+            ["2026-01-16 09:00:00.5"] = 1768525200500, ["2026-01-16 09:00:00.123"] = 1768525200123 } do
+            local list = assert(facts { refund_fee = "1.00", out_biz_no = "R1", gmt_refund = text })
+            assert.are.equal(at, list[2].at)
+        end
+        local list = assert(facts { refund_fee = "1.00", out_biz_no = "R1", gmt_refund = "soon" })
+        assert.is_nil(list[2].at)
+    end)
+
+    it("refuses a refund whose amount cannot be read", function()
+        for _, fee in ipairs { "1.001", "-1.00", "one" } do
+            local list, refusal = facts { refund_fee = fee }
+            assert.is_nil(list)
+            assert.are.equal("form", refusal.check)
+        end
+    end)
+
+    it("calls a trade given back that was closed after it had been paid", function()
+        local list = assert(facts { trade_status = "TRADE_CLOSED" })
+        assert.are.equal("unknown", list[1].state)
+        assert.are.equal("TRADE_CLOSED after payment", list[1].channel_state)
+        assert.is_true(list[1].given_back)
+    end)
+end)
+
+describe("alipay notification, a package that gives wrong things", function()
+    local function with(changed)
+        return setmetatable({
+            notification = setmetatable(changed, { __index = package.notification }),
+        }, { __index = package })
+    end
+    local trap = setmetatable({}, { __index = error, __pairs = error, __len = error, __tostring = error })
+
+    it("never raises, and says that the form is wrong", function()
+        for _, wrong in ipairs {
+            function() return trap end, function() return { identity = trap } end,
+            function() return { identity = { app_id = {} } } end, function() return "claims" end,
+            function() error(trap) end, function() return nil, trap end,
+            function() return { identity = {}, order_no = 5 } end,
+            function() return { identity = {}, at = 1.5 } end,
+        } do
+            local claims, refusal = notification.claims(with { parse = wrong }, account, inbound())
+            if claims then -- a trap has no members of its own
+                assert.are.same({ identity = {} }, claims)
+            else
+                assert.are.equal("form", refusal.check)
+                assert.are.equal("string", type(refusal.detail))
+            end
+        end
+    end)
+
+    it("refuses facts of a wrong shape, and too many", function()
+        local many = {}
+        for i = 1, 101 do
+            many[i] = { kind = "probe" }
+        end
+        local evidence = assert(notification.verify(package, account, inbound()))
+        for _, wrong in ipairs {
+            { "fact" }, { { order_no = "x" } }, { { kind = {} } }, { { kind = "payment", amount = "1" } },
+            { { kind = "payment", amount = 1.5 } }, { { kind = "payment", at = "now" } },
+            { { kind = "payment", payer = "x" } }, { { kind = "payment", seller = 5 } }, many,
+        } do
+            local list, refusal = notification.facts(with { facts = function() return wrong end }, account,
+                evidence)
+            assert.is_nil(list)
+            assert.are.equal("form", refusal.check)
+        end
+        local trapped = with { facts = function() return trap end }
+        assert.are.same({}, notification.facts(trapped, account, evidence))
+    end)
 end)
 
 describe("alipay return", function()
