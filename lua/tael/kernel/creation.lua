@@ -93,6 +93,23 @@ local function choose_product(input, package)
     return product
 end
 
+--- The way that a request names, or the one that there is.
+---@param input { channel: string?, account: string?, product: string?, device: string? }
+---@return table? account
+---@return string|table product, or problem
+---@return string? by who decided
+function creation.route(input)
+    local account, by = choose_account(input)
+    if not account then
+        return nil, by
+    end
+    local product, err = choose_product(input, registry.package(account.channel))
+    if not product then
+        return nil, err
+    end
+    return account, product, by
+end
+
 --- When the order ends, in ms.
 local function choose_end(input, now)
     local pointer = input.expires_at and "/expires_at" or "/expires_in"
@@ -138,20 +155,15 @@ end
 --- Everything that can be refused is refused here, before anything is written.
 local function plan(request)
     local input = request.input
-    local account, by = choose_account(input)
+    local account, product, by = creation.route(input)
     if not account then
-        return nil, by
-    end
-    local product, err = choose_product(input, registry.package(account.channel))
-    if not product then
-        return nil, err
+        return nil, product
     elseif (input.capture or "automatic") ~= "automatic" then
         return problem("product_not_supported", product .. " captures automatically", "/capture")
     end
     local payment, attempt = store.next_id(), store.next_id()
     local now = store.id_ms(attempt)
-    local expires_at
-    expires_at, err = choose_end(input, now)
+    local expires_at, err = choose_end(input, now)
     if not expires_at then
         return nil, err
     end

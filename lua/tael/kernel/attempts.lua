@@ -1,0 +1,143 @@
+--- Another attempt of a payment that is still open: the payer changes from one way of paying to another.
+--- 1 None starts while the channel may be taking money through an earlier one; beside one that only waits
+--- for its payer, only where a second success is given back (states.may_start). 2 Asked for once more, the
+--- same way is the same attempt.
+local creation = require "tael.kernel.creation"
+local details_of = require "tael.kernel.details"
+local events_wake = require "tael.kernel.events_wake"
+local ids = require "tael.kernel.ids"
+local json = require "tael.json"
+local log = require "tael.log"
+local orders = require "tael.kernel.orders"
+local payments = require "tael.kernel.payments"
+local states = require "tael.kernel.states"
+local store = require "tael.store"
+local task = require "tael.task"
+local units = require "tael.kernel.units"
+
+local attempts = {}
+
+local ROUNDS = 3
+
+local refusals = {
+    state_conflict = "the payment takes no further attempt",
+    attempt_open = "an earlier attempt may still take money: wait until it has ended, or create payments "
+        .. "with parallel = refund_surplus",
+}
+
+local function open_of(payment)
+    local list, err = payments.attempts_of(payment)
+    if not list then
+        return nil, err
+    end
+    local open = {}
+    for _, attempt in ipairs(list) do
+        open[#open + 1] = states.attempt_open[attempt.state] and attempt or nil
+    end
+    return open
+end
+
+--- The open attempt that already goes the way that is asked for.
+local function same_way(open, account, product)
+    for _, attempt in ipairs(open) do
+        if attempt.account == account.id and attempt.product == product then
+            return attempt
+        end
+    end
+end
+
+local function refuse(code, payment)
+    return nil, { code = code, detail = refusals[code],
+        members = { state = payment.state, allowed = json.array { "pending" } } }
+end
+
+--- The unit's statements, with the payment's row as it stands after it.
+local function unit_of(payment, order, actor)
+    local now = order.row.updated_at
+    local event, hash = units.next_event(payment, {
+        type = order.row.state == "issued" and "attempt.issued" or "attempt.sent", object = order.row.id,
+        actor = actor, now = now,
+        data = { payment = { attempt = order.row.id }, attempt = units.order_columns(order.row) },
+    })
+    local row, timer = orders.statements(order)
+    local after = setmetatable({ attempt = order.row.id, version = payment.version + 1, last_hash = hash,
+        updated_at = now }, { __index = payment })
+    return {
+        { "payment.another", { payment = payment.id, version_was = payment.version, hash = hash, now = now,
+            attempt = order.row.id, prev_attempt = payment.attempt } },
+        row, event, timer,
+    }, after
+end
+
+local function begin(payment, account, product, actor)
+    local details, err = details_of.read(payment)
+    if not details then
+        return nil, err
+    end
+    local order
+    order, err = creation.plan_attempt { payment = payment, details = details, account = account,
+        product = product, expires_at = payment.expires_at, prev = payment.attempt }
+    if not order then
+        return nil, err
+    end
+    local statements, after = unit_of(payment, order, actor)
+    return orders.begin(order, { payment = after, details = details, statements = statements, actor = actor,
+        committed = function()
+            log.info("attempt." .. order.row.state, { payment = ids.encode("pay", payment.id),
+                attempt = ids.encode("att", order.row.id), account = account.slug, actor = actor })
+            events_wake.announce(task.scope())
+        end })
+end
+
+--- nil and a guard's error: the payment moved meanwhile.
+local function round(payment, input, actor)
+    local account, product = creation.route(input)
+    if not account then
+        return nil, product
+    end
+    local open, err = open_of(payment)
+    if not open then
+        return nil, err
+    elseif payment.state == "pending" and not payment.closing and same_way(open, account, product) then
+        return true, false
+    end
+    local may, code = states.may_start(payment, open)
+    if not may then
+        return refuse(code, payment)
+    end
+    local done
+    done, err = begin(payment, account, product, actor)
+    if not done then
+        return nil, err
+    end
+    return true, true
+end
+
+--- Starts another attempt. Waits for the channel's answer where the order is ours to send.
+---@param id_text string "pay_…"
+---@param input { channel: string?, product: string?, account: string? }
+---@param actor string
+---@return { payment: table, started: boolean }?
+---@return table? err {code, detail, pointer?, members?}
+function attempts.start(id_text, input, actor)
+    local id = ids.decode("pay", id_text)
+    for _ = 1, ROUNDS do
+        local rows, err = store.query("payment.get", { payment = id or 0 })
+        if not rows then
+            return payments.store_problem(err)
+        elseif not rows[1] then
+            return nil, { code = "not_found", detail = "there is no such payment" }
+        end
+        local done, started = round(rows[1], input, actor)
+        if done then
+            local view
+            view, err = payments.get(id_text)
+            return view and { payment = view, started = started }, err
+        elseif started.code ~= "guard" then
+            return nil, started
+        end
+    end
+    return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }
+end
+
+return attempts
