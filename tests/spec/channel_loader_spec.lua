@@ -190,6 +190,11 @@ describe("channel.loader", function()
     it("refuses to write a global", function()
         local _, err = load_text("leaked = 1\nreturn {}")
         assert.is_truthy(err.message:find("must not write the global 'leaked'", 1, true), err.message)
+        _, err = load_text("\ntype = 1\nreturn {}")
+        assert.is_truthy(err.message:find(":2: a package must not write the global 'type'", 1, true),
+            err.message)
+        _, err = load_text("local function f() leaked = 1 end\nf()\nreturn {}")
+        assert.is_truthy(err.message:find("must not write the global 'leaked'", 1, true), err.message)
     end)
 
     for _, name in ipairs { "tael.crypto", "tael.store", "tael.http", "tael.kernel.money", "os",
@@ -215,7 +220,57 @@ describe("channel.loader", function()
         assert.are.same({ OK = "ok" }, package.codes)
         write("codes.lua", "return os")
         local _, err = load_text(split)
-        assert.is_truthy(err.message:find("codes.lua:1:", 1, true), err.message)
+        assert.are.equal(folder .. "/channels/demo/codes.lua:1: unknown global 'os'", err.message)
+    end)
+
+    --- What is refused when init.lua requires a codes.lua of this text.
+    local function refused_codes(text)
+        write("codes.lua", text)
+        local _, err = load_text(with('{ OK = "ok", NO = { "declined", "insufficient_funds" } }',
+            'require "channels.demo.codes"'))
+        return err
+    end
+
+    for what, case in pairs {
+        ["raises"] = { "local x = 1\nerror 'why'", 2, "why" },
+        ["raises without a place"] = { "\n\nerror('why', 0)", 3, "why" },
+        ["raises a table"] = { "\nerror {}", 2, "raised a table" },
+        ["calls nothing"] = { "local x\n\n\nx()", 4, "attempt to call a nil value (local 'x')" },
+        ["raises deep inside"] = { "local function f()\nerror 'why'\nend\nlocal function g()\nf()\nend\ng()",
+            2, "why" },
+        ["has a broken line"] = { "\nreturn = 1", 2, "unexpected symbol near '='" },
+        ["wants a module that is not there"] = { "\nrequire 'channels.demo.absent'", 2,
+            "module 'channels.demo.absent' was not found" },
+        ["wants a module that is not for packages"] = { "\nrequire 'tael.store'", 2,
+            "module 'tael.store' is not for channel packages" },
+        ["requires itself"] = { "\nrequire 'channels.demo.codes'", 2,
+            "module 'channels.demo.codes' requires itself" },
+        ["has a wrong word"] = { "return {\n OK = 'ok',\n NO = 'maybe',\n}", 3,
+            "codes.NO: unknown meaning 'maybe'" },
+    } do
+        it("names file and line of a file that " .. what, function()
+            local err = refused_codes(case[1])
+            local file = folder .. "/channels/demo/codes.lua"
+            assert.are.equal("script_refused", err.code)
+            assert.are.equal(file, err.file)
+            assert.are.equal(case[2], err.line)
+            assert.are.equal(("%s:%d: %s"):format(file, case[2], case[3]), err.message)
+        end)
+    end
+
+    it("names init.lua for what a loop made", function()
+        local err = refused_codes(
+            "local c = {}\nfor _, n in ipairs { 'A' } do c[n .. n] = 'maybe' end\nreturn c")
+        assert.are.equal(folder .. "/channels/demo/init.lua", err.file)
+        assert.are.equal("codes.AA", err.field)
+        assert.are.equal(13, err.line)
+    end)
+
+    it("says what a package's function raises with its place", function()
+        local package = assert(load_text(with('build = function() return { ["local"] = {} } end',
+            "build = function() error 'why' end")))
+        local _, err = pcall(package.create.build)
+        assert.are.equal(folder .. "/channels/demo/init.lua:15: why", err)
     end)
 
     it("cannot be made to change the string library of the engine", function()

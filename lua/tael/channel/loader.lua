@@ -11,11 +11,15 @@ local max_source = 256 * 1024 -- bytes of one file (threats R31)
 
 local script_error = { __tostring = function(err) return err.message end }
 
-local function refuse(file, line, field, message)
+local function refusal(file, line, field, message)
     local where = line and (file .. ":" .. line) or file
     local subject = field and field ~= "" and (where .. ": " .. field .. ": ") or (where .. ": ")
-    error(setmetatable({ code = "script_refused", file = file, line = line, field = field,
-        message = subject .. message }, script_error), 0)
+    return setmetatable({ code = "script_refused", file = file, line = line, field = field,
+        message = subject .. message }, script_error)
+end
+
+local function refuse(...)
+    error(refusal(...), 0)
 end
 
 local function read(path)
@@ -58,6 +62,8 @@ local base = {
     "rawequal", "rawlen", "rawget", "setmetatable", "_VERSION",
 }
 
+--- The globals of a package, found without calling anything. The table that its code sees is empty, so that
+--- every write of a global, of a known name too, is met.
 local function environment(require_own)
     local env = copy(_G, base)
     for _, name in ipairs { "math", "string", "table", "utf8" } do
@@ -69,14 +75,13 @@ local function environment(require_own)
     end
     env.string.dump, env.math.random, env.math.randomseed = nil, nil, nil
     env.require = require_own
-    return setmetatable({}, {
+    setmetatable(env, {
         __index = function(_, name)
-            local value = env[name]
-            if value == nil then
-                error("unknown global '" .. tostring(name) .. "'", 2)
-            end
-            return value
+            error("unknown global '" .. tostring(name) .. "'", 2)
         end,
+    })
+    return setmetatable({}, {
+        __index = env,
         __newindex = function(_, name)
             error("a package must not write the global '" .. tostring(name) .. "'", 2)
         end,
@@ -100,80 +105,136 @@ local function compile(path, env)
     return chunk, text
 end
 
---- The require of one package: allowed modules, and its own files, each loaded once.
-local function own_require(folder, name)
-    local loaded, env = {}, nil
-    local function require_own(wanted)
-        if loaded[wanted] ~= nil then
-            return loaded[wanted]
-        end
-        local value
-        if modules[wanted] then
-            value = modules[wanted]()
-        else
-            local own = "^channels%." .. name .. "%.([a-z][a-z0-9_]*)$"
-            local file = type(wanted) == "string" and wanted:match(own)
-            if not file then
-                error("module '" .. tostring(wanted) .. "' is not for channel packages", 2)
-            end
-            local chunk = compile(folder .. "/channels/" .. name .. "/" .. file .. ".lua", env)
-            if not chunk then
-                error("module '" .. wanted .. "' was not found", 2)
-            end
-            value = chunk()
-        end
-        loaded[wanted] = value == nil and true or value
-        return loaded[wanted]
+--- One package while it is loaded: its environment, and the files that were read for it.
+---@class tael.channel.Source
+---@field folder string with a slash at its end
+---@field name string
+---@field env table
+---@field files { path: string, text: string }[] in the order they were read
+---@field loaded table<string, any> by module
+
+local loading = {} -- stands for a module that has begun and not ended
+
+--- A file of the package's own, run.
+local function require_file(source, wanted)
+    local own = "^channels%." .. source.name .. "%.([a-z][a-z0-9_]*)$"
+    local file = type(wanted) == "string" and wanted:match(own)
+    if not file then
+        error("module '" .. tostring(wanted) .. "' is not for channel packages", 3)
     end
-    env = environment(require_own)
-    return require_own, env
+    local path = source.folder .. file .. ".lua"
+    local chunk, text = compile(path, source.env)
+    if not chunk then
+        error("module '" .. wanted .. "' was not found", 3)
+    end
+    source.files[#source.files + 1] = { path = path, text = text }
+    source.loaded[wanted] = loading
+    return chunk()
 end
 
---- The line where a field of the manifest is written: each part of the path is sought after the one before.
---- nil when it is not in this text (made by a loop, or in another file).
+--- The require of one package: allowed modules, and its own files, each loaded once.
+local function open_source(folder, name)
+    local source = { folder = folder .. "/channels/" .. name .. "/", name = name, files = {}, loaded = {} }
+    local loaded = source.loaded
+    source.require = function(wanted)
+        local value = loaded[wanted]
+        if value == loading then
+            error("module '" .. wanted .. "' requires itself", 2)
+        elseif value == nil then
+            value = modules[wanted] and modules[wanted]()
+            if value == nil then
+                value = require_file(source, wanted)
+            end
+            value = value == nil and true or value
+            loaded[wanted] = value
+        end
+        return value
+    end
+    source.env = environment(source.require)
+    return source
+end
+
+-- ---- where a fault is ----
+
+--- Where a field is written in this text: each part of its path is sought after the one before. nil when it
+--- is not (made by a loop, or in another file).
+---@return integer? line of the last part that was found
+---@return boolean whole all parts were
 local function line_of(text, path)
-    local at, found = 1, nil
+    local at, found, whole = 1, nil, true
     for part in path:gmatch("[^.]+") do
         local plain = part:gsub("%W", "%%%0")
         local from, to = text:find("%f[%w_]" .. plain .. "%f[^%w_][%]\"']*%s*=", at)
         if not from then
+            whole = false
             break
         end
         at, found = to + 1, from
     end
     if not found then
-        return nil
+        return nil, false
     end
     local _, breaks = text:sub(1, found):gsub("\n", "")
-    return breaks + 1
+    return breaks + 1, whole
 end
 
-local function run(chunk, path)
-    local ok, value = xpcall(chunk, function(err)
-        if getmetatable(err) == script_error then
-            return err
-        end
-        return setmetatable({ code = "script_refused", file = path, message = tostring(err) }, script_error)
-    end)
-    if not ok then
-        error(value, 0)
+--- The file and line where a field of the manifest is written. A table that init.lua requires begins in
+--- another file, without its name.
+local function place_of(source, field)
+    local init = source.files[1]
+    local line, whole = line_of(init.text, field)
+    if whole then
+        return init.path, line
     end
-    return value
+    local inner = field:match("%.(.+)$") or field
+    for i = 2, #source.files do
+        local there, found = line_of(source.files[i].text, inner)
+        if found then
+            return source.files[i].path, there
+        end
+    end
+    return init.path, line
+end
+
+--- What a file raised, with the innermost place in the package that led there.
+local function raised(source, err)
+    if getmetatable(err) == script_error then
+        return err
+    end
+    local text = type(err) == "string" and err or ("raised a " .. type(err))
+    for level = 2, 200 do
+        local frame = debug.getinfo(level, "Sl")
+        if not frame then
+            break
+        end
+        local path = frame.source:match("^@(.*)$")
+        if path and frame.currentline > 0 and path:sub(1, #source.folder) == source.folder then
+            return refusal(path, frame.currentline, nil, (text:gsub("^[^\n]-:%d+: ", "", 1)))
+        end
+    end
+    return refusal(source.folder .. "init.lua", nil, nil, text)
 end
 
 local function load_package(folder, name)
-    local path = folder .. "/channels/" .. name .. "/init.lua"
-    local _, env = own_require(folder, name)
-    local chunk, text = compile(path, env)
+    local source = open_source(folder, name)
+    local path = source.folder .. "init.lua"
+    local chunk, text = compile(path, source.env)
     if not chunk then
         return nil
     end
-    local package = run(chunk, path)
-    local faults = manifest.check(package, name)
-    if #faults > 0 then
+    source.files[1] = { path = path, text = text }
+    local function run()
+        local package = chunk()
+        return package, manifest.check(package, name)
+    end
+    local ran, package, faults = xpcall(run, function(err) return raised(source, err) end)
+    if not ran then
+        error(package, 0)
+    elseif #faults > 0 then
         local first = faults[1]
         local more = #faults > 1 and (" (and " .. #faults - 1 .. " more)") or ""
-        refuse(path, line_of(text, first.field), first.field, first.message .. more)
+        local file, line = place_of(source, first.field)
+        refuse(file, line, first.field, first.message .. more)
     end
     return package
 end
@@ -203,7 +264,7 @@ end
 ---@param module string "channels.alipay.answer"
 function loader.module(folder, module)
     local name = assert(module:match("^channels%.([a-z][a-z0-9]*)%."), "not a module of a package")
-    return own_require(folder, name)(module)
+    return open_source(folder, name).require(module)
 end
 
 return loader
