@@ -2,126 +2,18 @@
 --- 1 A key that is not in the schema is refused, with the nearest name, file and line. 2 Precedence: command
 --- line, environment (TAEL_HTTP__LISTEN), file, default. 3 What comes out is plain data: durations in ms,
 --- paths absolute; secrets stay references until config.secret reads one.
-local nearest = require "tael.nearest"
+local environment = require "tael.config.environment"
+local file_of = require "tael.config.file"
+local merchants_of = require "tael.config.merchants"
+local place = require "tael.config.place"
 local schema = require "tael.config.schema"
 local values = require "tael.config.values"
 
 local config = {}
 
-local SOURCE_MAX = 256 * 1024
 local SECRET_MAX = 4096
 
-local function fail(code, message)
-    return nil, { code = code, message = message }
-end
-
-local function read_file(path, max)
-    local file, reason = io.open(path, "rb")
-    if not file then
-        return nil, reason
-    end
-    local text = file:read(max + 1)
-    file:close()
-    if text and #text > max then
-        return nil, path .. ": is larger than " .. max .. " bytes"
-    end
-    return text or ""
-end
-
-local function exists(path)
-    local file = io.open(path, "rb")
-    if file then
-        file:close()
-    end
-    return file ~= nil
-end
-
--- ---- the file's own environment ----
-
-local function reference(kind)
-    return function(at)
-        if type(at) ~= "string" or at == "" then
-            error("secret." .. kind .. " needs a name", 2)
-        end
-        return setmetatable({ secret = kind, at = at }, values.SECRET)
-    end
-end
-
-local function environment(context)
-    return {
-        env = function(name, default)
-            local text = context.getenv(name)
-            if text == nil and default == nil then
-                error("the environment variable " .. tostring(name) .. " is not set", 2)
-            end
-            return text == nil and default or text
-        end,
-        file = function(path)
-            local text, reason = read_file(values.check({ type = "path" }, path, context), SOURCE_MAX)
-            if not text then
-                error(reason, 2)
-            end
-            return (text:gsub("\r?\n$", ""))
-        end,
-        secret = { file = reference "file", env = reference "env" },
-    }
-end
-
-local function evaluate(context)
-    local chunk, message = load(context.text, "@" .. context.file, "t", environment(context))
-    if not chunk then
-        return fail("config_syntax", message)
-    end
-    local ran, result = pcall(chunk)
-    if not ran then
-        return fail("config_failed", tostring(result))
-    elseif type(result) ~= "table" then
-        return fail("config_failed", context.file .. ": must return a table")
-    end
-    return result
-end
-
--- ---- where a key stands, for messages ----
-
---- Comments as blanks of the same length, so that a name in one is not taken for a key.
-local function without_comments(text)
-    local function blank(comment)
-        return (comment:gsub("[^\n]", " "))
-    end
-    return (text:gsub("%-%-%[%[.-%]%]", blank):gsub("%-%-[^\n]*", blank))
-end
-
---- The line of the last part of a path, each part sought after the one before; nil when it is not found.
-local function line_of(text, path)
-    local at, found = 1, nil
-    for _, part in ipairs(path) do
-        local plain = tostring(part):gsub("%W", "%%%0")
-        local from, to = text:find("%f[%w_]" .. plain .. "[\"']?%]?%s*=%f[^=]", at)
-        if not from then
-            return nil
-        end
-        at, found = to, from
-    end
-    local _, breaks = text:sub(1, found):gsub("\n", "")
-    return breaks + 1
-end
-
-local function where(context, path)
-    local line = context.plain and line_of(context.plain, path)
-    return line and context.file .. ":" .. line or context.file
-end
-
-local function refuse(context, code, path, message)
-    return fail(code, ("%s: %s: %s"):format(where(context, path), table.concat(path, "."), message))
-end
-
-local function refuse_unknown(context, path, known)
-    local name = tostring(path[#path])
-    local near = nearest(name, known)
-    local parent = #path > 1 and (" in " .. table.concat(path, ".", 1, #path - 1)) or ""
-    return fail("config_unknown_key", ("%s: unknown key '%s'%s%s"):format(where(context, path), name, parent,
-        near and "; did you mean '" .. near .. "'?" or ""))
-end
+local child, fail, refuse, sorted_names = place.child, place.fail, place.refuse, place.sorted_names
 
 -- ---- the tree of keys ----
 
@@ -142,27 +34,12 @@ end
 
 local tree = make_tree()
 
-local function sorted_names(map)
-    local names = {}
-    for name in pairs(map) do
-        names[#names + 1] = name
-    end
-    table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
-    return names
-end
-
-local function child(path, name)
-    local longer = table.move(path, 1, #path, 1, {})
-    longer[#longer + 1] = tostring(name)
-    return longer
-end
-
 --- Refuses what the tree does not know; values themselves are checked afterwards.
 local function check_names(context, given, known, path)
     for _, name in ipairs(sorted_names(given)) do
         local row, at = known[name], child(path, name)
         if not row then
-            return refuse_unknown(context, at, known)
+            return place.refuse_unknown(context, at, known)
         elseif not row.type then
             if type(given[name]) ~= "table" or getmetatable(given[name]) == false then
                 return refuse(context, "config_wrong_value", at, "must be a table")
@@ -242,91 +119,6 @@ local function check_values(context, given)
     return out
 end
 
--- ---- merchants ----
-
-local function known_names(rows)
-    local known = {}
-    for _, row in ipairs(rows) do
-        known[row.name] = row
-    end
-    return known
-end
-
---- Checks the rows of a schema in one table; other names are given back when `open`, refused otherwise.
-local function check_rows(context, given, rows, path, open)
-    if type(given) ~= "table" then
-        return refuse(context, "config_wrong_value", path, "must be a table")
-    end
-    local out, known = {}, known_names(rows)
-    for _, name in ipairs(sorted_names(given)) do
-        if not known[name] and not open then
-            return refuse_unknown(context, child(path, name), known)
-        elseif not known[name] then
-            out[name] = given[name]
-        end
-    end
-    for _, row in ipairs(rows) do
-        local value = given[row.name]
-        if value == nil then
-            value = row.default
-        end
-        if value == nil and row.required then
-            return refuse(context, "config_missing_key", path, row.name .. " is missing: " .. row.doc)
-        elseif value ~= nil then
-            local normal, wrong = values.check(row, value, context)
-            if normal == nil then
-                return refuse(context, "config_wrong_value", child(path, row.name), wrong)
-            end
-            out[row.name] = normal
-        end
-    end
-    return out
-end
-
-local function check_accounts(context, accounts, path)
-    local out = {}
-    for _, slug in ipairs(sorted_names(accounts)) do
-        local at = child(path, slug)
-        if type(slug) ~= "string" or not values.is_account(slug) then
-            return refuse(context, "config_wrong_value", at,
-                "is not a slug of an account, such as acme-main")
-        end
-        local account, err = check_rows(context, accounts[slug], schema.account, at, true)
-        if not account then
-            return nil, err
-        end
-        out[slug] = account
-    end
-    return out
-end
-
-local function check_merchants(context, merchants)
-    local out = {}
-    for _, slug in ipairs(sorted_names(merchants)) do
-        local at = { "merchants", tostring(slug) }
-        if type(slug) ~= "string" or not values.is_merchant(slug) then
-            return refuse(context, "config_wrong_value", at,
-                "is not a slug of a merchant, such as acme or acme.test")
-        end
-        local merchant, err = check_rows(context, merchants[slug], schema.merchant, at)
-        if not merchant then
-            return nil, err
-        end
-        merchant.accounts, err = check_accounts(context, merchant.accounts, child(at, "accounts"))
-        if not merchant.accounts then
-            return nil, err
-        end
-        merchant.policies, err = check_rows(context, merchant.policies, schema.policies,
-            child(at, "policies"))
-        if not merchant.policies then
-            return nil, err
-        end
-        merchant.name = merchant.name or slug
-        out[slug] = merchant
-    end
-    return out
-end
-
 -- ---- rules across keys ----
 
 local function is_loopback(address)
@@ -400,7 +192,7 @@ end
 --- Channel packages lie beside the configuration, or where Tael was installed.
 local function scripts_folder(options)
     local own = options.root .. "/scripts"
-    if not exists(own) and options.lua_root then
+    if not file_of.exists(own) and options.lua_root then
         return (options.lua_root:gsub("/[^/]+/?$", "")) .. "/scripts"
     end
     return own
@@ -415,6 +207,7 @@ local function make_context(options)
         text = options.text,
         file = options.path or "tael.lua",
         getenv = env and function(name) return env[name] end or os.getenv,
+        asked = {},
         cores = cores(),
         scripts = scripts_folder { root = root, lua_root = options.lua_root },
     }
@@ -428,29 +221,37 @@ end
 ---@field dev boolean?      true: as if the file said so
 ---@field env table<string, string>?  in place of the process's environment
 
+--- What the file says; nothing when there is none.
+local function given_of(context, options)
+    if not context.text and options.path then
+        local reason
+        context.text, reason = file_of.source(options.path)
+        if not context.text then
+            return fail("config_not_found", reason)
+        end
+    end
+    if not context.text then
+        return {}
+    end
+    context.plain = place.without_comments(context.text)
+    return file_of.evaluate(context)
+end
+
 --- Reads and checks a configuration.
 ---@param options tael.config.Options
 ---@return table? config
 ---@return table? err {code, message} message names file, line and key
 function config.load(options)
     local context = make_context(options)
-    local given, err = {}, nil
-    if not context.text and options.path then
-        local reason
-        context.text, reason = read_file(options.path, SOURCE_MAX)
-        if not context.text then
-            return fail("config_not_found", reason)
-        end
-    end
-    if context.text then
-        context.plain = without_comments(context.text)
-        given, err = evaluate(context)
-    end
+    local given, err = given_of(context, options)
     if not given then
         return nil, err
     end
     local fits
-    fits, err = check_names(context, given, tree, {})
+    fits, err = environment.check(options.env, context.asked)
+    if fits then
+        fits, err = check_names(context, given, tree, {})
+    end
     if not fits then
         return nil, err
     end
@@ -462,7 +263,7 @@ function config.load(options)
     if given.merchants ~= nil and type(given.merchants) ~= "table" then
         return refuse(context, "config_wrong_value", { "merchants" }, "must be a table")
     end
-    out.merchants, err = check_merchants(context, given.merchants or {})
+    out.merchants, err = merchants_of.check(context, given.merchants or {})
     if not out.merchants then
         return nil, err
     end
@@ -483,7 +284,7 @@ end
 function config.secret(ref)
     local text, reason
     if ref.secret == "file" then
-        text, reason = read_file(ref.at, SECRET_MAX)
+        text, reason = file_of.read(ref.at, SECRET_MAX)
     else
         text = os.getenv(ref.at)
         reason = "the environment variable " .. ref.at .. " is not set"

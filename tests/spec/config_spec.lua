@@ -199,6 +199,32 @@ describe("a configuration refuses", function()
         assert.are.equal("TAEL_WORKERS: must be an integer", err.message)
     end)
 
+    for variable, message in pairs {
+        TAEL_HTTP__LISEN = "TAEL_HTTP__LISEN: this environment variable names no key; "
+            .. "did you mean TAEL_HTTP__LISTEN?",
+        TAEL_HTTP_LISTEN = "TAEL_HTTP_LISTEN: this environment variable names no key; "
+            .. "did you mean TAEL_HTTP__LISTEN?",
+        TAEL_NOTHING_LIKE_IT = "TAEL_NOTHING_LIKE_IT: this environment variable names no key",
+        TAEL_KEYS__MASTER = "TAEL_KEYS__MASTER: a secret is not taken from here; "
+            .. "write keys.master = secret.env(\"TAEL_KEYS__MASTER\") into the file",
+    } do
+        it("the variable " .. variable, function()
+            local result, err = load_text("return {}", { env = { [variable] = "x", PATH = "/bin" } })
+            assert.is_nil(result)
+            assert.are.equal(message, err.message)
+            assert.are.equal("config_unknown_variable", err.code)
+        end)
+    end
+
+    it("no variable that the file asks for, or that is for commands", function()
+        local env = { TAEL_MASTER = "x", TAEL_DRAIN_TIME = "5s", TAEL_KEY = "k", TAEL_URL = "u",
+            XTAEL_A = "1" }
+        assert.are.equal(5000, loaded([[return { drain = env "TAEL_DRAIN_TIME",
+            keys = { master = secret.env "TAEL_MASTER" } }]], { env = env }).drain)
+        assert.are.equal(15000, loaded([[return { drain = env("TAEL_DRAIN", "15s") }]],
+            { env = { TAEL_KEY = "k" } }).drain)
+    end)
+
     it("a file that is not there", function()
         local _, err = config.load { path = "/nonexistent/tael.lua", root = "/srv" }
         assert.are.equal("config_not_found", err.code)
