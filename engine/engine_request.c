@@ -146,13 +146,15 @@ static int prepare_request(lua_State *L, void *arg)
 
 /* ---- the answer ---- */
 
-enum { ANSWER_HEADERS_MAX = 32 };
+enum { ANSWER_HEADERS_MAX = 32, FLAW_PAUSE_MAX_MS = 3600 * 1000 };
 
 struct answer {
     int status;
     struct tael_http_header headers[ANSWER_HEADERS_MAX];
     size_t header_count;
     struct tael_span body;
+    bool flawed;
+    struct tael_http_flaw flaw;
 };
 
 static const char failed_body[] =
@@ -163,8 +165,9 @@ static void send_answer(struct handling *handling, const struct answer *answer)
 {
     handling->answered = true;
     if (handling->request != NULL)
-        tael_http_respond(handling->request, answer->status, answer->headers, answer->header_count,
-                          answer->body);
+        tael_http_respond_flawed(handling->request, answer->status, answer->headers,
+                                 answer->header_count, answer->body,
+                                 answer->flawed ? &answer->flaw : NULL);
     else
         answer_call(handling, TAEL_OK, answer->status, answer->body);
 }
@@ -188,6 +191,32 @@ static struct tael_span span_at(lua_State *L, int idx)
     return span;
 }
 
+static lua_Integer integer_at(lua_State *L, int idx, const char *name)
+{
+    lua_getfield(L, idx, name);
+    lua_Integer value = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : 0;
+    lua_pop(L, 1);
+    return value > 0 ? value : 0;
+}
+
+/* flaw = {drop = true}, {cut = true, after = bytes} or {pause_ms =, after = bytes}: how the answer
+ * of a simulator goes wrong on its way. */
+static void read_flaw(lua_State *L, int idx, struct answer *answer)
+{
+    lua_getfield(L, idx, "flaw");
+    int flaw = lua_gettop(L);
+    answer->flawed = lua_istable(L, flaw);
+    if (answer->flawed) {
+        lua_getfield(L, flaw, "drop");
+        answer->flaw.drop = lua_toboolean(L, -1);
+        lua_getfield(L, flaw, "cut");
+        answer->flaw.cut = lua_toboolean(L, -1);
+        answer->flaw.after = (size_t)integer_at(L, flaw, "after");
+        answer->flaw.pause_ms = integer_at(L, flaw, "pause_ms") % FLAW_PAUSE_MAX_MS;
+    }
+    lua_settop(L, flaw - 1);
+}
+
 /* Reads {status=, headers=, body=} at idx; what the spans point to stays on the stack. */
 static bool read_answer(lua_State *L, int idx, struct answer *answer)
 {
@@ -198,6 +227,7 @@ static bool read_answer(lua_State *L, int idx, struct answer *answer)
     if (!lua_isinteger(L, -1))
         return false;
     answer->status = (int)lua_tointeger(L, -1);
+    read_flaw(L, idx, answer);
     lua_getfield(L, idx, "body");
     answer->body = span_at(L, -1);
     lua_getfield(L, idx, "headers");

@@ -75,7 +75,8 @@ static void close_connection(struct tael_http_connection *connection)
     connection->stream = NULL;
     tael_timer_free(connection->timer);
     tael_timer_free(connection->stall);
-    connection->timer = connection->stall = NULL;
+    tael_timer_free(connection->pause);
+    connection->timer = connection->stall = connection->pause = NULL;
     detach_active(connection);
     drop_ready(connection);
     tael_http_peers_remove(&server->peers, connection->peer);
@@ -98,6 +99,7 @@ static void leave(struct tael_http_connection *connection)
         return;
     struct tael_http_server *server = connection->server;
     drop_input(connection);
+    tael_buf_free(&connection->rest);
     free(connection);
     tael_http_server_release(server);
 }
@@ -167,7 +169,7 @@ static bool discards(const struct tael_http_connection *connection)
 
 static bool is_idle(const struct tael_http_connection *connection)
 {
-    return connection->active == NULL && connection->ready == NULL &&
+    return connection->active == NULL && connection->ready == NULL && connection->rest.len == 0 &&
            connection->incoming == NULL && connection->in.len == 0;
 }
 
@@ -252,16 +254,17 @@ static void settle(struct tael_http_connection *connection)
 {
     if (connection->stream == NULL || connection->working)
         return;
-    bool quiet = connection->active == NULL && connection->ready == NULL && !connection->closing;
+    bool quiet = connection->active == NULL && connection->ready == NULL &&
+                 connection->rest.len == 0 && !connection->closing;
     if (quiet && connection->failure.status != 0)
         answer_failure(connection);
     else if (quiet && connection->continue_due)
         send_continue(connection);
     if (connection->stream == NULL)
         return;
-    bool enough = connection->closing
-                      ? tael_stream_queued(connection->stream) == 0 /* else set_stall watches */
-                      : connection->server->draining && is_idle(connection);
+    bool sent = connection->rest.len == 0 && tael_stream_queued(connection->stream) == 0;
+    bool enough = connection->closing ? sent /* else set_stall watches */
+                                      : connection->server->draining && is_idle(connection);
     if (enough) {
         close_connection(connection);
         return;
@@ -298,7 +301,8 @@ static struct tael_http_incoming *take_ready(struct tael_http_connection *connec
 static bool may_deliver(const struct tael_http_connection *connection)
 {
     return connection->stream != NULL && !connection->closing && connection->active == NULL &&
-           connection->ready != NULL && tael_stream_queued(connection->stream) <= OUT_BYTES;
+           connection->ready != NULL && connection->rest.len == 0 &&
+           tael_stream_queued(connection->stream) <= OUT_BYTES;
 }
 
 static void deliver(struct tael_http_connection *connection)
@@ -590,34 +594,82 @@ static bool is_last_answer(const struct tael_http_connection *connection)
     return server->draining && connection->ready == NULL && connection->failure.status == 0;
 }
 
-void tael_http_connection_answer(struct tael_http_connection *connection,
-                                 struct tael_http_answer *answer)
+static void on_pause(void *user)
+{
+    struct tael_http_connection *connection = user;
+    enter(connection);
+    put_bytes(connection, connection->rest.data, connection->rest.len);
+    tael_buf_free(&connection->rest);
+    work(connection, NULL, 0);
+    leave(connection);
+}
+
+/* Takes the bytes behind flaw->after from what is to be sent now. */
+static tael_status hold_back(struct tael_http_connection *connection,
+                             const struct tael_http_answer *answer,
+                             const struct tael_http_flaw *flaw)
 {
     struct tael_buf *out = &connection->server->out;
+    size_t len =
+        answer->head_only || answer->status == 204 || answer->status == 304 ? 0 : answer->body.len;
+    if (flaw->after >= len)
+        return TAEL_OK;
+    size_t held = len - flaw->after;
+    out->len -= held;
+    if (flaw->cut)
+        return TAEL_OK;
+    if (connection->pause == NULL)
+        connection->pause = tael_timer_new(connection->server->loop, on_pause, connection);
+    if (connection->pause == NULL ||
+        tael_buf_append(&connection->rest, out->data + out->len, held) != TAEL_OK)
+        return TAEL_ENOMEM;
+    tael_timer_start(connection->pause, flaw->pause_ms * 1000);
+    return TAEL_OK;
+}
+
+static void write_answer(struct tael_http_connection *connection, struct tael_http_answer *answer,
+                         const struct tael_http_flaw *flaw)
+{
+    struct tael_buf *out = &connection->server->out;
+    tael_status status = tael_http_answer_write(out, answer);
+    if (status == TAEL_EINVAL) {
+        /* our own caller's mistake: the client gets an answer all the same */
+        log_refusal(connection, TAEL_LOG_ERROR, &bad_answer);
+        status = tael_http_answer_problem(out, &bad_answer, answer->persistence, answer->head_only);
+    } else if (status == TAEL_OK && flaw != NULL) {
+        status = hold_back(connection, answer, flaw);
+    }
+    if (status == TAEL_OK) {
+        send_out(connection);
+    } else {
+        tael_buf_clear(out);
+        close_connection(connection);
+    }
+}
+
+void tael_http_connection_answer(struct tael_http_connection *connection,
+                                 struct tael_http_answer *answer, const struct tael_http_flaw *flaw)
+{
     struct tael_http_incoming *active = connection->active;
     enter(connection);
+    if (flaw != NULL && flaw->drop) {
+        close_connection(connection);
+        leave(connection);
+        return;
+    }
     connection->answered++;
-    bool last = is_last_answer(connection);
+    bool last = is_last_answer(connection) || (flaw != NULL && flaw->cut);
     answer->head_only = active->head_only;
     answer->persistence = last            ? TAEL_HTTP_PERSIST_CLOSE
                           : active->minor ? TAEL_HTTP_PERSIST
                                           : TAEL_HTTP_PERSIST_SAID;
-    tael_status status = tael_http_answer_write(out, answer);
-    if (status ==
-        TAEL_EINVAL) { /* our own caller's mistake: the client gets an answer all the same */
-        log_refusal(connection, TAEL_LOG_ERROR, &bad_answer);
-        status = tael_http_answer_problem(out, &bad_answer, answer->persistence, active->head_only);
-    }
     connection->active = NULL;
     if (last) {
         connection->closing = true;
         drop_ready(connection);
         fail(connection, (struct tael_http_refusal){0});
     }
-    if (status == TAEL_OK)
-        send_out(connection);
-    else
-        close_connection(connection);
+    write_answer(connection, answer, flaw);
     work(connection, NULL, 0);
     leave(connection);
 }
@@ -633,7 +685,8 @@ void tael_http_connection_cut(struct tael_http_connection *connection)
 {
     bool begun = connection->incoming != NULL || connection->in.len > 0;
     enter(connection);
-    if (begun && !connection->closing && connection->active == NULL && connection->ready == NULL) {
+    if (begun && !connection->closing && connection->active == NULL && connection->ready == NULL &&
+        connection->rest.len == 0) {
         connection->failure = draining;
         answer_failure(connection);
     }

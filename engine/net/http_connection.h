@@ -54,6 +54,8 @@ struct tael_http_connection {
     struct tael_timer *timer;
     struct tael_timer *stall; /* made when an answer is not taken at once */
     size_t stalled_at;        /* bytes queued when it was started */
+    struct tael_timer *pause; /* made when an answer is to be interrupted (tael_http_flaw) */
+    struct tael_buf rest;     /* of that answer; nothing else is answered before */
 
     struct tael_buf in;                  /* bytes not yet parsed */
     struct tael_http_head head;          /* of the request whose head is coming in */
@@ -78,9 +80,11 @@ struct tael_http_connection {
 };
 
 void tael_http_connection_accept(void *listener, struct tael_stream *stream);
-/* Gives the answer to the active request, which the connection then no longer knows. */
+/* Gives the answer to the active request, which the connection then no longer knows. flaw may be
+ * NULL. */
 void tael_http_connection_answer(struct tael_http_connection *connection,
-                                 struct tael_http_answer *answer);
+                                 struct tael_http_answer *answer,
+                                 const struct tael_http_flaw *flaw);
 void tael_http_connection_drain(struct tael_http_connection *connection); /* closes it when idle */
 /* Closes at once, saying 503 to a client that has begun a request. */
 void tael_http_connection_cut(struct tael_http_connection *connection);

@@ -147,6 +147,13 @@ free_listener:
 void tael_http_respond(struct tael_http_request *request, int status,
                        const struct tael_http_header *headers, size_t count, struct tael_span body)
 {
+    tael_http_respond_flawed(request, status, headers, count, body, NULL);
+}
+
+void tael_http_respond_flawed(struct tael_http_request *request, int status,
+                              const struct tael_http_header *headers, size_t count,
+                              struct tael_span body, const struct tael_http_flaw *flaw)
+{
     struct tael_http_incoming *incoming = (struct tael_http_incoming *)request;
     struct tael_http_server *server = incoming->server;
     struct tael_http_answer answer = {
@@ -154,7 +161,7 @@ void tael_http_respond(struct tael_http_request *request, int status,
     assert(server->open > 0);
     server->open--;
     if (incoming->connection != NULL)
-        tael_http_connection_answer(incoming->connection, &answer);
+        tael_http_connection_answer(incoming->connection, &answer, flaw);
     tael_http_incoming_free(incoming);
     tael_http_server_settle(server);
     tael_http_server_release(server);

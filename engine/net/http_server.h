@@ -81,6 +81,19 @@ void tael_http_respond(struct tael_http_request *request, int status,
 void tael_http_server_drain(struct tael_http_server *server, int64_t drain_ms,
                             void (*done)(void *user, bool clean), void *user);
 
+/* How an answer goes wrong, for simulators of others' servers. */
+struct tael_http_flaw {
+    bool drop;        /* nothing is sent: the connection closes */
+    bool cut;         /* the connection closes behind `after` bytes of the body */
+    int64_t pause_ms; /* what stands behind `after` leaves this much later */
+    size_t after;
+};
+
+/* As tael_http_respond, with a flaw. NULL: none. */
+void tael_http_respond_flawed(struct tael_http_request *request, int status,
+                              const struct tael_http_header *headers, size_t count,
+                              struct tael_span body, const struct tael_http_flaw *flaw);
+
 size_t tael_http_server_open(const struct tael_http_server *server); /* requests not yet answered */
 
 /* Cuts all connections. Requests still with the handler stay valid until it answers them (no
