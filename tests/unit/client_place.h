@@ -18,7 +18,7 @@
 #include "net/http_server.h"
 #include "net/world_uv.h"
 
-enum { PLACE_CALLS = 32, PLACE_HELD = 4, PLACE_STREAMS = 16, PLACE_BIG = 1024 * 1024 + 1 };
+enum { PLACE_CALLS = 32, PLACE_HELD = 16, PLACE_STREAMS = 16, PLACE_BIG = 1024 * 1024 + 1 };
 
 struct place;
 
@@ -27,6 +27,7 @@ struct call { /* one exchange and what came of it */
     struct tael_http_exchange *exchange;
     int done;
     struct tael_http_result result; /* without headers and body */
+    char detail[256];
     size_t body_len;
     char body[512];     /* its beginning */
     char headers[1024]; /* "name=value\n" of each */
@@ -133,7 +134,8 @@ static inline void place_on_timer(void *user)
     tael_loop_stop(((struct place *)user)->loop);
 }
 
-static inline void place_open(struct place *place, bool simulated)
+static inline void place_open_with(struct place *place, bool simulated,
+                                   const struct tael_http_client_options *client)
 {
     *place = (struct place){0};
     struct tael_sim_options sim = {.seed = 5, .start_ms = 1700000000000};
@@ -144,7 +146,6 @@ static inline void place_open(struct place *place, bool simulated)
     struct tael_http_server_options options = {
         .loop = place->loop,
         .handler = {.request = place_on_request, .gone = place_on_gone, .user = place}};
-    struct tael_http_client_options client = {.allow_private = true};
     char local[80];
     snprintf(place->unix_path, sizeof(place->unix_path), "/tmp/tael_client_test_%d", (int)getpid());
     snprintf(local, sizeof(local), "unix:%s", place->unix_path);
@@ -152,14 +153,29 @@ static inline void place_open(struct place *place, bool simulated)
     if (tael_http_server_new(&place->server, &options) != TAEL_OK ||
         tael_http_server_listen(place->server, "api", "127.0.0.1:0", &place->address) != TAEL_OK ||
         tael_http_server_listen(place->server, "local", local, NULL) != TAEL_OK ||
-        tael_http_client_new(&place->client, place->loop, &client) != TAEL_OK || place->timer == NULL)
+        tael_http_client_new(&place->client, place->loop, client) != TAEL_OK ||
+        place->timer == NULL)
         abort();
+}
+
+static inline void place_open(struct place *place, bool simulated)
+{
+    static const struct tael_http_client_options client = {.allow_private = true};
+    place_open_with(place, simulated, &client);
+}
+
+static inline void place_answer(struct place *place, size_t which)
+{
+    tael_http_respond(place->held[which], 200, NULL, 0, tael_span_of("answer"));
+    place->held[which] = NULL;
 }
 
 static inline void place_close(struct place *place)
 {
-    for (size_t i = 0; i < place->held_count; i++)
-        tael_http_respond(place->held[i], 200, NULL, 0, tael_span_of("late"));
+    for (size_t i = 0; i < place->held_count; i++) {
+        if (place->held[i] != NULL)
+            place_answer(place, i);
+    }
     tael_http_client_free(place->client);
     tael_http_server_free(place->server);
     tael_listener_close(place->canned.listener);
@@ -202,6 +218,7 @@ static inline void place_keep(struct call *call, const struct tael_http_result *
     size_t room = sizeof(call->body) - 1;
     size_t len = result->body.len < room ? result->body.len : room;
     call->result = *result;
+    snprintf(call->detail, sizeof(call->detail), "%s", result->detail);
     call->body_len = result->body.len;
     if (len > 0)
         memcpy(call->body, result->body.data, len);
@@ -233,7 +250,7 @@ static inline tael_status place_start(struct place *place, size_t which, const c
                                       const char *url, const struct tael_http_call *more)
 {
     struct tael_http_call call = more != NULL ? *more : (struct tael_http_call){0};
-    char text[256];
+    char text[512];
     struct call *out = &place->calls[which];
     snprintf(text, sizeof(text), "http://%s%s", place->address, url);
     call.method = method;

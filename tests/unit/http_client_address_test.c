@@ -1,0 +1,297 @@
+/* http_client_address_test.c - where the HTTP client connects to: every address of a name is
+ * checked, what was checked is what is connected to, and nothing of a request goes elsewhere. Real
+ * sockets; the resolver is the test's own. */
+#include <stdatomic.h>
+
+#include <pthread.h>
+
+#include "client_place.h"
+#include "tap.h"
+
+/* ---- a resolver that says what the test wants ---- */
+
+struct book {
+    const char *answers[4]; /* addresses with blanks between, for the first lookup, the second, … */
+    atomic_int lookups, ended;
+    int sleep_ms;
+};
+
+static const char *look_up(void *user, const char *name, struct tael_addresses *out)
+{
+    struct book *book = user;
+    int which = atomic_fetch_add(&book->lookups, 1);
+    const char *at = book->answers[which < 3 ? which : 3];
+    if (book->sleep_ms > 0)
+        usleep((useconds_t)book->sleep_ms * 1000);
+    while (at != NULL && *at != '\0') {
+        size_t len = strcspn(at, " ");
+        if (!tael_address_parse(&out->list[out->count++], (struct tael_span){at, len}))
+            abort();
+        at += len + (at[len] == ' ');
+    }
+    atomic_fetch_add(&book->ended, 1);
+    return at == NULL || strcmp(name, "gone.test") == 0 ? "no such name" : NULL;
+}
+
+/* Threads still in the resolver touch the book: they are waited for. */
+static void book_close(struct book *book)
+{
+    while (atomic_load(&book->ended) < atomic_load(&book->lookups))
+        usleep(1000);
+    usleep(2000);
+}
+
+static void open_place(struct place *place, struct book *book, bool allow_private)
+{
+    struct tael_http_client_options client = {
+        .allow_private = allow_private, .resolve = look_up, .resolve_user = book};
+    place_open_with(place, false, &client);
+    place_can(place, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi",
+              "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nagain", false);
+}
+
+static const char *url_of(const struct place *place, const char *host, const char *scheme)
+{
+    static char url[256];
+    snprintf(url, sizeof(url), "%s://%s%s/", scheme, host, strrchr(place->address, ':'));
+    return url;
+}
+
+static bool is_refused(const struct call *call, const char *detail)
+{
+    if (strstr(call->detail, detail) == NULL)
+        printf("# detail: %s\n", call->detail);
+    return call->done == 1 && call->result.failure == TAEL_HTTP_ADDRESS && !call->result.sent &&
+           call->result.status == 0 && strstr(call->detail, detail) != NULL;
+}
+
+/* ---- the tests ---- */
+
+static void literals_are_looked_at(void)
+{
+    struct book book = {.sleep_ms = 0};
+    struct place place;
+    open_place(&place, &book, false);
+    struct tael_http_call any = {.addresses = TAEL_HTTP_ADDRESSES_ANY};
+    const char *url = url_of(&place, "127.0.0.1", "http");
+    CHECK(is_refused(place_perform(&place, "POST", url, NULL), "127.0.0.1 is a loopback address"));
+    CHECK(is_refused(place_perform(&place, "POST", url, &any), "loopback")); /* whatever it says */
+    any.pool = "a";
+    CHECK(is_refused(place_perform(&place, "POST", url, &any), "loopback"));
+    url = url_of(&place, "127.0.0.1", "https");
+    CHECK(is_refused(place_perform(&place, "POST", url, NULL), "loopback"));
+    static const char *const others[] = {
+        "[::1]",           "[::ffff:127.0.0.1]", "10.0.0.1",    "0.0.0.0",  "169.254.169.254",
+        "[fd00:ec2::254]", "[64:ff9b::7f00:1]",  "192.168.0.1", "[fe80::1]"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        url = url_of(&place, others[i], "http");
+        CHECK_NAMED(is_refused(place_perform(&place, "POST", url, NULL), " address"), others[i]);
+    }
+    CHECK(place.canned.connections == 0 && atomic_load(&book.lookups) == 0);
+    struct tael_http_call local = {.unix_path = place.unix_path};
+    CHECK(place_perform(&place, "GET", "http://local/peer", &local)->result.status == 200);
+    place_close(&place);
+}
+
+static void private_addresses_are_for_those_who_may(void)
+{
+    struct book book = {.sleep_ms = 0};
+    struct place place;
+    open_place(&place, &book, true);
+    struct tael_http_call public = {.addresses = TAEL_HTTP_ADDRESSES_PUBLIC};
+    struct tael_http_call any = {.addresses = TAEL_HTTP_ADDRESSES_ANY};
+    const char *url = url_of(&place, "127.0.0.1", "http");
+    CHECK(place_perform(&place, "POST", url, NULL)->result.status == 200);
+    CHECK(place_perform(&place, "POST", url, &any)->result.status == 200);
+    CHECK(place.canned.connections == 1);
+    /* the connection that is open already is none for a public call */
+    CHECK(is_refused(place_perform(&place, "POST", url, &public), "loopback"));
+    public.pool = any.pool = "a";
+    CHECK(place_perform(&place, "POST", url, &any)->result.status == 200);
+    CHECK(is_refused(place_perform(&place, "POST", url, &public), "loopback"));
+    CHECK(place.canned.connections == 2 && place.canned.requests == 3);
+    place_close(&place);
+}
+
+static void names_go_where_the_resolver_says(void)
+{
+    struct book book = {.answers = {"127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1"}};
+    struct place place;
+    open_place(&place, &book, true);
+    struct call *call = place_perform(&place, "GET", url_of(&place, "Shop.Test", "http"), NULL);
+    CHECK(call->result.status == 200 && strcmp(call->body, "hi") == 0);
+    call = place_perform(&place, "GET", url_of(&place, "shop.test", "http"), NULL);
+    CHECK(call->result.status == 200 && strcmp(call->body, "again") == 0); /* same connection */
+    CHECK(place.canned.connections == 1 && atomic_load(&book.lookups) == 1);
+    place.canned.close = true;
+    for (size_t i = 0; i < 12; i++) {
+        char host[32];
+        snprintf(host, sizeof(host), "many%d.test", (int)i / 6);
+        CHECK(place_start(&place, i, "GET", url_of(&place, host, "http"), NULL) == TAEL_OK);
+    }
+    place_finish(&place, 0);
+    int right = 0;
+    for (size_t i = 0; i < 12; i++)
+        right += place.calls[i].result.status == 200;
+    CHECK(right == 12 && atomic_load(&book.lookups) == 3); /* one for each name */
+    book_close(&book);
+    place_close(&place);
+}
+
+static void one_bad_address_is_enough(void)
+{
+    static const struct {
+        const char *addresses, *detail;
+    } rows[] = {
+        {"127.0.0.1", "shop.test is at 127.0.0.1, a loopback address"},
+        {"1.2.3.4 127.0.0.1", "loopback"},
+        {"1.2.3.4 2606:4700::1111 1.2.3.5 10.0.0.1", "10.0.0.1, a private address"},
+        {"2606:4700::1111 ::1", "loopback"},
+        {"::ffff:1.2.3.4", "IPv4-mapped"},
+        {"169.254.169.254", "metadata of the cloud"},
+        {"fd00:ec2::254", "metadata of the cloud"},
+        {"100.64.0.1", "carrier-grade NAT"},
+        {"224.0.0.1", "multicast"},
+        {"0.0.0.0", "unspecified"},
+        {"64:ff9b::7f00:1", "NAT64"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct book book = {.answers = {rows[i].addresses}};
+        struct place place;
+        open_place(&place, &book, false);
+        struct call *call =
+            place_perform(&place, "POST", url_of(&place, "shop.test", "http"), NULL);
+        CHECK_NAMED(is_refused(call, rows[i].detail) && place.canned.connections == 0,
+                    rows[i].addresses);
+        book_close(&book);
+        place_close(&place);
+    }
+}
+
+/* The name is public when it is looked at and ours when it is looked at again: it is not looked at
+ * again. What the first answer named is not there, so the exchange fails; nothing reaches us. */
+static void a_name_that_changes_its_mind_gets_nowhere(void)
+{
+    struct book book = {.answers = {"1.2.3.4", "127.0.0.1", "127.0.0.1", "127.0.0.1"}};
+    struct place place;
+    open_place(&place, &book, false);
+    struct tael_http_call more = {.connect_ms = 150};
+    for (int i = 0; i < 3; i++) {
+        struct call *call =
+            place_perform(&place, "POST", url_of(&place, "rebind.test", "http"), &more);
+        CHECK(call->result.failure != TAEL_HTTP_OK && !call->result.sent);
+    }
+    CHECK(atomic_load(&book.lookups) == 1 && place.canned.connections == 0);
+    /* another name, with the second answer at once */
+    struct call *call = place_perform(&place, "POST", url_of(&place, "b.test", "http"), &more);
+    CHECK(is_refused(call, "loopback") && place.canned.connections == 0);
+    book_close(&book);
+    place_close(&place);
+}
+
+static void the_systems_names_are_looked_at_too(void)
+{
+    struct tael_http_client_options client = {.allow_private = false};
+    struct place place;
+    place_open_with(&place, false, &client);
+    place_can(&place, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", NULL, false);
+    struct call *call = place_perform(&place, "POST", url_of(&place, "localhost", "http"), NULL);
+    CHECK(is_refused(call, "a loopback address") && place.canned.connections == 0);
+    place_close(&place);
+    client.allow_private = true;
+    place_open_with(&place, false, &client);
+    place_can(&place, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", NULL, false);
+    call = place_perform(&place, "POST", url_of(&place, "localhost", "http"), NULL);
+    CHECK(call->result.status == 200);
+    place_close(&place);
+}
+
+static void names_that_are_not_known_are_no_connection(void)
+{
+    struct book book = {.answers = {NULL, "", "1.2.3.4", NULL}};
+    struct place place;
+    open_place(&place, &book, false);
+    struct call *call = place_perform(&place, "POST", "http://a.test/", NULL);
+    CHECK(call->result.failure == TAEL_HTTP_CONNECT && !call->result.sent);
+    CHECK(strcmp(call->detail, "a.test: no such name") == 0);
+    call = place_perform(&place, "POST", "http://b.test/", NULL);
+    CHECK(call->result.failure == TAEL_HTTP_CONNECT && !call->result.sent);
+    CHECK(strcmp(call->detail, "b.test: the name has no address") == 0);
+    call = place_perform(&place, "POST", "http://gone.test/", NULL); /* an answer and a failure */
+    CHECK(call->result.failure == TAEL_HTTP_CONNECT && !call->result.sent);
+    call = place_perform(&place, "POST", "http://a.test/", NULL); /* failures are not kept */
+    CHECK(call->result.failure == TAEL_HTTP_CONNECT && atomic_load(&book.lookups) == 4);
+    book_close(&book);
+    place_close(&place);
+}
+
+static void a_slow_resolver_holds_up_nobody(void)
+{
+    struct book book = {.answers = {"127.0.0.1", "127.0.0.1"}, .sleep_ms = 400};
+    struct place place;
+    open_place(&place, &book, true);
+    struct tael_http_call more = {.connect_ms = 60};
+    CHECK(place_start(&place, 0, "POST", url_of(&place, "slow.test", "http"), &more) == TAEL_OK);
+    more.connect_ms = 0;
+    more.timeout_ms = 90;
+    CHECK(place_start(&place, 1, "POST", url_of(&place, "slow.test", "http"), &more) == TAEL_OK);
+    CHECK(place_start(&place, 2, "POST", "/", NULL) == TAEL_OK);
+    place_finish(&place, 0);
+    for (size_t i = 0; i < 2; i++) {
+        const struct tael_http_result *result = &place.calls[i].result;
+        CHECK(result->failure == TAEL_HTTP_TIMEOUT && !result->sent);
+        CHECK(result->elapsed_us >= 59000 && result->elapsed_us < 300000);
+    }
+    CHECK(place.calls[2].result.status == 200 && place.calls[2].result.elapsed_us < 300000);
+    /* cancelled, and the client freed, while threads are still looking */
+    CHECK(place_start(&place, 3, "POST", url_of(&place, "slow.test", "http"), NULL) == TAEL_OK);
+    CHECK(place_start(&place, 4, "POST", url_of(&place, "slow2.test", "http"), NULL) == TAEL_OK);
+    tael_http_exchange_cancel(place.calls[3].exchange);
+    place_close(&place);
+    CHECK(place.calls[3].done == 0 && place.calls[4].done == 0);
+    book_close(&book);
+}
+
+static void more_names_than_threads_are_looked_up_in_turn(void)
+{
+    struct book book = {.answers = {"127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1"},
+                        .sleep_ms = 30};
+    struct place place;
+    open_place(&place, &book, true);
+    place.canned.close = true;
+    for (size_t i = 0; i < 16; i++) {
+        char host[32];
+        snprintf(host, sizeof(host), "n%d.test", (int)i);
+        CHECK(place_start(&place, i, "POST", url_of(&place, host, "http"), NULL) == TAEL_OK);
+    }
+    for (size_t i = 16; i < 32; i++) { /* these wait for a thread */
+        char host[32];
+        snprintf(host, sizeof(host), "m%d.test", (int)i);
+        CHECK(place_start(&place, i, "POST", url_of(&place, host, "https"), NULL) == TAEL_OK);
+        tael_http_exchange_cancel(place.calls[i].exchange);
+        place.waiting--;
+    }
+    place_finish(&place, 0);
+    int right = 0;
+    for (size_t i = 0; i < 16; i++)
+        right += place.calls[i].result.status == 200;
+    CHECK(right == 16);
+    place_run_ms(&place, 100);
+    CHECK(atomic_load(&book.lookups) == 32);
+    place_close(&place);
+    book_close(&book);
+}
+
+int main(void)
+{
+    literals_are_looked_at();
+    private_addresses_are_for_those_who_may();
+    names_go_where_the_resolver_says();
+    one_bad_address_is_enough();
+    a_name_that_changes_its_mind_gets_nowhere();
+    the_systems_names_are_looked_at_too();
+    names_that_are_not_known_are_no_connection();
+    a_slow_resolver_holds_up_nobody();
+    more_names_than_threads_are_looked_up_in_turn();
+    return tap_end();
+}
