@@ -79,7 +79,7 @@ local function next_action_of(payment, details, attempt, now)
     return or_null(stored_action(payment, details, attempt))
 end
 
---- A code to scan has a picture too, for who cannot draw one.
+--- A code to scan says until when, and has a picture too, for who cannot draw one.
 local function with_picture(action, payment)
     if action == null or action.type ~= "qr_code" or action.svg_url then
         return action
@@ -88,6 +88,7 @@ local function with_picture(action, payment)
     for name, value in pairs(action) do
         shown[name] = value
     end
+    shown.expires_at = shown.expires_at or moment(payment.expires_at)
     shown.svg_url = ("%s/qr/%s.svg"):format(registry.config.http.public_url, ids.encode("pay", payment.id))
     return shown
 end
