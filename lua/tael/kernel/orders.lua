@@ -223,7 +223,10 @@ end
 ---@param actor string
 ---@return table? fact what the query proved
 function orders.drive(attempt, payment, actor)
-    local _, fact = query.attempt(attempt, payment, actor)
+    local decision, fact = query.attempt(attempt, payment, actor)
+    if not decision then
+        return nil
+    end
     local now_attempt, now_payment = settle.read(attempt.id)
     if not now_attempt or not may_send(now_attempt, now_payment, fact, time.now()) then
         return fact

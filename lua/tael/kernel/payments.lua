@@ -233,6 +233,33 @@ function payments.create(request)
     return require("tael.kernel.creation").create(request)
 end
 
+--- Closes it at the channel, then here.
+---@param id_text string "pay_…"
+---@param actor string
+---@return tael.kernel.Closed?
+---@return table? err
+function payments.close(id_text, actor)
+    return require("tael.kernel.closing").close(id_text, actor)
+end
+
+--- Reverses it, whether it was paid or not.
+---@param id_text string "pay_…"
+---@param actor string
+---@return tael.kernel.Closed?
+---@return table? err
+function payments.cancel(id_text, actor)
+    return require("tael.kernel.closing").cancel(id_text, actor)
+end
+
+--- Asks the channel now.
+---@param id_text string "pay_…"
+---@param actor string
+---@return tael.kernel.Closed?
+---@return table? err
+function payments.sync(id_text, actor)
+    return require("tael.kernel.closing").sync(id_text, actor)
+end
+
 payments.store_problem, payments.attempts_of = store_problem, attempts_of
 payments.row_of, payments.view_of = row_of, view_of
 

@@ -34,7 +34,7 @@ function query.fact_of(outcome, order_no)
         kind = "payment", state = result.state, channel_state = result.channel_state,
         order_no = result.order_no,
         trade_no = result.trade_no, amount = result.amount, currency = result.currency, at = result.at,
-        code = result.channel_state or result.channel_code or result.code,
+        code = result.channel_state or result.channel_code or result.code, given_back = result.given_back,
     }
 end
 
@@ -82,8 +82,8 @@ end
 ---@param attempt table row, of the scope's merchant
 ---@param payment table row
 ---@param actor string
----@return tael.kernel.Decision?
----@return table? err
+---@return tael.kernel.Decision? decision
+---@return table? fact what the answer proves; without a decision: err
 function query.attempt(attempt, payment, actor)
     local asked, fact = query.look(attempt, payment, actor)
     if not asked then
@@ -92,16 +92,11 @@ function query.attempt(attempt, payment, actor)
         return calls.close(asked)
     end
     local finish = calls.finish(asked)
-    return settle.apply {
+    local decision, err = settle.apply {
         attempt = attempt.id, fact = fact, actor = actor, proof = calls.proof(asked),
         extra = function() return { finish } end,
     }
-end
-
---- Was this order asked about within the last second?
----@param attempt integer
-function query.is_recent(attempt)
-    return calls.recent(attempt, nil, PAUSE_MS)
+    return decision, decision and fact or err
 end
 
 --- Asks about a payment's newest attempt, unless that was done within the last second.
@@ -113,7 +108,7 @@ function query.sync(payment, actor)
     local row = rows and rows[1]
     local attempts = row and row.attempt and store.query("attempt.get", { attempt = row.attempt })
     local attempt = attempts and attempts[1]
-    if not attempt or query.is_recent(attempt.id) then
+    if not attempt or calls.recent(attempt.id, nil, PAUSE_MS) then
         return false
     end
     return query.attempt(attempt, row, actor) ~= nil

@@ -47,29 +47,34 @@ function settle.read(attempt, row)
     return row, payments[1]
 end
 
---- Another attempt of the same payment through which money may still come.
-local function others_open(attempt, newest)
-    local at = newest
+--- The other attempts of the same payment through which money may still come.
+---@return table[] rows
+---@return boolean open there is one; what cannot be read is open
+local function others_of(attempt, newest)
+    local open, at = {}, newest
     while at do
         local row = attempt
         if at ~= attempt.id then
             local rows = store.query("attempt.get", { attempt = at })
             row = rows and rows[1]
-            if not row or states.attempt_open[row.state] then
-                return true -- what is not known is open
+            if not row then
+                return open, true
+            elseif states.attempt_open[row.state] then
+                open[#open + 1] = row
             end
         end
         at = row.prev
     end
-    return false
+    return open, #open > 0
 end
 
 local function case_of(input, payment, attempt, now)
+    local others, others_open = others_of(attempt, payment.attempt)
     return {
         payment = payment, attempt = attempt, fact = input.fact, by = input.proof.kind, now = now,
         grace = registry.config.payments.grace,
         waits_unopened = registry.product(attempt).not_found == "waiting",
-        others_open = others_open(attempt, payment.attempt),
+        others = others, others_open = others_open,
         policy = {
             late = registry.policy(payment.merchant, "on_late_paid"),
             duplicate = registry.policy(payment.merchant, "on_duplicate_paid"),
@@ -90,8 +95,8 @@ local function next_look(decision, payment, attempt, now)
     end
 end
 
---- The channel is asked at once, whatever becomes of this task.
-local function confirmation(attempt, now)
+--- The attempt is looked at at once, whatever becomes of this task.
+local function look_now(attempt, now)
     local id = due.id(now)
     return {
         { "attempt.due", { attempt = attempt.id, due_was = attempt.due or 0, due = id } },
@@ -118,7 +123,8 @@ local function append(list, more)
     end
 end
 
-local function statements_of(input, decision, payment, attempt, now)
+local function statements_of(input, case, decision)
+    local payment, attempt, now = case.payment, case.attempt, case.now
     local list, hash = units.transition {
         decision = decision, payment = payment, attempt = attempt, fact = input.fact, proof = input.proof,
         actor = input.actor, now = now, due = next_look(decision, payment, attempt, now),
@@ -126,7 +132,12 @@ local function statements_of(input, decision, payment, attempt, now)
     if decision.refund then
         append(list, refund_statements(input, decision, payment, attempt, now, hash))
     elseif decision.confirm then
-        append(list, confirmation(attempt, now))
+        append(list, look_now(attempt, now))
+    end
+    if decision.payment and decision.payment.to == "paid" then
+        for _, other in ipairs(case.others) do -- nobody shall pay it again
+            append(list, look_now(other, now))
+        end
     end
     append(list, input.extra(decision, payment, attempt, now))
     return list
@@ -222,8 +233,9 @@ function settle.apply(input)
             return nil, payment
         end
         local now = time.now()
-        local decision = decide(case_of(input, payment, attempt, now))
-        local list = statements_of(input, decision, payment, attempt, now)
+        local case = case_of(input, payment, attempt, now)
+        local decision = decide(case)
+        local list = statements_of(input, case, decision)
         if #list == 0 then
             announce(input, decision, payment, attempt)
             return decision, payment

@@ -3,11 +3,12 @@
 --- goes and the next one comes in one unit, so a crash in between only asks the channel once more.
 --- 1 A channel that is slow holds up its own accounts, not others. 2 A fire that raises comes again after
 --- ever longer pauses, and holds up nothing.
+local calls = require "tael.kernel.calls"
 local due = require "tael.kernel.due"
+local ending = require "tael.kernel.ending"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local log = require "tael.log"
-local query = require "tael.kernel.query"
 local registry = require "tael.kernel.registry"
 local settle = require "tael.kernel.settle"
 local states = require "tael.kernel.states"
@@ -21,6 +22,7 @@ local PAGE, PAGES = 256, 4               -- rows of one look at the table, looks
 local AT_ONCE, PER_ACCOUNT = 64, 16      -- fires that run at the same time
 local PAUSE_MS, PAUSE_MAX_MS = 1000, 600000 -- after a fire that raised
 local HELD_MAX = 1000
+local RECENT_MS = 1000 -- between two calls about one order
 
 ---@class tael.kernel.Fired row of timer.due
 ---@field id integer
@@ -69,6 +71,21 @@ local function reschedule(fired, attempt, next_ms)
     must(done, err)
 end
 
+--- Does what the attempt needs. One that has ended is only here when a message about it has to be confirmed.
+---@return integer? ms when to come again, where that does not follow from the rows
+local function tend(attempt, payment)
+    local now = time.now()
+    if not states.attempt_open[attempt.state] then
+        local answered = registry.prepared(registry.account(attempt.account))
+            and ending.confirm(attempt, payment, "timer")
+        return not answered and due.again(attempt.updated_at, now) or nil
+    end
+    alarm_when_late(attempt, now)
+    if not calls.recent(attempt.id, nil, RECENT_MS) then
+        ending.tend(attempt, payment, "timer")
+    end
+end
+
 --- Looks at an attempt, in a task of its merchant.
 local function fire_attempt(fired)
     local attempt, payment = settle.read(fired.object)
@@ -78,17 +95,10 @@ local function fire_attempt(fired)
     elseif not states.counts(attempt, fired.id) then
         return must(drop(fired))
     end
-    if registry.prepared(registry.account(attempt.account)) and not query.is_recent(attempt.id) then
-        query.attempt(attempt, payment, "timer")
-        attempt, payment = settle.read(fired.object)
-        must(attempt, payment)
-    end
-    local now = time.now()
-    local next_ms = due.of(attempt, payment, now)
-    if next_ms then
-        alarm_when_late(attempt, now)
-    end
-    reschedule(fired, attempt, next_ms)
+    local next_ms = tend(attempt, payment)
+    attempt, payment = settle.read(fired.object)
+    must(attempt, payment)
+    reschedule(fired, attempt, next_ms or due.of(attempt, payment, time.now()))
 end
 
 local kinds = {

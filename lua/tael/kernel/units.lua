@@ -164,6 +164,24 @@ function units.closing(payment, closing, actor, now)
     }
 end
 
+--- A payment that no open order is left of is closed.
+---@param payment table row
+---@param reason string
+---@param actor string
+---@param now integer ms
+---@return table[] statements
+function units.closed(payment, reason, actor, now)
+    local event, hash = units.next_event(payment, {
+        type = "payment.closed", actor = actor, now = now,
+        data = { payment = payment_data({ to = "closed", reason = reason }, payment) },
+    })
+    return {
+        { "payment.close", { payment = payment.id, version_was = payment.version, hash = hash, now = now,
+            reason = reason } },
+        event,
+    }
+end
+
 --- The columns of a new attempt as the event holds them.
 ---@param row table of attempts, as it will be
 ---@return table
