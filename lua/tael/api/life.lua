@@ -32,6 +32,21 @@ function M.sync(call)
     return 200, result.payment
 end
 
+M.attempt_schema = { fields = {
+    channel = { type = "string", match = "^[a-z][a-z0-9]+$", max = 16, form = "a channel's name" },
+    product = { type = "enum", values = schema.PRODUCTS }, account = schema.slug,
+} }
+
+--- Another way to pay the same payment.
+---@param call tael.api.Call
+function M.attempt(call)
+    local result, err = require("tael.kernel.attempts").start(call.params.id, call.body, call.caller.actor)
+    if not result then
+        return nil, err
+    end
+    return result.started and 201 or 200, result.payment
+end
+
 M.metadata_schema = { fields = { metadata = schema.metadata_patch } }
 
 ---@param call tael.api.Call

@@ -15,7 +15,6 @@ local schema = require "tael.api.schema"
 
 local M = {}
 
-local PRODUCTS = { "page", "wap", "app", "qr", "barcode", "jsapi", "mini_program", "agreement" }
 local STATES = { "created", "pending", "authorized", "paid", "closed", "failed", "review" }
 local LOOPBACK = { localhost = true, ["127.0.0.1"] = true, ["[::1]"] = true }
 
@@ -50,7 +49,7 @@ M.create_schema = {
         subject = { type = "string", required = true, min = 1, max = 128, doc = "shown to the payer" },
         channel = { type = "string", match = "^[a-z][a-z0-9]+$", max = 16, form = "a channel's name",
             doc = "without it the only account's" },
-        product = { type = "enum", values = PRODUCTS, doc = "way of paying; without it by device" },
+        product = { type = "enum", values = schema.PRODUCTS, doc = "way of paying; without it by device" },
         device = { type = "enum", values = { "desktop", "mobile", "wallet", "terminal" },
             doc = "chooses page, wap, jsapi or qr" },
         account = schema.slug,

@@ -90,6 +90,14 @@ add("GET", "/v1/payments/{id}/attempts", API, payments.attempts, {
     id = "listAttempts", about = "Orders at channels, newest first", scope = "payments:read",
     answers = { [200] = "attempt*" },
 })
+add("POST", "/v1/payments/{id}/attempts", API, life.attempt, {
+    id = "startAttempt", about = "Another way to pay", scope = "payments:write",
+    text = "Only while no earlier attempt may still take money; beside one that waits for its payer with "
+        .. "parallel = refund_surplus. The way of an open attempt is answered as it is, with 200.",
+    body = life.attempt_schema, answers = { [200] = "payment", [201] = "payment" },
+    problems = "state_conflict attempt_open product_not_supported no_channel_available "
+        .. "channel_refused_configuration script_failed",
+})
 add("POST", "/v1/payments/{id}/review", API, life.review, {
     id = "reviewPayment", about = "A person's decision about a payment under review", scope = "admin",
     text = "The channel is asked, and its answer is kept beside the decision. Above "

@@ -50,4 +50,6 @@ schema.id = { type = "string", max = 64 }
 --- The slug of an account or a channel's name.
 schema.slug = { type = "string", max = 40, match = "^[a-z][a-z0-9.%-]*$", form = "a slug such as acme-main" }
 
+schema.PRODUCTS = { "page", "wap", "app", "qr", "barcode", "jsapi", "mini_program", "agreement" }
+
 return schema
