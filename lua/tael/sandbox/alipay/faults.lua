@@ -61,11 +61,19 @@ end
 --- No answer: the caller gives up first, or is cut off in the end.
 local function silence(met)
     time.sleep(met.fault.ms or LOST)
-    return { status = 200, body = "", abort = true }
+    return { status = 200, body = "", flaw = { drop = true } }
 end
 
-local function cut()
-    return { status = 200, body = "", abort = true }
+--- No answer, and the connection closes. A client that had used the connection before may take that for its
+--- age and ask again by itself, which "broken" prevents: there an answer has begun.
+local function hung_up()
+    return { status = 200, body = "", flaw = { drop = true } }
+end
+
+local function broken()
+    local response = answers.response("{}")
+    response.flaw = { cut = true, after = 0 }
+    return response
 end
 
 --- What an answer would have to say for the merchant to believe that all went well.
@@ -92,13 +100,13 @@ end
 
 local function slow_body(met)
     local response = answers.of(met.call, met.outcome)
-    response.pause_after, response.pause_ms = #response.body // 2, met.fault.ms or SLOW
+    response.flaw = { pause_ms = met.fault.ms or SLOW, after = #response.body // 2 }
     return response
 end
 
 local function cut_body(met)
     local response = answers.of(met.call, met.outcome)
-    response.cut_after = #response.body // 2
+    response.flaw = { cut = true, after = #response.body // 2 }
     return response
 end
 
@@ -110,7 +118,8 @@ local function both(name, says, answer, hangs)
 end
 
 both("lost", "no answer at all", silence, true)
-both("reset", "the connection breaks", cut)
+both("reset", "the connection breaks while the answer begins", broken)
+both("hangup", "the connection closes without an answer", hung_up)
 both("busy", "20000 isp.unknow-error", failure("20000", "isp.unknow-error"))
 both("acq_error", "40004 ACQ.SYSTEM_ERROR", failure("40004", "ACQ.SYSTEM_ERROR"))
 for _, status in ipairs { 500, 502, 503, 504 } do
