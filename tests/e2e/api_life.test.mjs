@@ -149,6 +149,24 @@ test('another attempt: the open one is answered as it is, a second one needs ref
     assert.equal((await engine.get(`/v1/payments/${free.id}/attempts`)).body.data.length, 2);
 });
 
+test('the timeline has a message and its repeats, refused ones by their check', async () => {
+    const payment = await created();
+    const fields = alipay.fields(payment), form = alipay.form(fields);
+    for (let i = 0; i < 3; i++) assert.equal(await alipay.send(payment, form), 'success');
+    await alipay.send(payment, alipay.form({ ...fields, notify_id: 'another', total_amount: '0.01' }));
+    const { entries } = (await engine.get(`/v1/payments/${payment.id}/timeline`)).body;
+    const [applied, wrong] = entries.filter((entry) => entry.kind === 'notification');
+    assert.deepEqual([applied.facts.verdict, applied.facts.effect, wrong.facts.failed_check], ['pass', 'applied', 'amount']);
+    const repeats = entries.filter((entry) => entry.kind === 'repeat');
+    assert.equal(repeats.length, 1);
+    assert.deepEqual([repeats[0].facts.first, repeats[0].facts.count], [applied.id, 2]);
+    assert.ok(repeats[0].facts.last_at >= repeats[0].at);
+    const paid = entries.find((entry) => entry.facts.type === 'payment.paid');
+    assert.equal(paid.facts.evidence, applied.id);
+    assert.deepEqual([paid.facts.payment.state, paid.facts.attempt.state], ['paid', 'succeeded']);
+    assert.equal((await engine.get('/v1/payments/pay_x/timeline')).status, 404);
+});
+
 test('a review is decided by the operator alone', async () => {
     const payment = await created();
     await alipay.notify(payment, { total_amount: '0.01' });
