@@ -89,7 +89,7 @@ describe("channel.call.build of every operation", function()
             local request = assert(call.build(package, op, account_of(package), context()))
             assert.are.same({
                 method = "POST", url = "https://demo.example/1",
-                timeout_ms = op == "refund" and 15000 or 10000,
+                timeout_ms = op == "refund" and 15000 or nil, pool = "demo:spec",
                 form = { order = "01J8ZQ4F7MX2K9D0V3B6N8TACE", refund = "R1" },
             }, request)
         end)
@@ -126,6 +126,63 @@ describe("channel.call.build of every operation", function()
         assert.are.equal("demo: an order must live 1m to 2h", err.detail)
         ctx.attempt.expires_at = support.now + 2 * 3600000
         assert.is_truthy(call.build(package, "create", account_of(package), ctx))
+    end)
+end)
+
+describe("channel.call.send", function()
+    local http = require "tael.http"
+    local request = http.request
+    after_each(function()
+        http.request = request
+    end)
+
+    --- What comes of a client that does this.
+    local function send(client)
+        http.request = client
+        local package = demo()
+        local prepared = account_of(package)
+        local received, err = call.send(assert(call.build(package, "query", prepared, context())))
+        return call.interpret(package, "query", prepared, received, context(), err)
+    end
+
+    it("hands on what was checked, with the account's own pool", function()
+        local seen
+        send(function(options)
+            seen = options
+            return nil, { code = "connect", sent = false, message = "x" }
+        end)
+        assert.are.same({ method = "POST", url = "https://demo.example/1", pool = "demo:spec",
+            form = { order = "01J8ZQ4F7MX2K9D0V3B6N8TACE", refund = "R1" } }, seen)
+    end)
+
+    for what, case in pairs {
+        ["a host that cannot be reached"] = { { code = "connect", sent = false }, "not_sent" },
+        ["an address that may not be asked"] = { { code = "address", sent = false, message = "private" },
+            "not_sent", "demo: no request can be made: private" },
+        ["a wrong certificate"] = { { code = "tls", sent = false, message = "expired" }, "not_sent",
+            "demo: no request can be made: expired" },
+        ["silence"] = { { code = "timeout", sent = true }, "unknown" },
+        ["silence that may have come before or after"] = { { code = "reset" }, "unknown" },
+        ["an answer that is too large"] = { { code = "too_large", sent = true }, "unknown" },
+    } do
+        it("takes " .. what .. " as " .. case[2], function()
+            local outcome = send(function() return nil, case[1] end)
+            assert.are.equal(case[2], outcome.class)
+            assert.are.equal(case[1].code, outcome.reason)
+            assert.are.equal(case[3], outcome.alarm)
+        end)
+    end
+
+    it("takes what the client refuses to begin as not sent, and tells people", function()
+        local outcome = send(function() error("http.request: header not allowed") end)
+        assert.are.equal("not_sent", outcome.class)
+        assert.are.equal("demo: no request can be made: header not allowed", outcome.alarm)
+    end)
+
+    it("does not hide what else is raised", function()
+        for _, raised in ipairs { "http.request: out of memory", "cancelled" } do
+            assert.has_error(function() send(function() error(raised, 0) end) end, raised)
+        end
     end)
 end)
 

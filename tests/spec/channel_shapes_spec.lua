@@ -152,11 +152,10 @@ describe("channel.shapes.result", function()
 end)
 
 describe("channel.shapes.request", function()
-    it("fills in method and timeout", function()
-        assert.are.same({ method = "GET", url = "https://a/", timeout_ms = 7000 },
-            shapes.request({ url = "https://a/" }, 7000))
+    it("fills in the method", function()
+        assert.are.same({ method = "GET", url = "https://a/" }, shapes.request { url = "https://a/" })
         assert.are.same({ method = "POST", url = "https://a/", form = { a = "1" }, timeout_ms = 500 },
-            shapes.request({ url = "https://a/", form = { a = "1" }, timeout_ms = 500 }, 7000))
+            shapes.request { url = "https://a/", form = { a = "1" }, timeout_ms = 500 })
     end)
 
     for what, request in pairs {
@@ -177,16 +176,16 @@ describe("channel.shapes.request", function()
         ["whose local action is wrong"] = { ["local"] = { next_action = { type = "redirect" } } },
     } do
         it("refuses one " .. what, function()
-            local copy, wrong = shapes.request(request, 10000)
+            local copy, wrong = shapes.request(request)
             assert.is_nil(copy)
             assert.are.equal("string", type(wrong))
         end)
     end
 
     it("runs no metamethod", function()
-        assert.is_nil((shapes.request(booby_trap(), 10000)))
-        assert.is_nil((shapes.request({ url = booby_trap() }, 10000)))
-        assert.is_nil((shapes.request({ ["local"] = booby_trap() }, 10000)))
+        assert.is_nil((shapes.request(booby_trap())))
+        assert.is_nil((shapes.request { url = booby_trap() }))
+        assert.is_nil((shapes.request { ["local"] = booby_trap() }))
     end)
 end)
 

@@ -15,9 +15,6 @@ local time = require "tael.time"
 
 local call = {}
 
--- where neither the request nor the manifest's timeouts say otherwise
-local timeout_ms = 10000
-
 -- ---- context ----
 
 --- now is an argument, not the clock: the same stored facts give the same signed bytes again.
@@ -76,28 +73,42 @@ function call.build(package, op, prepared, ctx)
     elseif type(request) ~= "table" then
         return unbuilt(package, op, said)
     end
-    local limit = package.timeouts_ms and package.timeouts_ms[op] or timeout_ms
-    local checked, wrong = shapes.request(request, limit)
+    local checked, wrong = shapes.request(request)
     if not checked then
         return limits.refusal(package, "script_failed", nil, op .. ".build gave a request " .. wrong)
+    elseif not checked["local"] then
+        checked.timeout_ms = checked.timeout_ms or package.timeouts_ms and package.timeouts_ms[op]
+        checked.pool = package.name .. ":" .. prepared.slug -- an account that waits holds up no other
     end
     return checked
 end
 
 -- ---- send ----
 
+--- What a client raises about a request that it does not even begin (a header that is ours to set, an
+--- address that is none): the package's fault, and nothing left.
+local function refused_request(err)
+    local what = type(err) == "string" and err:match("http%.request: (.*)")
+    if not what or what == "out of memory" then
+        error(err, 0)
+    end
+    return nil, { code = "request", sent = false, message = shapes.line(what) }
+end
+
 --- Sends what build gave. Waits.
 ---@param request tael.channel.Request
 ---@return table? answer {status, headers, raw, ms, at}
----@return table? err {code, sent}
+---@return table? err {code, sent, message}
 function call.send(request)
-    local answer, err = http.request {
+    local began, answer, err = pcall(http.request, {
         method = request.method, url = request.url, headers = request.headers,
         form = request.form, json = request.json, body = request.body,
-        timeout_ms = request.timeout_ms or timeout_ms,
-    }
-    if not answer then
-        return nil, { code = err.code, sent = err.sent ~= false }
+        timeout_ms = request.timeout_ms, pool = request.pool,
+    })
+    if not began then
+        return refused_request(answer)
+    elseif not answer then
+        return nil, { code = err.code, sent = err.sent ~= false, message = err.message }
     end
     return {
         status = answer.status, headers = answer.headers, raw = answer.raw, ms = answer.ms,
@@ -186,6 +197,21 @@ local function judge(package, op, outcome, ctx)
     return outcome
 end
 
+-- what waiting does not cure: an address that may not be asked, a request that is none, a certificate
+local for_people = { address = true, request = true, tls = true }
+
+local function silence(package, err)
+    local code = err and err.code or "no answer"
+    local outcome = { class = "not_sent", reason = code }
+    if for_people[code] then
+        outcome.alarm = ("%s: no request can be made: %s"):format(package.name, tostring(err.message or code))
+    end
+    if err and err.sent == false then
+        return outcome
+    end
+    return unknown(code, outcome)
+end
+
 --- What an answer, or its absence, means. Never raises.
 ---@param package tael.channel.Package
 ---@param op string
@@ -196,11 +222,7 @@ end
 ---@return tael.channel.Outcome
 function call.interpret(package, op, prepared, answer, ctx, err)
     if not answer then
-        local code = err and err.code or "no answer"
-        if err and err.sent == false then
-            return { class = "not_sent", reason = code }
-        end
-        return unknown(code)
+        return silence(package, err)
     end
     local message, refused = message_module.new {
         account = prepared.id, raw = answer.raw, headers = answer.headers, at = answer.at,

@@ -2,8 +2,9 @@
 ---
 --- 1 Source text only. 2 A package sees pure functions and its own files; it cannot wait, read the clock or
 --- reach the store, and writing a global is an error. 3 A package that does not pass the manifest's checks
---- is never handed out; the error names file, line and field.
+--- is never handed out; the error names file, line and field. 4 A load has an end: 50 million instructions.
 local manifest = require "tael.channel.manifest"
+local script = require "tael.script"
 
 local loader = {}
 
@@ -58,9 +59,18 @@ local modules = {
 }
 
 local base = {
-    "assert", "error", "ipairs", "next", "pairs", "pcall", "select", "tonumber", "tostring", "type", "xpcall",
+    "assert", "error", "ipairs", "next", "pairs", "pcall", "select", "tonumber", "tostring", "type",
     "rawequal", "rawlen", "rawget", "setmetatable", "_VERSION",
 }
+
+--- xpcall whose handler runs when the call is over: one that runs inside could keep a load from ending.
+local function call_handled(fn, handler, ...)
+    local results = table.pack(pcall(fn, ...))
+    if not results[1] then
+        return false, handler(results[2])
+    end
+    return table.unpack(results, 1, results.n)
+end
 
 --- The globals of a package, found without calling anything. The table that its code sees is empty, so that
 --- every write of a global, of a known name too, is met.
@@ -74,7 +84,7 @@ local function environment(require_own)
         env[name] = functions
     end
     env.string.dump, env.math.random, env.math.randomseed = nil, nil, nil
-    env.require = require_own
+    env.require, env.xpcall = require_own, call_handled
     setmetatable(env, {
         __index = function(_, name)
             error("unknown global '" .. tostring(name) .. "'", 2)
@@ -223,13 +233,16 @@ local function load_package(folder, name)
         return nil
     end
     source.files[1] = { path = path, text = text }
+    local package, faults, fault
     local function run()
-        local package = chunk()
-        return package, manifest.check(package, name)
+        package = chunk()
+        faults = manifest.check(package, name)
     end
-    local ran, package, faults = xpcall(run, function(err) return raised(source, err) end)
-    if not ran then
-        error(package, 0)
+    local ended, err = script.bounded(function()
+        xpcall(run, function(raw) fault = raised(source, raw) end)
+    end)
+    if fault or not ended then
+        error(fault or err, 0)
     elseif #faults > 0 then
         local first = faults[1]
         local more = #faults > 1 and (" (and " .. #faults - 1 .. " more)") or ""

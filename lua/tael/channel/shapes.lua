@@ -205,7 +205,7 @@ local function only(value, members)
     return true
 end
 
-local function sent(value, timeout_ms)
+local function sent(value)
     local known, unknown = only(value, request_members)
     if not known then
         return nil, unknown
@@ -224,19 +224,17 @@ local function sent(value, timeout_ms)
         return nil, "with more than one body"
     end
     copy.method = copy.method or (count > 0 and "POST" or "GET")
-    copy.timeout_ms = copy.timeout_ms or timeout_ms
     return copy
 end
 
 --- A copy of a request: what is to be sent, or `local` alone where nothing leaves the machine.
 ---@param value table what build returned
----@param timeout_ms integer where it names none
 ---@return tael.channel.Request?
 ---@return string? wrong
-function shapes.request(value, timeout_ms)
+function shapes.request(value)
     local here = rawget(value, "local")
     if here == nil then
-        return sent(value, timeout_ms)
+        return sent(value)
     elseif type(here) ~= "table" or next(value) ~= "local" or next(value, "local") ~= nil then
         return nil, "that is neither local nor to be sent"
     end

@@ -32,7 +32,7 @@
 ---@field options table                channel_options of this channel, {} when none
 
 --- What build gives for a call; `local` alone when nothing leaves the machine (page, app). call.build hands
---- on a checked copy: method, url and timeout_ms are set in it, or `local` is.
+--- on a checked copy: method, url and pool are set in it, or `local` is.
 ---@class tael.channel.Request
 ---@field method? "GET"|"POST"|"PUT"|"PATCH"|"DELETE"
 ---@field url? string              http or https
@@ -40,7 +40,8 @@
 ---@field form? table<string, string>   at most one of form, json and body
 ---@field json? table
 ---@field body? string
----@field timeout_ms? integer      100 to 60000; default: timeouts[op], else 10000
+---@field timeout_ms? integer      100 to 60000; default: timeouts[op], else client.total
+---@field pool? string             set by call.build: connections are the account's own
 ---@field local? { next_action: tael.channel.NextAction }
 
 --- What the payer gets, one shape per type (interfaces §3). Another member, or one of another form, is
@@ -195,7 +196,7 @@ function call.build(package, op, prepared, ctx) end
 --- Waits. No answer is an answer too: give both results to interpret.
 ---@param request tael.channel.Request
 ---@return { status: integer, headers: table, raw: string, ms: integer, at: integer }? answer
----@return { code: string, sent: boolean }? err
+---@return { code: string, sent: boolean, message: string? }? err  "request": it was none that can be sent
 function call.send(request) end
 
 --- class: "unknown" no answer, one that nobody signed, or one that nobody understands: the only way on is to
@@ -288,7 +289,7 @@ function returned.verify(package, prepared, query, at) end
 ---@field op_codes? table<string, table<string, string|table>>
 ---@field states table<string, string>          channel's word -> attempt state
 ---@field refund_states? table<string, string>  channel's word -> "succeeded" "pending" "failed" "abnormal"
----@field amounts? "decimal"|"minor"  how signed amounts are written; nil: either
+---@field amounts? "decimal"|"minor"  how signed amounts are written; nil: decimal
 ---@field timeouts? table<string, string>       operation -> "10s"
 ---@field timeouts_ms? table<string, integer>   filled in by the loader
 ---@field notify? tael.channel.Notify

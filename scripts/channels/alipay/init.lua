@@ -68,7 +68,6 @@ M.capabilities = {
     refund = { partial = true, query_after = "10s", window = "365d" },
     create = { repeatable = true },
 }
-M.timeouts = { refund = "15s" }
 M.amounts = "decimal"
 M.codes = require "channels.alipay.codes"
 M.op_codes = require "channels.alipay.op_codes"
