@@ -180,6 +180,25 @@ test('a review is decided by the operator alone', async () => {
     assert.deepEqual([conflict.status, conflict.body.code, conflict.body.state], [409, 'state_conflict', 'review'], conflict.text);
 });
 
+test('a key may do what it was made for; admin decides about reviews', async () => {
+    const make = async (body) => (await local('POST', '/v1/merchants/demo.test/api_keys', body)).body;
+    const reader = await make({ note: 'reports', scopes: ['payments:read'] });
+    assert.deepEqual([reader.note, reader.scopes], ['reports', ['payments:read']]);
+    const payment = await created();
+    assert.equal((await engine.get(`/v1/payments/${payment.id}`, { key: reader.key })).status, 200);
+    for (const [target, body] of [['close'], ['refunds', { merchant_refund_id: 'x' }], ['review', { decision: 'paid', note: 'x' }]]) {
+        const answer = await act(payment, target, body, { key: reader.key });
+        assert.deepEqual([answer.status, answer.body.code], [403, 'forbidden'], target);
+    }
+    const usual = await make();
+    assert.deepEqual(usual.scopes, ['payments:read', 'payments:write', 'refunds:write']);
+    const person = await make({ scopes: ['payments:read', 'admin'] });
+    const decided = await act(payment, 'review', { decision: 'closed', note: 'x' }, { key: person.key });
+    assert.deepEqual([decided.status, decided.body.code, decided.body.state], [409, 'state_conflict', 'pending'], decided.text);
+    const wrong = await local('POST', '/v1/merchants/demo.test/api_keys', { scopes: ['everything'] });
+    assert.deepEqual([wrong.status, wrong.body.errors[0].pointer], [400, '/scopes']);
+});
+
 /** Dark modules of an SVG of ours, as the pixels of a portable bitmap. */
 function bitmap(svg, scale = 6) {
     const [, size] = /viewBox="0 0 (\d+) \1"/.exec(svg).map(Number);

@@ -57,6 +57,10 @@ function types.enum(field)
     return { type = "string", enum = json.array { table.unpack(field.values) } }
 end
 
+function types.words(field)
+    return { type = "array", minItems = 1, uniqueItems = true, items = types.enum(field) }
+end
+
 function types.time()
     return { type = "string", format = "date-time" }
 end

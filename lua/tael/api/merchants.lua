@@ -9,7 +9,17 @@ local time = require "tael.time"
 
 local M = {}
 
-M.key_schema = { fields = { note = { type = "string", min = 1, max = 128 } } }
+-- admin: a person who decides about payments under review; other work of an operator needs the socket.
+local SCOPES = { "payments:read", "payments:write", "refunds:write", "admin" }
+local USUAL = { "payments:read", "payments:write", "refunds:write" }
+
+M.key_schema = {
+    fields = {
+        note = { type = "string", min = 1, max = 128, doc = "whose it is" },
+        scopes = { type = "words", values = SCOPES, doc = "what it may do; without them all but admin" },
+    },
+    optional = true,
+}
 
 --- A new API key. The answer holds its text; afterwards only a hash of it is there.
 ---@param call tael.api.Call
@@ -18,7 +28,8 @@ function M.create_key(call)
     if not merchant or merchant.slug ~= call.params.slug then
         return nil, problem.new("not_found", "There is no merchant '" .. call.params.slug:sub(1, 64) .. "'.")
     end
-    local text = keys.create(merchant.id, { note = call.body.note })
+    local scopes = call.body.scopes or USUAL
+    local text = keys.create(merchant.id, { note = call.body.note, scopes = table.concat(scopes, " ") })
     if not text then
         return nil, problem.new("store_unavailable")
     end
@@ -26,6 +37,7 @@ function M.create_key(call)
     return 201, {
         id = ids.encode("key", number), object = "api_key", merchant = merchant.slug,
         livemode = merchant.livemode, key = text, note = call.body.note or json.null,
+        scopes = json.array { table.unpack(scopes) },
         created_at = time.rfc3339(store.id_ms(number)),
     }
 end

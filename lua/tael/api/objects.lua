@@ -300,6 +300,7 @@ schemas.account = object("A channel account of the merchant.", {
 schemas.api_key = object("A new API key. Its text is shown this once.", {
     id = id("key", "names this key"), object = one "api_key", merchant = text "slug of the merchant",
     livemode = boolean "real money", key = text "the key itself", note = nullable(text "whose it is"),
+    scopes = list_of({ type = "string" }, "what it may do"),
     created_at = moment "when it was made",
 })
 

@@ -4,6 +4,7 @@
 --- A schema is {fields = {name = field}}; a field is {type=…, required=?, …}:
 ---   string   min max (characters) bytes (most bytes) match (pattern, with `form` for people) control
 ---   integer  min max      boolean      enum  values      time  RFC 3339      list (queries)  values, count
+---   words    values (an array of some of them, each once)
 ---   object   fields       map   key (pattern, with `key_form`), count, value (a field), nulls
 --- check = function(value) → wrong?, code? for what the types do not say. Null counts as absent, but in a map
 --- with `nulls`: there it is a value of its own.
@@ -68,6 +69,20 @@ function types.enum(field, value)
         end
     end
     return "must be one of: " .. table.concat(field.values, ", ")
+end
+
+function types.words(field, value)
+    if not json.is_array(value) or #value == 0 then
+        return "must be a list of words"
+    end
+    local seen = {}
+    for _, word in ipairs(value) do
+        local wrong = types.enum(field, word)
+        if wrong or seen[word] then
+            return wrong and "may hold: " .. table.concat(field.values, ", ") or "must hold each word once"
+        end
+        seen[word] = true
+    end
 end
 
 function types.time(_, value)
