@@ -318,13 +318,29 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
     free(handling);
 }
 
+static const char busy_body[] =
+    "{\"type\":\"https://tael.dev/problems/overloaded\",\"title\":\"Too much to do\","
+    "\"status\":503,\"code\":\"overloaded\",\"retriable\":true}";
+
+/* There is no memory for a task. */
+static struct answer busy_answer(void)
+{
+    return (struct answer){
+        .status = 503,
+        .headers = {{tael_span_of("content-type"), tael_span_of("application/problem+json")},
+                    {tael_span_of("retry-after"), tael_span_of("1")}},
+        .header_count = 2,
+        .body = tael_span_of(busy_body),
+    };
+}
+
 void tael_worker_on_request(void *user, struct tael_http_request *request)
 {
     struct tael_worker *worker = user;
     struct handling *handling = calloc(1, sizeof(*handling));
-    struct answer busy = {.status = 503};
+    struct answer busy = busy_answer();
     if (handling == NULL) {
-        tael_http_respond(request, busy.status, NULL, 0, busy.body);
+        tael_http_respond(request, busy.status, busy.headers, busy.header_count, busy.body);
         return;
     }
     handling->worker = worker;

@@ -122,8 +122,10 @@ tael_status tael_http_answer_problem(struct tael_buf *out, const struct tael_htt
                                      enum tael_http_persistence persistence, bool head_only)
 {
     struct tael_buf body = {0};
-    const struct tael_http_header type = {tael_span_of("Content-Type"),
-                                          tael_span_of("application/problem+json")};
+    const struct tael_http_header headers[] = {
+        {tael_span_of("Content-Type"), tael_span_of("application/problem+json")},
+        {tael_span_of("Retry-After"), tael_span_of("1")}, /* when it is worth while to repeat */
+    };
     bool retriable = refusal->status == 408 || refusal->status == 500 || refusal->status == 503;
     /* code, title and detail are our own literals: nothing in them needs escaping */
     tael_status status =
@@ -133,13 +135,13 @@ tael_status tael_http_answer_problem(struct tael_buf *out, const struct tael_htt
                         refusal->code, tael_http_reason(refusal->status), refusal->status,
                         refusal->code, refusal->detail, retriable ? "true" : "false");
     if (status == TAEL_OK)
-        status =
-            tael_http_answer_write(out, &(struct tael_http_answer){.status = refusal->status,
-                                                                   .headers = &type,
-                                                                   .count = 1,
-                                                                   .body = {body.data, body.len},
-                                                                   .persistence = persistence,
-                                                                   .head_only = head_only});
+        status = tael_http_answer_write(
+            out, &(struct tael_http_answer){.status = refusal->status,
+                                            .headers = headers,
+                                            .count = refusal->status == 503 ? 2 : 1,
+                                            .body = {body.data, body.len},
+                                            .persistence = persistence,
+                                            .head_only = head_only});
     tael_buf_free(&body);
     return status;
 }

@@ -170,6 +170,7 @@ static void a_drain_has_an_end(void)
     site_run(&site, 200);
     CHECK(site.drained == 1 && !site.clean);
     CHECK(partial.ended && wire_count(&partial, "HTTP/1.1 503 ") == 1 &&
+          wire_count(&partial, "Retry-After: 1\r\n") == 1 &&
           wire_count(&partial, "\"code\":\"draining\"") == 1);
     CHECK(busy.ended && wire_is(&busy, "") && site.held[0]->gone);
     CHECK(tael_http_server_open(site.server) == 1);
