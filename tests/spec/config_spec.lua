@@ -279,4 +279,23 @@ describe("development mode", function()
         local result = loaded [[return { dev = true, merchants = { ["demo.test"] = { mode = "test" } } }]]
         assert.are.same({}, result.merchants["demo.test"].accounts)
     end)
+
+    it("adds no merchant beside a test merchant, and serves the accounts that name the sandbox's key",
+        function()
+            local result = loaded [[return { dev = true, merchants = {
+                shop = { mode = "live" }, ["shop.test"] = { mode = "test", accounts = {
+                    mine = { channel = "alipay", environment = "sandbox", alipay_key = "sandbox.alipay" },
+                    theirs = { channel = "alipay", environment = "sandbox", alipay_key = "alipaydev" },
+                } } } }]]
+            assert.is_nil(result.merchants["demo.test"])
+            local accounts = result.merchants["shop.test"].accounts
+            assert.are.equal("http://127.0.0.1:8090/gateway.do", accounts.mine.gateway)
+            assert.is_nil(accounts.theirs.gateway)
+            assert.are.equal("shop.test", require("tael.config.demo").merchant(result))
+        end)
+
+    it("adds the demo merchant beside live ones", function()
+        local result = loaded [[return { dev = true, merchants = { shop = { mode = "live" } } }]]
+        assert.are.equal("demo.test", require("tael.config.demo").merchant(result))
+    end)
 end)
