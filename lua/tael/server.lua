@@ -49,7 +49,6 @@ function app.plan(options)
         listeners = listeners, limits = plan_of.limits(config),
         body_limits = { { prefix = "/notify/", max = config.http.limits.notify_body } },
         folders = { config.data }, client = plan_of.client(config),
-        clock = config.dev and "adjustable" or nil,
         store = plan_of.store(config, options.lua_root, config.store.migrate == "auto"),
         pass = config, companions = companions(config),
     }
