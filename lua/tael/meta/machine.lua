@@ -31,7 +31,7 @@ function machine.clock() end
 ---@param certificate string path
 ---@param key string path
 ---@return { not_before: integer, not_after: integer, fits: boolean }? about times in ms since 1970 UTC
----@return tael.Error? err "invalid": no certificate; "invalid_key": no private key, or one under a pass phrase
+---@return tael.Error? err "invalid": no certificate; "invalid_key": no key, or one under a pass phrase
 function machine.certificate(certificate, key) end
 
 return machine
