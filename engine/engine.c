@@ -96,6 +96,7 @@ static tael_status keep_options(tael_engine *engine, const tael_options *options
     char folder[PATH_MAX] = ".";
     engine->dev = options->dev != 0;
     engine->listen = options->listen != 0;
+    engine->stop = setup->stop;
     if (options->root != NULL) {
         snprintf(folder, sizeof(folder), "%s", options->root);
     } else if (options->config_path != NULL && strchr(options->config_path, '/') != NULL) {
@@ -126,7 +127,8 @@ static tael_status open_companions(tael_engine *engine, const tael_options *opti
     for (size_t i = 0; i < plan->companion_count; i++) {
         struct tael_engine_setup setup = {.app = plan->companions[i].app,
                                           .args_json = plan->companions[i].args_json,
-                                          .world = engine->world};
+                                          .world = engine->world,
+                                          .stop = engine->stop};
         tael_options inherited = *options;
         inherited.lua_root = engine->lua_root;
         inherited.root = engine->root;

@@ -66,6 +66,7 @@ struct tael_engine_setup {
     const char *app;          /* Lua module; NULL: "tael.server" */
     const char *args_json;    /* JSON handed to app.plan as options.args; NULL: {} */
     struct tael_world *world; /* NULL: a real one, made and freed by the engine */
+    const atomic_bool *stop;  /* true ends scripts that are being loaded; outlives the engine */
 };
 
 enum tael_worker_phase { TAEL_WORKER_STARTING, TAEL_WORKER_READY, TAEL_WORKER_FAILED };
@@ -94,6 +95,7 @@ struct tael_engine {
     bool own_world;
     struct tael_log *log;
     struct tael_meter *meter;
+    const atomic_bool *stop;
     char *lua_root, *root, *config_path, *config_lua, *app, *args_json;
     bool dev, listen, started, closing;
     bool settling; /* the workers' threads have ended */

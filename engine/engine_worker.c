@@ -188,6 +188,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .log = engine->log,
         .store = engine->store,
         .meter = engine->meter,
+        .stop = engine->stop,
         .clock_adjustable = engine->plan.clock_adjustable,
         .worker = worker->number,
         .workers = engine->plan.workers,

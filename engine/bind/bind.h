@@ -19,6 +19,7 @@ int tael_open_log(lua_State *L);      /* tael.log */
 int tael_open_decimal(lua_State *L);  /* tael.decimal */
 int tael_open_id(lua_State *L);       /* tael.id */
 int tael_open_qr(lua_State *L);       /* tael.qr */
+int tael_open_script(lua_State *L);   /* tael.script */
 int tael_open_limit(lua_State *L);    /* tael.limit */
 int tael_open_terminal(lua_State *L); /* tael.terminal */
 int tael_open_machine(lua_State *L);  /* tael.machine: what tael doctor looks at */
@@ -33,6 +34,7 @@ struct tael_host {
     struct tael_http_client *client;  /* this worker's */
     struct tael_meter *meter;         /* the engine's, for all workers; NULL while it is planned */
     bool clock_adjustable;            /* the plan said so: tael.time.advance may be called */
+    const atomic_bool *stop;          /* the engine is wanted to end; NULL: nobody says so here */
     int worker;                       /* 1 … workers */
     int workers;
     int lua_ref_app;              /* registry reference of the application's table */

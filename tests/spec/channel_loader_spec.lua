@@ -245,6 +245,8 @@ describe("channel.loader", function()
             "module 'tael.store' is not for channel packages" },
         ["requires itself"] = { "\nrequire 'channels.demo.codes'", 2,
             "module 'channels.demo.codes' requires itself" },
+        ["does not end"] = { "local n = 0\nwhile true do pcall(function() while true do end end) end", 2,
+            "does not end: 50 million instructions and no result" },
         ["has a wrong word"] = { "return {\n OK = 'ok',\n NO = 'maybe',\n}", 3,
             "codes.NO: unknown meaning 'maybe'" },
     } do
@@ -276,6 +278,18 @@ describe("channel.loader", function()
     it("cannot be made to change the string library of the engine", function()
         assert(load_text("string.rep = nil\n" .. good))
         assert.is_function(string.rep)
+    end)
+
+    it("gives a package an xpcall whose handler comes after the call", function()
+        local package = assert(load_text(with("M.states", [[
+            local function stay() while true do end end
+            assert(xpcall(function(a, b) assert(a + b == 3) return 1, nil end, stay, 1, 2))
+            local ok, text = xpcall(error, function(err) return err .. "!" end, "why", 0)
+            assert(ok == false and text == "why!")
+            M.states]])))
+        assert.are.equal("succeeded", package.states.PAID)
+        local _, err = load_text(with("M.states", "xpcall(error, function() while true do end end) M.states"))
+        assert.matches("does not end", err.message)
     end)
 
     it("refuses bytecode", function()

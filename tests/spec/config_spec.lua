@@ -58,6 +58,12 @@ describe("a configuration", function()
         assert.is_truthy(err.message:find("tael.lua:1:", 1, true))
     end)
 
+    it("is evaluated with an end", function()
+        local _, err = load_text "\nwhile true do end"
+        assert.are.equal("config_failed", err.code)
+        assert.matches("tael.lua:2: does not end", err.message)
+    end)
+
     it("speaks TLS with a certificate and its key, and says so in its own address", function()
         local result = loaded [[return { http = { tls = { cert = "tls/full.pem",
             key = secret.file "/run/tls.key" } } }]]

@@ -1,6 +1,7 @@
 --- The file itself: read, and run in an environment of its own: env, file, secret and plain Lua, nothing
 --- else.
 local place = require "tael.config.place"
+local script = require "tael.script"
 local values = require "tael.config.values"
 
 local file = {}
@@ -83,7 +84,7 @@ function file.evaluate(context)
     if not chunk then
         return place.fail("config_syntax", message)
     end
-    local ran, result = pcall(chunk)
+    local ran, result = script.bounded(chunk)
     if not ran then
         return place.fail("config_failed", tostring(result))
     elseif type(result) ~= "table" then
