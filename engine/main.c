@@ -17,38 +17,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <getopt.h>
-
 #include "base/bytes.h"
 #include "base/log_ring.h"
 #include "engine.h"
 
-enum { EXIT_USAGE = 2, EXIT_CONFIG = 3, EXIT_UNREACHABLE = 4, EXIT_STORE = 6, EXIT_INTERNAL = 70 };
-
-static const char usage[] =
-    "usage: tael [--config FILE] [--url URL] [--key KEY] [--merchant SLUG] [--json] COMMAND\n"
-    "\n"
-    "  serve [--dev]                        run the engine (--dev: with sandbox, demo merchant, "
-    "keys)\n"
-    "  sandbox [--listen HOST:PORT]         run the channels' simulators alone\n"
-    "  keys generate|show|list|api          key pairs, secrets, API keys\n"
-    "  migrate [--dry-run]                  bring the store's schema up to date\n"
-    "  doctor [--deep]                      check all that must be right; --deep: every chain and "
-    "seal\n"
-    "  config check|show                    is tael.lua right; what counts\n"
-    "  payments list|show                   payments of a merchant\n"
-    "  notifications explain|show|list      which check failed on which bytes\n"
-    "  events list                          what happened, from the sealed record\n"
-    "  version\n"
-    "\n"
-    "tael COMMAND --help says more. Exit codes: 0 done, 1 the answer is no, 2 usage, 3 "
-    "configuration,\n"
-    "4 engine not reachable, 5 refused, 6 store, 7 outcome unknown, 70 internal.\n";
+enum { EXIT_CONFIG = 3, EXIT_STORE = 6, EXIT_INTERNAL = 70 };
 
 struct words { /* the command line, options of tael itself taken out */
-    const char *config, *url, *key, *merchant;
-    bool json, dev, help; /* help: of tael itself */
-    bool asks_help;       /* of one command; the word stays among rest */
+    const char *config, *url, *key, *merchant, *lang;
+    bool json, quiet, dev, help; /* help: of tael itself */
+    bool asks_help;              /* of one command; the word stays among rest */
     int count;
     char **rest; /* the command and what follows it */
 };
@@ -126,27 +104,36 @@ static tael_status add_failure(struct tael_buf *out, const tael_error *err)
     return rc == TAEL_OK ? tael_buf_append_char(out, '}') : rc;
 }
 
-/* {"json":false,"argv":["keys","show","x"],"url":"…"}; store: why the store could not be opened,
- * or NULL. */
-static tael_status words_to_json(const struct words *words, const tael_error *store,
-                                 struct tael_buf *out)
+static tael_status add_words(struct tael_buf *out, const struct words *words)
 {
-    tael_status rc =
-        tael_buf_printf(out, "{\"json\":%s,\"argv\":[", words->json ? "true" : "false");
+    tael_status rc = tael_buf_printf(
+        out, "{\"json\":%s,\"quiet\":%s,\"help\":%s,\"argv\":[", words->json ? "true" : "false",
+        words->quiet ? "true" : "false", words->help ? "true" : "false");
     for (int i = 0; rc == TAEL_OK && i < words->count; i++) {
         if (i > 0)
             rc = tael_buf_append_char(out, ',');
         if (rc == TAEL_OK)
             rc = add_string(out, words->rest[i]);
     }
-    if (rc == TAEL_OK)
-        rc = tael_buf_append_char(out, ']');
-    if (rc == TAEL_OK)
-        rc = add_member(out, "url", words->url);
-    if (rc == TAEL_OK)
-        rc = add_member(out, "key", words->key);
-    if (rc == TAEL_OK)
-        rc = add_member(out, "merchant", words->merchant);
+    return rc == TAEL_OK ? tael_buf_append_char(out, ']') : rc;
+}
+
+/* {"json":false,"quiet":false,"help":false,"argv":["keys","show","x"],"url":"…","lang":"zh"};
+ * store: why the store could not be opened, or NULL. */
+static tael_status words_to_json(const struct words *words, const tael_error *store,
+                                 struct tael_buf *out)
+{
+    const struct {
+        const char *name, *value;
+    } members[] = {
+        {"url", words->url},
+        {"key", words->key},
+        {"merchant", words->merchant},
+        {"lang", words->lang},
+    };
+    tael_status rc = add_words(out, words);
+    for (size_t i = 0; rc == TAEL_OK && i < sizeof(members) / sizeof(members[0]); i++)
+        rc = add_member(out, members[i].name, members[i].value);
     if (rc == TAEL_OK && store != NULL)
         rc = add_failure(out, store);
     if (rc == TAEL_OK)
@@ -318,102 +305,92 @@ static int run_command(const struct words *words)
 
 /* ---- the command line ---- */
 
-enum {
-    OPTION_CONFIG = 256,
-    OPTION_URL,
-    OPTION_KEY,
-    OPTION_MERCHANT,
-    OPTION_JSON,
-    OPTION_DEV,
-    OPTION_HELP
-};
-
-static int read_words(int argc, char **argv, struct words *words)
+/* The value of an option that takes one, "--name VALUE" or "--name=VALUE"; NULL: another word, or
+ * the value is missing. *i moves to the last word taken. */
+static const char *value_of(const char *name, char **list, int count, int *i)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, OPTION_CONFIG},
-        {"url", required_argument, NULL, OPTION_URL},
-        {"key", required_argument, NULL, OPTION_KEY},
-        {"merchant", required_argument, NULL, OPTION_MERCHANT},
-        {"json", no_argument, NULL, OPTION_JSON},
-        {"dev", no_argument, NULL, OPTION_DEV},
-        {"help", no_argument, NULL, OPTION_HELP},
-        {NULL, 0, NULL, 0},
-    };
-    int option;
-    while ((option = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
-        switch (option) {
-        case OPTION_CONFIG:
-            words->config = optarg;
-            break;
-        case OPTION_URL:
-            words->url = optarg;
-            break;
-        case OPTION_KEY:
-            words->key = optarg;
-            break;
-        case OPTION_MERCHANT:
-            words->merchant = optarg;
-            break;
-        case OPTION_JSON:
-            words->json = true;
-            break;
-        case OPTION_DEV:
-            words->dev = true;
-            break;
-        case 'h':
-        case OPTION_HELP:
-            words->help = true;
-            break;
-        default:
-            return -1;
-        }
-    }
-    words->count = argc - optind;
-    words->rest = argv + optind;
-    return 0;
+    const char *word = list[*i];
+    size_t len = strlen(name);
+    if (strncmp(word, name, len) != 0)
+        return NULL;
+    if (word[len] == '=')
+        return word + len + 1;
+    if (word[len] != '\0' || *i + 1 >= count)
+        return NULL;
+    return list[++*i];
 }
 
-/* Options that may stand behind the command as well as before it. */
-static void take_flags(struct words *words)
+/* Takes a switch of tael itself. */
+static bool take_switch(struct words *words, const char *word)
 {
-    int kept = 0;
-    for (int i = 0; i < words->count; i++) {
-        if (strcmp(words->rest[i], "--help") == 0 || strcmp(words->rest[i], "-h") == 0)
-            words->asks_help = true;
-        if (strcmp(words->rest[i], "--json") == 0)
-            words->json = true;
-        else if (strcmp(words->rest[i], "--dev") == 0)
-            words->dev = true;
-        else if (strcmp(words->rest[i], "--config") == 0 && i + 1 < words->count)
-            words->config = words->rest[++i];
-        else if (strncmp(words->rest[i], "--config=", 9) == 0)
-            words->config = words->rest[i] + 9;
-        else
-            words->rest[kept++] = words->rest[i];
+    if (strcmp(word, "--json") == 0)
+        words->json = true;
+    else if (strcmp(word, "--quiet") == 0)
+        words->quiet = true;
+    else if (strcmp(word, "--dev") == 0)
+        words->dev = true;
+    else
+        return false;
+    return true;
+}
+
+/* Takes an option of tael itself that has a value. behind: behind the command, where --url, --key
+ * and --merchant are the command's own. */
+static bool take_value(struct words *words, char **list, int count, int *i, bool behind)
+{
+    const struct {
+        const char *name;
+        const char **to;
+        bool anywhere;
+    } options[] = {
+        {"--config", &words->config, true},      {"--lang", &words->lang, true},
+        {"--url", &words->url, false},           {"--key", &words->key, false},
+        {"--merchant", &words->merchant, false},
+    };
+    for (size_t o = 0; o < sizeof(options) / sizeof(options[0]); o++) {
+        if (behind && !options[o].anywhere)
+            continue;
+        const char *value = value_of(options[o].name, list, count, i);
+        if (value != NULL) {
+            *options[o].to = value;
+            return true;
+        }
     }
-    words->count = kept;
+    return false;
+}
+
+/* Takes the options of tael itself out of list; the rest is the command and what is for it, or a
+ * word that the command line refuses. Keeps pointers into list. */
+static void read_words(struct words *words, char **list, int count)
+{
+    bool plain = false; /* behind "--" */
+    words->rest = list;
+    for (int i = 0; i < count; i++) {
+        bool is_help = strcmp(list[i], "--help") == 0 || strcmp(list[i], "-h") == 0;
+        plain = plain || strcmp(list[i], "--") == 0;
+        if (!plain && is_help && words->count == 0)
+            words->help = true;
+        else if (plain || (!take_switch(words, list[i]) &&
+                           !take_value(words, list, count, &i, words->count > 0)))
+            words->rest[words->count++] = list[i];
+        words->asks_help = words->asks_help || (!plain && is_help && words->count > 0);
+    }
+    if (words->count == 1 && strcmp(words->rest[0], "help") == 0) {
+        words->help = true;
+        words->count = 0;
+    }
 }
 
 int main(int argc, char **argv)
 {
     struct words words = {0};
     forbid_dumps(); /* commands hold keys as well as the server */
-    if (read_words(argc, argv, &words) != 0) {
-        fputs(usage, stderr);
-        return EXIT_USAGE;
-    }
-    take_flags(&words);
-    bool help = words.help || (words.count == 1 && strcmp(words.rest[0], "help") == 0);
-    if (help || words.count == 0) {
-        fputs(usage, help ? stdout : stderr);
-        return help ? 0 : EXIT_USAGE;
-    }
+    read_words(&words, argv + 1, argc > 0 ? argc - 1 : 0);
     if (words.config == NULL && access("tael.lua", R_OK) == 0)
         words.config = "tael.lua";
-    const char *command = words.rest[0];
-    if (words.asks_help)
+    if (words.help || words.asks_help || words.count == 0)
         return run_command(&words);
+    const char *command = words.rest[0];
     if (strcmp(command, "version") == 0 && words.count == 1) {
         printf("tael %s\n", tael_version());
         return 0;

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
-import { Engine, program, temporaryFolder, until } from './tael.mjs';
+import { Engine, freePort, program, temporaryFolder, until } from './tael.mjs';
 
 /** Runs a command to its end. */
 function tael(args, { cwd, env = {} }) {
@@ -28,10 +28,17 @@ const objects = (text) => lines(text).map((line) => JSON.parse(line));
 
 // ---- beside a running engine ----
 
-let engine, alipay, payment, other, refused;
-const here = () => ({ cwd: engine.folder });
+let engine, alipay, payment, other, refused, free;
+
+/** Where an engine listens, or would listen, as its environment says it. */
+const listening = ({ api, operations, sandbox }) => ({
+    TAEL_HTTP__LISTEN: `127.0.0.1:${api}`, TAEL_OPERATIONS__LISTEN: `127.0.0.1:${operations}`,
+    TAEL_SANDBOX__LISTEN: `127.0.0.1:${sandbox}`,
+});
+const here = () => ({ cwd: engine.folder, env: listening(engine.ports) });
 
 before(async () => {
+    free = listening({ api: await freePort(), operations: await freePort(), sandbox: await freePort() });
     engine = await new Engine().start();
     alipay = new Alipay(engine);
     payment = (await engine.create('C1')).body;
@@ -133,7 +140,7 @@ test('keys api makes a key that works, for a merchant that exists', async () => 
 
 test('another engine is asked by address and key', () => {
     const args = ['payments', 'show', payment.id, '--url', engine.url];
-    const elsewhere = { cwd: temporaryFolder('elsewhere') };
+    const elsewhere = { cwd: temporaryFolder('elsewhere'), env: {} };
     assert.match(ends(0, [...args, '--key', engine.key], elsewhere).stdout, /paid/);
     assert.match(ends(0, args, { ...elsewhere, env: { TAEL_KEY: engine.key } }).stdout, /paid/);
     assert.match(ends(5, [...args, '--key', 'tael_test_wrong'], elsewhere).stderr, /unauthenticated.*\nnext: /);
@@ -155,7 +162,8 @@ test('what needs the store leaves a running engine alone', () => {
     const { stdout } = ends(1, ['doctor', '--deep'], here());
     assert.match(stdout, /^ok +engine +running, version \d/m);
     assert.match(stdout, /^ok +store .*asked through the engine$/m);
-    assert.match(stdout, /^fail +chain +not looked at: a running engine owns the store\nnext: stop/m);
+    assert.match(stdout, /^ok +ports +.* {2}ours$/m);
+    assert.match(stdout, /^fail +chain +not looked at: a running engine owns the store +→ stop/m);
     assert.equal(tael(['doctor'], here()).code, 0);
 });
 
@@ -166,7 +174,7 @@ function place(text) {
     const cwd = temporaryFolder('cli');
     if (text) fs.writeFileSync(path.join(cwd, 'tael.lua'), text);
     ends(0, ['keys', 'generate'], { cwd });
-    return { cwd, file: (name) => path.join(cwd, name), remove: () => fs.rmSync(cwd, { recursive: true }) };
+    return { cwd, env: free, file: (name) => path.join(cwd, name), remove: () => fs.rmSync(cwd, { recursive: true }) };
 }
 
 const mode = (file) => (fs.statSync(file).mode & 0o777).toString(8);
@@ -239,7 +247,7 @@ test('migrate makes the store, and a dry run only says so', () => {
     assert.match(ends(0, ['doctor', '--deep'], at).stdout, /^ok +integrity /m);
     fs.writeFileSync(at.file('data/tael.db'), 'not a store');
     assert.match(ends(6, ['migrate'], at).stderr, /^tael: \S*\/data\/tael\.db: .*\nnext: tael doctor\n$/);
-    assert.match(ends(1, ['doctor', '--deep'], at).stdout, /^fail store .*tael\.db: .*\nnext: keep a copy/m);
+    assert.match(ends(1, ['doctor', '--deep'], at).stdout, /^fail store .*tael\.db: .* → keep a copy/m);
     assert.equal(fs.readFileSync(at.file('data/tael.db'), 'utf8'), 'not a store');
     at.remove();
 });
@@ -258,31 +266,31 @@ test('doctor names each thing that is wrong and what to do', () => {
     ends(0, ['keys', 'generate', 'acme.alipay'], at);
     ends(0, ['keys', 'generate', 'alipay.platform'], at);
     const good = ends(0, ['doctor'], at).stdout;
-    assert.deepEqual(lines(good).filter((line) => !line.startsWith('next:')).map((line) => line.split(/ +/)[1]),
-        ['config', 'engine', 'keys', 'channels', 'store', 'clock', 'disk', 'gconv']);
+    assert.deepEqual(lines(good).map((line) => line.split(/ +/)[1]),
+        ['config', 'engine', 'ports', 'tls', 'keys', 'channels', 'store', 'clock', 'disk', 'gconv']);
     const fails = (pattern) => assert.match(ends(1, ['doctor'], at).stdout, pattern);
 
     fs.chmodSync(at.file('keys/pepper.secret'), 0o644);
-    fails(/^fail keys +\S*pepper\.secret: mode 0644 is too open.*\nnext: chmod -R u=rwX,go= \S*\/keys$/m);
+    fails(/^fail keys +\S*pepper\.secret: mode 0644 is too open.* → chmod -R u=rwX,go= \S*\/keys$/m);
     fs.chmodSync(at.file('keys/pepper.secret'), 0o600);
     fs.chmodSync(at.file('keys'), 0o755);
-    fails(/^fail keys +\S*\/keys: mode 0755 is open to others.*\nnext: chmod/m);
+    fails(/^fail keys +\S*\/keys: mode 0755 is open to others.* → chmod/m);
     fs.chmodSync(at.file('keys'), 0o700);
 
     fs.renameSync(at.file('keys/audit.secret'), at.file('audit'));
-    fails(/^fail keys +\S*\/keys: no secret audit\nnext: tael keys generate$/m);
+    fails(/^fail keys +\S*\/keys: no secret audit +→ tael keys generate$/m);
     ends(0, ['migrate'], at);
-    fails(/^fail keys .*no secret audit\nnext: put the files back from a backup/m);
+    fails(/^fail keys .*no secret audit +→ put the files back from a backup/m);
     fs.renameSync(at.file('audit'), at.file('keys/audit.secret'));
 
     fs.renameSync(at.file('keys/alipay.platform.pub'), at.file('keys/elsewhere.pub'));
-    fails(/^fail channels +alipay\/acme-main: alipay_key 'alipay\.platform': .*\nnext: /m);
+    fails(/^fail channels +alipay\/acme-main: alipay_key 'alipay\.platform': .* → /m);
     fs.renameSync(at.file('keys/elsewhere.pub'), at.file('keys/alipay.platform.pub'));
     fs.writeFileSync(at.file('tael.lua'), shop('selller_id = "1"'));
-    fails(/^fail channels +merchants\.acme\.accounts\.acme-main: selller_id: .*did you mean 'seller_id'\?\nnext: /m);
+    fails(/^fail channels +merchants\.acme\.accounts\.acme-main: selller_id: .*did you mean 'seller_id'\? +→ /m);
 
     fs.writeFileSync(at.file('tael.lua'), 'return {\n    http = { listne = "127.0.0.1:8080" },\n}\n');
-    fails(/^fail config +\S*tael\.lua:2: unknown key 'listne' in http; did you mean 'listen'\?\nnext: /m);
+    fails(/^fail config +\S*tael\.lua:2: unknown key 'listne' in http; did you mean 'listen'\? +→ /m);
     const [first] = objects(ends(1, ['doctor', '--json'], at).stdout);
     assert.equal(first.name, 'config');
     assert.equal(first.verdict, 'fail');
@@ -329,7 +337,7 @@ test('config show gives values, their origin, and no secret', () => {
 test('without an engine, what asks one says how to start it', () => {
     const at = place();
     const { stderr } = ends(4, ['payments', 'list'], at);
-    assert.match(stderr, /^tael: no engine answers at \S*\/data\/tael\.sock\nnext: start one here \(tael serve\)/);
+    assert.match(stderr, /^tael: no engine answers at \S*\/data\/tael\.sock\nnext: start one here \(tael dev, or tael serve\)/);
     at.remove();
 });
 
@@ -338,7 +346,7 @@ test('a killed engine leaves nothing that stops the next command', async () => {
     await killed.create('K1');
     await until('a seal', async () => (await killed.get('/v1/events')).body.data[0].chain.seal !== null);
     await killed.stop('SIGKILL');
-    const at = { cwd: killed.folder };
+    const at = { cwd: killed.folder, env: listening(killed.ports) };
     assert.ok(fs.existsSync(path.join(killed.folder, 'data/tael.sock')));
     const { stdout } = ends(0, ['doctor', '--deep'], at);
     assert.match(stdout, /^ok +chain +1 event of 1 payment$/m);
@@ -357,7 +365,10 @@ test('misuse ends with 2, says what was meant, and changes nothing', () => {
         assert.match(stderr, pattern);
         assert.equal(stdout, '');
     };
-    wrong([], /^usage: tael /);
+    wrong([], /^tael: a command is missing\nnext: tael --help\nusage: tael /);
+    wrong(['--bogus'], /^tael: unknown option '--bogus'\nnext: tael --help\n$/);
+    wrong(['--config'], /^tael: --config needs a value: --config FILE\nnext: tael --help\n$/);
+    wrong(['--lang', 'fr', 'version', 'x'], /^tael: there is no language 'fr'; there are en, zh\nnext: /);
     wrong(['paymnts'], /^tael: unknown command 'paymnts'; did you mean 'payments'\?\nnext: tael --help\n$/);
     wrong(['zzzzzzzz'], /^tael: unknown command 'zzzzzzzz'\nnext: /);
     wrong(['payments'], /needs a command\nnext: tael payments --help\nusage: tael payments COMMAND\n/);
@@ -371,7 +382,6 @@ test('misuse ends with 2, says what was meant, and changes nothing', () => {
     wrong(['serve', 'now'], /tael serve: too many words/);
     wrong(['serve', '--devv'], /unknown option '--devv'; did you mean '--dev'\?/);
     wrong(['version', 'x'], /too many words/);
-    wrong(['--bogus'], /usage: tael /);
     assert.deepEqual(fs.readdirSync(at.cwd), []);
     fs.rmdirSync(at.cwd);
 });
@@ -381,8 +391,12 @@ test('every command tells how it is used', () => {
     const overview = ends(0, ['--help'], at).stdout;
     assert.equal(ends(0, ['help'], at).stdout, overview);
     const groups = { keys: ['generate', 'show', 'list', 'api'], payments: ['list', 'show'], events: ['list'],
-        notifications: ['explain', 'show', 'list'], config: ['check', 'show'] };
-    for (const command of ['serve', 'sandbox', 'migrate', 'doctor', 'version', ...Object.keys(groups)]) {
+        notifications: ['explain', 'replay', 'show', 'list'], config: ['check', 'show'], clock: ['advance'],
+        refunds: ['list', 'show', 'retry'] };
+    groups.payments.push('attempts', 'close', 'cancel', 'sync', 'review');
+    groups.events.push('tail');
+    for (const command of ['init', 'dev', 'serve', 'pay', 'refund', 'explain', 'trigger', 'reload', 'sandbox', 'migrate',
+        'doctor', 'version', ...Object.keys(groups)]) {
         assert.match(overview, new RegExp(`^  ${command}\\b`, 'm'));
         const { stdout, stderr } = ends(0, [command, '--help'], at);
         assert.match(stdout, new RegExp(`^usage: tael ${command}`));

@@ -5,7 +5,7 @@ local exits = require "tael.cli.exits"
 local function config(merchants, dev)
     local map = {}
     for _, slug in ipairs(merchants) do
-        map[slug] = { accounts = {} }
+        map[slug] = { accounts = {}, mode = slug:find("%.test$") and "test" or "live" }
     end
     return { merchants = map, dev = dev, http = { listen = { "127.0.0.1:8080" } } }
 end
@@ -39,6 +39,7 @@ describe("a request", function()
 
     for label, case in pairs({
         ["the demo shop of development mode"] = { config({ "a", "demo.test" }, true), nil, "demo.test" },
+        ["the test shop of development mode"] = { config({ "a", "b.test" }, true), nil, "b.test" },
         ["nobody, when there are several"] = { config { "a", "demo.test" }, nil, nil },
         ["nobody, when there is none"] = { config {}, nil, nil },
         ["who is named"] = { config { "a", "b" }, "b", "b" },

@@ -1,4 +1,6 @@
 --- What commands say: notifications explained, the deep checks, configuration values, columns.
+local support = require "tests.spec.cli_support"
+
 local configuration = require "tael.cli.configuration"
 local deep = require "tael.cli.deep"
 local json = require "tael.json"
@@ -130,37 +132,59 @@ describe("config show", function()
 end)
 
 describe("the screen", function()
-    local function file()
-        local written = {}
-        return {
-            write = function(_, ...)
-                for _, text in ipairs { ... } do
-                    written[#written + 1] = text
-                end
-            end,
-            flush = function() end,
-            text = function() return table.concat(written) end,
-        }
-    end
     local out, complaints
 
     before_each(function()
-        out, complaints = file(), file()
+        out, complaints = support.file(), support.file()
         screen.write_to(out, complaints)
+        screen.set {}
     end)
     after_each(function()
         screen.write_to(io.stdout, io.stderr)
+        screen.set {}
     end)
 
-    it("sets columns by characters, not bytes, without blanks at the end", function()
+    it("sets columns by what a terminal shows, without blanks at the end", function()
         screen.columns { { "a", "支付", "x" }, { "long", "b", json.null }, { "c", "d", "" } }
-        assert.are.equal("a     支付  x\nlong  b   -\nc     d   -\n", out.text())
+        assert.are.equal("a     支付  x\nlong  b     -\nc     d     -\n", out.text())
     end)
 
-    it("says a problem and one next step, on stderr", function()
-        screen.problem { message = "it is wrong", next = "correct it" }
-        assert.are.equal("tael: it is wrong\nnext: correct it\n", complaints.text())
+    it("does not count colours as width", function()
+        screen.set { colours = true }
+        screen.columns { { screen.state "paid", "x" }, { "long one", "y" } }
+        assert.are.equal("\27[32mpaid\27[0m      x\nlong one  y\n", out.text())
+        assert.are.equal(4, screen.width(screen.paint("red", "支付")))
+    end)
+
+    it("has no colours where none are wanted, nor for words that are neither good nor bad", function()
+        assert.are.equal("paid", screen.state "paid")
+        screen.set { colours = true }
+        assert.are.equal("pending", screen.state "pending")
+        assert.are.equal("\27[31mfailed (risk)\27[0m", screen.state("failed", "failed (risk)"))
+    end)
+
+    it("says a problem, its lines and one next step, on stderr", function()
+        screen.problem { exit = 1, message = "it is wrong", more = { "/a: is wrong" }, next = "correct it" }
+        assert.are.equal("tael: it is wrong\n  /a: is wrong\nnext: correct it\n", complaints.text())
         assert.are.equal("", out.text())
+    end)
+
+    it("always has a next step", function()
+        for _, exit in pairs(require "tael.cli.exits") do
+            if type(exit) == "number" and exit ~= 0 then
+                screen.problem { exit = exit, message = "x" }
+            end
+        end
+        local _, steps = complaints.text():gsub("\nnext: [^\n]+", "")
+        assert.are.equal(8, steps)
+    end)
+
+    it("leaves out hints and heads when it is to be quiet", function()
+        screen.set { quiet = true }
+        screen.hint "a hint"
+        screen.table({ "ID" }, { { "pay_1" } })
+        assert.are.equal("", complaints.text())
+        assert.are.equal("pay_1\n", out.text())
     end)
 end)
 

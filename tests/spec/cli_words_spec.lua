@@ -1,4 +1,6 @@
 --- The words of the command line: options, commands, what was meant by a misspelt one.
+require "tests.spec.cli_support"
+
 local commands = require "tael.cli.commands"
 local exits = require "tael.cli.exits"
 local words = require "tael.cli.words"
@@ -6,6 +8,7 @@ local words = require "tael.cli.words"
 local options = {
     deep = { doc = "a switch" }, state = { value = "STATE", doc = "text" },
     limit = { value = "N", integer = true, doc = "a number" },
+    wait = { value = "TIME", duration = true },
 }
 
 describe("words.read", function()
@@ -14,6 +17,7 @@ describe("words.read", function()
         ["a switch"] = { { "--deep" }, { deep = true }, {} },
         ["a value behind its option"] = { { "--state", "paid" }, { state = "paid" }, {} },
         ["a value with an equals sign"] = { { "--state=a=b" }, { state = "a=b" }, {} },
+        ["a time in ms"] = { { "--wait", "2m" }, { wait = 120000 }, {} },
         ["an integer"] = { { "--limit", "12" }, { limit = 12 }, {} },
         ["words around options"] = { { "a", "--deep", "b" }, { deep = true }, { "a", "b" } },
         ["a value that looks like an option"] = { { "--state", "--deep" }, { state = "--deep" }, {} },
@@ -35,6 +39,8 @@ describe("words.read", function()
         ["a missing value"] = { { "--state" }, "--state needs a value: --state STATE" },
         ["an empty value"] = { { "--state=" }, "--state needs a value: --state STATE" },
         ["a value for a switch"] = { { "--deep=1" }, "--deep takes no value" },
+        ["a time without a unit"] = { { "--wait", "90" },
+            "--wait needs a time such as 90s, 5m or 2h, not '90'" },
         ["a fraction"] = { { "--limit", "1.5" }, "--limit needs a positive integer, not '1.5'" },
         ["zero"] = { { "--limit", "0" }, "--limit needs a positive integer, not '0'" },
         ["a negative number"] = { { "--limit", "-1" }, "--limit needs a positive integer, not '-1'" },
@@ -70,6 +76,9 @@ describe("commands.find", function()
         ["a misspelt command"] = { { "doctr" }, "unknown command 'doctr'; did you mean 'doctor'?" },
         ["one in a group"] = { { "keys", "shwo" }, "unknown command 'keys shwo'; did you mean 'keys show'?" },
         ["something else"] = { { "frobnicate" }, "unknown command 'frobnicate'" },
+        ["a misspelt option before any command"] = { { "--jsn" },
+            "unknown option '--jsn'; did you mean '--json'?" },
+        ["an option whose value is missing"] = { { "--config" }, "--config needs a value: --config FILE" },
     }) do
         it("says what was meant by " .. label, function()
             local found, failure = commands.find(case[1])
@@ -93,10 +102,10 @@ describe("commands.find", function()
         each(commands.list, "", function(command, path)
             local usage = commands.usage { command = command, path = path }
             assert.is_truthy(usage:find("usage: tael " .. path, 1, true))
-            assert.is_truthy(usage:find(command.summary, 1, true))
+            assert.is_truthy(usage:find(commands.summary(path), 1, true))
             for name, option in pairs(command.options or {}) do
                 assert.is_truthy(usage:find("--" .. name, 1, true), path .. " --" .. name)
-                assert.is_string(option.doc)
+                assert.is_truthy(usage:find(words.doc(name, option), 1, true))
             end
             if command.run then
                 assert.is_true(command.min <= command.max)

@@ -23,9 +23,11 @@ function app.handle(request)
     return { status = 200, headers = {}, body = tostring(code) }
 end
 
---- A command that raised: the traceback is for the log, a person gets one line.
+--- A command that raised: the traceback is for the log, a person gets two lines.
 function app.failed(_, message)
-    io.stderr:write("tael: internal error: ", tostring(message):match("^[^\n]*"), "\n")
+    local text = require("tael.cli.texts").of
+    require("tael.cli.screen").problem { exit = 70,
+        message = text("app.failed", { reason = tostring(message):match("^[^\n]*") }) }
     return { status = 200, headers = {}, body = "70" }
 end
 

@@ -2,28 +2,28 @@
 --- key. What the engine refuses, and an engine that does not answer, come back as a failure with its
 --- exit code.
 local crypto = require "tael.crypto"
+local demo = require "tael.config.demo"
 local exits = require "tael.cli.exits"
 local json = require "tael.json"
+local text = require("tael.cli.texts").of
 
 local client = {}
 client.__index = client
 
 local TIMEOUT_MS = 30000
+local MORE_MS = 10000 -- beyond the time that the engine is asked to wait
 local ANSWER_MAX = 16 * 1024 * 1024
 local LIMITS = { max_tokens = 2000000, max_members = 100000, max_string = 1048576, max_depth = 64 }
 
---- The merchant to act for when none is named: the only one, or the demo shop.
+--- The merchant to act for when none is named: the only one, or the one that development is about.
 ---@param config table
 ---@return string? slug
 local function usual_merchant(config)
-    local only
-    for slug in pairs(config.merchants) do
-        if only then
-            return config.dev and config.merchants["demo.test"] and "demo.test" or nil
-        end
-        only = slug
+    local only = next(config.merchants)
+    if only and not next(config.merchants, only) then
+        return only
     end
-    return only
+    return config.dev and demo.merchant(config) or nil
 end
 
 ---@class tael.cli.Client
@@ -44,19 +44,25 @@ function client.new(about, send)
     return setmetatable(self, client)
 end
 
+--- The same, acting for another merchant.
+---@param slug string
+---@return tael.cli.Client
+function client:as(slug)
+    return setmetatable({ merchant = slug, named = slug }, { __index = self })
+end
+
 local function unreachable(self, err)
     if err.code == "timeout" then
-        return exits.fail(exits.unknown, "the engine did not answer in time",
-            "tael doctor; a request that was sent may have had its effect")
+        return exits.fail(exits.unknown, text "client.timeout", text "client.timeout.next")
     elseif err.sent then
-        return exits.fail(exits.unknown, "the connection broke before the answer: " .. err.message,
-            "look whether it had its effect before you repeat it")
+        return exits.fail(exits.unknown, text("client.broken", { reason = err.message }),
+            text "client.broken.next")
     elseif self.socket then
-        return exits.fail(exits.unreachable, "no engine answers at " .. self.socket,
-            "start one here (tael serve), or name another: --config FILE, or --url URL --key KEY")
+        return exits.fail(exits.unreachable, text("client.no_engine", { at = self.socket }),
+            text "client.no_engine.next")
     end
-    return exits.fail(exits.unreachable, "no engine answers at " .. self.base .. ": " .. err.message,
-        "check --url; tael doctor on the engine's machine")
+    return exits.fail(exits.unreachable, text("client.no_answer", { at = self.base, reason = err.message }),
+        text "client.no_answer.next")
 end
 
 local exit_of_status = {
@@ -71,30 +77,49 @@ local function exit_of(status, code)
     return exit_of_status[status] or status >= 500 and exits.internal or exits.no
 end
 
-local next_steps = {
-    unauthenticated = "make a key on the engine's machine: tael keys api MERCHANT",
-    bad_token = "--key KEY takes an API key: tael keys api MERCHANT makes one",
-    key_expired = "make a new key: tael keys api MERCHANT",
-    key_revoked = "make a new key: tael keys api MERCHANT",
-    invalid_header = "name the merchant: --merchant SLUG; tael config show lists them",
-    store_unavailable = "tael doctor",
-    internal = "the engine's log says more",
+local HAVE_NEXT = {
+    unauthenticated = true, bad_token = true, key_expired = true, key_revoked = true, forbidden = true,
+    invalid_header = true, store_unavailable = true, internal = true, rate_limited = true, draining = true,
 }
+
+local function next_of(problem)
+    if not HAVE_NEXT[problem.code] then
+        return nil
+    end
+    return text("client.next." .. problem.code, { request = problem.request_id or "-" })
+end
+
+--- Which fields are wrong, one line each. A single one that says what the problem says stands before it; a
+--- single parameter or header is in the problem's own sentence.
+local function wrong_fields(problem, detail)
+    local errors = type(problem.errors) == "table" and problem.errors or {}
+    local lines = {}
+    for i, wrong in ipairs(errors) do
+        local place = wrong.pointer or wrong.parameter or wrong.header or "?"
+        lines[i] = ("%s: %s"):format(place, wrong.detail or wrong.code or "?")
+    end
+    if #lines ~= 1 then
+        return detail, lines
+    elseif not errors[1].pointer then
+        return detail
+    elseif errors[1].detail == detail then
+        return lines[1]
+    end
+    return detail, lines
+end
 
 --- What the engine's problem means for whom reads the terminal.
 local function refused(answer)
     local problem = json.decode(answer.raw)
     if type(problem) ~= "table" or type(problem.code) ~= "string" then
         return exits.fail(answer.status == 404 and exits.no or exits.internal,
-            "the answer is not Tael's: HTTP " .. answer.status,
-            "is this the address of a Tael engine?")
+            text("client.foreign", { status = answer.status }), text "client.foreign.next")
     end
-    local message = ("%s (%s)"):format(problem.detail or problem.title or "refused", problem.code)
-    local next_step = next_steps[problem.code]
-    if problem.code == "internal" and problem.request_id then
-        next_step = next_step .. ", under " .. problem.request_id
-    end
-    return exits.fail(exit_of(answer.status, problem.code), message, next_step)
+    local message, more = wrong_fields(problem, problem.detail or problem.title or "refused")
+    return nil, {
+        exit = exit_of(answer.status, problem.code), message = ("%s (%s)"):format(message, problem.code),
+        more = more, next = next_of(problem), problem = problem, status = answer.status,
+    }
 end
 
 local function target(path, query)
@@ -124,28 +149,33 @@ end
 ---@class tael.cli.Ask
 ---@field query table?
 ---@field body any
+---@field key string? Idempotency-Key
 ---@field any_merchant boolean?  only a merchant that was named is told
 ---@field accept table<integer, true>? further statuses whose answer is wanted
+
+local function headers_of(self, ask)
+    local merchant = self.merchant
+    if ask.any_merchant then
+        merchant = self.named
+    end
+    return {
+        authorization = self.key and "Bearer " .. self.key, ["tael-merchant"] = merchant,
+        ["idempotency-key"] = ask.key,
+    }
+end
 
 ---@param method string
 ---@param path string
 ---@param ask tael.cli.Ask?
 ---@return table? body decoded
 ---@return tael.cli.Failure? failure
+---@return integer? status
 function client:request(method, path, ask)
     ask = ask or {}
-    local headers = {}
-    if self.key then
-        headers["authorization"] = "Bearer " .. self.key
-    end
-    if ask.any_merchant then
-        headers["tael-merchant"] = self.named
-    else
-        headers["tael-merchant"] = self.merchant
-    end
+    local wait_ms = ask.query and ask.query.wait and ask.query.wait * 1000 + MORE_MS
     local answer, err = self.send {
-        method = method, url = self.base .. target(path, ask.query), headers = headers,
-        json = ask.body, unix = self.socket, timeout_ms = TIMEOUT_MS, max_bytes = ANSWER_MAX,
+        method = method, url = self.base .. target(path, ask.query), headers = headers_of(self, ask),
+        json = ask.body, unix = self.socket, timeout_ms = wait_ms or TIMEOUT_MS, max_bytes = ANSWER_MAX,
     }
     if not answer then
         return unreachable(self, err)
@@ -156,10 +186,9 @@ function client:request(method, path, ask)
     end
     local body = json.decode(answer.raw, LIMITS)
     if type(body) ~= "table" then
-        return exits.fail(exits.internal, "the answer is not a JSON object",
-            "is this the address of a Tael engine?")
+        return exits.fail(exits.internal, text "client.no_object", text "client.foreign.next")
     end
-    return body
+    return body, nil, answer.status
 end
 
 ---@param path string
@@ -168,6 +197,16 @@ end
 ---@return tael.cli.Failure? failure
 function client:get(path, query)
     return self:request("GET", path, { query = query })
+end
+
+--- POST that takes 200, 201 and 202.
+---@param path string
+---@param body any
+---@return table? body
+---@return tael.cli.Failure? failure
+---@return integer? status
+function client:post(path, body)
+    return self:request("POST", path, { body = body or {} })
 end
 
 return client

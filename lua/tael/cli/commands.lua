@@ -1,12 +1,14 @@
 --- Every command, in the order of the usage, and how a command line names one.
 local exits = require "tael.cli.exits"
 local nearest = require "tael.nearest"
+local screen = require "tael.cli.screen"
+local text = require("tael.cli.texts").of
+local words = require "tael.cli.words"
 
 local commands = {}
 
----@class tael.cli.Command
+---@class tael.cli.Command its summary is the text "command." .. the path of its name
 ---@field name string
----@field summary string
 ---@field usage string?
 ---@field min integer?      words it takes
 ---@field max integer?
@@ -18,27 +20,40 @@ local commands = {}
 ---@field commands tael.cli.Command[]?  a group: run is not there
 
 --- Taken by main.c itself; here for the usage.
-local function outside(name, usage, summary, options)
-    return { name = name, usage = usage, summary = summary, options = options, outside = true }
+local function outside(name, options)
+    return { name = name, usage = "", options = options, outside = true }
 end
 
 commands.list = {
-    outside("serve", "", "runs the engine", {
-        dev = { doc = "with sandbox, demo merchant and generated keys" },
-    }),
-    outside("sandbox", "", "runs the channels' simulators alone", {
-        listen = { value = "HOST:PORT", doc = "127.0.0.1:8090 when not said" },
-        data = { value = "FOLDER", doc = "where it keeps its trades" },
-        speed = { value = "N", doc = "its clock runs so much faster" },
-    }),
+    require "tael.cli.project",
+    outside("dev", { port = { value = "PORT", doc = "dev_port" } }),
+    outside("serve", { dev = { doc = "serve_dev" } }),
+    require "tael.cli.pay",
+    require "tael.cli.refund",
+    require "tael.cli.payments",
+    require "tael.cli.refunds",
+    require "tael.cli.events",
+    require "tael.cli.notifications",
+    require "tael.cli.explain",
+    require "tael.cli.trigger",
+    require "tael.cli.clock",
     require "tael.cli.keys",
+    require "tael.cli.configuration",
     require "tael.cli.migrate",
     require "tael.cli.doctor",
-    require "tael.cli.configuration",
-    require "tael.cli.payments",
-    require "tael.cli.notifications",
-    require "tael.cli.events",
-    outside("version", "", "prints the version"),
+    require "tael.cli.reload",
+    outside("sandbox", {
+        listen = { value = "HOST:PORT", doc = "sandbox_listen" },
+        data = { value = "FOLDER", doc = "sandbox_data" },
+        speed = { value = "N", doc = "sandbox_speed" },
+    }),
+    outside("version"),
+}
+
+--- Options that stand before the command; the first four of them behind it too.
+local OF_ALL = {
+    { "json" }, { "quiet" }, { "lang", "zh|en" }, { "config", "FILE" }, { "merchant", "SLUG" },
+    { "url", "URL" }, { "key", "KEY" },
 }
 
 local function by_name(list)
@@ -49,10 +64,24 @@ local function by_name(list)
     return map
 end
 
+local function unknown_option(word)
+    local known = { dev = true, help = true }
+    for _, option in ipairs(OF_ALL) do
+        known[option[1]] = true
+        if option[2] and word == "--" .. option[1] then
+            return text("words.value", { name = option[1], value = option[2] })
+        end
+    end
+    return words.unknown((word:gsub("^%-+", ""):gsub("=.*$", "")), known)
+end
+
 local function unknown(word, list, path)
+    if word:find("^%-") then
+        return exits.fail(exits.usage, unknown_option(word), "tael --help")
+    end
     local near = nearest(word, by_name(list))
-    return exits.fail(exits.usage, ("unknown command '%s%s'%s"):format(path, word,
-        near and "; did you mean '" .. path .. near .. "'?" or ""), "tael --help")
+    return exits.fail(exits.usage, near and text("commands.unknown_near", { name = path .. word,
+        near = path .. near }) or text("commands.unknown", { name = path .. word }), "tael --help")
 end
 
 ---@class tael.cli.Found
@@ -83,7 +112,20 @@ end
 
 -- ---- usage ----
 
-local function heading(option, name)
+local LEFT = 24
+
+--- What a command does, in a line.
+---@param path string
+---@return string
+function commands.summary(path)
+    return text("command." .. path:gsub(" ", "."))
+end
+
+local function line_of(left, right)
+    return ("  %s %s"):format(screen.pad(left, LEFT), right)
+end
+
+local function heading(name, option)
     return "--" .. name .. (option.value and " " .. option.value or "")
 end
 
@@ -94,15 +136,19 @@ local function option_lines(options, lines)
     end
     table.sort(names)
     for _, name in ipairs(names) do
-        lines[#lines + 1] = ("  %-24s %s"):format(heading(options[name], name), options[name].doc)
+        lines[#lines + 1] = line_of(heading(name, options[name]), words.doc(name, options[name]))
     end
 end
 
+local function with_usage(name, usage)
+    return usage ~= "" and name .. " " .. usage or name
+end
+
 local function group_lines(found)
-    local lines = { ("usage: tael %s COMMAND"):format(found.path), "" }
+    local lines = { text("commands.usage", { line = found.path .. " COMMAND" }), "" }
     for _, command in ipairs(found.command.commands) do
-        lines[#lines + 1] = ("  %-24s %s"):format((command.name .. " " .. command.usage):gsub(" $", ""),
-            command.summary)
+        lines[#lines + 1] = line_of(with_usage(command.name, command.usage),
+            commands.summary(found.path .. " " .. command.name))
     end
     return lines
 end
@@ -115,15 +161,41 @@ function commands.usage(found)
     if command.commands then
         return table.concat(group_lines(found), "\n")
     end
-    local line = "usage: tael " .. found.path
-    if command.usage ~= "" then
-        line = line .. " " .. command.usage
+    local line, lines = with_usage(found.path, command.usage), {}
+    if next(command.options or {}) then
+        line = line .. " [OPTIONS]"
+        lines[1] = ""
+        option_lines(command.options, lines)
     end
-    if not next(command.options or {}) then
-        return line .. "\n" .. command.summary
+    table.insert(lines, 1, text("commands.usage", { line = line }))
+    table.insert(lines, 2, commands.summary(found.path))
+    return table.concat(lines, "\n")
+end
+
+local function names_of(group)
+    local names = {}
+    for i, command in ipairs(group.commands) do
+        names[i] = command.name
     end
-    local lines = { line .. " [OPTIONS]", command.summary, "" }
-    option_lines(command.options, lines)
+    return table.concat(names, "|")
+end
+
+--- The usage of all.
+---@return string
+function commands.overview()
+    local lines = { text("commands.usage", { line = "[OPTIONS] COMMAND" }), "" }
+    for _, command in ipairs(commands.list) do
+        local summary = commands.summary(command.name)
+        lines[#lines + 1] = line_of(with_usage(command.name, command.usage or ""), summary)
+        if command.commands then
+            lines[#lines + 1] = line_of("", screen.paint("dim", names_of(command)))
+        end
+    end
+    lines[#lines + 1] = ""
+    for _, option in ipairs(OF_ALL) do
+        lines[#lines + 1] = line_of(heading(option[1], { value = option[2] }), text("option." .. option[1]))
+    end
+    lines[#lines + 1] = "\n" .. text "commands.exits"
     return table.concat(lines, "\n")
 end
 

@@ -9,15 +9,16 @@ local rates = require "tael.config.rates"
 local schema = require "tael.config.schema"
 local screen = require "tael.cli.screen"
 local settings = require "tael.cli.settings"
+local text = require("tael.cli.texts").of
 
-local configuration = { name = "config", summary = "is tael.lua right; what counts" }
+local configuration = { name = "config" }
 
 -- ---- check ----
 
 local function check_account(packages, found)
     local package = packages[found.account.channel]
     if not package then
-        return "there is no channel '" .. found.account.channel .. "' in scripts/channels"
+        return text("config.no_channel", { name = found.account.channel })
     end
     local fields = {}
     for name, value in pairs(found.account) do
@@ -45,19 +46,19 @@ end
 local function check(call)
     local wrong = configuration.wrong_account(call.config)
     if wrong then
-        return exits.fail(exits.configuration, wrong,
-            "correct it; scripts/channels/NAME/init.lua says what an account has")
+        return exits.fail(exits.configuration, wrong, text "config.account.next")
     end
     local merchants = 0
     for _ in pairs(call.config.merchants) do
         merchants = merchants + 1
     end
-    local file, accounts = call.options.config_path or "no file, defaults", #settings.accounts(call.config)
+    local file, accounts = call.options.config_path or text "config.no_file", #settings.accounts(call.config)
     if call.json then
         screen.object { ok = true, file = call.options.config_path or json.null, merchants = merchants,
             accounts = accounts }
     else
-        screen.line(("ok  %s  merchants %d  accounts %d"):format(file, merchants, accounts))
+        screen.line(screen.state "ok" .. "  " .. text("config.ok", { file = file, merchants = merchants,
+            accounts = accounts }))
     end
     return exits.done
 end
@@ -195,11 +196,9 @@ end
 configuration.commands = {
     {
         name = "check", usage = "", min = 0, max = 0, run = check,
-        summary = "exits 3 and names key and line when the file is wrong",
     },
     {
         name = "show", usage = "", min = 0, max = 0, run = show,
-        summary = "every key, its value, and where it comes from when not from the file",
     },
 }
 

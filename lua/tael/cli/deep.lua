@@ -1,5 +1,7 @@
 --- The deep part of tael doctor: the store proved against its own record, in the file that this
 --- command has opened. What a running engine owns is not looked at: it changes under the eyes.
+local text = require("tael.cli.texts").of
+
 local deep = {}
 
 local SHOWN = 10
@@ -8,11 +10,9 @@ local line_of_kind = {
     chain = "chain", seal = "seals", row = "rebuild", missing = "rebuild", evidence = "rebuild",
 }
 
-local DAMAGED = "the store was changed from outside or is damaged: do not start the engine, "
-    .. "keep a copy of the file, compare with a backup"
-
+--- "1 event", "2 events"
 local function number(count, word)
-    return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
+    return text("deep." .. word .. (count == 1 and ".one" or ".many"), { count = count })
 end
 
 local function sentence(difference)
@@ -30,8 +30,9 @@ function deep.lines(differences, counts)
     end
     local events, payments = number(counts.events, "event"), number(counts.payments, "payment")
     local good = {
-        chain = events .. " of " .. payments, seals = events,
-        rebuild = ("%s, %s, compared with their events"):format(payments, number(counts.attempts, "attempt")),
+        chain = text("deep.chain", { events = events, payments = payments }), seals = events,
+        rebuild = text("deep.rebuild", { payments = payments,
+            attempts = number(counts.attempts, "attempt") }),
     }
     local lines = {}
     for i, name in ipairs { "chain", "seals", "rebuild" } do
@@ -39,8 +40,8 @@ function deep.lines(differences, counts)
         lines[i] = { name = name, verdict = "ok", detail = good[name] }
         if #list > 0 then
             lines[i] = {
-                name = name, verdict = "fail", next = DAMAGED, more = { table.unpack(list, 1, SHOWN) },
-                detail = number(#list, "difference"),
+                name = name, verdict = "fail", detail = number(#list, "difference"),
+                next = text "deep.damaged.next", more = { table.unpack(list, 1, SHOWN) },
             }
         end
     end
@@ -57,17 +58,17 @@ local function all(verdict, detail, next_step)
 end
 
 local function integrity()
-    local line = { name = "integrity", verdict = "fail", next = DAMAGED }
+    local line = { name = "integrity", verdict = "fail", next = text "deep.damaged.next" }
     local rows, err = require("tael.store").query("doctor.integrity")
     if not rows then
-        line.detail = "the file cannot be read: " .. err.message
+        line.detail = text("deep.unreadable", { reason = err.message })
         return line
     elseif #rows == 1 and rows[1].detail == "ok" then
         return {
-            name = "integrity", verdict = "ok", detail = "every page, index and constraint of the file",
+            name = "integrity", verdict = "ok", detail = text "deep.integrity",
         }
     end
-    line.detail, line.more = "the file is damaged", {}
+    line.detail, line.more = text "deep.damaged", {}
     for i, row in ipairs(rows) do
         line.more[i] = row.detail
     end
@@ -89,16 +90,15 @@ end
 function deep.checks(call)
     local kind = call.pass.store
     if kind == "owned" then
-        return all("fail", "not looked at: a running engine owns the store",
-            "stop the engine first, or look into a copy of the whole data folder")
+        return all("fail", text "deep.owned", text "deep.owned.next")
     elseif kind == "refused" then
-        return all("fail", "not looked at: the store cannot be opened")
+        return all("fail", text "deep.refused")
     elseif kind ~= "open" then
-        return all("ok", "there is nothing to look into yet")
+        return all("ok", text "deep.nothing")
     end
     local ran, lines = pcall(prove, call)
     if not ran then
-        lines = all("fail", message_of(lines), "correct what the lines above name, then run it again")
+        lines = all("fail", message_of(lines), text "deep.failed.next")
         lines[#lines] = nil
     end
     lines[#lines + 1] = integrity()

@@ -7,7 +7,8 @@ local exits = {
 ---@class tael.cli.Failure
 ---@field exit integer
 ---@field message string  one sentence
----@field next string?    what to do now
+---@field more string[]?  further lines
+---@field next string?    what to do now; nil: what holds for all failures of this exit code
 
 --- For `return exits.fail(…)` in a command.
 ---@param exit integer

@@ -6,9 +6,12 @@ local commands = require "tael.cli.commands"
 local exits = require "tael.cli.exits"
 local screen = require "tael.cli.screen"
 local settings = require "tael.cli.settings"
+local texts = require "tael.cli.texts"
 local words = require "tael.cli.words"
 
 local cli = {}
+
+local text = texts.of
 
 ---@class tael.cli.Call what a command gets
 ---@field command tael.cli.Command
@@ -25,7 +28,8 @@ local cli = {}
 
 -- ---- plan ----
 
----@param options table of the application contract; args = {argv, json, url?, key?, merchant?, store_error?}
+---@param options table of the application contract; args = {argv, json, quiet, help, url?, key?, merchant?,
+---   lang?, store_error?}
 ---@return table plan
 function cli.plan(options)
     local kept = {
@@ -41,9 +45,10 @@ function cli.plan(options)
     local read = command and command.plan and words.read(options.args.argv, found.at, command.options or {})
     if read and not read.flags.help then
         local config = settings.load(kept)
-        if config then
+        if config or command.any_config then
             command.plan(plan, config, {
-                flags = read.flags, lua_root = options.lua_root, store_error = options.args.store_error,
+                flags = read.flags, rest = read.rest, lua_root = options.lua_root, root = options.root,
+                store_error = options.args.store_error,
             })
         end
     end
@@ -53,16 +58,16 @@ end
 -- ---- run ----
 
 local function wrong_words(found, message)
-    screen.problem { message = message, next = "tael " .. found.path .. " --help" }
+    screen.problem { exit = exits.usage, message = message, next = "tael " .. found.path .. " --help" }
     screen.hint(commands.usage(found))
     return exits.usage
 end
 
 local function count_fits(command, count)
     if count < (command.min or 0) then
-        return nil, "it needs " .. command.usage
+        return nil, text("commands.needs", { usage = command.usage })
     elseif count > (command.max or 0) then
-        return nil, "too many words"
+        return nil, text "commands.too_many"
     end
     return true
 end
@@ -72,7 +77,7 @@ local function make_client(call, args)
     if url and not key then
         key = os.getenv("TAEL_KEY")
         if not key or key == "" then
-            return exits.fail(exits.usage, "--url needs an API key", "--key KEY, or the variable TAEL_KEY")
+            return exits.fail(exits.usage, text "client.no_key", text "client.no_key.next")
         end
     end
     local made = client.new({
@@ -87,8 +92,7 @@ local function perform(call, args)
     local command = call.command
     call.config, call.config_error = settings.load(call.options)
     if not call.config and not command.any_config then
-        return exits.fail(exits.configuration, call.config_error.message,
-            "correct the file; tael config check says whether it is right")
+        return exits.fail(exits.configuration, call.config_error.message, text "config.wrong.next")
     end
     if command.asks and call.config then
         local failure
@@ -109,14 +113,45 @@ local function help(argv)
     return exits.done
 end
 
----@param args table {argv, json, url?, key?, merchant?, store_error? = {code, message}}
----@param pass table of the plan
----@return integer exit
-function cli.run(args, pass)
+--- The usage of all: what was asked for, or what is shown to who asked for nothing.
+local function overview(args)
+    if args.help then
+        screen.line(commands.overview())
+        return exits.done
+    end
+    screen.problem { exit = exits.usage, message = text "commands.none", next = "tael --help" }
+    screen.hint(commands.overview())
+    return exits.usage
+end
+
+--- `help NAME…` is `NAME… --help`.
+local function argv_of(args)
     local argv = args.argv
     if argv[1] == "help" and argv[2] then
         argv = table.move(argv, 2, #argv, 1, {})
         argv[#argv + 1] = "--help"
+    end
+    return argv
+end
+
+local function run_found(found, read, args, pass)
+    local exit, failure = perform({
+        command = found.command, path = found.path, flags = read.flags, rest = read.rest, json = args.json,
+        options = pass.options, pass = pass, store_error = args.store_error,
+    }, args)
+    if exit then
+        return exit
+    elseif failure.exit == exits.usage and not failure.next then
+        failure.next = "tael " .. found.path .. " --help"
+    end
+    screen.problem(failure)
+    return failure.exit
+end
+
+local function run(args, pass)
+    local argv = argv_of(args)
+    if args.help or #argv == 0 then
+        return overview(args)
     end
     local found, failure = commands.find(argv)
     if not found then
@@ -128,27 +163,45 @@ function cli.run(args, pass)
     if read and read.flags.help then
         return help(argv)
     elseif command.commands then
-        return wrong_words(found, "tael " .. found.path .. " needs a command")
+        return wrong_words(found, text("commands.group", { path = found.path }))
     elseif not read then
         return wrong_words(found, wrong)
     end
     local fits
     fits, wrong = count_fits(command, #read.rest)
     if not fits or not command.run then
-        return wrong_words(found, ("tael %s: %s"):format(found.path, wrong or "too many words"))
+        return wrong_words(found, ("tael %s: %s"):format(found.path, wrong or text "commands.too_many"))
     end
-    local exit
-    exit, failure = perform({
-        command = command, path = found.path, flags = read.flags, rest = read.rest, json = args.json,
-        options = pass.options, pass = pass, store_error = args.store_error,
-    }, args)
-    if exit then
-        return exit
-    elseif failure.exit == exits.usage and not failure.next then
-        failure.next = "tael " .. found.path .. " --help"
+    return run_found(found, read, args, pass)
+end
+
+--- Language and colours of this call.
+local function prepare(args)
+    local terminal = require "tael.terminal"
+    local no_colour = os.getenv("NO_COLOR")
+    screen.set {
+        quiet = args.quiet, colours = terminal.is "stdout" and (not no_colour or no_colour == ""),
+    }
+    local language = texts.language(args.lang, os.getenv)
+    if not texts.use(language) then
+        return exits.fail(exits.usage, text("texts.unknown", { given = language,
+            known = table.concat(texts.LANGUAGES, ", ") }), "tael --lang en --help")
     end
-    screen.problem(failure)
-    return failure.exit
+    return true
+end
+
+---@param args table {argv, json, quiet, help, url?, key?, merchant?, lang?, store_error? = {code, message}}
+---@param pass table of the plan
+---@return integer exit
+function cli.run(args, pass)
+    local ready, failure = prepare(args)
+    if not ready then
+        screen.problem(failure)
+        return failure.exit
+    end
+    local exit = run(args, pass)
+    screen.flush()
+    return exit
 end
 
 return cli

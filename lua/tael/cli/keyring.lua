@@ -3,14 +3,11 @@ local loader = require "tael.channel.loader"
 local crypto = require "tael.crypto"
 local key_folder = require "tael.config.keys"
 local settings = require "tael.cli.settings"
+local text = require("tael.cli.texts").of
 
 local keyring = {}
 
 keyring.OWN = key_folder.SECRETS
-
-local PURPOSE = {
-    ids = "names of objects", pepper = "hashes of API keys", audit = "seals", raw = "stored bytes",
-}
 
 --- Opens the folder of the configuration.
 ---@param config table
@@ -96,7 +93,7 @@ function keyring.list(config)
     local rows = {}
     for _, name in ipairs(keyring.OWN) do
         rows[#rows + 1] = { name = name, kind = "secret", fingerprint = fingerprint_of("secret", name),
-            used_by = "the engine: " .. PURPOSE[name] }
+            used_by = text("keys.own." .. name) }
     end
     for _, found in ipairs(settings.accounts(config)) do
         for _, key in ipairs(keyring.of_account(config, found.account)) do

@@ -5,12 +5,14 @@ local exits = require "tael.cli.exits"
 local keyring = require "tael.cli.keyring"
 local nearest = require "tael.nearest"
 local screen = require "tael.cli.screen"
+local texts = require "tael.cli.texts"
 local words = require "tael.cli.words"
 
-local keys = { name = "keys", summary = "key pairs, secrets, API keys" }
+local keys = { name = "keys" }
+
+local text = texts.of
 
 local BITS, SECRET_BYTES = 2048, 32
-local NAME_FORM = "a name has letters, digits, '-', '_' and '.', at most 64"
 
 local function where(config, name, kind)
     return config.keys.folder .. "/" .. name .. "." .. kind
@@ -22,7 +24,7 @@ local function open(call)
         return true
     elseif err.code == "not_found" then
         return exits.fail(exits.configuration, "keys.folder: " .. err.message,
-            "tael keys generate    makes the folder and the engine's own secrets")
+            text "keys.no_folder.next")
     end
     return exits.fail(exits.configuration, "keys.folder: " .. err.message, "tael doctor")
 end
@@ -30,18 +32,21 @@ end
 -- ---- generate ----
 
 local function taken(name, kind)
-    return exits.fail(exits.no,
-        ("there is a %s '%s' already; it is never written over"):format(kind, name),
-        "choose another name, or look at it: tael keys show " .. name)
+    return exits.fail(exits.no, text("keys.taken." .. kind, { name = name }),
+        text("keys.taken.next", { name = name }))
 end
 
 local function refused(err, name, kind)
     if err.code == "exists" then
         return taken(name, kind)
     elseif err.code == "invalid" then
-        return exits.fail(exits.usage, err.message, NAME_FORM .. "; bits are 2048 to 8192")
+        return exits.fail(exits.usage, err.message, text "keys.form.next")
     end
     return exits.fail(exits.no, err.message, "tael doctor")
+end
+
+local function made_line(call, name, kind, about)
+    screen.line(text("keys.made", { file = where(call.config, name, kind), fingerprint = about.fingerprint }))
 end
 
 local function generate_pair(call, name)
@@ -54,9 +59,9 @@ local function generate_pair(call, name)
         screen.object(about)
         return exits.done
     end
-    screen.line(("made  %s  %s"):format(where(call.config, name, "key"), about.fingerprint))
+    made_line(call, name, "key", about)
     screen.line("")
-    screen.line("public half, on one line as Alipay's console asks for it:")
+    screen.line(text "keys.public_line")
     screen.line(about.public_base64)
     return exits.done
 end
@@ -70,7 +75,7 @@ local function generate_secret(call, name)
     if call.json then
         screen.object(about)
     else
-        screen.line(("made  %s  %s"):format(where(call.config, name, "secret"), about.fingerprint))
+        made_line(call, name, "secret", about)
     end
     return exits.done
 end
@@ -88,7 +93,7 @@ local function generate_own(call)
         end
     end
     if made == 0 and not call.json then
-        screen.line("nothing to do: " .. table.concat(keyring.OWN, ", ") .. " are there")
+        screen.line(text("keys.nothing", { names = table.concat(keyring.OWN, ", ") }))
     end
     return exits.done
 end
@@ -104,8 +109,7 @@ local function generate(call)
     elseif name then
         return generate_pair(call, name)
     elseif call.flags.secret or call.flags.bits then
-        return exits.fail(exits.usage, "keys generate: the option needs a NAME",
-            "tael keys generate --help")
+        return exits.fail(exits.usage, text "keys.needs_name", "tael keys generate --help")
     end
     return generate_own(call)
 end
@@ -127,17 +131,17 @@ local function not_there(call, name)
         known[row.name] = true
     end
     local near = nearest(name, known)
-    return exits.fail(exits.no, ("there is no key or secret '%s' in %s%s"):format(name,
-        call.config.keys.folder, near and "; did you mean '" .. near .. "'?" or ""), "tael keys list")
+    return exits.fail(exits.no, text(near and "keys.missing_near" or "keys.missing",
+        { name = name, folder = call.config.keys.folder, near = near }), "tael keys list")
 end
 
 local function print_pair(about)
-    local kind = about.private and "pair" or "public key"
-    screen.line(("%s  %s  %s"):format(kind, about.name, about.fingerprint))
+    screen.line(("%s  %s  %s"):format(text(about.private and "keys.pair" or "keys.public"), about.name,
+        about.fingerprint))
     screen.line("")
     screen.line((about.public_pem:gsub("\n$", "")))
     screen.line("")
-    screen.line("the same on one line, as Alipay's console asks for it:")
+    screen.line(text "keys.same_line")
     screen.line(about.public_base64)
 end
 
@@ -158,7 +162,7 @@ local function show(call)
     elseif call.json then
         screen.object(about)
     elseif about.kind == "secret" then
-        screen.line(("secret  %s  %s"):format(name, about.fingerprint))
+        screen.line(("%s  %s  %s"):format(text "keys.secret", name, about.fingerprint))
     else
         print_pair(about)
     end
@@ -166,15 +170,16 @@ local function show(call)
 end
 
 local function print_list(call, list)
-    local rows = { { "NAME", "KIND", "FINGERPRINT", "USED BY" } }
+    local rows = {}
     for i, row in ipairs(list) do
-        rows[i + 1] = { row.name, row.kind, row.fingerprint or "missing", row.used_by }
+        rows[i] = { row.name, row.kind, row.fingerprint or screen.paint("red", text "keys.absent"),
+            row.used_by }
         if call.json then
             screen.object(row)
         end
     end
     if not call.json then
-        screen.columns(rows)
+        screen.table(texts.list "columns.keys", rows)
     end
 end
 
@@ -191,13 +196,12 @@ local function list(call)
         end
     end
     if #found == 0 then
-        return exits.fail(exits.no, "the configuration names no such account",
-            "tael config show lists the accounts")
+        return exits.fail(exits.no, text "keys.no_account", text "keys.no_account.next")
     end
     print_list(call, found)
     if missing > 0 then
-        return exits.fail(exits.no, missing .. " missing, or not readable as what they should be",
-            "tael keys generate NAME, or put the file into " .. call.config.keys.folder)
+        return exits.fail(exits.no, text("keys.some_missing", { count = missing }),
+            text("keys.some_missing.next", { folder = call.config.keys.folder }))
     end
     return exits.done
 end
@@ -210,14 +214,14 @@ local function api(call)
         { body = { note = call.flags.note }, any_merchant = true })
     if not answer then
         if failure.exit == exits.no then
-            failure.next = "tael config show lists the merchants"
+            failure.next = text "keys.no_merchant.next"
         end
         return nil, failure
     elseif call.json then
         screen.object(answer)
     else
         screen.line(answer.key)
-        screen.hint("shown once: only a hash of it is stored")
+        screen.hint(text "keys.shown_once")
     end
     return exits.done
 end
@@ -225,25 +229,18 @@ end
 keys.commands = {
     {
         name = "generate", usage = "[NAME]", min = 0, max = 1, run = generate, plan = plan_folders,
-        summary = "a key pair, never over another; without a name the engine's own secrets",
-        options = {
-            bits = { value = "N", integer = true, doc = "2048 when not said" },
-            secret = { doc = "a secret of 32 random bytes in place of a pair" },
-        },
+        options = { bits = { value = "N", integer = true }, secret = {} },
     },
     {
         name = "show", usage = "NAME", min = 1, max = 1, run = show,
-        summary = "the public half and the fingerprint",
     },
     {
         name = "list", usage = "", min = 0, max = 0, run = list,
-        summary = "what the configuration names, and whether it is there",
-        options = { account = { value = "CHANNEL/SLUG", doc = "only those of one account" } },
+        options = { account = { value = "CHANNEL/SLUG" } },
     },
     {
         name = "api", usage = "MERCHANT", min = 1, max = 1, run = api, asks = true,
-        summary = "a new API key for a merchant, shown once",
-        options = words.with_asking { note = { value = "TEXT", doc = "what it is for" } },
+        options = words.with_asking { note = { value = "TEXT" } },
     },
 }
 

@@ -2,6 +2,7 @@
 local exits = require "tael.cli.exits"
 local json = require "tael.json"
 local screen = require "tael.cli.screen"
+local texts = require "tael.cli.texts"
 local words = require "tael.cli.words"
 
 local listing = {}
@@ -12,8 +13,8 @@ local listing = {}
 ---@return table<string, tael.cli.Option>
 function listing.options(filters)
     local all = words.with_asking(filters)
-    all.limit = { value = "N", integer = true, doc = "at most 100; 20 when not said" }
-    all.cursor = { value = "CURSOR", doc = "where the page before ended" }
+    all.limit = { value = "N", integer = true }
+    all.cursor = { value = "CURSOR" }
     return all
 end
 
@@ -29,8 +30,7 @@ end
 
 --- The same command, one page further.
 local function next_page(call, cursor)
-    local parts = { "next page: tael", call.path }
-    local names = {}
+    local parts, names = { "tael", call.path }, {}
     for name in pairs(call.flags) do
         names[#names + 1] = name ~= "cursor" and name ~= "key" and name or nil
     end
@@ -38,38 +38,48 @@ local function next_page(call, cursor)
     for _, name in ipairs(names) do
         parts[#parts + 1] = ("--%s %s"):format(name, call.flags[name])
     end
+    for _, word in ipairs(call.rest) do
+        parts[#parts + 1] = word
+    end
     parts[#parts + 1] = "--cursor " .. cursor
     return table.concat(parts, " ")
 end
 
+--- Objects of the API that are already here.
+---@param call tael.cli.Call
+---@param list table[]
+---@param heads string key of the columns' heads
+---@param row fun(object: table): any[]
+function listing.print(call, list, heads, row)
+    local rows = {}
+    for i, object in ipairs(list) do
+        if call.json then
+            screen.object(object)
+        else
+            rows[i] = row(object)
+        end
+    end
+    if not call.json and #rows > 0 then
+        screen.table(texts.list(heads), rows)
+    elseif not call.json then
+        screen.line(texts.of "list.none")
+    end
+end
+
 ---@param call tael.cli.Call
 ---@param path string of the API
----@param header string[]
+---@param heads string key of the columns' heads
 ---@param row fun(object: table): any[]
 ---@return integer? exit
 ---@return tael.cli.Failure?
-function listing.show(call, path, header, row)
+function listing.show(call, path, heads, row)
     local page, failure = call.client:get(path, query_of(call.flags, call.command.options))
     if not page then
         return nil, failure
     end
-    local rows = { header }
-    for i, object in ipairs(page.data) do
-        if call.json then
-            screen.object(object)
-        else
-            rows[i + 1] = row(object)
-        end
-    end
-    if not call.json then
-        if #rows > 1 then
-            screen.columns(rows)
-        else
-            screen.line("none")
-        end
-    end
+    listing.print(call, page.data, heads, row)
     if page.next_cursor and page.next_cursor ~= json.null then
-        screen.hint(next_page(call, page.next_cursor))
+        screen.hint(texts.of("list.next_page", { command = next_page(call, page.next_cursor) }))
     end
     return exits.done
 end

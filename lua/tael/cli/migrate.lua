@@ -4,10 +4,10 @@ local exits = require "tael.cli.exits"
 local plan_of = require "tael.config.plan"
 local screen = require "tael.cli.screen"
 local settings = require "tael.cli.settings"
+local text = require("tael.cli.texts").of
 
 local migrate = {
-    name = "migrate", usage = "", min = 0, max = 0, summary = "brings the store's schema up to date",
-    options = { ["dry-run"] = { doc = "changes nothing; exits 1 when there is something to do" } },
+    name = "migrate", usage = "", min = 0, max = 0, options = { ["dry-run"] = {} },
 }
 
 --- An engine owns its store alone; a file that a dry run would make is not made.
@@ -32,7 +32,7 @@ local function up_to_date(call)
     if call.json then
         screen.object { store = call.config.store.path, schema = info.schema, behind = false }
     else
-        screen.line(("schema %d, up to date  %s"):format(info.schema, call.config.store.path))
+        screen.line(text("migrate.done", { schema = info.schema, path = call.config.store.path }))
     end
     return exits.done
 end
@@ -52,12 +52,12 @@ function migrate.run(call)
     elseif refused then
         return exits.fail(exits.store, settings.store_message(config, refused), "tael doctor")
     elseif call.pass.store == "owned" then
-        return exits.fail(exits.store, "an engine is running on " .. config.store.path,
-            "stop it first; with store.migrate = \"auto\" it migrates by itself at start")
+        return exits.fail(exits.store, text("migrate.owned", { path = config.store.path }),
+            text "migrate.owned.next")
     elseif call.pass.store == "memory" then
-        return exits.fail(exits.configuration, "store.url is \"memory:\": there is nothing to migrate")
+        return exits.fail(exits.configuration, text "migrate.memory", text "migrate.memory.next")
     elseif call.pass.store == "new" then
-        return would_change(call, config.store.path .. ": is not there yet and would be made")
+        return would_change(call, text("migrate.new", { path = config.store.path }))
     end
     return up_to_date(call)
 end

@@ -1,33 +1,31 @@
 --- tael notifications: what channels sent, and which check failed on which bytes.
 local exits = require "tael.cli.exits"
-local json = require "tael.json"
 local listing = require "tael.cli.listing"
+local objects = require "tael.cli.objects"
 local screen = require "tael.cli.screen"
+local text = require("tael.cli.texts").of
 local words = require "tael.cli.words"
 
-local notifications = { name = "notifications", summary = "what channels sent, and what the checks said" }
+local notifications = { name = "notifications" }
 
 local PATH = "/v1/notifications"
 
-local function given(value)
-    return value ~= nil and value ~= json.null and value or nil
-end
+local given = objects.given
 
 local function list(call)
-    return listing.show(call, PATH, { "ID", "RECEIVED", "ACCOUNT", "VERDICT", "CHECK", "EFFECT", "PAYMENT" },
-        function(object)
-            return {
-                object.id, object.received_at, object.channel .. "/" .. object.account, object.verdict,
-                object.failed_check, object.effect, object.payment,
-            }
-        end)
+    return listing.show(call, PATH, "columns.notifications", function(object)
+        return {
+            object.id, object.received_at, object.channel .. "/" .. object.account,
+            screen.state(object.verdict), object.failed_check, object.effect, object.payment,
+        }
+    end)
 end
 
 local function get(call)
     local view, failure = call.client:request("GET", call.client.path(PATH .. "/{}", call.rest[1]),
         { any_merchant = true })
     if not view and failure.exit == exits.no then
-        failure.next = "refused messages are kept only for a while; what there is: tael notifications list"
+        failure.next = text "notifications.missing.next"
     end
     return view, failure
 end
@@ -42,18 +40,23 @@ local function show(call)
         screen.object(view)
         return exits.done
     end
-    screen.line(("%s  %s  %s/%s"):format(view.id, view.verdict, view.channel, view.account))
-    screen.columns({
-        { "received", view.received_at .. "  from " .. view.source }, { "effect", view.effect },
-        { "payment", view.payment }, { "attempt", view.attempt }, { "key", view.key_id },
+    screen.line(("%s  %s  %s/%s"):format(view.id, screen.state(view.verdict), view.channel, view.account))
+    local facts = {
+        { "received", text("notifications.from", { at = view.received_at, source = view.source }) },
+        { "effect", view.effect }, { "payment", view.payment }, { "attempt", view.attempt },
+        { "key", view.key_id },
         { "answered", ("%d %s"):format(view.answered.status, view.answered.body) },
-        { "repeat of", view.first }, { "repeats", #view.repeats }, { "sha-256", view.raw_sha256 },
-    }, "  ")
+        { "first", view.first }, { "repeats", #view.repeats }, { "digest", view.raw_sha256 },
+    }
+    for _, fact in ipairs(facts) do
+        fact[1] = text("notifications.show." .. fact[1])
+    end
+    screen.columns(facts, "  ")
     screen.line("")
     local rows = {}
     for i, check in ipairs(view.checks) do
-        rows[i] = { check.verdict, check.name, given(check.micros) and check.micros .. " µs" or "-",
-            given(check.detail) or "" }
+        rows[i] = { screen.state(check.verdict), check.name,
+            given(check.micros) and check.micros .. " µs" or "-", given(check.detail) or "" }
     end
     screen.columns(rows, "  ")
     return exits.done
@@ -79,29 +82,29 @@ local function count_passed(view)
 end
 
 local function key_of(view)
-    return given(view.key_id) and "   key " .. view.key_id or ""
+    return given(view.key_id) and "   " .. text("notifications.key", { id = view.key_id }) or ""
 end
 
 local function refused_lines(view, lines)
     local place, detail = place_of(view)
-    lines[#lines + 1] = ("refused at check %d of %d: %s   %s/%s%s"):format(place, #view.checks,
-        view.failed_check, view.channel, view.account, key_of(view))
+    lines[#lines + 1] = ("%s   %s/%s%s"):format(text("notifications.refused", { place = place,
+        count = #view.checks, check = view.failed_check }), view.channel, view.account, key_of(view))
     if detail then
-        lines[#lines + 1] = "because: " .. detail
+        lines[#lines + 1] = text("notifications.because", { detail = detail })
     end
 end
 
-local outcome = {
-    applied = "it paid %s", late = "it paid %s, which was closed already",
-    review = "%s waits for a person's decision", surplus = "a second success for %s",
-    unknown_order = "no payment of this account has such an order",
-}
+local EFFECTS = { applied = true, late = true, review = true, surplus = true, unknown_order = true }
 
 local function outcome_of(view)
     if view.effect == "none" then
-        return given(view.first) and "a repeat of " .. view.first .. "; nothing changed" or "nothing changed"
+        return given(view.first) and text("notifications.repeat", { id = view.first })
+            or text "notifications.effect.none"
+    elseif not EFFECTS[view.effect] then
+        return view.effect
     end
-    return (outcome[view.effect] or view.effect):format(given(view.payment) or "a payment")
+    return text("notifications.effect." .. view.effect,
+        { payment = given(view.payment) or text "notifications.a_payment" })
 end
 
 --- What is said of one notification; the last value is the step for a reader who wants to act.
@@ -113,22 +116,22 @@ function notifications.explain_lines(view)
     if given(view.failed_check) then
         refused_lines(view, lines)
     else
-        lines[1] = ("passed all %d checks   %s/%s%s"):format(count_passed(view), view.channel, view.account,
-            key_of(view))
+        lines[1] = ("%s   %s/%s%s"):format(text("notifications.passed", { count = count_passed(view) }),
+            view.channel, view.account, key_of(view))
     end
-    lines[#lines + 1] = "outcome: " .. outcome_of(view)
-    lines[#lines + 1] = ("received %s from %s, answered %d %s"):format(view.received_at, view.source,
-        view.answered.status, view.answered.body)
+    lines[#lines + 1] = text("notifications.outcome", { outcome = outcome_of(view) })
+    lines[#lines + 1] = text("notifications.received", { at = view.received_at, source = view.source,
+        status = view.answered.status, body = view.answered.body })
     if given(view.signed_text) then
-        lines[#lines + 1] = "signed text, redacted: " .. view.signed_text
+        lines[#lines + 1] = text("notifications.signed_text", { text = view.signed_text })
     else
-        lines[#lines + 1] = "signed text: none could be built from these bytes"
+        lines[#lines + 1] = text "notifications.no_signed_text"
     end
-    lines[#lines + 1] = "raw bytes, sha-256: " .. view.raw_sha256
+    lines[#lines + 1] = text("notifications.digest", { digest = view.raw_sha256 })
     local differs = given(view.differs)
     if differs then
-        lines[#lines + 1] = ("it fits if field %s is %s (received %s)"):format(differs.field, differs.signed,
-            differs.received)
+        lines[#lines + 1] = text("notifications.differs", { field = differs.field, signed = differs.signed,
+            received = differs.received })
     end
     return lines, given(view.hint)
 end
@@ -146,7 +149,26 @@ local function explain(call)
             screen.line(line)
         end
         if next_step then
-            screen.hint("next: " .. next_step)
+            screen.next(next_step)
+        end
+    end
+    return given(view.failed_check) and exits.no or exits.done
+end
+
+--- The stored bytes through today's checks.
+local function replay(call)
+    local view, failure = call.client:request("POST",
+        call.client.path(PATH .. "/{}/replay", call.rest[1]), { any_merchant = true, body = {} })
+    if not view then
+        if failure.exit == exits.no then
+            failure.next = failure.next or "tael notifications list"
+        end
+        return nil, failure
+    elseif call.json then
+        screen.object(view)
+    else
+        for _, line in ipairs((notifications.explain_lines(view))) do
+            screen.line(line)
         end
     end
     return given(view.failed_check) and exits.no or exits.done
@@ -155,21 +177,22 @@ end
 notifications.commands = {
     {
         name = "explain", usage = "ID", min = 1, max = 1, run = explain, asks = true,
-        summary = "which check failed on which bytes; exits 1 when one failed",
+        options = words.with_asking {},
+    },
+    {
+        name = "replay", usage = "ID", min = 1, max = 1, run = replay, asks = true,
         options = words.with_asking {},
     },
     {
         name = "show", usage = "ID", min = 1, max = 1, run = show, asks = true,
-        summary = "one notification with every check", options = words.with_asking {},
+        options = words.with_asking {},
     },
     {
         name = "list", usage = "", min = 0, max = 0, run = list, asks = true,
-        summary = "newest first; with --json one object a line",
         options = listing.options {
-            payment = { value = "ID", doc = "of one payment" },
-            channel = { value = "NAME", doc = "such as alipay" },
-            verdict = { value = "WORD", doc = "pass, refused or error" },
-            effect = { value = "WORD", doc = "such as applied, none, review, unknown_order" },
+            payment = { value = "ID", doc = "payment_filter" },
+            channel = { value = "NAME", doc = "channel_filter" },
+            verdict = { value = "WORD" }, effect = { value = "WORD" },
         },
     },
 }

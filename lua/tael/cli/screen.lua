@@ -1,9 +1,12 @@
 --- What people and programs read: answers on stdout, problems on stderr with one line `next:`.
+--- Colours are only for terminals, and only where they say what a word says too.
 local json = require "tael.json"
+local text = require("tael.cli.texts").of
 
 local screen = {}
 
 local out, problems = io.stdout, io.stderr
+local coloured, quiet = false, false
 
 --- For specs.
 ---@param answers file*
@@ -12,9 +15,61 @@ function screen.write_to(answers, complaints)
     out, problems = answers, complaints
 end
 
----@param text string
-function screen.line(text)
-    out:write(text, "\n")
+---@param how { colours: boolean, quiet: boolean }
+function screen.set(how)
+    coloured, quiet = how.colours or false, how.quiet or false
+end
+
+---@return boolean
+function screen.has_colours()
+    return coloured
+end
+
+---@return boolean
+function screen.is_quiet()
+    return quiet
+end
+
+-- ---- colours ----
+
+local COLOURS = { green = "32", yellow = "33", red = "31", dim = "2", bold = "1" }
+
+local COLOUR_OF = {
+    ok = "green", warn = "yellow", fail = "red",
+    paid = "green", succeeded = "green", closed = "dim", failed = "red", declined = "red", review = "yellow",
+    unknown = "yellow", abnormal = "red", pass = "green", refused = "red", error = "red",
+}
+
+---@param colour string? "green" "yellow" "red" "dim" "bold"; nil: none
+---@param word string
+---@return string
+function screen.paint(colour, word)
+    if not coloured or not COLOURS[colour] then
+        return word
+    end
+    return ("\27[%sm%s\27[0m"):format(COLOURS[colour], word)
+end
+
+--- A state or verdict in its colour.
+---@param word string
+---@param shown string? when more than the word is shown
+---@return string
+function screen.state(word, shown)
+    return screen.paint(COLOUR_OF[word], shown or word)
+end
+
+-- ---- lines ----
+
+---@param line string
+function screen.line(line)
+    out:write(line, "\n")
+end
+
+--- The beginning of a line that is still to end.
+---@param part string
+function screen.part(part)
+    out:write(part)
+    out:flush()
 end
 
 ---@param value any one object, on one line
@@ -22,21 +77,38 @@ function screen.object(value)
     out:write(json.encode(value), "\n")
 end
 
---- A hint beside the answer; programs that read stdout do not see it.
----@param text string
-function screen.hint(text)
+--- Before waiting: what was said is to be seen.
+function screen.flush()
     out:flush()
-    problems:write(text, "\n")
+end
+
+--- A hint beside the answer; programs that read stdout do not see it.
+---@param line string
+function screen.hint(line)
+    if not quiet then
+        out:flush()
+        problems:write(line, "\n")
+    end
+end
+
+--- A hint on what to do next, after an answer that is not a failure.
+---@param step string
+function screen.next(step)
+    screen.hint(text("label.next", { step = step }))
 end
 
 ---@param failure tael.cli.Failure
 function screen.problem(failure)
     out:flush()
     problems:write("tael: ", failure.message, "\n")
-    if failure.next then
-        problems:write("next: ", failure.next, "\n")
+    for _, line in ipairs(failure.more or {}) do
+        problems:write("  ", line, "\n")
     end
+    local step = failure.next or text("next.exit." .. failure.exit)
+    problems:write(text("label.next", { step = step }), "\n")
 end
+
+-- ---- values and columns ----
 
 --- A value for people; null and nil are "-".
 ---@param value any
@@ -48,8 +120,36 @@ function screen.text(value)
     return tostring(value)
 end
 
-local function width(text)
-    return utf8.len(text) or #text
+--- Chinese characters and full-width marks take two columns of a terminal.
+local function is_wide(code)
+    return code >= 0x1100 and (code <= 0x115f or code >= 0x2e80 and code <= 0xa4cf
+        or code >= 0xac00 and code <= 0xd7a3 or code >= 0xf900 and code <= 0xfaff
+        or code >= 0xfe30 and code <= 0xfe6f or code >= 0xff00 and code <= 0xff60
+        or code >= 0xffe0 and code <= 0xffe6 or code >= 0x1f300 and code <= 0x1faff
+        or code >= 0x20000 and code <= 0x3fffd)
+end
+
+--- Columns of a terminal that a text takes.
+---@param value string
+---@return integer
+function screen.width(value)
+    local plain = value:gsub("\27%[[%d;]*m", "")
+    if not utf8.len(plain) then
+        return #plain
+    end
+    local width = 0
+    for _, code in utf8.codes(plain) do
+        width = width + (is_wide(code) and 2 or 1)
+    end
+    return width
+end
+
+--- With blanks up to a width.
+---@param value string
+---@param width integer
+---@return string
+function screen.pad(value, width)
+    return value .. (" "):rep(width - screen.width(value))
 end
 
 --- Rows as columns of one width each, without blanks at the end of a line.
@@ -59,17 +159,32 @@ function screen.columns(rows, indent)
     local widths = {}
     for _, row in ipairs(rows) do
         for i, cell in ipairs(row) do
-            widths[i] = math.max(widths[i] or 0, width(screen.text(cell)))
+            widths[i] = math.max(widths[i] or 0, screen.width(screen.text(cell)))
         end
     end
     for _, row in ipairs(rows) do
         local cells = {}
         for i, cell in ipairs(row) do
-            local text = screen.text(cell)
-            cells[i] = text .. (" "):rep(widths[i] - width(text))
+            cells[i] = screen.pad(screen.text(cell), widths[i])
         end
         screen.line((indent or "") .. (table.concat(cells, "  "):gsub("%s+$", "")))
     end
+end
+
+--- A table for people: heads, then rows; without heads when quiet.
+---@param heads string[]
+---@param rows any[][]
+---@param indent string?
+function screen.table(heads, rows, indent)
+    local all = {}
+    if not quiet then
+        all[1] = {}
+        for i, head in ipairs(heads) do
+            all[1][i] = screen.paint("dim", head)
+        end
+    end
+    table.move(rows, 1, #rows, #all + 1, all)
+    screen.columns(all, indent)
 end
 
 return screen

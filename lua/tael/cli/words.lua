@@ -1,20 +1,21 @@
 --- Reads what follows a command: options, as a table of the command describes them, and the words
 --- left over. A name that is not known is refused with the nearest one.
+local durations = require "tael.config.durations"
 local nearest = require "tael.nearest"
+local text = require("tael.cli.texts").of
 
 local words = {}
 
 ---@class tael.cli.Option
----@field value string?   what its value is called in the usage; nil: a switch
----@field doc string
+---@field value string?     what its value is called in the usage; nil: a switch
+---@field doc string?       its text is "option." .. doc; nil: "option." .. its name
 ---@field integer boolean?
+---@field duration boolean? its value in ms
 ---@field parameter string? the API's name for it
 
 --- Options of every command that asks an engine.
 words.asking = {
-    merchant = { value = "SLUG", doc = "whose objects; needed when there are several merchants" },
-    url = { value = "URL", doc = "another engine's API, with --key" },
-    key = { value = "KEY", doc = "API key for --url; or the variable TAEL_KEY" },
+    merchant = { value = "SLUG" }, url = { value = "URL" }, key = { value = "KEY" },
 }
 
 ---@param own table<string, tael.cli.Option>
@@ -29,23 +30,56 @@ function words.with_asking(own)
     return all
 end
 
-local function value_of(name, option, text)
-    if not text or text == "" then
-        return nil, ("--%s needs a value: --%s %s"):format(name, name, option.value)
-    elseif option.integer then
-        local number = text:find("^%d+$") and math.tointeger(tonumber(text))
-        if not number or number < 1 then
-            return nil, ("--%s needs a positive integer, not '%s'"):format(name, text)
-        end
-        return number
-    end
-    return text
+--- What the usage says of an option.
+---@param name string
+---@param option tael.cli.Option
+---@return string
+function words.doc(name, option)
+    return text("option." .. (option.doc or name))
 end
 
-local function unknown(name, options)
+local function integer_of(name, given)
+    local number = given:find("^%d+$") and math.tointeger(tonumber(given))
+    if not number or number < 1 then
+        return nil, text("words.integer", { name = name, given = given })
+    end
+    return number
+end
+
+--- "2h" in ms; a unit has to be there.
+---@param given string
+---@return integer? ms
+function words.duration(given)
+    return given:find("^%d+%a+$") and durations.parse(given) or nil
+end
+
+local function duration_of(name, given)
+    local ms = words.duration(given)
+    if not ms then
+        return nil, text("words.duration", { name = name, given = given })
+    end
+    return ms
+end
+
+local function value_of(name, option, given)
+    if not given or given == "" then
+        return nil, text("words.value", { name = name, value = option.value })
+    elseif option.integer then
+        return integer_of(name, given)
+    elseif option.duration then
+        return duration_of(name, given)
+    end
+    return given
+end
+
+--- What is said of an option that nobody knows.
+---@param name string without its dashes
+---@param options table<string, any>
+---@return string
+function words.unknown(name, options)
     local near = nearest(name, options)
-    local hint = near and "; did you mean '--" .. near .. "'?" or ""
-    return nil, ("unknown option '--%s'%s"):format(name, hint)
+    return near and text("words.unknown_near", { name = name, near = near })
+        or text("words.unknown", { name = name })
 end
 
 --- The option that argv[i] begins: its name, its value, and the place of the last word it took.
@@ -57,10 +91,10 @@ local function read_option(argv, i, options)
     end
     local option = options[name]
     if not option then
-        return unknown((name:gsub("^%-+", "")), options)
+        return nil, words.unknown((name:gsub("^%-+", "")), options)
     elseif not option.value then
         if given then
-            return nil, ("--%s takes no value"):format(name)
+            return nil, text("words.switch", { name = name })
         end
         return name, true, i
     end

@@ -1,0 +1,209 @@
+--- Creating a payment from the command line, and waiting until it has ended.
+local crypto = require "tael.crypto"
+local exits = require "tael.cli.exits"
+local following = require "tael.cli.following"
+local inbox = require "tael.cli.inbox"
+local money = require "tael.kernel.money"
+local terminal = require "tael.terminal"
+local text = require("tael.cli.texts").of
+local time = require "tael.time"
+
+local paying = {}
+
+local DEFAULT_CURRENCY = "CNY"
+local BUYER_WAIT_MS = 60000 -- once the simulated buyer has paid, or the channel did not answer
+local GRACE_MS = 180000     -- beyond the end of its time: the engine asks the channel before it closes
+
+-- ---- create ----
+
+local function amount_of(given, currency)
+    local amount, err = money.parse(given, currency)
+    if not amount then
+        local values = { given = given, currency = currency }
+        return exits.fail(exits.usage, text("pay.amount." .. err.code, values),
+            text("pay.amount.next", values))
+    end
+    return amount
+end
+
+local function product_of(channel)
+    if channel.products.qr then
+        return "qr"
+    end
+    local names = {}
+    for name in pairs(channel.products) do
+        names[#names + 1] = name
+    end
+    table.sort(names)
+    return channel.products.page and "page" or names[1]
+end
+
+--- The channel that was named, or that of the merchant's first account.
+local function channel_of(call)
+    local answer, failure = call.client:get "/v1/channels"
+    if not answer then
+        return nil, failure
+    end
+    local wanted = call.flags.channel
+    for _, channel in ipairs(answer.data) do
+        if not wanted or channel.name == wanted then
+            return channel
+        end
+    end
+    if wanted then
+        return exits.fail(exits.no, text("pay.no_channel", { name = wanted }), text "pay.no_channel.next")
+    end
+    return exits.fail(exits.configuration, text "pay.no_account", text "pay.no_account.next")
+end
+
+--- Unique enough to be an order's name, and short enough to be typed again.
+local function new_order()
+    local stamp = time.format(time.now(), "UTC"):gsub("%D", "")
+    return "cli-" .. stamp .. "-" .. crypto.hex.encode(crypto.random(3))
+end
+
+---@param call tael.cli.Call with flags of tael pay
+---@param given string decimal text
+---@return table? payment
+---@return tael.cli.Failure?
+function paying.create(call, given)
+    local flags = call.flags
+    local currency = (flags.currency or DEFAULT_CURRENCY):upper()
+    local amount, failure = amount_of(given, currency)
+    local channel
+    if amount then
+        channel, failure = channel_of(call)
+    end
+    if not channel then
+        return nil, failure
+    end
+    local order = flags.order or new_order()
+    local payment
+    payment, failure = call.client:post("/v1/payments", {
+        merchant_order_id = order, amount = amount, currency = currency, channel = channel.name,
+        account = flags.account, product = flags.product or product_of(channel),
+        subject = flags.subject or text "pay.subject",
+    })
+    if not payment and failure.exit == exits.unknown then
+        failure.next = "tael payments list --order " .. order
+    end
+    return payment, failure
+end
+
+-- ---- wait ----
+
+local ENDED = { paid = true, closed = true, failed = true, review = true }
+
+---@param call tael.cli.Call
+---@param id string
+---@return string? order_no of the newest attempt
+---@return tael.cli.Failure?
+function paying.order_no(call, id)
+    local answer, failure = call.client:get(call.client.path("/v1/payments/{}/attempts", id))
+    if not answer then
+        return nil, failure
+    elseif not answer.data[1] then
+        return exits.fail(exits.no, text("pay.no_attempt", { id = id }), "tael explain " .. id)
+    end
+    local newest = answer.data[1]
+    for _, attempt in ipairs(answer.data) do
+        newest = attempt.id > newest.id and attempt or newest
+    end
+    return newest.order_no
+end
+
+--- Tells of the payment whenever something happened to it.
+local function watch_engine(call, id)
+    return function(box)
+        local news, failure = following.begin(call.client, { payment = id })
+        while news do
+            local payment
+            payment, failure = call.client:get(call.client.path("/v1/payments/{}", id))
+            if not payment then
+                break
+            end
+            box:put("payment", payment)
+            local events
+            events, failure = news:next()
+            news = events and news
+        end
+        box:put("failure", failure)
+    end
+end
+
+local function watch_keyboard(box)
+    while terminal.line() do
+        box:put "enter"
+    end
+end
+
+local function watch_interrupt(box)
+    terminal.interrupt()
+    box:put "interrupt"
+end
+
+--- The simulated buyer pays, once.
+local function buyer_pays(call, payment, how)
+    if how.paid_at or not how.buyer then
+        return true
+    end
+    local order_no, failure = paying.order_no(call, payment.id)
+    if not order_no then
+        return nil, failure
+    end
+    how.paid_at = time.monotonic()
+    return how.buyer.simulator:pay(payment, order_no)
+end
+
+local function time_left(payment, how)
+    if how.wait_ms then
+        return how.wait_ms
+    elseif how.buyer and how.buyer.yes then
+        return BUYER_WAIT_MS
+    end
+    local expires = time.parse_rfc3339(payment.expires_at)
+    return math.max(expires - time.now(), 0) + GRACE_MS
+end
+
+---@class tael.cli.Waiting
+---@field buyer { simulator: tael.cli.Simulator, yes: boolean?, keyboard: boolean? }? who plays the buyer
+---@field wait_ms integer?
+---@field paid_at integer? monotonic ms at which the simulated buyer paid: set here
+
+--- Waits until the payment has ended, Ctrl-C was pressed, or the time is over.
+---@param call tael.cli.Call
+---@param payment table
+---@param how tael.cli.Waiting
+---@return table|"interrupted"|nil payment as it stands now
+---@return tael.cli.Failure?
+function paying.await(call, payment, how)
+    local box <close> = inbox.new()
+    box:spawn(watch_interrupt)
+    box:spawn(watch_engine(call, payment.id))
+    if how.buyer and how.buyer.keyboard then
+        box:spawn(watch_keyboard)
+    elseif how.buyer then
+        box:put "enter"
+    end
+    local deadline = time.monotonic() + time_left(payment, how)
+    while not ENDED[payment.state] do
+        local name, value = box:take(math.max(deadline - time.monotonic(), 0))
+        if name == "timeout" then
+            break
+        elseif name == "interrupt" then
+            return "interrupted"
+        elseif name == "failure" then
+            return nil, value
+        elseif name == "payment" then
+            payment = value
+        else
+            local done, failure = buyer_pays(call, payment, how)
+            if not done then
+                return nil, failure
+            end
+        end
+    end
+    return payment
+end
+
+return paying

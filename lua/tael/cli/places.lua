@@ -1,0 +1,180 @@
+--- Checks of tael doctor on what surrounds the engine: its ports, its certificate, its disk.
+local crypto = require "tael.crypto"
+local machine = require "tael.machine"
+local settings = require "tael.cli.settings"
+local text = require("tael.cli.texts").of
+local time = require "tael.time"
+
+local places = {}
+
+local DAY_MS = 86400000
+local EXPIRES_SOON_DAYS = 21
+local MIB = 1048576
+local DISK_FAIL_MIB, DISK_WARN_MIB = 64, 1024
+
+---@param detail string
+---@return tael.cli.Check
+function places.ok(detail)
+    return { verdict = "ok", detail = detail }
+end
+
+---@param detail string
+---@param next_step string?
+---@return tael.cli.Check
+function places.warn(detail, next_step)
+    return { verdict = "warn", detail = detail, next = next_step }
+end
+
+---@param detail string
+---@param next_step string?
+---@return tael.cli.Check
+function places.fail(detail, next_step)
+    return { verdict = "fail", detail = detail, next = next_step }
+end
+
+local ok, warn, fail = places.ok, places.warn, places.fail
+
+-- ---- ports ----
+
+--- Every address that an engine of this configuration listens on: {key, address}.
+local function listeners(config)
+    local list = {}
+    for _, address in ipairs(config.http.listen) do
+        list[#list + 1] = { "http.listen", address }
+    end
+    if config.operations.listen then
+        list[#list + 1] = { "operations.listen", config.operations.listen }
+    end
+    if config.dev then
+        list[#list + 1] = { "sandbox.listen", config.sandbox.listen }
+    end
+    return list
+end
+
+--- Ports on which somebody listens, by the kernel's lists.
+---@param files string[]
+---@return table<integer, true>
+function places.listening(files)
+    local ports = {}
+    for _, path in ipairs(files) do
+        local file = io.open(path, "rb")
+        for line in file and file:lines() or function() end do
+            local port, state = line:match("^%s*%d+: %x+:(%x%x%x%x) %x+:%x%x%x%x (%x%x)")
+            if state == "0A" then
+                ports[tonumber(port, 16)] = true
+            end
+        end
+        if file then
+            file:close()
+        end
+    end
+    return ports
+end
+
+--- "127.0.0.1:8080 free  …"; a port that another program holds fails, unless our engine runs: it has them.
+function places.ports(call)
+    local ours = call.pass.store == "owned"
+    local taken = places.listening { "/proc/net/tcp", "/proc/net/tcp6" }
+    local words = {}
+    for i, listener in ipairs(listeners(call.config)) do
+        local key, address = listener[1], listener[2]
+        local busy = taken[tonumber(address:match(":(%d+)$"))]
+        if busy and not ours then
+            return fail(text("doctor.port_taken", { address = address, key = key }),
+                text("doctor.port_taken.next", { key = key }))
+        elseif ours and not busy and not address:find(":0$") then
+            return fail(text("doctor.port_silent", { address = address, key = key }),
+                text "doctor.restart.next")
+        end
+        words[i] = address
+    end
+    return ok(text(ours and "doctor.ports_ours" or "doctor.ports_free",
+        { addresses = table.concat(words, "  ") }))
+end
+
+-- ---- certificate ----
+
+--- A private key that others may read; nil: all is well.
+local function open_key(path)
+    local file, err = machine.file(path)
+    if not file then
+        return text("doctor.file", { path = path, reason = err.message })
+    elseif file.mode & 63 ~= 0 then
+        return text("doctor.file_open", { path = path, mode = ("%o"):format(file.mode) })
+    end
+end
+
+local function days_left(about)
+    return (about.not_after - time.now()) // DAY_MS
+end
+
+function places.tls(call)
+    local tls = call.config.http.tls or {}
+    if not tls.cert then
+        local address = call.config.http.listen[1]
+        if call.config.dev then
+            return ok(text("doctor.tls_dev", { address = address }))
+        end
+        return warn(text("doctor.tls_none", { address = address }), text "doctor.tls_none.next")
+    end
+    local wrong = open_key(tls.key.at)
+    if wrong then
+        return fail(wrong, "chmod 600 " .. tls.key.at)
+    end
+    local about, err = machine.certificate(tls.cert, tls.key.at)
+    if not about then
+        local path = err.code == "invalid_key" and tls.key.at or tls.cert
+        return fail(text("doctor.file", { path = path, reason = text("doctor.tls_" .. err.code) }),
+            text "doctor.tls_files.next")
+    elseif not about.fits then
+        return fail(text("doctor.tls_differs", { cert = tls.cert, key = tls.key.at }),
+            text "doctor.tls_files.next")
+    end
+    local days = days_left(about)
+    if days < 0 then
+        return fail(text("doctor.tls_expired", { days = -days }), text "doctor.tls_renew.next")
+    elseif days < EXPIRES_SOON_DAYS then
+        return warn(text("doctor.tls_days", { days = days }), text "doctor.tls_renew.next")
+    end
+    return ok(text("doctor.tls_days", { days = days }))
+end
+
+-- ---- disk ----
+
+local function write_try(folder)
+    local path = ("%s/.doctor-%s"):format(folder, crypto.hex.encode(crypto.random(6)))
+    local file, reason = io.open(path, "wb")
+    local written = file and file:write(("\0"):rep(65536)) and file:close()
+    os.remove(path)
+    return written, reason
+end
+
+local function size(mib)
+    return mib >= 10240 and mib // 1024 .. " GiB" or mib .. " MiB"
+end
+
+function places.disk(call)
+    local folder = call.config.data
+    if not settings.exists(folder) then
+        return ok(text("doctor.folder_new", { folder = folder }))
+    end
+    local written, reason = write_try(folder)
+    if not written then
+        reason = reason or text "doctor.disk_full"
+        return fail(text("doctor.disk_closed", { folder = folder, reason = reason }), text "doctor.disk.next")
+    end
+    local space = machine.space(folder)
+    if not space then
+        return ok(text("doctor.disk_writable", { folder = folder }))
+    end
+    local free = space.free // MIB
+    local detail = text("doctor.disk_free", { folder = folder, free = size(free) })
+    if free < DISK_FAIL_MIB then
+        return fail(detail, text "doctor.disk.next")
+    elseif free < DISK_WARN_MIB then
+        return warn(detail, text "doctor.disk.next")
+    end
+    return ok(detail)
+end
+
+return places

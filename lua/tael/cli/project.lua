@@ -1,0 +1,134 @@
+--- tael init: a folder in which `tael dev` runs. Writes over nothing.
+local exits = require "tael.cli.exits"
+local json = require "tael.json"
+local screen = require "tael.cli.screen"
+local settings = require "tael.cli.settings"
+local text = require("tael.cli.texts").of
+
+local project = { name = "init", usage = "[DIR]", min = 0, max = 1, any_config = true }
+
+local NAME_MAX = 20
+local FALLBACK = "shop"
+
+--- The folder as its maker wrote it, and the place of a file in it.
+local function folder_of(rest)
+    local folder = rest[1] and rest[1]:gsub("/+$", "")
+    if not folder or folder == "." or folder == "" then
+        return nil
+    end
+    return folder
+end
+
+function project.plan(plan, _, about)
+    local folder = folder_of(about.rest)
+    plan.folders = folder and { folder } or nil
+end
+
+--- A slug from the folder's name, which may be in any language.
+---@param path string
+---@return string
+function project.slug(path)
+    local name = path:match("([^/]+)/*$") or FALLBACK
+    local slug = name:lower():gsub("[^a-z0-9]+", "-"):gsub("^[^a-z]+", ""):sub(1, NAME_MAX):gsub("%-+$", "")
+    return #slug >= 2 and slug or FALLBACK
+end
+
+-- ---- what is written ----
+
+local CONFIGURATION = [[
+-- %s
+-- %s
+return {
+    dev = true, -- %s
+
+    merchants = {
+        ["{slug}.test"] = {
+            name = {name}, mode = "test",
+            accounts = {
+                -- %s
+                ["alipay-{slug}"] = {
+                    channel = "alipay", environment = "sandbox",
+                    app_id = "2021000000000001", seller_id = "2088000000000001",
+                    key = "{slug}.alipay", alipay_key = "sandbox.alipay",
+                },
+            },
+        },
+    },
+}
+]]
+
+---@param slug string
+---@param name string shown to payers
+---@return string
+function project.configuration(slug, name)
+    local commented = CONFIGURATION:format(text "init.comment.show", text "init.comment.check",
+        text "init.comment.dev", text "init.comment.account")
+    return (commented:gsub("{(%l+)}", { slug = slug, name = ("%q"):format(name) }))
+end
+
+local IGNORED = "data/\n"
+
+--- For editors: the language, and what tael.lua may use.
+local function editor_settings(call)
+    return json.encode({
+        ["runtime.version"] = "Lua 5.4", ["diagnostics.globals"] = json.array { "env", "file", "secret" },
+        ["workspace.library"] = json.array { call.options.lua_root .. "/tael/meta" },
+    }, { sort = true }) .. "\n"
+end
+
+local function write(path, content)
+    local file, reason = io.open(path, "wb")
+    local written = file and file:write(content) and file:close()
+    if not written then
+        return exits.fail(exits.no, text("init.unwritten", { path = path, reason = reason or "-" }),
+            text "init.unwritten.next")
+    end
+    return true
+end
+
+-- ---- the command ----
+
+--- The name for people: of the folder, as it is written.
+local function name_of(call, folder)
+    return (((folder or call.options.root):match("([^/]+)/*$") or FALLBACK):gsub("%c", " "))
+end
+
+local function write_all(files, prefix)
+    local created = {}
+    for _, file in ipairs(files) do
+        if not settings.exists(prefix .. file[1]) then
+            local written, failure = write(prefix .. file[1], file[2])
+            if not written then
+                return nil, failure
+            end
+            created[#created + 1] = file[1]
+        end
+    end
+    return created
+end
+
+function project.run(call)
+    local folder = folder_of(call.rest)
+    local prefix = folder and folder .. "/" or ""
+    if settings.exists(prefix .. "tael.lua") then
+        return exits.fail(exits.no, text("init.exists", { path = prefix .. "tael.lua" }),
+            text "init.exists.next")
+    end
+    local name = name_of(call, folder)
+    local created, failure = write_all({
+        { "tael.lua", project.configuration(project.slug(name), name) }, { ".gitignore", IGNORED },
+        { ".luarc.json", editor_settings(call) },
+    }, prefix)
+    if not created then
+        return nil, failure
+    elseif call.json then
+        screen.object { folder = folder or ".", files = json.array(created) }
+        return exits.done
+    end
+    local place = folder and folder .. "/  " or ""
+    screen.line(text("init.created", { files = place .. table.concat(created, "  ") }))
+    screen.line(text("label.next", { step = "tael dev" }))
+    return exits.done
+end
+
+return project

@@ -1,0 +1,27 @@
+--- tael reload: has a running engine read its configuration, certificates and scripts again.
+local exits = require "tael.cli.exits"
+local screen = require "tael.cli.screen"
+local text = require("tael.cli.texts").of
+local words = require "tael.cli.words"
+
+local reload = {
+    name = "reload", usage = "", min = 0, max = 0, asks = true, options = words.with_asking {},
+}
+
+function reload.run(call)
+    local answer, failure = call.client:request("POST", "/v1/system/reload",
+        { body = {}, any_merchant = true })
+    if not answer then
+        if failure.exit == exits.no then
+            failure.next = failure.next or text "reload.refused.next"
+        end
+        return nil, failure
+    elseif call.json then
+        screen.object(answer)
+    else
+        screen.line(text "reload.done")
+    end
+    return exits.done
+end
+
+return reload

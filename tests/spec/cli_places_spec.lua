@@ -1,0 +1,141 @@
+--- What tael doctor says of ports, certificates and the disk.
+require "tests.spec.cli_support"
+local places = require "tael.cli.places"
+
+local function file(text, mode)
+    local path = os.tmpname()
+    local made = assert(io.open(path, "wb"))
+    made:write(text or "")
+    made:close()
+    assert(os.execute(("chmod %s %s"):format(mode or "600", path)))
+    return path
+end
+
+describe("ports", function()
+    local LIST = "  sl  local_address rem_address   st tx_queue rx_queue\n"
+        .. "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000\n"
+        .. "   1: 0100007F:1F91 0100007F:9C40 01 00000000:00000000\n"
+        .. "   2: 00000000000000000000000001000000:1F9A 00000000000000000000000000000000:0000 0A 00000000:0\n"
+
+    it("are taken where somebody listens, not where somebody speaks", function()
+        local path = file(LIST)
+        assert.are.same({ [8080] = true, [8090] = true }, places.listening { path, "/nowhere" })
+        os.remove(path)
+    end)
+
+    it("that nobody has are free", function()
+        local check = places.ports { pass = {}, config = { http = { listen = { "127.0.0.1:1" } },
+            operations = { listen = false }, sandbox = { listen = "127.0.0.1:2" } } }
+        assert.are.same({ "ok", "127.0.0.1:1  free" }, { check.verdict, check.detail })
+    end)
+
+    it("on which the running engine does not listen are of another configuration", function()
+        local check = places.ports { pass = { store = "owned" }, config = {
+            http = { listen = { "127.0.0.1:1" } }, operations = { listen = false } } }
+        assert.are.equal("fail", check.verdict)
+    end)
+end)
+
+describe("a certificate", function()
+    local folder = os.tmpname()
+    local key, other, short, long, gone = folder .. ".key", folder .. ".other", folder .. ".short",
+        folder .. ".long", folder .. ".gone"
+
+    local function make(name, command)
+        local quiet = (" 2>/dev/null && chmod 600 %s"):format(name)
+        assert(os.execute(command .. quiet), command)
+    end
+
+    --- `openssl req` makes none that has ended.
+    local function make_ended()
+        assert(os.execute("mkdir " .. folder .. ".ca"))
+        local base = folder .. ".ca/"
+        for name, text in pairs {
+            db = "", cnf = ("[ca]\ndefault_ca=a\n[a]\ndatabase=%sdb\nnew_certs_dir=%s\nrand_serial=yes\n"
+                .. "default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n"):format(base, base),
+        } do
+            local made = assert(io.open(base .. name, "wb"))
+            made:write(text)
+            made:close()
+        end
+        local request = base .. "csr"
+        make(request, ("openssl req -new -subj /CN=pay.example -key %s -out %s"):format(key, request))
+        make(gone, ("openssl ca -batch -selfsign -notext -keyfile %s -in %s -out %s -config %scnf "
+            .. "-startdate 20200101000000Z -enddate 20200201000000Z"):format(key, request, gone, base))
+        assert(os.execute("rm -r " .. base))
+    end
+
+    local time, now = require "tael.time", nil
+
+    setup(function()
+        now, time.now = time.now, function() return os.time() * 1000 end
+        for _, name in ipairs { key, other } do
+            make(name, "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out " .. name)
+        end
+        local new = "openssl req -x509 -new -subj /CN=pay.example -key " .. key
+        make(short, new .. " -days 3 -out " .. short)
+        make(long, new .. " -days 90 -out " .. long)
+        make_ended()
+    end)
+    teardown(function()
+        time.now = now
+        for _, name in ipairs { folder, key, other, short, long, gone } do
+            os.remove(name)
+        end
+    end)
+
+    local function check(cert, key_path)
+        return places.tls { config = { http = { listen = { "0.0.0.0:8443" },
+            tls = { cert = cert, key = { at = key_path } } } } }
+    end
+
+    it("that fits is told with the days that are left", function()
+        local found = check(long, key)
+        assert.are.equal("ok", found.verdict)
+        assert.is_truthy(found.detail:find("8%d d left"), found.detail)
+    end)
+
+    it("that ends soon is warned of", function()
+        assert.are.equal("warn", check(short, key).verdict)
+    end)
+
+    it("that has ended fails", function()
+        assert.are.equal("fail", check(gone, key).verdict)
+    end)
+
+    it("of another key fails, and both are named", function()
+        local found = check(long, other)
+        assert.are.equal("fail", found.verdict)
+        assert.is_truthy(found.detail:find(other, 1, true) and found.detail:find(long, 1, true))
+    end)
+
+    it("whose key others may read fails, with the command that mends it", function()
+        assert(os.execute("chmod 644 " .. key))
+        local found = check(long, key)
+        assert(os.execute("chmod 600 " .. key))
+        assert.are.same({ "fail", "chmod 600 " .. key }, { found.verdict, found.next })
+    end)
+
+    it("or key that is none fails by its path", function()
+        assert.is_truthy(check(key, key).detail:find(key, 1, true))
+        assert.is_truthy(check(long, long).detail:find(long, 1, true))
+        assert.is_truthy(check(long, "/nowhere").detail:find("/nowhere", 1, true))
+    end)
+
+    it("that is not there is a warning, and in development none is needed", function()
+        local config = { http = { listen = { "127.0.0.1:8080" } } }
+        assert.are.same({ "warn", "no certificate: API listens on 127.0.0.1:8080 only" },
+            { places.tls({ config = config }).verdict, places.tls({ config = config }).detail })
+        config.dev = true
+        assert.are.equal("ok", places.tls({ config = config }).verdict)
+    end)
+end)
+
+describe("the disk", function()
+    it("has room, or the folder is still to be made, or cannot be written", function()
+        local found = places.disk { config = { data = "/tmp" } }
+        assert.is_truthy(found.detail:find("is writable, %d+ [GM]iB free"))
+        assert.are.equal("ok", places.disk({ config = { data = "/nowhere/data" } }).verdict)
+        assert.are.equal("fail", places.disk({ config = { data = "/proc" } }).verdict)
+    end)
+end)
