@@ -9,8 +9,8 @@ describe("the annotations of", function()
         return names
     end
 
-    for _, name in ipairs { "crypto", "decimal", "form", "id", "json", "limit", "log", "machine", "message", "qr",
-        "script", "time" } do
+    for _, name in ipairs { "crypto", "decimal", "form", "id", "json", "limit", "log", "machine",
+        "message", "qr", "script", "time" } do
         it("tael." .. name, function()
             local written = dofile("lua/tael/meta/" .. name .. ".lua")
             assert.are.same(functions(require("tael." .. name)), functions(written))
