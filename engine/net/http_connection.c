@@ -18,6 +18,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "net/tls_server.h"
+
 enum {
     READY_BYTES = 64 * 1024,  /* complete requests held back: no more are parsed above it */
     OUT_BYTES = 64 * 1024,    /* answers not yet sent: no more are asked for above it */
@@ -559,6 +561,9 @@ void tael_http_connection_accept(void *user, struct tael_stream *stream)
     connection->timer = tael_timer_new(server->loop, on_timer, connection);
     if (connection->timer == NULL)
         goto drop_stream;
+    if (listener->tls != NULL &&
+        tael_tls_server_accept(listener->tls, stream, server->limits.head_ms, &stream) != TAEL_OK)
+        goto free_timer;
     connection->server = server;
     connection->listener = listener;
     connection->stream = stream;
@@ -578,6 +583,8 @@ void tael_http_connection_accept(void *user, struct tael_stream *stream)
     leave(connection);
     return;
 
+free_timer:
+    tael_timer_free(connection->timer);
 drop_stream:
     free(connection);
     tael_http_peers_remove(&server->peers, peer);

@@ -16,6 +16,7 @@ struct tael_http_listener {
     struct tael_http_listener *next;
     struct tael_http_server *server;
     struct tael_listener *listener; /* NULL: closed */
+    struct tael_tls_server *tls;    /* NULL: without */
     char *address;
     char name[];
 };

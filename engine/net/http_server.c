@@ -115,12 +115,20 @@ void tael_http_server_free(struct tael_http_server *server)
 tael_status tael_http_server_listen(struct tael_http_server *server, const char *name,
                                     const char *address, const char **address_out)
 {
+    return tael_http_server_listen_tls(server, name, address, NULL, address_out);
+}
+
+tael_status tael_http_server_listen_tls(struct tael_http_server *server, const char *name,
+                                        const char *address, struct tael_tls_server *tls,
+                                        const char **address_out)
+{
     size_t name_size = strlen(name) + 1;
     struct tael_http_listener *listener = calloc(1, sizeof(*listener) + name_size);
     if (listener == NULL)
         return TAEL_ENOMEM;
     memcpy(listener->name, name, name_size);
     listener->server = server;
+    listener->tls = tls;
     tael_status status = tael_listen(server->loop, address, tael_http_connection_accept, listener,
                                      &listener->listener);
     if (status != TAEL_OK)

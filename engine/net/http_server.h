@@ -15,6 +15,7 @@
 #include "net/http.h"
 
 struct tael_http_server;
+struct tael_tls_server;
 
 struct tael_http_limits { /* 0: the default in brackets */
     size_t line;          /* request line, bytes [8192] -> 414 */
@@ -67,6 +68,12 @@ tael_status tael_http_server_new(struct tael_http_server **out,
  * server. */
 tael_status tael_http_server_listen(struct tael_http_server *server, const char *name,
                                     const char *address, const char **address_out);
+
+/* The same with TLS (net/tls_server.h); tls must outlive the server. A client has limits.head_ms
+ * for its handshake. NULL: without. */
+tael_status tael_http_server_listen_tls(struct tael_http_server *server, const char *name,
+                                        const char *address, struct tael_tls_server *tls,
+                                        const char **address_out);
 
 /* Answers. All is copied. Names and values must hold no CR, LF or NUL (else 500 is sent and
  * logged). Framing headers (content-length, transfer-encoding, connection) are the server's own and
