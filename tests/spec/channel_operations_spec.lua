@@ -217,6 +217,16 @@ describe("channel.call.interpret, the meaning of a code", function()
         end
     end
 
+    it("takes listed words only, whatever the tables would make up", function()
+        local package = demo()
+        local function made_up() return "ok" end
+        for _, words in ipairs { package.codes, package.op_codes.refund, package.states } do
+            setmetatable(words, { __index = made_up })
+        end
+        assert.are.equal("unknown", interpret("refund", { code = "MARTIAN" }, package).class)
+        assert.are.equal("unknown", interpret("query", { code = "OK", state = "MARTIAN" }, package).class)
+    end)
+
     it("lets an operation have its own meaning", function()
         assert.are.equal("abnormal", interpret("refund", { code = "POOR" }).class)
         assert.are.equal("pending", interpret("refund", { code = "OWN" }).class)

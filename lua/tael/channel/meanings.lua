@@ -84,7 +84,7 @@ end
 ---@return string|table? meaning
 function meanings.of(package, op, code)
     local own = package.op_codes and package.op_codes[op]
-    return own and own[code] or package.codes[code]
+    return own and rawget(own, code) or rawget(package.codes, code)
 end
 
 --- Sets class, reason, decline_code and alarm of an outcome by the code of its result.
@@ -127,7 +127,7 @@ function meanings.state(package, word, given_back)
     if word == nil then
         return nil
     end
-    local state = package.states[word]
+    local state = rawget(package.states, word)
     if not state then
         return "unknown", package.name .. ": the state '" .. word .. "' is not mapped"
     elseif state == "unknown" and not given_back then
@@ -145,7 +145,7 @@ function meanings.refund_state(package, word)
     if word == nil then
         return nil
     end
-    local state = package.refund_states and package.refund_states[word]
+    local state = package.refund_states and rawget(package.refund_states, word)
     if not state then
         return "unknown", package.name .. ": the refund's state '" .. word .. "' is not mapped"
     end
