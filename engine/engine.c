@@ -184,6 +184,8 @@ static tael_status open_planned(tael_engine *engine, const tael_options *options
     }
     rc = tael_meter_new(&engine->meter, engine->world);
     if (rc == TAEL_OK)
+        rc = tael_engine_open_tls(engine, err);
+    if (rc == TAEL_OK)
         rc = open_companions(engine, options, err);
     return rc == TAEL_OK ? open_store(engine, err) : rc;
 }
@@ -405,6 +407,7 @@ void tael_engine_close(tael_engine *engine)
     for (size_t i = 0; engine->addresses != NULL && i < engine->plan.listener_count; i++)
         free(engine->addresses[i]);
     free(engine->addresses);
+    tael_engine_close_tls(engine);
     free(engine->companions);
     tael_plan_free(&engine->plan);
     tael_meter_free(engine->meter);

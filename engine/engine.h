@@ -24,11 +24,13 @@
 #include "bind/bind.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
+#include "net/tls_server.h"
 #include "script/state.h"
 #include "store/store.h"
 
 struct tael_plan_listener {
     const char *name, *address;
+    const char *tls_cert, *tls_key; /* files; NULL: without TLS */
 };
 
 struct tael_plan_body_limit {
@@ -86,6 +88,7 @@ struct tael_worker {
     bool joined;                  /* the owner's */
     enum tael_worker_phase phase; /* under engine->lock */
     struct tael_timer *deadline;  /* of the drain */
+    struct tael_timer *tls_look;  /* at the files of certificates; worker 1 */
     bool draining, http_drained, late, drained, clean;
     size_t calls; /* in-process calls not yet answered; the worker's thread */
 };
@@ -102,7 +105,8 @@ struct tael_engine {
     struct tael_plan plan;
     struct tael_store *store;
     struct tael_worker *workers;
-    char **addresses; /* of the plan's listeners, with real ports; set by worker 1 */
+    struct tael_tls_server **tls; /* of the plan's listeners; NULL: without; some share one */
+    char **addresses;             /* of the plan's listeners, with real ports; set by worker 1 */
     tael_engine **companions;
     size_t companion_count;
     pthread_mutex_t lock;
@@ -133,6 +137,16 @@ void tael_plan_free(struct tael_plan *plan);
 tael_status tael_engine_preload(struct tael_state *state);
 void tael_error_set(tael_error *err, tael_status status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* ---- engine_tls.c ---- */
+
+tael_status tael_engine_open_tls(tael_engine *engine, tael_error *err);
+void tael_engine_close_tls(tael_engine *engine); /* after the workers */
+/* [any thread] Loads the certificates' files again. What cannot be loaded stays as it is; err tells
+ * the first failure, the log all of them. */
+tael_status tael_engine_reload_tls(tael_engine *engine, tael_error *err);
+/* Begins to look at the files once a second. */
+tael_status tael_worker_watch_tls(struct tael_worker *worker);
 
 /* ---- engine_worker.c ---- */
 

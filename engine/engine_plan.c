@@ -193,6 +193,13 @@ static void read_listeners(lua_State *L, struct tael_plan *plan)
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
         plan->listeners[i].name = field_text_needed(L, plan, "name");
         plan->listeners[i].address = field_text_needed(L, plan, "address");
+        if (lua_getfield(L, -1, "tls") == LUA_TTABLE) {
+            plan->listeners[i].tls_cert = field_text_needed(L, plan, "cert");
+            plan->listeners[i].tls_key = field_text_needed(L, plan, "key");
+        } else if (!lua_isnil(L, -1)) {
+            luaL_error(L, "plan.listeners.tls: table expected");
+        }
+        lua_pop(L, 1);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);

@@ -47,7 +47,8 @@ static tael_status listen_all(struct tael_worker *worker, tael_error *err)
                      worker->number > 1 ? engine->addresses[i] : listener->address);
         tael_status rc = TAEL_EINVAL;
         if (len > 0 && (size_t)len < sizeof(address))
-            rc = tael_http_server_listen(worker->server, listener->name, address, &real);
+            rc = tael_http_server_listen_tls(worker->server, listener->name, address,
+                                             engine->tls[i], &real);
         if (rc != TAEL_OK) {
             rc = rc == TAEL_EBUSY ? TAEL_ENETWORK : rc;
             tael_error_set(err, rc, "listen", "cannot listen on %s (%s): %s", listener->address,
@@ -208,6 +209,9 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         rc = open_server(worker);
     if (rc != TAEL_OK)
         goto failed;
+    rc = tael_worker_watch_tls(worker);
+    if (rc != TAEL_OK)
+        goto failed;
     rc = tael_state_call(worker->state, load_app, worker, err);
     if (rc != TAEL_OK)
         return rc;
@@ -304,8 +308,10 @@ void tael_worker_close(struct tael_worker *worker)
     tael_http_server_free(worker->server);
     tael_http_client_free(worker->host.client);
     tael_timer_free(worker->deadline);
+    tael_timer_free(worker->tls_look);
     tael_loop_free(worker->loop);
     worker->deadline = NULL;
+    worker->tls_look = NULL;
     worker->state = NULL;
     worker->server = NULL;
     worker->host.client = NULL;

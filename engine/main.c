@@ -182,10 +182,8 @@ static int run_until_signal(tael_engine *engine, const sigset_t *signals)
     }
     print_banner(engine);
     int signal_number = 0;
-    do {
-        sigwait(signals, &signal_number);
-    } while (signal_number ==
-             SIGHUP); /* no live reload yet: a lost terminal must not stop payments */
+    while (sigwait(signals, &signal_number) != 0 || signal_number == SIGHUP)
+        tael_engine_reload_tls(engine, NULL); /* what came of it stands in the log */
     tael_engine_stop(engine, 0);
     tael_status rc = tael_engine_run(engine);
     tael_engine_close(engine);
