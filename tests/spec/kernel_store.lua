@@ -1,6 +1,6 @@
 --- The engine's statements on a real SQLite (the sqlite3 program), for specs that need units with guards but
 --- no engine: the loader's rewrites, named parameters, stamps, and a unit that is undone when a guard fails.
---- Each call is a process of its own on one file, so nothing is shared but what was committed.
+--- One program a store, spoken to line by line: its input is a pipe, its output a named one.
 local files = require "tael.sql.files"
 
 local kernel_store = {}
@@ -113,24 +113,30 @@ local function values_of(line)
 end
 
 ---@class tests.Store
----@field path string
 ---@field merchant integer
 ---@field clock fun(): integer ms
+---@field input file*
+---@field output file*
+---@field path string of the named pipe
+---@field last_id integer
 
 local methods = {}
 methods.__index = methods
 
---- What sqlite3 prints for this script, errors included.
-function methods:run(script)
-    local name = os.tmpname()
-    local file = assert(io.open(name, "wb"))
-    file:write(script)
-    file:close()
-    local pipe = assert(io.popen(("sqlite3 -batch %s < %s 2>&1"):format(self.path, name)))
-    local out = pipe:read("a")
-    pipe:close()
-    os.remove(name)
-    return out
+local END = "@end"
+
+--- What sqlite3 prints for this SQL, errors included, line by line.
+function methods:run(sql)
+    self.input:write(sql, "\n.print ", END, "\n")
+    self.input:flush()
+    local lines = {}
+    for line in self.output:lines() do
+        if line == END then
+            return lines
+        end
+        lines[#lines + 1] = line
+    end
+    error "sqlite3 has ended"
 end
 
 function methods:next_id()
@@ -146,13 +152,16 @@ local function with_scope(params, merchant)
     return out
 end
 
+local function is_error(line)
+    return line ~= nil and line:find("^%u?%l* ?[Ee]rror") ~= nil
+end
+
 function methods:query(name, params)
     check_params(name, params)
-    local sql = kernel_store.bind(name, with_scope(params, self.merchant))
-    local out = self:run(".mode quote\n.headers on\n" .. sql)
-    assert(not out:find("^Error") and not out:find("\nError"), out)
+    local lines = self:run(kernel_store.bind(name, with_scope(params, self.merchant)))
+    assert(not is_error(lines[1]), lines[1])
     local rows, names = {}, nil
-    for line in out:gmatch("[^\n]+") do
+    for _, line in ipairs(lines) do
         local values, count = values_of(line)
         if not names then
             names = values
@@ -167,44 +176,47 @@ function methods:query(name, params)
     return rows
 end
 
---- SQL of one statement and its guard, marked so that a failure names it.
-local function step(self, idx, statement, stamps)
+--- One statement of a unit, with its stamps; nil, err when its guard or a constraint stops the unit.
+local function step(self, statement, stamps)
     local name, params = statement[1], with_scope(statement[2], self.merchant)
-    for param in kernel_store.statements[name].sql:gmatch(":(seq_[a-z_]+)") do
+    local known = kernel_store.statements[name]
+    for param in known.sql:gmatch(":(seq_[a-z_]+)") do
         stamps[param] = stamps[param] or self:next_id()
         params[param] = stamps[param]
     end
-    local sql = (".print @%d\n%s\n"):format(idx, kernel_store.bind(name, params))
-    local rows = kernel_store.statements[name].rows
-    return rows and ("%sINSERT INTO guard SELECT changes(), %d;\n"):format(sql, rows) or sql
+    local line = self:run(kernel_store.bind(name, params))[1]
+    if line and line:find("constraint failed", 1, true) then
+        return nil, { code = "constraint", statement = name, constraint = line }
+    end
+    assert(not line, line)
+    local changes = tonumber(self:run("SELECT changes();")[2])
+    if known.rows and changes ~= known.rows then
+        return nil, { code = "guard", statement = name, otherwise = known.otherwise }
+    end
+    return true
 end
 
 --- One unit: all of it, or nothing and why.
 function methods:commit(list)
-    local stamps, script = {}, {}
-    for i, statement in ipairs(list) do
+    local stamps = {}
+    for _, statement in ipairs(list) do
         check_params(statement[1], statement[2])
-        script[i] = step(self, i, statement, stamps)
     end
-    local out = self:run(".bail on\nCREATE TEMP TABLE guard (n INTEGER, want INTEGER, CHECK (n = want));\n"
-        .. "BEGIN IMMEDIATE;\n" .. table.concat(script) .. "COMMIT;\n.print @done\n")
-    if out:find("@done", 1, true) then
-        return { stamps = stamps }
+    self:run("BEGIN IMMEDIATE;")
+    for _, statement in ipairs(list) do
+        local done, err = step(self, statement, stamps)
+        if not done then
+            self:run("ROLLBACK;")
+            return nil, err
+        end
     end
-    local last
-    for idx in out:gmatch("@(%d+)") do
-        last = tonumber(idx)
-    end
-    local name = list[assert(last, out)][1]
-    if out:find("n = want", 1, true) then
-        return nil, { code = "guard", statement = name, otherwise = kernel_store.statements[name].otherwise }
-    elseif out:find("constraint failed", 1, true) then
-        return nil, { code = "constraint", statement = name, constraint = out }
-    end
-    error(name .. ": " .. out)
+    self:run("COMMIT;")
+    return { stamps = stamps }
 end
 
 function methods:remove()
+    self.input:close()
+    self.output:close()
     os.remove(self.path)
 end
 
@@ -213,10 +225,14 @@ end
 ---@param clock fun(): integer
 ---@return tests.Store
 function kernel_store.new(merchant, clock)
-    local self = setmetatable({ path = os.tmpname(), merchant = merchant, clock = clock, last_id = 0 },
-        methods)
-    local out = self:run(kernel_store.schema)
-    assert(out == "", out)
+    local path = os.tmpname()
+    os.remove(path)
+    assert(os.execute("mkfifo -m 600 " .. path))
+    local input = assert(io.popen(("sqlite3 -batch :memory: > %s 2>&1"):format(path), "w"))
+    local self = setmetatable({ merchant = merchant, clock = clock, input = input, path = path, last_id = 0,
+        output = assert(io.open(path, "r")) }, methods)
+    local said = self:run(kernel_store.schema .. "\n.mode quote\n.headers on")
+    assert(#said == 0, said[1])
     return self
 end
 
