@@ -182,7 +182,7 @@ static int run_until_signal(tael_engine *engine, const sigset_t *signals)
     }
     print_banner(engine);
     int signal_number = 0;
-    while (sigwait(signals, &signal_number) != 0 || signal_number == SIGHUP)
+    while (sigwait(signals, &signal_number) == 0 && signal_number == SIGHUP)
         tael_engine_reload_tls(engine, NULL); /* what came of it stands in the log */
     tael_engine_stop(engine, 0);
     tael_status rc = tael_engine_run(engine);
