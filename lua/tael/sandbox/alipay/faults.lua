@@ -213,7 +213,7 @@ function faults.name(name, op)
     return name
 end
 
----@return { name: string, says: string, ops: string[]? }[]
+---@return { name: string, says: string, acts: boolean, ops: string[]? }[]
 function faults.list()
     local list = {}
     for name, kind in pairs(kinds) do
@@ -222,7 +222,7 @@ function faults.list()
             ops[#ops + 1] = op
         end
         table.sort(ops)
-        list[#list + 1] = { name = name, says = kind.says, ops = #ops > 0 and ops or nil }
+        list[#list + 1] = { name = name, says = kind.says, acts = kind.acts, ops = #ops > 0 and ops or nil }
     end
     table.sort(list, function(a, b) return a.name < b.name end)
     return list
