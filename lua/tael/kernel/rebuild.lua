@@ -1,12 +1,13 @@
---- Proves the store against its own record: the rows of payments and attempts follow from the events, each
---- payment's chain holds, every event is sealed once, and the seals hold under the audit key. Reads only;
---- what is wrong comes back as a list, nothing is repaired.
+--- Proves the store against its own record: the rows of payments, attempts and refunds follow from the
+--- events, each payment's chain holds, the evidence is as it was, every event is sealed once, and the seals
+--- hold under the audit key. Reads only; what is wrong comes back as a list, nothing is repaired.
 --- Memory does not grow with the store: payments are walked one by one, seals beside the events.
 local chain = require "tael.kernel.chain"
 local crypto = require "tael.crypto"
 local fold = require "tael.kernel.fold"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
+local proofs = require "tael.kernel.proofs"
 local registry = require "tael.kernel.registry"
 local seals = require "tael.kernel.seals"
 local secrets = require "tael.kernel.secrets"
@@ -67,6 +68,16 @@ local function events_of(payment, found)
     return list
 end
 
+--- What an event is about, by its type and what it holds.
+local function object_of(payment, event)
+    local kind = event.type:match("^(%l+)%.")
+    if kind == "payment" then
+        return payment.id
+    end
+    local columns = json.decode(event.data)[kind]
+    return columns and columns.id
+end
+
 local function check_link(payment, before, event, version, found)
     local name = ids.encode("evt", event.id)
     if event.payment ~= payment.id or event.version ~= version then
@@ -74,55 +85,68 @@ local function check_link(payment, before, event, version, found)
     elseif event.hash ~= chain.hash(before and before.hash, event) then
         report(found, "chain", payment.merchant, name, "its hash does not fit what it says")
     end
-    local about_attempt = event.type:find("^attempt%.") ~= nil
-    if (event.object == payment.id) == about_attempt then
+    if event.object ~= object_of(payment, event) then
         report(found, "chain", payment.merchant, name, "it names another object than its type says")
     end
 end
 
-local evidence_statement = { ntf = { "notification.get", "notification" }, cal = { "call.get", "call" } }
-
---- What moved money is still there, with the digest that the event names.
+--- What moved money is still there, and still says what the event says that it said.
 local function check_evidence(payment, event, found)
     local proof = json.decode(event.data).evidence
-    local how = proof and evidence_statement[proof.kind]
-    if not how then
-        return
-    end
-    local row = must(store.query(how[1], { [how[2]] = proof.id }))[1]
-    if not row then
-        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id),
-            "the evidence is not there")
-    elseif not row.digest or crypto.hex.encode(row.digest) ~= proof.digest then
-        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id),
-            "the evidence was changed")
+    local wrong = proof and proofs.wrong(proof)
+    if wrong then
+        report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id)
+            or ids.encode("evt", event.id), wrong)
     end
 end
 
-local function check_attempts(payment, folded, found)
-    local count = 0
-    for id, wanted in pairs(folded.attempts) do
-        local row = must(store.query("attempt.get", { attempt = id }))[1]
-        if not row then
-            report(found, "missing", payment.merchant, ids.encode("att", id),
-                "the events name it; it is not there")
+local function compare(prefix, wanted, row, found)
+    local columns = fold.differences(wanted, row)
+    if #columns > 0 then
+        report(found, "row", row.merchant, ids.encode(prefix, row.id), table.concat(columns, ", "))
+    end
+end
+
+--- What hangs on a payment: how it is read, and what it is called outside.
+local children = {
+    attempts = { statement = "attempt.get", name = "attempt", prefix = "att", page = "attempt.page" },
+    refunds = { statement = "refund.get", name = "refund", prefix = "ref", page = "refund.page" },
+}
+
+local function check_children(payment, folded, which, found)
+    local child, count = children[which], 0
+    for id, wanted in pairs(folded[which]) do
+        local row = must(store.query(child.statement, { [child.name] = id }))[1]
+        if row then
+            compare(child.prefix, wanted, row, found)
         else
-            local columns = fold.differences(wanted, row)
-            if #columns > 0 then
-                report(found, "row", payment.merchant, ids.encode("att", id), table.concat(columns, ", "))
-            end
+            report(found, "missing", payment.merchant, ids.encode(child.prefix, id),
+                "the events name it; it is not there")
         end
         count = count + 1
     end
     return count
 end
 
----@return integer events
----@return integer attempts
-local function check_payment(payment, found)
+--- The payment's sums are those of its refunds.
+local function check_sums(payment, folded, found)
+    local reserved, refunded = 0, 0
+    for _, refund in pairs(folded.refunds) do
+        local released = refund.state == "failed" or refund.state == "cancelled"
+        reserved = reserved + (released and 0 or refund.amount)
+        refunded = refunded + (refund.state == "succeeded" and refund.amount or 0)
+    end
+    if reserved ~= payment.refund_reserved or refunded ~= payment.refunded_amount then
+        report(found, "row", payment.merchant, ids.encode("pay", payment.id),
+            "its refunds sum up to something else")
+    end
+end
+
+local function check_payment(payment, found, counts)
     local events = events_of(payment, found)
+    counts.payments = counts.payments + 1
     if not events then
-        return 0, 0
+        return
     end
     local folded = fold.new()
     for i, event in ipairs(events) do
@@ -130,35 +154,46 @@ local function check_payment(payment, found)
         check_evidence(payment, event, found)
         fold.add(folded, event)
     end
-    local columns = fold.differences(folded.payment, payment)
-    if #columns > 0 then
-        report(found, "row", payment.merchant, ids.encode("pay", payment.id), table.concat(columns, ", "))
+    compare("pay", folded.payment, payment, found)
+    check_sums(payment, folded, found)
+    counts.events = counts.events + #events
+    for which in pairs(children) do
+        counts[which] = counts[which] + check_children(payment, folded, which, found)
     end
-    return #events, check_attempts(payment, folded, found)
 end
 
---- Makes the rows of every payment and its attempts again from the events and compares.
----@return tael.kernel.Difference[] differences
----@return { payments: integer, attempts: integer, events: integer } counts
-function rebuild.compare()
-    local found, counts = {}, { payments = 0, attempts = 0, events = 0 }
-    local scope = task.scope()
-    each_row("payment.page", function(payment)
-        local events, attempts = check_payment(payment, found)
-        counts.payments = counts.payments + 1
-        counts.events, counts.attempts = counts.events + events, counts.attempts + attempts
-    end)
-    local rows = 0
-    each_row("attempt.page", function(attempt)
+--- Rows that no payment's events have made.
+local function check_strays(which, counts, found)
+    local child, rows = children[which], 0
+    each_row(child.page, function(row)
         rows = rows + 1
-        if not must(store.query("payment.get", { payment = attempt.payment }))[1] then
-            report(found, "missing", attempt.merchant, ids.encode("pay", attempt.payment),
-                "an attempt belongs to it; it is not there")
+        if not must(store.query("payment.get", { payment = row.payment }))[1] then
+            report(found, "missing", row.merchant, ids.encode("pay", row.payment),
+                ("%s belongs to it; it is not there"):format(ids.encode(child.prefix, row.id)))
         end
     end)
-    if rows ~= counts.attempts then
-        report(found, "row", 0, "attempts", ("%d rows, %d follow from events"):format(rows, counts.attempts))
+    if rows ~= counts[which] then
+        report(found, "row", 0, which, ("%d rows, %d follow from events"):format(rows, counts[which]))
     end
+end
+
+---@class tael.kernel.Compared
+---@field payments integer
+---@field attempts integer
+---@field refunds integer
+---@field events integer
+
+--- Makes the rows of every payment, its attempts and its refunds again from the events and compares.
+---@return tael.kernel.Difference[] differences
+---@return tael.kernel.Compared counts
+function rebuild.compare()
+    local found, counts = {}, { payments = 0, attempts = 0, refunds = 0, events = 0 }
+    local scope = task.scope()
+    each_row("payment.page", function(payment)
+        check_payment(payment, found, counts)
+    end)
+    check_strays("attempts", counts, found)
+    check_strays("refunds", counts, found)
     task.set_scope(scope)
     return found, counts
 end
@@ -261,7 +296,7 @@ end
 
 --- Chains, seals and rows. An operator's task (scope 0).
 ---@return tael.kernel.Difference[] differences
----@return { payments: integer, attempts: integer, events: integer } counts
+---@return tael.kernel.Compared counts
 function rebuild.verify()
     local scope = task.scope()
     task.set_scope(0)
