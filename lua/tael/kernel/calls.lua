@@ -181,13 +181,13 @@ function calls.close(asked)
         class = asked.outcome.class }
 end
 
---- What an event names as its evidence; nil when no answer came.
+--- What an event names as its evidence; without a digest when no answer came.
 ---@param asked tael.kernel.Asked
----@return tael.kernel.Proof?
+---@return tael.kernel.Proof
 function calls.proof(asked)
     local message = asked.outcome.message
-    return message and {
-        kind = "cal", id = asked.call, digest = message.digest,
+    return {
+        kind = "cal", id = asked.call, digest = message and message.digest,
         key = asked.outcome.evidence and evidence.key_number(asked.outcome.evidence),
     }
 end
