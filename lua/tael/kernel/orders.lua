@@ -155,7 +155,10 @@ function orders.take(asked, actor)
         done, err = look_again(asked)
     end
     task.wake("payment:" .. asked.payment.id)
-    return done ~= nil, err
+    if not done then
+        return nil, err
+    end
+    return true
 end
 
 --- Commits the unit that makes the order, and sends it when it is ours to send.
