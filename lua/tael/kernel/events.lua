@@ -35,18 +35,25 @@ local function chain_to(row)
     return list
 end
 
---- The payment as of the event. Its next_action is for who created it, not for the record.
-local function payment_as_of(row)
+--- The object of the event as of the event. A payment's next_action is for who created it, not for the
+--- record, and an attempt's calls are asked for at the payment.
+local function object_as_of(row)
     local folded = fold.new()
     for _, event in ipairs(chain_to(row)) do
         fold.add(folded, event)
+    end
+    local kind = row.type:match("^(%l+)%.")
+    if kind == "refund" and folded.refunds[row.object] then
+        return views.refund(folded.refunds[row.object])
+    elseif kind == "attempt" and folded.attempts[row.object] then
+        return views.attempt(folded.attempts[row.object], nil, folded.details.decision)
     end
     return views.payment_with(folded.payment, folded.details, folded.attempts[folded.payment.attempt],
         json.null)
 end
 
 local function view_of(row, seal)
-    return views.event(row, payment_as_of(row), seal or seals.number_of(row.id))
+    return views.event(row, object_as_of(row), seal or seals.number_of(row.id))
 end
 
 ---@param text string "evt_…"

@@ -152,7 +152,7 @@ local function evidence_name(attempt)
 end
 
 ---@param attempt table row
----@param calls table[] rows
+---@param calls table[]? rows; nil: the attempt as of an event, without them
 ---@param decision table? who chose the channel
 ---@return table
 function views.attempt(attempt, calls, decision)
@@ -168,8 +168,8 @@ function views.attempt(attempt, calls, decision)
         by = decision.by, reason = null, script = null, generation = null, candidates = json.array {},
     } or null
     view.evidence = evidence_name(attempt)
-    view.calls, view.polls = json.array {}, 0
-    for _, row in ipairs(calls) do
+    view.calls, view.polls = json.array {}, calls and 0 or null
+    for _, row in ipairs(calls or {}) do
         view.calls[#view.calls + 1] = call_view(row)
         view.polls = view.polls + (row.op == "query" and 1 or 0)
     end
