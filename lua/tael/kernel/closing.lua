@@ -11,6 +11,7 @@ local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local log = require "tael.log"
 local payments = require "tael.kernel.payments"
+local registry = require "tael.kernel.registry"
 local settle = require "tael.kernel.settle"
 local states = require "tael.kernel.states"
 local task = require "tael.task"
@@ -40,21 +41,34 @@ end
 -- ---- the channel is asked, in a task that no client can end ----
 
 local function tend(attempt, payment, actor)
-    if calls.recent(attempt.id, nil, PAUSE_MS) then
-        return
-    elseif states.attempt_open[attempt.state] then
+    if states.attempt_open[attempt.state] then
         ending.tend(attempt, payment, actor)
     else
         ending.confirm(attempt, payment, actor)
     end
 end
 
---- One after the other: each may have moved the payment.
-local function tend_all(list, actor)
+--- What is still open is looked at by its timer, soon.
+local function pass_on(id)
+    local attempt, payment = settle.read(id)
+    local at = attempt and due.of(attempt, payment, time.now())
+    if at and due.ms(attempt.due or 0) > at then
+        local timer = due.id(at)
+        settle.commit {
+            { "attempt.due", { attempt = id, due_was = attempt.due, due = timer } },
+            units.timer(id, timer),
+        }
+    end
+end
+
+--- One after the other: each may have moved the payment. A wish that is new is carried out; one that comes
+--- again adds no second question to the one just asked.
+local function tend_all(list, actor, new)
     for _, row in ipairs(list) do
         local attempt, payment = settle.read(row.id)
-        if attempt then
+        if attempt and (new or not calls.recent(attempt.id, "query", PAUSE_MS)) then
             tend(attempt, payment, actor)
+            pass_on(row.id)
         end
     end
 end
@@ -62,12 +76,12 @@ end
 local started = 0
 
 --- ⏸ For at most a few seconds of the caller's time.
-local function work(list, actor)
+local function work(list, actor, new)
     started = started + 1
     local key = ("closing.%d.%d"):format((task.worker()), started)
     local done = false
     task.spawn(function()
-        local ran, message = pcall(tend_all, list, actor)
+        local ran, message = pcall(tend_all, list, actor, new)
         if not ran then
             log.error("closing.failed", { message = tostring(message) })
         end
@@ -109,13 +123,12 @@ local function open_attempts(payment)
     return open
 end
 
---- The wish, and for each open order the timer that sees to it.
+--- The wish, and for each open order the timer that sees to it when this task does not.
 local function wish_unit(payment, open, wish, actor)
     local now = time.now()
     local list = units.closing(payment, wish, actor, now)
-    local after = setmetatable({ closing = wish, updated_at = now }, { __index = payment })
     for _, attempt in ipairs(open) do
-        local id = due.id(due.of(attempt, after, now))
+        local id = due.id(now + calls.patience(registry.account(attempt.account), "query"))
         list[#list + 1] = { "attempt.due", { attempt = attempt.id, due_was = attempt.due or 0, due = id } }
         list[#list + 1] = units.timer(attempt.id, id)
     end
@@ -146,7 +159,7 @@ end
 
 --- Writes the wish; "again" when somebody moved the payment meanwhile.
 ---@return table[]|"again"|nil open
----@return table? problem
+---@return boolean|table|nil new the wish was not known; or problem
 local function write(payment, wish, actor)
     local open, err = open_attempts(payment)
     if not open then
@@ -154,13 +167,13 @@ local function write(payment, wish, actor)
     end
     local list = unit_of(payment, open, wish, actor)
     if not list then
-        return open
+        return open, false
     end
     local done
     done, err = settle.commit(list)
     if done then
         announce(payment, actor, wish)
-        return open
+        return open, true
     elseif err.code == "guard" then
         return "again"
     end
@@ -182,12 +195,11 @@ local function carry_out(id_text, wish, actor)
         elseif not is_open(payment) then
             return conflict(payment)
         end
-        local open
-        open, err = write(payment, wish, actor)
+        local open, new = write(payment, wish, actor)
         if not open then
-            return nil, err
+            return nil, new
         elseif open ~= "again" then
-            work(open, actor)
+            work(open, actor, new)
             return result(payment)
         end
     end

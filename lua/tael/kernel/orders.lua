@@ -245,17 +245,26 @@ function orders.drive(attempt, payment, actor)
     return fact
 end
 
---- For a request that comes again: waits for the one that is under way, else goes on in its place.
+--- For a request that comes again: waits while somebody is about the order, else goes on with it.
 ---@param attempt table row
 ---@param payment table row
 ---@param actor string
 function orders.await(attempt, payment, actor)
-    if not orders.unfinished(attempt) then
-        return
-    elseif calls.under_way(attempt) then
-        task.wait("payment:" .. payment.id, calls.patience(registry.account(attempt.account), "create"))
-    elseif not calls.recent(attempt.id, nil, PAUSE_MS) then
-        orders.drive(attempt, payment, actor)
+    local ends = time.monotonic() + calls.patience(registry.account(attempt.account), "create")
+    local key = "payment:" .. payment.id
+    while orders.unfinished(attempt) and time.monotonic() < ends do
+        if calls.under_way(attempt) then
+            task.wait(key, math.max(ends - time.monotonic(), 1))
+        elseif calls.recent(attempt.id, nil, PAUSE_MS) then
+            task.wait(key, PAUSE_MS)
+        else
+            orders.drive(attempt, payment, actor)
+            return
+        end
+        attempt, payment = settle.read(attempt.id)
+        if not attempt then
+            return
+        end
     end
 end
 

@@ -108,7 +108,7 @@ function query.sync(payment, actor)
     local row = rows and rows[1]
     local attempts = row and row.attempt and store.query("attempt.get", { attempt = row.attempt })
     local attempt = attempts and attempts[1]
-    if not attempt or calls.recent(attempt.id, nil, PAUSE_MS) then
+    if not attempt or calls.recent(attempt.id, "query", PAUSE_MS) then
         return false
     end
     return query.attempt(attempt, row, actor) ~= nil
