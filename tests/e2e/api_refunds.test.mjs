@@ -10,14 +10,15 @@ import { Engine, sleep, temporaryFolder, until } from './tael.mjs';
 
 const account = (id) => `{ channel = "alipay", environment = "sandbox", app_id = "202100000000000${id}",
     seller_id = "208800000000000${id}", key = "demo.alipay", alipay_key = "sandbox.alipay" }`;
-const other = `return { merchants = { ["other.test"] = { mode = "test", accounts = { ["alipay-other"] = ${account(2)} } } } }`;
+const merchants = `return { merchants = { ["demo.test"] = { mode = "test", accounts = { ["alipay-demo"] = ${account(1)} } },
+    ["other.test"] = { mode = "test", accounts = { ["alipay-other"] = ${account(2)} } } } }`;
 
 let engine, otherKey, orders = 0;
 const order = () => `R${++orders}`;
 
 before(async () => {
     const folder = temporaryFolder('refunds');
-    fs.writeFileSync(path.join(folder, 'tael.lua'), other);
+    fs.writeFileSync(path.join(folder, 'tael.lua'), merchants);
     engine = await new Engine({ folder, env: { TAEL_LIMITS__KEY: 'false' } }).start();
     await conform(engine);
     otherKey = await new Promise((resolve, reject) => {
@@ -30,6 +31,7 @@ before(async () => {
         request.on('error', reject);
         request.end('{}');
     });
+    assert.match(otherKey, /^tael_test_/);
 });
 after(() => engine.remove());
 
