@@ -79,6 +79,8 @@ function app.handle(request)
         return about()
     elseif request.path == "/healthz" then
         return { status = 200, headers = { ["content-type"] = "text/plain" }, body = "ok" }
+    elseif request.path == "/favicon.ico" then
+        return { status = 204, body = "" }
     end
     return alipay.handle(app.alipay, request)
         or { status = 404, headers = { ["content-type"] = "text/plain" }, body = "not found" }
