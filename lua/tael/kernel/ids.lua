@@ -39,4 +39,10 @@ function ids.attempt_of(number)
     return type(number) == "string" and id.from_number("att", number) or nil
 end
 
+---@param number any
+---@return integer? refund
+function ids.refund_of(number)
+    return type(number) == "string" and id.from_number("ref", number) or nil
+end
+
 return ids

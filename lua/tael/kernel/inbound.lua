@@ -16,7 +16,7 @@ local inbound = {}
 local CLOCK_SKEW_MS = 600000
 local SIGN_MAX = 1024
 
-local media = { form = "application/x-www-form-urlencoded", json = "application/json" }
+inbound.media = { form = "application/x-www-form-urlencoded", json = "application/json" }
 
 ---@class tael.kernel.Inbound
 ---@field account table
@@ -24,7 +24,10 @@ local media = { form = "application/x-www-form-urlencoded", json = "application/
 ---@field prepared table
 ---@field request table
 ---@field source string
----@field at integer ms
+---@field at integer ms, when it was received
+---@field actor string whom its events name
+---@field replayed boolean? stored bytes once more: received before, recorded now
+---@field recorded_at integer? ms, of a replay
 ---@field verdict table of verdict.new
 ---@field message? userdata
 ---@field claims? table
@@ -35,6 +38,9 @@ local function refused(check, detail)
 end
 
 local function check_source(run)
+    if run.replayed then
+        return run.verdict:skip("source", "the bytes were stored here")
+    end
     local allowed, retry_s = limits.notify(run.source)
     if not allowed then
         local refusal = refused("source", "more messages from this address than limits.notify_address allows")
@@ -65,8 +71,8 @@ local function check_size(run)
     local kind, charset = content_type(request.headers["content-type"])
     if not among(notify.methods, request.method) then
         return refused("size", "method " .. request.method .. " is not used by this channel")
-    elseif kind ~= media[notify.content] then
-        return refused("size", "content type is not " .. media[notify.content])
+    elseif kind ~= inbound.media[notify.content] then
+        return refused("size", "content type is not " .. inbound.media[notify.content])
     elseif (request.headers["content-encoding"] or "identity") ~= "identity" then
         return refused("size", "the body is compressed")
     elseif #request.body == 0 then

@@ -49,8 +49,10 @@ local function find(number)
     return refused.get(number, scope), false
 end
 
---- The bytes, from this row or the one that it repeats.
-local function bytes_of(record)
+--- The bytes, from this row or the one that it repeats. The scope is the record's merchant.
+---@param record table
+---@return string?
+function inspect.bytes_of(record)
     local at = record
     if record.first then
         local rows = store.query("notification.get", { notification = record.first })
@@ -61,7 +63,7 @@ end
 
 local function skipped_of(package)
     local skipped = {}
-    if not package.notification.open then
+    if package and package.notification and not package.notification.open then
         skipped.decrypt = "this channel does not encrypt"
     end
     return skipped
@@ -87,7 +89,7 @@ end
 
 local function signed_text_of(record)
     local account, package, prepared = room_of(record)
-    local raw = prepared and bytes_of(record)
+    local raw = prepared and inspect.bytes_of(record)
     if not raw then
         return nil
     end
@@ -99,24 +101,35 @@ local function key_of(record)
     return record.key_text or record.key_id and ("%08x"):format(record.key_id)
 end
 
+--- A channel that is no longer there answered once; how, its package would know.
+local function answered_of(package, record)
+    if package and package.notify then
+        return notifications.answer_of(package, record)
+    end
+    return { status = json.null, body = json.null }
+end
+
 local function view_of(record, proved, signed_text, repeats)
     local _, package = room_of(record)
     local checks = record.checks and verdict.decode(record.checks)
     return views.notification(record, {
         checks = verdict.view(checks, skipped_of(package)), signed_text = signed_text, repeats = repeats,
-        answered = notifications.answer_of(package, record), key = key_of(record),
-        proved = proved,
+        answered = answered_of(package, record), key = key_of(record), proved = proved,
     })
 end
 
-local function full_view(record, proved)
+--- The scope is the record's merchant.
+---@param record table row, or an entry of the ring
+---@param proved boolean
+---@return table view
+function inspect.view(record, proved)
     return view_of(record, proved, signed_text_of(record), repeats_of(record))
 end
 
 ---@param text string "ntf_…"
 ---@return table? record
 ---@return boolean|table proved, or err
-local function find_text(text)
+function inspect.find(text)
     local number = ids.decode("ntf", text)
     if not number then
         return nil, { code = "not_found" }
@@ -132,11 +145,11 @@ end
 ---@return table? view
 ---@return table? err
 function inspect.get(text)
-    local record, proved = find_text(text)
+    local record, proved = inspect.find(text)
     if not record then
         return nil, proved
     end
-    return as_merchant(record.merchant, full_view, record, proved)
+    return as_merchant(record.merchant, inspect.view, record, proved)
 end
 
 -- ---- lists ----
@@ -246,7 +259,7 @@ local function explained(record, proved)
     if record.failed_check == "signature" then
         view.hint = ("the sender does not hold the channel's key, or the key of account %s/%s is old: "
             .. "compare it with tael keys show"):format(account.channel, account.slug)
-        if raw and package.notify.content == "form" then
+        if raw and package and package.notify.content == "form" then
             view.differs = changed_field(record, raw) or json.null
         end
     end
@@ -259,7 +272,7 @@ end
 ---@return table? view
 ---@return table? err
 function inspect.explain(text)
-    local record, proved = find_text(text)
+    local record, proved = inspect.find(text)
     if not record then
         return nil, proved
     end

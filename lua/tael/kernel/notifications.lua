@@ -10,6 +10,7 @@ local ids = require "tael.kernel.ids"
 local inbound = require "tael.kernel.inbound"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
+local refund_hints = require "tael.kernel.refund_hints"
 local refused_store = require "tael.kernel.refused"
 local registry = require "tael.kernel.registry"
 local secrets = require "tael.kernel.secrets"
@@ -21,6 +22,8 @@ local time = require "tael.time"
 local verdict = require "tael.kernel.verdict"
 
 local notifications = {}
+
+local ROUNDS = 64 -- a lost round is somebody else's unit of the same payment
 
 local NOT_FOUND = { status = 404, headers = { ["content-type"] = "text/plain; charset=utf-8" },
     body = "not found" }
@@ -74,7 +77,7 @@ local function row_statement(run, decision, payment, attempt)
         notified_attempt = attempt and attempt.id, verdict = verdict_of(decision),
         failed_check = decision.check,
         effect = decision.effect, first = first, key_id = evidence.key_number(run.proof), source = run.source,
-        now = run.at, checks = checks_of(run, decision), raw_digest = run.message.digest,
+        now = run.recorded_at or run.at, checks = checks_of(run, decision), raw_digest = run.message.digest,
         raw = not first and sealed_bytes(run) or nil,
     } }
 end
@@ -117,15 +120,23 @@ local function hex16(text)
     return crypto.hex.encode(crypto.digest("sha256", text)):sub(1, 16)
 end
 
-local function refuse_unproved(run, refusal)
-    local bytes_allowed = refusal.check ~= "source" and refusal.check ~= "size"
-    local entry = {
+--- What the ring keeps, but for the bytes.
+---@param run tael.kernel.Inbound
+---@param refusal tael.channel.Refusal
+---@return table entry
+local function entry_of(run, refusal)
+    return {
         id = run.id, merchant = run.account.merchant, account = run.account.id, verdict = "refused",
         failed_check = refusal.check, effect = "none", source = run.source, at = run.at,
         checks = run.verdict:encode(), key_text = refusal.key_id,
         digest = crypto.digest("sha256", run.request.body),
-        raw = bytes_allowed and secrets.seal(run.request.body, place(run.id)) or nil,
     }
+end
+
+local function refuse_unproved(run, refusal)
+    local entry = entry_of(run, refusal)
+    local bytes_allowed = refusal.check ~= "source" and refusal.check ~= "size"
+    entry.raw = bytes_allowed and secrets.seal(run.request.body, place(run.id)) or nil
     if refused_store.add(entry) then
         log.warn("notification.refused", { notification = ids.encode("ntf", run.id), check = refusal.check,
             channel = run.account.channel, account = run.account.slug, source = run.source,
@@ -138,33 +149,55 @@ end
 
 -- ---- after it: facts, and what they do ----
 
---- The one fact about a payment that the message proves, admitted by the kernel. What else it says (a refund
---- of the same trade) is on record with the bytes.
-local function proved_fact(run)
+local function unproved(refusal)
+    return { check = refusal.check, detail = refusal.detail, effect = "none", alarm = "fact_not_proved" }
+end
+
+local function admit_payment(run, fact)
+    return evidence.admit { proof = run.proof, message = run.message, account = run.account,
+        fact = fact, identity = run.claims.identity, stated = (run.package.stated or {}).notification,
+        amounts = run.package.amounts }
+end
+
+--- Facts by kind, and those about refunds as hints. One that is not proved is left out, and alarmed.
+local function sorted(run, facts)
+    local payments, hints = {}, {}
+    for _, fact in ipairs(facts) do
+        if fact.kind == "payment" then
+            payments[#payments + 1] = fact
+        elseif fact.kind == "refund" then
+            local hint, refusal = refund_hints.admit(run, fact)
+            hints[#hints + 1] = hint
+            if not hint then
+                settle.alarm("fact_not_proved", { notification = ids.encode("ntf", run.id),
+                    account = run.account.slug, detail = refusal.detail })
+            end
+        end
+    end
+    return payments, hints
+end
+
+--- What the message proves, admitted by the kernel: a fact about a payment, hints about its refunds, or both.
+---@return { payment: table?, hints: table[] }?
+---@return table? decision why nothing
+local function proved_facts(run)
     local facts, refusal = channel_steps.facts(run.package, run.prepared, run.proof)
     if not facts then
         return nil, { check = "order", detail = refusal.detail, effect = "none", fault = true,
             alarm = "facts_failed" }
     end
-    local fact, count = nil, 0
-    for _, stated in ipairs(facts) do
-        if stated.kind == "payment" then
-            fact, count = stated, count + 1
+    local payments, hints = sorted(run, facts)
+    if #payments > 1 or #payments == 0 and #hints == 0 then
+        return nil, { check = "order", effect = "none",
+            detail = ("%d facts about a payment in one message"):format(#payments) }
+    end
+    if payments[1] then
+        local good, why = admit_payment(run, payments[1])
+        if not good then
+            return nil, unproved(why)
         end
     end
-    if count ~= 1 then
-        return nil, { check = "order", effect = "none",
-            detail = ("%d facts about a payment in one message"):format(count) }
-    end
-    local good
-    good, refusal = evidence.admit { proof = run.proof, message = run.message, account = run.account,
-        fact = fact, identity = run.claims.identity, stated = (run.package.stated or {}).notification,
-        amounts = run.package.amounts }
-    if not good then
-        return nil, { check = refusal.check, detail = refusal.detail, effect = "none",
-            alarm = "fact_not_proved" }
-    end
-    return fact
+    return { payment = payments[1], hints = hints }
 end
 
 local function unknown_order(detail)
@@ -200,26 +233,67 @@ local function record_only(run, decision)
     return decision
 end
 
+--- The row, and what the hints do, for one unit.
+local function record_of(run, said, decision, payment, attempt)
+    local list
+    list, run.foreign = refund_hints.statements(said.hints, payment, attempt)
+    table.insert(list, 1, row_statement(run, decision, payment, attempt))
+    return list
+end
+
+--- Nothing about the payment itself: the row and the hints.
+local function record_hints(run, said, attempt)
+    local decision = { effect = "none", detail = "about a refund" }
+    for _ = 1, ROUNDS do
+        local row, payment = settle.read(attempt.id)
+        if not row then
+            return nil, payment
+        end
+        local done, err = settle.commit(record_of(run, said, decision, payment, row))
+        if done then
+            return decision, payment
+        elseif err.code ~= "guard" or err.otherwise ~= "reread" then
+            return nil, err
+        end
+    end
+    return nil, { code = "busy" }
+end
+
+local function apply(run, said, attempt)
+    if not said.payment then
+        return record_hints(run, said, attempt)
+    end
+    return settle.apply {
+        attempt = attempt.id, row = attempt, fact = said.payment, actor = run.actor,
+        proof = { kind = "ntf", id = run.id, digest = run.message.digest,
+            key = evidence.key_number(run.proof) },
+        extra = function(made, payment, row)
+            return record_of(run, said, made, payment, row)
+        end,
+    }
+end
+
+--- What a proved message does. nil: the store did not take it.
+---@param run tael.kernel.Inbound after inbound.check
+---@return tael.kernel.Decision?
+---@return table? err
 local function act(run)
-    local fact, decision = proved_fact(run)
-    if not fact then
+    local said, decision = proved_facts(run)
+    if not said then
         return record_only(run, decision)
     end
-    local attempt, unknown, err = find_attempt(run, fact)
+    local attempt, unknown, err = find_attempt(run, said.payment or said.hints[1])
     if not attempt then
         if unknown then
             return record_only(run, unknown)
         end
         return nil, err
     end
-    return settle.apply {
-        attempt = attempt.id, row = attempt, fact = fact, actor = "channel:" .. run.account.channel,
-        proof = { kind = "ntf", id = run.id, digest = run.message.digest,
-        key = evidence.key_number(run.proof) },
-        extra = function(made, payment, row)
-            return { row_statement(run, made, payment, row) }
-        end,
-    }
+    local made, payment = apply(run, said, attempt)
+    if made then
+        refund_hints.alarm(run, run.foreign or {}, payment)
+    end
+    return made, payment
 end
 
 local function handle(run)
@@ -255,15 +329,23 @@ function notifications.receive(inbound_request)
     return handle {
         id = store.next_id(), account = account, package = package, prepared = prepared, request = request,
         source = source.of(request.peer, request.headers["x-forwarded-for"], registry.proxies),
-        at = time.now(),
+        at = time.now(), actor = "channel:" .. account.channel,
         verdict = verdict.new(time.micros),
     }
 end
 
-notifications.answer_of = answer_of
-notifications.place = place
+notifications.act, notifications.entry_of = act, entry_of
+notifications.answer_of, notifications.place = answer_of, place
 
--- What can be seen afterwards stands in inspect.lua, which needs this module first.
+-- What can be seen and done afterwards stands in inspect.lua and replay.lua, which need this module first.
+
+---@param text string "ntf_…"
+---@param actor string who wants it
+---@return table? view of what came of it
+---@return table? err
+function notifications.replay(text, actor)
+    return require("tael.kernel.replay").run(text, actor)
+end
 
 ---@param text string "ntf_…"
 ---@return table? view
