@@ -227,7 +227,7 @@ static void names_that_are_not_known_are_no_connection(void)
 
 static void a_slow_resolver_holds_up_nobody(void)
 {
-    struct book book = {.answers = {"127.0.0.1", "127.0.0.1"}, .sleep_ms = 400};
+    struct book book = {.answers = {"127.0.0.1", "127.0.0.1"}, .sleep_ms = 3500};
     struct place place;
     open_place(&place, &book, true);
     struct tael_http_call more = {.connect_ms = 60};
@@ -240,9 +240,9 @@ static void a_slow_resolver_holds_up_nobody(void)
     for (size_t i = 0; i < 2; i++) {
         const struct tael_http_result *result = &place.calls[i].result;
         CHECK(result->failure == TAEL_HTTP_TIMEOUT && !result->sent);
-        CHECK(result->elapsed_us >= 59000 && result->elapsed_us < 300000);
+        CHECK(result->elapsed_us >= 59000 && result->elapsed_us < 3000000);
     }
-    CHECK(place.calls[2].result.status == 200 && place.calls[2].result.elapsed_us < 300000);
+    CHECK(place.calls[2].result.status == 200 && place.calls[2].result.elapsed_us < 3000000);
     /* cancelled, and the client freed, while threads are still looking */
     CHECK(place_start(&place, 3, "POST", url_of(&place, "slow.test", "http"), NULL) == TAEL_OK);
     CHECK(place_start(&place, 4, "POST", url_of(&place, "slow2.test", "http"), NULL) == TAEL_OK);
@@ -276,7 +276,8 @@ static void more_names_than_threads_are_looked_up_in_turn(void)
     for (size_t i = 0; i < 16; i++)
         right += place.calls[i].result.status == 200;
     CHECK(right == 16);
-    place_run_ms(&place, 100);
+    for (int ms = 0; atomic_load(&book.lookups) < 32 && ms < 10000; ms += 20)
+        place_run_ms(&place, 20);
     CHECK(atomic_load(&book.lookups) == 32);
     place_close(&place);
     book_close(&book);
