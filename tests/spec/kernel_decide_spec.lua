@@ -213,6 +213,214 @@ describe("an order that the channel does not know", function()
     end)
 end)
 
+-- ---- every payment × attempt × word ----
+
+local PAYMENTS = { "created", "pending", "authorized", "paid", "closed", "failed", "review" }
+local ATTEMPTS = { "new", "issued", "sent", "waiting_payer", "processing", "unknown", "authorized",
+    "succeeded", "declined", "cancelled", "expired" }
+
+--- A decision in one line: attempt, =payment:reason, !check, *alarm, R refund, ? asked first.
+local function line_of(decision)
+    local out = {}
+    local function add(mark, text)
+        out[#out + 1] = text and mark .. text or nil
+    end
+    local payment = decision.payment or {}
+    add("", decision.attempt and decision.attempt.to)
+    add("=", payment.to and payment.to .. (payment.reason and ":" .. payment.reason or ""))
+    add("!", decision.check)
+    add("*", decision.alarm)
+    add("R", decision.refund and "")
+    add("?", decision.confirm and "")
+    return #out > 0 and table.concat(out, " ") or "-"
+end
+
+--- What the names in the table below stand for.
+local meaning = {
+    ["."] = "-", refused = "!state *impossible_success", paid = "succeeded =paid",
+    surplus = "succeeded *duplicate_paid R", late = "succeeded =paid *paid_late",
+    held = "succeeded *paid_in_review", ask = "?",
+    review = "=review:amount_mismatch !amount *amount_mismatch", differs = "!amount *amount_mismatch",
+    closed = "expired =closed:channel", ended = "expired =closed:expired",
+    wanted = "expired =closed:merchant",
+    over = "expired =closed:expired", reversed = "cancelled =closed:merchant",
+    voided = "cancelled =closed:voided", gone = "*reversed_after_paid",
+    failed = "declined =failed:other", lost = "*paid_not_found", odd = "unknown *unknown_word",
+    still_odd = "*unknown_word",
+}
+
+--- Seven words: the payment in the order of PAYMENTS. One word: the same for all.
+local LIVE = "refused paid refused surplus late late held"
+local OTHER = "review review review differs review review differs"
+
+local function all_of(cell, ...)
+    local rows = {}
+    for _, state in ipairs { ... } do
+        rows[state] = cell
+    end
+    return rows
+end
+
+local function with(rows, more)
+    for state, cell in pairs(more) do
+        rows[state] = cell
+    end
+    return rows
+end
+
+local paid_rows = with(all_of(LIVE, "issued", "sent", "waiting_payer", "processing", "unknown", "authorized",
+    "declined", "cancelled", "expired"), { new = "refused" })
+
+local function ends(pending, to, ...)
+    return all_of(("%s %s %s %s %s %s %s"):format(to, pending, to, to, to, to, to), ...)
+end
+
+local open_words = { "issued", "sent", "waiting_payer", "unknown" }
+local reversible = { "sent", "waiting_payer", "processing", "unknown" }
+
+local cases = {
+    { "a success in an answer", support.success(), paid_rows, { by = "cal" } },
+    { "a success in a message", support.success(), with(with({}, paid_rows), { cancelled = "ask" }),
+        { by = "ntf" } },
+    { "a success in a message while it is being reversed", support.success(),
+        with(with({}, paid_rows), all_of("ask", "new", "issued", "sent", "waiting_payer", "processing",
+            "unknown", "authorized", "cancelled")), { by = "ntf", closing = "cancel" } },
+    { "a success in an answer while it is being reversed", support.success(), paid_rows,
+        { by = "cal", closing = "cancel" } },
+    { "another amount", support.success { amount = 1 }, all_of(OTHER, table.unpack(ATTEMPTS)) },
+    { "waiting_payer", { state = "waiting_payer" }, all_of("waiting_payer", "issued", "sent", "unknown") },
+    { "processing", { state = "processing" }, all_of("processing", "sent", "unknown") },
+    { "expired before its time", { state = "expired" }, ends("closed", "expired", table.unpack(open_words)) },
+    { "expired after its time", { state = "expired" }, ends("ended", "expired", table.unpack(open_words)),
+        { now = support.now + 1800000 } },
+    { "expired when the merchant wanted it", { state = "expired" },
+        ends("wanted", "expired", table.unpack(open_words)), { closing = "merchant" } },
+    { "expired while it is being reversed", { state = "expired" },
+        ends("wanted", "expired", table.unpack(open_words)), { closing = "cancel" } },
+    { "expired while the end of its time is carried out", { state = "expired" },
+        ends("over", "expired", table.unpack(open_words)), { closing = "expired" } },
+    { "expired beside another open order", { state = "expired" },
+        all_of("expired", table.unpack(open_words)), { others_open = true } },
+    { "cancelled", { state = "cancelled", reversed = false },
+        ends("reversed", "cancelled", table.unpack(reversible)), { closing = "cancel" } },
+    { "cancelled, and money went back", { state = "cancelled", reversed = true },
+        with(ends("voided", "cancelled", table.unpack(reversible)),
+            { succeeded = "gone" }), { closing = "cancel" } },
+    { "declined", { state = "declined" }, ends("failed", "declined", "sent", "unknown") },
+    { "not found in its time", { state = "not_found" }, { succeeded = "lost" } },
+    { "not found after it", { state = "not_found" },
+        with(ends("over", "expired", table.unpack(open_words)), { succeeded = "lost" }),
+        { now = support.now + 1920000 } },
+    { "not found after it, though it was opened", { state = "not_found" }, { succeeded = "lost" },
+        { now = support.now + 1920000, trade_no = "T1" } },
+    { "not found where every order is known", { state = "not_found" }, { succeeded = "lost" },
+        { now = support.now + 1920000, waits_unopened = false } },
+    { "silent", { state = "silent", code = "timeout" }, { sent = "unknown" } },
+    { "an unknown word", { state = "unknown" },
+        with(all_of("odd", "issued", "sent", "waiting_payer", "processing"),
+            all_of("still_odd", "new", "unknown", "authorized", "succeeded", "declined", "cancelled",
+                "expired")) },
+    { "given back", { state = "unknown", given_back = true },
+        with(all_of("odd", "issued", "sent", "waiting_payer", "processing"),
+            all_of("still_odd", "new", "unknown", "authorized", "declined", "expired")) },
+    { "given back while it is being reversed", { state = "unknown", given_back = true },
+        ends("voided", "cancelled", table.unpack(reversible)), { closing = "cancel" } },
+}
+
+local function cells(row)
+    local out = {}
+    for word in row:gmatch("%S+") do
+        out[#out + 1] = meaning[word] or word
+    end
+    return out
+end
+
+describe("every payment and attempt, when the channel says", function()
+    for _, made in ipairs(cases) do
+        local name, fact, rows, more = made[1], made[2], made[3], made[4] or {}
+        it(name, function()
+            for _, attempt in ipairs(ATTEMPTS) do
+                local expected = cells(rows[attempt] or ".")
+                for i, payment in ipairs(PAYMENTS) do
+                    local decision = decide(case({ state = payment, closing = more.closing },
+                        { state = attempt, trade_no = more.trade_no }, fact, {
+                            by = more.by, now = more.now, others_open = more.others_open,
+                            waits_unopened = more.waits_unopened,
+                        }))
+                    assert.are.equal(expected[i] or expected[1], line_of(decision),
+                        payment .. " / " .. attempt)
+                end
+            end
+        end)
+    end
+end)
+
+describe("policies", function()
+    local function late(policy)
+        return decide(case({ state = "closed" }, { state = "expired" }, nil, {
+            policy = { late = policy, duplicate = "review" } }))
+    end
+
+    it("of money that comes late: taken, given back, or told", function()
+        assert.are.equal("succeeded =paid", line_of(late "accept"))
+        assert.are.equal("succeeded =paid R", line_of(late "refund"))
+        assert.are.equal("succeeded =paid *paid_late", line_of(late "review"))
+        assert.are.same({ amount = 1234, reason = "late" }, late("refund").refund)
+        for _, policy in ipairs { "accept", "refund", "review" } do
+            assert.are.equal("late", late(policy).effect)
+            assert.are.equal(1, late(policy).payment.late)
+        end
+    end)
+
+    it("of money that comes twice: given back, or only told", function()
+        local function twice(policy)
+            return decide(case({ state = "paid" }, { state = "issued" }, nil, {
+                policy = { late = "review", duplicate = policy } }))
+        end
+        assert.are.same({ amount = 1234, reason = "duplicate" }, twice("refund").refund)
+        assert.is_nil(twice("review").refund)
+        assert.are.equal("duplicate_paid", twice("refund").alarm)
+        assert.are.equal("duplicate_paid", twice("review").alarm)
+    end)
+end)
+
+describe("another attempt may start", function()
+    local function may(payment, ...)
+        local open = {}
+        for i, state in ipairs { ... } do
+            open[i] = { state = state }
+        end
+        return states.may_start(support.payment(payment), open)
+    end
+
+    it("beside none", function()
+        assert.is_true(may {})
+        assert.is_true(may { state = "created" })
+    end)
+
+    it("beside one that waits for its payer only when a second success is given back", function()
+        for _, state in ipairs { "issued", "waiting_payer" } do
+            assert.is_true(may({ parallel = "refund_surplus" }, state))
+            assert.are.same({ false, "attempt_open" }, { may({ parallel = "none" }, state) })
+        end
+        assert.is_true(may({ parallel = "refund_surplus" }, "issued", "waiting_payer"))
+    end)
+
+    it("never beside one that may be taking money", function()
+        for _, state in ipairs { "new", "sent", "processing", "unknown", "authorized" } do
+            assert.are.same({ false, "attempt_open" },
+                { may({ parallel = "refund_surplus" }, "issued", state) }, state)
+        end
+    end)
+
+    it("only of an open payment that nobody wants closed", function()
+        for _, state in ipairs { "authorized", "paid", "closed", "failed", "review" } do
+            assert.are.same({ false, "state_conflict" }, { may { state = state } }, state)
+        end
+        assert.are.same({ false, "state_conflict" }, { may { closing = "merchant" } })
+    end)
+end)
+
 describe("every decision", function()
     local words = { "succeeded", "waiting_payer", "processing", "expired", "cancelled", "declined", "unknown",
         "not_found", "authorized", "gibberish" }
