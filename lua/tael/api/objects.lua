@@ -200,7 +200,8 @@ schemas.attempt = resource("attempt", "att", "One order at one channel, on behal
         candidates = list_of({}, "channels that could have been chosen"),
     })),
     evidence = nullable(text "the notification (ntf_…) or call (cal_…) that proved the state"),
-    calls = list_of(ref "call", "oldest first"), polls = integer "queries so far",
+    calls = list_of(ref "call", "oldest first; none in an event"),
+    polls = nullable(integer "queries so far; null in an event"),
 })
 
 schemas.refund = resource("refund", "ref", "Money given back.", {
@@ -221,7 +222,7 @@ schemas.event = object("One change, for ever.", {
     api_version = text "of data", merchant = text "slug of the merchant", livemode = boolean "real money",
     sequence = integer "the payment's version",
     actor = text "who: key_…, operator, channel:alipay, timer …",
-    data = { anyOf = json.array { ref "payment", ref "refund" },
+    data = { anyOf = json.array { ref "payment", ref "attempt", ref "refund" },
         description = "the object as of the event" },
     chain = object("what makes a changed event visible", {
         version = integer "place in the payment's chain", prev = nullable(id("evt", "the event before")),
@@ -324,7 +325,8 @@ schemas.readiness = object("Is this engine fit to take money?", {
 })
 
 schemas.reload = object("What was read again.", {
-    object = one "reload", reloaded = boolean "done",
+    object = one "reload", certificates = integer "listeners whose certificate was read again",
+    needs_restart = list_of(text "key of tael.lua", "what has changed and counts from the next start on"),
 })
 
 schemas.clock = object("The clock after it was put ahead.", {
