@@ -167,6 +167,18 @@ test('the timeline has a message and its repeats, refused ones by their check', 
     assert.equal((await engine.get('/v1/payments/pay_x/timeline')).status, 404);
 });
 
+test('a stored message is run again: what it did already stays as it is', async () => {
+    const payment = await created();
+    await alipay.notify(payment);
+    const [first] = (await engine.get(`/v1/notifications?payment=${payment.id}`)).body.data;
+    const before = await engine.payment(payment.id);
+    const again = await engine.post(`/v1/notifications/${first.id}/replay`);
+    assert.equal(again.status, 200, again.text);
+    assert.deepEqual([again.body.verdict, again.body.effect, again.body.raw_sha256], ['pass', 'none', first.raw_sha256]);
+    assert.deepEqual(await engine.payment(payment.id), before);
+    assert.equal((await engine.post(`/v1/notifications/ntf_${'0'.repeat(26)}/replay`)).status, 404);
+});
+
 test('a review is decided by the operator alone', async () => {
     const payment = await created();
     await alipay.notify(payment, { total_amount: '0.01' });
