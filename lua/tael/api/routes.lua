@@ -134,7 +134,8 @@ add("GET", "/v1/refunds/{id}", API, refunds.get, {
 })
 add("POST", "/v1/refunds/{id}/retry", API, refunds.retry, {
     id = "retryRefund", about = "Sends an abnormal refund again, with the same number",
-    scope = "refunds:write", body = schema.empty, answers = { [200] = "refund" }, problems = MOVE,
+    scope = "refunds:write", body = schema.empty, answers = { [200] = "refund" },
+    problems = MOVE .. " attempt_open",
 })
 
 -- ---- what happened ----
@@ -150,7 +151,8 @@ add("GET", "/v1/notifications/{id}", API, notifications.get, {
 add("POST", "/v1/notifications/{id}/replay", API, notifications.replay, {
     id = "replayNotification", about = "Runs the stored bytes through today's checks",
     scope = "payments:write", text = "Applies only what the payment's state still allows.",
-    body = schema.empty, answers = { [200] = "notification" }, problems = "state_conflict",
+    body = schema.empty, answers = { [200] = "notification" },
+    problems = "state_conflict no_channel_available",
 })
 add("GET", "/v1/events", API, events.list, {
     id = "listEvents", about = "Events, newest first; in the order of commits with after or wait",
