@@ -103,3 +103,37 @@ test('a payment whose notification is lost is found paid by asking', async () =>
     assert.match(attempt.evidence, /^cal_/);
     await behave({ notify: true });
 });
+
+test('a code that the engine was given is scanned and paid; what it gives back, the library finds', async () => {
+    const payment = await created('I6', { product: 'qr' });
+    assert.equal(payment.next_action.type, 'qr_code');
+    const page = await (await fetch(payment.next_action.code_url)).text();
+    assert.match(page, /¥12\.34/);
+    await fetch(engine.sandbox + page.match(/action="(\/cashier\/[0-9a-f]+\/pay)"/)[1], { method: 'POST' });
+    await until('the payment is paid', async () => (await engine.payment(payment.id)).state === 'paid');
+    const refunds = [];
+    for (const amount of [500, 562]) { // the answer to the second is lost
+        const answer = await engine.post(`/v1/payments/${payment.id}/refunds`,
+            { merchant_refund_id: `I6-${amount}`, amount });
+        assert.equal(answer.status, 201, answer.text);
+        refunds.push(await until(`the refund of ${amount}`, async () => {
+            const refund = (await engine.get(`/v1/refunds/${answer.body.id}`)).body;
+            return refund.state === 'succeeded' && refund;
+        }, 60));
+    }
+    const [attempt] = (await engine.get(`/v1/payments/${payment.id}/attempts`)).body.data;
+    const account = new AlipaySdk({
+        appId: '2021000000000001', gateway: `${engine.sandbox}/gateway.do`, keyType: 'PKCS8',
+        privateKey: key('demo.alipay.key'), alipayPublicKey: key('sandbox.alipay.pub'),
+    });
+    for (const refund of refunds) {
+        const found = await account.exec('alipay.trade.fastpay.refund.query',
+            { bizContent: { out_trade_no: attempt.order_no, out_request_no: refund.refund_no } }, { validateSign: true });
+        assert.equal(found.refundStatus, 'REFUND_SUCCESS');
+        assert.equal(found.refundAmount, (refund.amount / 100).toFixed(2));
+    }
+    const bill = await (await fetch(`${engine.sandbox}/sandbox/bill`)).json();
+    const line = bill.trades.find((trade) => trade.out_trade_no === attempt.order_no);
+    assert.deepEqual([line.paid, line.net], [1234, 1234 - 1062]);
+    assert.equal((await engine.payment(payment.id)).refunded_amount, 1062);
+});
