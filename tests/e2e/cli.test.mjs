@@ -244,7 +244,10 @@ test('migrate makes the store, and a dry run only says so', () => {
     assert.equal(mode(at.file('data')), '700');
     assert.equal(mode(at.file('data/tael.db')), '600');
     assert.match(ends(0, ['migrate', '--dry-run'], at).stdout, /^schema \d+, up to date/);
-    assert.match(ends(0, ['doctor', '--deep'], at).stdout, /^ok +integrity /m);
+    const whole = ends(1, ['doctor', '--deep'], at).stdout;
+    assert.match(whole, /^ok +integrity /m);
+    assert.match(whole, /^fail channels +none configured +→ add an account/m);
+    assert.equal(whole.match(/^fail /mg).length, 1, whole);
     fs.writeFileSync(at.file('data/tael.db'), 'not a store');
     assert.match(ends(6, ['migrate'], at).stderr, /^tael: \S*\/data\/tael\.db: .*\nnext: tael doctor\n$/);
     assert.match(ends(1, ['doctor', '--deep'], at).stdout, /^fail store .*tael\.db: .* → keep a copy/m);
@@ -267,7 +270,7 @@ test('doctor names each thing that is wrong and what to do', () => {
     ends(0, ['keys', 'generate', 'alipay.platform'], at);
     const good = ends(0, ['doctor'], at).stdout;
     assert.deepEqual(lines(good).map((line) => line.split(/ +/)[1]),
-        ['config', 'engine', 'ports', 'tls', 'keys', 'channels', 'store', 'clock', 'disk', 'gconv']);
+        ['config', 'engine', 'clock', 'gconv', 'disk', 'store', 'keys', 'ports', 'tls', 'channels']);
     const fails = (pattern) => assert.match(ends(1, ['doctor'], at).stdout, pattern);
 
     fs.chmodSync(at.file('keys/pepper.secret'), 0o644);

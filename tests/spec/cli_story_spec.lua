@@ -38,8 +38,8 @@ describe("a story", function()
         assert.are.same({
             "12:01:07.102 created   CNY 12.34  order A1001  key_1",
             "12:01:07.102 attempt   alipay/acme-main qr  → sent"
-                .. "     12:01:07.104 call      create 10000  207 ms  → waiting_payer",
-            "12:01:09.020 notify    ntf_1 12 checks ok (key 9f2c01ab)  → paid",
+                .. "     12:01:07.104 call create 10000 OK 207 ms → waiting_payer",
+            "12:01:09.020 notify    ntf_1 12 checks ok (key 9f2c01ab) → paid",
         }, story.lines({ created, call, issued, notified, paid }, { ntf_1 = view(FIRST) }))
     end)
 
@@ -48,7 +48,7 @@ describe("a story", function()
         local more = entry("04:42.009", "notification", "ntf_3", { verdict = "pass", effect = "none" })
         local lines = story.lines({ notified, paid, again, more },
             { ntf_1 = view(FIRST), ntf_2 = view(AGAIN), ntf_3 = view(AGAIN) })
-        assert.are.same({ "12:01:09.020 notify    ntf_1 12 checks ok (key 9f2c01ab)  → paid"
+        assert.are.same({ "12:01:09.020 notify    ntf_1 12 checks ok (key 9f2c01ab) → paid"
             .. "     12:04:41.009 repeat, no effect (x2)" }, lines)
     end)
 
@@ -67,7 +67,7 @@ describe("a story", function()
     it("does not take other news for a repeat", function()
         local other = entry("04:41.009", "notification", "ntf_2", { verdict = "pass", effect = "none" })
         local lines = story.lines({ notified, paid, other }, { ntf_1 = view(FIRST), ntf_2 = view(OTHER) })
-        assert.are.equal("12:04:41.009 notify    ntf_2 12 checks ok (key 9f2c01ab)  → no effect (none)",
+        assert.are.equal("12:04:41.009 notify    ntf_2 12 checks ok (key 9f2c01ab) → no effect (none)",
             lines[2])
     end)
 
@@ -76,7 +76,7 @@ describe("a story", function()
             { verdict = "refused", failed_check = "amount", effect = "review" })
         local review = entry("04:41.009", "event", "evt_4", { type = "payment.review", evidence = "ntf_2",
             payment = { state = "review", reason = "amount_mismatch" } })
-        assert.are.same({ "12:04:41.009 notify    ntf_2 refused at amount  → review (amount_mismatch)" },
+        assert.are.same({ "12:04:41.009 notify    ntf_2 refused at amount → review (amount_mismatch)" },
             story.lines({ refused, review }, { ntf_2 = view(FIRST) }))
     end)
 
@@ -95,6 +95,19 @@ describe("a story", function()
                 payment = { state = "closed", reason = "manual" },
                 decision = { by = "usr_1", note = "lost" } }),
         }, {}))
+    end)
+
+    it("names who decided on the line of the channel's answer, and what came late", function()
+        local asked = entry("06:00.000", "call", "cal_2", { op = "query", code = "10000", attempt = "att_1" })
+        local closed = entry("06:00.000", "event", "evt_8", { type = "payment.closed", evidence = "cal_2",
+            payment = { state = "closed", reason = "manual" },
+            decision = { by = "operator", note = "lost" } })
+        local late = entry("07:00.000", "event", "evt_9", { type = "payment.paid", evidence = "ntf_1",
+            payment = { state = "paid", late = true } })
+        assert.are.same({
+            "12:01:09.020 notify    ntf_1 12 checks ok (key 9f2c01ab) → paid late",
+            "12:06:00.000 call      query 10000 decided by operator: lost → closed (manual)",
+        }, story.lines({ notified, asked, closed, late }, { ntf_1 = view(FIRST) }))
     end)
 
     it("says when another day begins", function()

@@ -106,7 +106,9 @@ function checks.keys(call, seen)
     local config = call.config
     local opened, err = keyring.open(config)
     seen.keys = opened
-    if not opened then
+    if not opened and err.code == "not_found" and config.dev and not seen.has_store then
+        return ok(text("doctor.folder_new", { folder = config.keys.folder }))
+    elseif not opened then
         return fail(err.message, next_for_folder(config, err))
     end
     local missing, wrong = missing_secrets()
@@ -146,7 +148,7 @@ function checks.channels(call, seen)
     local config = call.config
     local accounts = settings.accounts(config)
     if #accounts == 0 then
-        return warn(text "doctor.no_account", text "doctor.no_account.next")
+        return fail(text "doctor.no_account", text "doctor.no_account.next")
     end
     local wrong = configuration.wrong_account(config)
     if wrong then

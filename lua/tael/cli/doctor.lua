@@ -34,7 +34,7 @@ function doctor.plan(plan, config, about)
     end
 end
 
-local NAMES = { "config", "engine", "ports", "tls", "keys", "channels", "store", "clock", "disk", "gconv" }
+local NAMES = { "config", "engine", "clock", "gconv", "disk", "store", "keys", "ports", "tls", "channels" }
 local WITHOUT_CONFIG = { config = true, gconv = true }
 
 local NAME_WIDTH = 11

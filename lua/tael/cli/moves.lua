@@ -11,7 +11,8 @@ local function explain(failure, id)
     local problem = failure.problem
     if problem and problem.code == "state_conflict" then
         local allowed = type(problem.allowed) == "table" and table.concat(problem.allowed, ", ") or ""
-        failure.more = allowed ~= "" and { text("moves.allowed", { states = allowed }) } or failure.more
+        local other = allowed ~= "" and not allowed:find(tostring(problem.state), 1, true)
+        failure.more = other and { text("moves.allowed", { states = allowed }) } or failure.more
         failure.next = "tael explain " .. id
     elseif failure.exit == exits.no then
         failure.next = failure.next or "tael payments list"

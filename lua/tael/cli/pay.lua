@@ -114,20 +114,32 @@ local function buyer_of(call, payment)
     return { simulator = found, yes = call.flags.yes, keyboard = not call.flags.yes }
 end
 
+--- Says what is waited for. Where a person sits the line is left open: Enter ends it.
+---@param with_buyer boolean Enter lets the simulated buyer pay
+---@return boolean open
+local function ask_person(with_buyer)
+    local open = with_buyer and terminal.is "stdin" and terminal.is "stdout"
+    local say = open and screen.part or screen.line
+    say(text(with_buyer and "pay.scan_or_enter" or "pay.scan"))
+    screen.flush()
+    return open
+end
+
 local function wait_and_report(call, payment)
     local buyer, failure = buyer_of(call, payment)
     if not buyer and call.flags.yes then
         end_line(call)
         return nil, failure
-    elseif not call.flags.yes then
-        screen.line(text(buyer and "pay.scan_or_enter" or "pay.scan"))
-        screen.flush()
     end
+    local asked = not call.flags.yes and ask_person(buyer ~= nil)
     local begun = time.monotonic()
     local how = { buyer = buyer, wait_ms = call.flags.wait }
     local ended, wrong = paying.await(call, payment, how)
     local took_ms = time.monotonic() - (how.paid_at or begun)
     end_line(call, ended ~= "interrupted" and ended or nil, took_ms)
+    if asked and not how.paid_at then
+        screen.line ""
+    end
     if ended == "interrupted" then
         return left_open(payment)
     elseif not ended then

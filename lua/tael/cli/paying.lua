@@ -16,14 +16,19 @@ local GRACE_MS = 180000     -- beyond the end of its time: the engine asks the c
 
 -- ---- create ----
 
-local function amount_of(given, currency)
+--- Decimal text as minor units, exactly.
+---@param given string
+---@param currency string
+---@return integer? minor
+---@return tael.cli.Failure?
+function paying.amount(given, currency)
     local amount, err = money.parse(given, currency)
-    if not amount then
-        local values = { given = given, currency = currency }
-        return exits.fail(exits.usage, text("pay.amount." .. err.code, values),
-            text("pay.amount.next", values))
+    if amount and money.in_range(amount) then
+        return amount
     end
-    return amount
+    local values = { given = given, currency = currency }
+    return exits.fail(exits.usage, text("pay.amount." .. (err and err.code or "amount_out_of_range"), values),
+        text("pay.amount.next", values))
 end
 
 local function product_of(channel)
@@ -69,7 +74,7 @@ end
 function paying.create(call, given)
     local flags = call.flags
     local currency = (flags.currency or DEFAULT_CURRENCY):upper()
-    local amount, failure = amount_of(given, currency)
+    local amount, failure = paying.amount(given, currency)
     local channel
     if amount then
         channel, failure = channel_of(call)

@@ -2,10 +2,9 @@
 local crypto = require "tael.crypto"
 local exits = require "tael.cli.exits"
 local following = require "tael.cli.following"
-local money = require "tael.kernel.money"
+local paying = require "tael.cli.paying"
 local refunds = require "tael.cli.refunds"
 local screen = require "tael.cli.screen"
-local text = require("tael.cli.texts").of
 local time = require "tael.time"
 local words = require "tael.cli.words"
 
@@ -23,12 +22,11 @@ local refund = {
 local function body_of(call, payment)
     local body = { reason = call.flags.reason, merchant_refund_id = call.flags.id }
     if call.rest[2] then
-        local amount, err = money.parse(call.rest[2], payment.currency)
-        if not amount then
-            return exits.fail(exits.usage, text("pay.amount." .. err.code, { given = call.rest[2],
-                currency = payment.currency }), text("pay.amount.next", { currency = payment.currency }))
+        local failure
+        body.amount, failure = paying.amount(call.rest[2], payment.currency)
+        if not body.amount then
+            return nil, failure
         end
-        body.amount = amount
     end
     return body
 end

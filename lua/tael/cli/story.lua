@@ -19,22 +19,41 @@ local function line(at, word, rest)
     return ("%s %s %s"):format(objects.clock(at), screen.pad(text("story." .. word), WORD_WIDTH), rest)
 end
 
---- What is there, with two blanks between.
-local function joined(...)
+local function present(...)
     local list = {}
     for i = 1, select("#", ...) do
         local part = select(i, ...)
         list[#list + 1] = part and part ~= "" and part or nil
     end
-    return table.concat(list, "  ")
+    return list
 end
 
---- " → paid": the state that an event led to; of the attempt, when the payment's own stayed.
+--- What is there, with two blanks between.
+local function joined(...)
+    return table.concat(present(...), "  ")
+end
+
+--- What is there, with one.
+local function sentence(...)
+    return table.concat(present(...), " ")
+end
+
+--- "→ paid": the state that an event led to; of the attempt, when the payment's own stayed.
 local function arrow(facts)
-    local state = facts and (facts.payment and facts.payment.state or facts.refund and facts.refund.state
-        or facts.attempt and facts.attempt.state)
-    local reason = state and facts.payment and facts.payment.state and facts.payment.reason
-    return state and "→ " .. screen.state(state, reason and ("%s (%s)"):format(state, reason) or nil) or nil
+    local payment = facts and facts.payment or {}
+    local other = facts and (facts.refund or facts.attempt) or {}
+    local state = payment.state or other.state
+    if not state then
+        return nil
+    end
+    local reason = payment.state and payment.reason and " (" .. payment.reason .. ")" or ""
+    return "→ " .. screen.state(state, state .. reason .. (payment.late and " late" or ""))
+end
+
+--- Who decided it, where a person did.
+local function decided(facts)
+    local decision = facts and facts.decision
+    return decision and text("story.decided", { by = decision.by or "-", note = decision.note or "-" })
 end
 
 -- ---- one function for each kind of entry: the lines of it ----
@@ -54,14 +73,13 @@ end
 
 --- What an event without a proof of its own says, beside its state.
 local function about_event(facts)
-    local decision, payment, attempt = facts.decision, facts.payment or {}, facts.attempt or {}
+    local payment, attempt = facts.payment or {}, facts.attempt or {}
     return joined(
         (facts.type:gsub("^%l+%.", "")),
         payment.closing and text("story.closing", { reason = payment.closing }),
         attempt.channel and attempt.product and ("%s/%s %s"):format(attempt.channel, attempt.account,
             attempt.product),
-        decision and text("story.decided", { by = decision.by or "-", note = decision.note or "-" }),
-        facts.metadata and text "story.metadata", facts.actor, arrow(facts))
+        decided(facts), facts.metadata and text "story.metadata", facts.actor, arrow(facts))
 end
 
 local function event(entry)
@@ -79,10 +97,11 @@ local function refund(entry)
         known.decline_code, facts.actor, known.state and "→ " .. screen.state(known.state))) }
 end
 
+--- "create 10000 OK 207 ms → waiting_payer"
 local function call(entry, moved)
     local facts = entry.facts
-    return { line(entry.at, "call", joined(facts.op .. " " .. (facts.code or facts.class or "-"),
-        facts.ms and facts.ms .. " ms", arrow(moved))) }
+    return { line(entry.at, "call", sentence(facts.op, facts.code, facts.class and facts.class:upper(),
+        facts.ms and facts.ms .. " ms", decided(moved), arrow(moved))) }
 end
 
 local function verdict(entry, view)
@@ -99,8 +118,7 @@ local function verdict(entry, view)
 end
 
 local function notification(entry, moved, view)
-    return { line(entry.at, "notify", joined(
-        entry.id .. " " .. verdict(entry, view),
+    return { line(entry.at, "notify", sentence(entry.id, verdict(entry, view), decided(moved),
         arrow(moved) or text("story.effect", { effect = entry.facts.effect }))) }
 end
 
@@ -194,7 +212,7 @@ function story.lines(entries, views)
         local place = follows(entry, places)
         for _, made in ipairs(lines_of(entry, by_proof, views)) do
             if place then
-                lines[place] = ("%s     %s"):format(lines[place], made)
+                lines[place] = ("%s     %s"):format(lines[place], (made:gsub("^(%S+ %S+) +", "%1 ")))
             else
                 lines[#lines + 1] = made
             end

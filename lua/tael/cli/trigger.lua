@@ -88,11 +88,27 @@ local function paid(call, id)
     return print_event(call, payment, "payment.paid")
 end
 
+--- What the payer never opened cannot be closed at the channel: it is opened first.
+local function close(call, payment)
+    local sandbox = simulator.of(call, payment.account)
+    if sandbox and payment.state == "pending" then
+        local order_no, failure = paying.order_no(call, payment.id)
+        local opened = order_no
+        if order_no then
+            opened, failure = sandbox:open(payment, order_no)
+        end
+        if not opened then
+            return nil, failure
+        end
+    end
+    return call.client:post(call.client.path("/v1/payments/{}/close", payment.id))
+end
+
 local function closed(call, id)
     local payment, failure = subject(call, id, false)
     local status
     if payment then
-        payment, failure, status = call.client:post(call.client.path("/v1/payments/{}/close", payment.id))
+        payment, failure, status = close(call, payment)
     end
     if not payment then
         return nil, failure

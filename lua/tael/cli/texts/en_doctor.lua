@@ -52,7 +52,7 @@ return {
     ["doctor.clock.next"] = "set it; chrony or systemd-timesyncd keep it right",
     ["doctor.clock_behind"] = "it is {seconds} s behind the newest entry of the store",
     ["doctor.clock_behind.next"] = "set it before you start the engine",
-    ["doctor.clock_alone"] = "{now}, kept by nobody",
+    ["doctor.clock_alone"] = "{now}, not synchronised",
     ["doctor.clock_offset"] = "offset {ms} ms",
     ["doctor.folder_new"] = "{folder} is not there yet and will be made",
     ["doctor.disk_closed"] = "cannot write into {folder}: {reason}",
