@@ -148,6 +148,11 @@ describe("evidence.admit", function()
         assert.is_true(admit_refund())
         assert.is_true(admit_refund { state = false }) -- taken, not said how far it is
         assert.is_true(admit_refund { amount = false, refund_no = false })
+        local proof, made = signed(copy { refund = refund_no, done = "N", one = "5.00", all = "0.00" })
+        local none = refund_fact { total = 0, state = "pending", channel_state = "N" }
+        assert.is_true(admit_refund(nil, { proof = proof, message = made, fact = none })) -- nothing yet
+        none.amount = 0
+        assert.is_nil((admit_refund(nil, { proof = proof, message = made, fact = none })))
     end)
 
     for name, lie in pairs {

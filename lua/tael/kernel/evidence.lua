@@ -58,9 +58,11 @@ end
 
 local function check_money(fact)
     for _, member in ipairs { "amount", "total" } do
-        if fact[member] ~= nil and not money.in_range(fact[member]) then
+        local value = fact[member]
+        local nothing = member == "total" and math.type(value) == "integer" and value == 0
+        if value ~= nil and not nothing and not money.in_range(value) then
             return refused("amount", "the amount is out of range")
-        elseif fact[member] ~= nil and not money.exponent(fact.currency) then
+        elseif value ~= nil and not money.exponent(fact.currency) then
             return refused("amount", "the currency is not known")
         end
     end
