@@ -1,0 +1,160 @@
+// review.test.mjs - what only a person can decide: the channel is asked first, its answer stands beside the decision, and above a limit
+// two persons must say the same.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Alipay } from './alipay.mjs';
+import { Engine, program, sleep, until } from './tael.mjs';
+
+let engine, alipay, persons, orders = 0;
+
+before(async () => {
+    engine = await new Engine({ env: { TAEL_PAYMENTS__REVIEW_APPROVAL_ABOVE: '5000' } }).start();
+    alipay = new Alipay(engine);
+    persons = [await newKey('one'), await newKey('two')];
+});
+after(() => engine.remove());
+
+/** The key of a person who may decide. */
+function newKey(note) {
+    return new Promise((resolve, reject) => {
+        const request = http.request({
+            socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST', path: '/v1/merchants/demo.test/api_keys',
+            headers: { 'content-type': 'application/json' },
+        }, (response) => {
+            let text = '';
+            response.on('data', (data) => { text += data; });
+            response.on('end', () => resolve(JSON.parse(text).key));
+        });
+        request.on('error', reject);
+        request.end(JSON.stringify({ note, scopes: ['payments:read', 'admin'] }));
+    });
+}
+
+const created = async (fields) => {
+    const answer = await engine.create(`V${++orders}`, { amount: 1000, ...fields });
+    assert.equal(answer.status, 201, answer.text);
+    return answer.body;
+};
+const numberOf = (payment) => Alipay.page(payment).biz.out_trade_no;
+const lever = async (number, action) => {
+    const answer = await fetch(`${engine.sandbox}/sandbox/trades/${number}/${action}`, { method: 'POST' });
+    assert.ok(answer.ok, await answer.text());
+};
+const decide = (payment, decision, person = 0) => engine.post(`/v1/payments/${payment.id}/review`,
+    { decision, note: 'looked at it' }, { key: persons[person] });
+const attemptOf = async (payment) => (await engine.get(`/v1/payments/${payment.id}/attempts`)).body.data[0];
+
+/** A payment that a signed message about another amount has put before a person. */
+const underReview = async (fields) => {
+    const payment = await created(fields);
+    await fetch(payment.next_action.url); // the payer opens the order
+    await alipay.notify(payment, { total_amount: '0.01' });
+    const now = await engine.payment(payment.id);
+    assert.deepEqual([now.state, now.reason], ['review', 'amount_mismatch']);
+    return payment;
+};
+
+test('what the channel says was paid is accepted as paid, with the call that says so', async () => {
+    const payment = await underReview();
+    const early = await decide(payment, 'paid');
+    assert.deepEqual([early.status, early.body.code], [409, 'state_conflict'], early.text);
+    assert.match(early.body.detail, /does not say that it was paid/);
+    await lever(numberOf(payment), 'pay');
+    const done = await decide(payment, 'paid');
+    assert.equal(done.status, 200, done.text);
+    assert.deepEqual([done.body.state, done.body.captured_amount, done.body.reason], ['paid', 1000, null]);
+    const attempt = await attemptOf(payment);
+    assert.equal(attempt.state, 'succeeded');
+    const again = await decide(payment, 'paid');
+    assert.deepEqual([again.status, again.body.code, again.body.state], [409, 'state_conflict', 'paid']);
+    const back = await engine.post(`/v1/payments/${payment.id}/refunds`, { merchant_refund_id: `B-${payment.id}` });
+    assert.equal(back.status, 201, back.text);
+    await until('the money is back', async () => (await engine.payment(payment.id)).refunded_amount === 1000);
+});
+
+/** Opens the order at the channel with another total than ours, as a stolen key could. */
+const openWith = async (payment, total) => {
+    const page = new URL(payment.next_action.url);
+    const fields = Object.fromEntries(page.searchParams);
+    fields.biz_content = JSON.stringify({ ...JSON.parse(fields.biz_content), total_amount: total });
+    delete fields.sign;
+    const key = fs.readFileSync(path.join(engine.folder, 'data/keys/demo.alipay.key'), 'utf8');
+    const text = Object.keys(fields).sort().map((name) => `${name}=${fields[name]}`).join('&');
+    fields.sign = crypto.sign('RSA-SHA256', Buffer.from(text), key).toString('base64');
+    page.search = new URLSearchParams(fields).toString();
+    const answer = await fetch(page);
+    assert.equal(answer.status, 200, await answer.text());
+};
+
+test('another amount that was really paid can be accepted, and given back no more than that', async () => {
+    const payment = await created();
+    await openWith(payment, '9.99');
+    await lever(numberOf(payment), 'pay');
+    await until('it is under review', async () => (await engine.payment(payment.id)).state === 'review');
+    const done = await decide(payment, 'paid');
+    assert.equal(done.status, 200, done.text);
+    assert.deepEqual([done.body.state, done.body.amount, done.body.captured_amount], ['paid', 1000, 999]);
+    const more = await engine.post(`/v1/payments/${payment.id}/refunds`, { merchant_refund_id: `M-${payment.id}`, amount: 1000 });
+    assert.deepEqual([more.status, more.body.code, more.body.refundable], [409, 'refund_exceeds_captured', 999], more.text);
+    const all = await engine.post(`/v1/payments/${payment.id}/refunds`, { merchant_refund_id: `A-${payment.id}` });
+    assert.equal(all.status, 201, all.text);
+    await until('the money is back', async () => (await engine.payment(payment.id)).refunded_amount === 999);
+});
+
+test('nothing is called unpaid while the channel may still take money', async () => {
+    const payment = await underReview();
+    const open = await decide(payment, 'closed');
+    assert.deepEqual([open.status, open.body.code], [409, 'state_conflict'], open.text);
+    assert.match(open.body.detail, /can still be paid/);
+    await lever(numberOf(payment), 'close');
+    const done = await decide(payment, 'closed');
+    assert.equal(done.status, 200, done.text);
+    assert.deepEqual([done.body.state, done.body.reason, done.body.captured_amount], ['closed', 'manual', 0]);
+});
+
+test('money that is there cannot be called unpaid', async () => {
+    const payment = await underReview();
+    await lever(numberOf(payment), 'pay');
+    for (const word of ['closed', 'failed']) {
+        const answer = await decide(payment, word);
+        assert.deepEqual([answer.status, answer.body.code], [409, 'state_conflict'], answer.text);
+        assert.match(answer.body.detail, /holds money/);
+    }
+});
+
+test('a silent channel decides nothing', async () => {
+    const payment = await underReview();
+    await fetch(`${engine.sandbox}/sandbox/behaviour`, { method: 'POST',
+        body: JSON.stringify({ op: 'query', fault: 'wrong_signature', out_trade_no: numberOf(payment), times: 1 }) });
+    const answer = await decide(payment, 'failed');
+    assert.deepEqual([answer.status, answer.body.code], [409, 'state_conflict'], answer.text);
+    assert.match(answer.body.detail, /no verified answer/);
+});
+
+test('above the limit two persons must decide the same', async () => {
+    const payment = await underReview({ amount: 9000 });
+    await lever(numberOf(payment), 'close');
+    for (let i = 0; i < 2; i++) { // the same person twice is one person
+        const first = await decide(payment, 'closed', 0);
+        assert.deepEqual([first.status, first.body.code], [403, 'second_approval_required'], first.text);
+    }
+    const other = await decide(payment, 'failed', 1);
+    assert.deepEqual([other.status, other.body.code], [403, 'second_approval_required'], other.text);
+    const done = await decide(payment, 'failed', 0);
+    assert.equal(done.status, 200, done.text);
+    assert.equal(done.body.state, 'failed');
+    const types = (await engine.events(payment.id)).map((event) => event.type);
+    assert.equal(types[0], 'payment.failed');
+});
+
+test('the store proves itself after all these decisions', async () => {
+    await sleep(1500); // the last seal
+    await engine.stop();
+    const report = execFileSync(program, ['doctor', '--deep', '--dev'], { cwd: engine.folder, encoding: 'utf8' });
+    for (const name of ['chain', 'seals', 'rebuild']) assert.match(report, new RegExp(`ok\\s+${name}`));
+});
