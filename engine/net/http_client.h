@@ -52,8 +52,8 @@ struct tael_http_call { /* copied by start */
     const char *pool;      /* NULL: that of the host */
     const char *unix_path; /* connect here instead of the URL's host; NULL: no */
     const char *ca_file;   /* NULL: the client's */
-    const char *cert_file; /* our own certificate, PEM, and its key; NULL: none */
-    const char *key_file;
+    const char *cert_file; /* our own certificate, PEM; NULL: none */
+    const char *key_file;  /* its key: mode 0600 or 0400 */
 };
 
 enum tael_http_failure {

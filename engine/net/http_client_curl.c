@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "net/http_curl.h"
+#include "net/tls_files.h"
 #include "net/world_uv.h"
 
 /* ---- the end of an exchange ---- */
@@ -45,6 +46,7 @@ static void curl_free_exchange(struct tael_http_exchange *base)
     struct tael_curl_exchange *exchange = (struct tael_curl_exchange *)base;
     curl_slist_free_all(exchange->fields);
     curl_slist_free_all(exchange->resolved);
+    free(exchange->key_file);
     free(exchange);
 }
 
@@ -94,6 +96,7 @@ static tael_status add(struct tael_curl_exchange *exchange)
 {
     struct tael_http_exchange *base = &exchange->base;
     struct tael_curl_group *group = (struct tael_curl_group *)base->pool->group;
+    tael_curl_end_dead(group);
     int64_t left = base->connect_by_us - tael_mono_us(base->client->loop->world);
     tael_status status = tael_curl_set_connect_ms(exchange, (left + 999) / 1000);
     if (status == TAEL_OK && curl_multi_add_handle(group->multi, exchange->easy) != CURLM_OK)
@@ -148,6 +151,11 @@ static tael_status curl_begin(struct tael_http_exchange *base)
 {
     struct tael_curl_exchange *exchange = (struct tael_curl_exchange *)base;
     struct tael_curl_client *client = (struct tael_curl_client *)base->client;
+    tael_error err = {.message = ""};
+    if (exchange->key_file != NULL && tael_tls_key_check(exchange->key_file, &err) != TAEL_OK) {
+        tael_http_exchange_fail(base, TAEL_HTTP_TLS, "%s", err.message);
+        return TAEL_OK;
+    }
     if (exchange->local)
         return add(exchange);
     if (exchange->host.is_address)
@@ -173,9 +181,11 @@ static tael_status curl_make(struct tael_http_group *group, const struct tael_ht
     exchange->public = group->public;
     exchange->safe = tael_http_is_safe(call->method);
     exchange->easy = client->spares > 0 ? client->spare[--client->spares] : curl_easy_init();
+    if (call->key_file != NULL)
+        exchange->key_file = strdup(call->key_file);
     tael_status status = TAEL_ENOMEM;
-    if (exchange->easy != NULL)
-        status = tael_curl_set_call(exchange, call);
+    if (exchange->easy != NULL && (call->key_file == NULL) == (exchange->key_file == NULL))
+        status = tael_curl_set_call(exchange, call, (struct tael_curl_group *)group);
     if (status != TAEL_OK) {
         if (exchange->easy != NULL)
             keep_easy(client, exchange->easy);

@@ -24,7 +24,8 @@ struct tael_curl_client {
 struct tael_curl_group {
     struct tael_http_group base; /* first */
     CURLM *multi;
-    uv_timer_t *timer; /* frees itself when it is closed */
+    uv_timer_t *timer;                 /* frees itself when it is closed */
+    struct tael_curl_resting *resting; /* sockets that no exchange uses */
 };
 
 struct tael_curl_exchange {
@@ -34,6 +35,7 @@ struct tael_curl_exchange {
     struct curl_slist *fields, *resolved;
     struct tael_lookup *lookup; /* NULL: none under way */
     struct tael_url_host host;
+    char *key_file; /* of our own certificate; NULL: none */
     int port;
     bool local;      /* a unix socket: no address to look at */
     bool public;     /* its group's */
@@ -47,6 +49,11 @@ struct tael_curl_exchange {
 
 tael_status tael_curl_group_new(struct tael_http_client *client, struct tael_http_group **out);
 void tael_curl_group_free(struct tael_http_group *group);
+/* Ends the connections at rest on which their server has closed or said something unasked, so that
+ * no request is given to them. libcurl sees a plain close by itself; of TLS it takes the bytes of
+ * the farewell for a sign of life. */
+void tael_curl_end_dead(struct tael_curl_group *group);
+void tael_curl_socket_gone(struct tael_curl_group *group, curl_socket_t socket);
 
 /* ---- http_client_curl.c ---- */
 
@@ -57,7 +64,7 @@ void tael_curl_destroy(struct tael_curl_client *client); /* when it was freed in
 
 /* Everything of the call but where to connect and until when. */
 tael_status tael_curl_set_call(struct tael_curl_exchange *exchange,
-                               const struct tael_http_call *call);
+                               const struct tael_http_call *call, struct tael_curl_group *group);
 /* Names the addresses that the host stands for, so that libcurl looks nothing up. */
 tael_status tael_curl_set_addresses(struct tael_curl_exchange *exchange,
                                     const struct tael_addresses *addresses);

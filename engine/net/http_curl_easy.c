@@ -36,6 +36,12 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
     return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
 }
 
+static int on_close(void *user, curl_socket_t socket)
+{
+    tael_curl_socket_gone(user, socket);
+    return close(socket);
+}
+
 static int on_request(void *user, char *remote, char *local, int remote_port, int local_port)
 {
     struct tael_curl_exchange *exchange = user;
@@ -130,7 +136,8 @@ static tael_status status_of(CURLcode code)
     return code == CURLE_OUT_OF_MEMORY ? TAEL_ENOMEM : TAEL_EINVAL;
 }
 
-static CURLcode set_policy(struct tael_curl_exchange *exchange, const struct tael_http_call *call)
+static CURLcode set_policy(struct tael_curl_exchange *exchange, const struct tael_http_call *call,
+                           struct tael_curl_group *group)
 {
     CURL *easy = exchange->easy;
     CURLcode code = CURLE_OK;
@@ -145,6 +152,8 @@ static CURLcode set_policy(struct tael_curl_exchange *exchange, const struct tae
     SET(code, easy, CURLOPT_QUICK_EXIT, 1L);
     SET(code, easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
     SET(code, easy, CURLOPT_OPENSOCKETDATA, exchange);
+    SET(code, easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    SET(code, easy, CURLOPT_CLOSESOCKETDATA, group);
     SET(code, easy, CURLOPT_ERRORBUFFER, exchange->error);
     if (call->unix_path != NULL)
         SET(code, easy, CURLOPT_UNIX_SOCKET_PATH, call->unix_path);
@@ -196,11 +205,11 @@ static CURLcode set_message(struct tael_curl_exchange *exchange, const struct ta
 }
 
 tael_status tael_curl_set_call(struct tael_curl_exchange *exchange,
-                               const struct tael_http_call *call)
+                               const struct tael_http_call *call, struct tael_curl_group *group)
 {
     tael_status status = set_fields(exchange, call);
     if (status == TAEL_OK)
-        status = status_of(set_policy(exchange, call));
+        status = status_of(set_policy(exchange, call, group));
     if (status == TAEL_OK)
         status = status_of(set_tls(exchange->easy, call));
     if (status == TAEL_OK)

@@ -7,15 +7,63 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include <poll.h>
+#include <sys/socket.h>
+
 #include "net/http_curl.h"
 
 struct watch { /* one socket of libcurl's */
     uv_poll_t poll;
     struct tael_curl_group *group;
     curl_socket_t socket;
+    struct tael_curl_resting *resting; /* for when it is no longer watched */
+};
+
+struct tael_curl_resting { /* from the last watch's end to the next one's begin, or the close */
+    struct tael_curl_resting *next;
+    curl_socket_t socket;
 };
 
 static void step(struct tael_curl_group *group, curl_socket_t socket, int what);
+
+/* ---- connections at rest ---- */
+
+void tael_curl_socket_gone(struct tael_curl_group *group, curl_socket_t socket)
+{
+    struct tael_curl_resting **at = &group->resting;
+    while (*at != NULL && (*at)->socket != socket)
+        at = &(*at)->next;
+    if (*at != NULL) {
+        struct tael_curl_resting *resting = *at;
+        *at = resting->next;
+        free(resting);
+    }
+}
+
+/* Afterwards libcurl sees a close, and closes. */
+static void end_dead(curl_socket_t socket)
+{
+    enum { MOST = 64 }; /* a server that goes on talking does not hold us */
+    char data[4096];
+    shutdown(socket, SHUT_RDWR);
+    for (int i = 0; i < MOST && recv(socket, data, sizeof(data), MSG_DONTWAIT) > 0; i++) {
+    }
+}
+
+void tael_curl_end_dead(struct tael_curl_group *group)
+{
+    struct pollfd looks[TAEL_HTTP_REUSE_MAX];
+    nfds_t count = 0;
+    const struct tael_curl_resting *at = group->resting;
+    for (; at != NULL && count < TAEL_HTTP_REUSE_MAX; at = at->next)
+        looks[count++] = (struct pollfd){.fd = at->socket, .events = POLLIN};
+    if (count == 0 || poll(looks, count, 0) <= 0)
+        return;
+    for (nfds_t i = 0; i < count; i++) {
+        if (looks[i].revents != 0)
+            end_dead(looks[i].fd);
+    }
+}
 
 /* ---- what libcurl calls for sockets and time ---- */
 
@@ -41,17 +89,30 @@ static struct watch *watch_new(struct tael_curl_group *group, curl_socket_t sock
 {
     struct tael_curl_client *client = (struct tael_curl_client *)group->base.client;
     struct watch *watch = calloc(1, sizeof(*watch));
-    if (watch == NULL)
-        return NULL;
-    watch->group = group;
-    watch->socket = socket;
-    if (uv_poll_init_socket(client->uv, &watch->poll, socket) != 0) {
-        free(watch);
-        return NULL;
-    }
+    struct tael_curl_resting *resting = calloc(1, sizeof(*resting));
+    if (watch == NULL || resting == NULL)
+        goto free_memory;
+    *watch = (struct watch){.group = group, .socket = socket, .resting = resting};
+    if (uv_poll_init_socket(client->uv, &watch->poll, socket) != 0)
+        goto free_memory;
     watch->poll.data = watch;
     curl_multi_assign(group->multi, socket, watch);
     return watch;
+
+free_memory:
+    free(watch);
+    free(resting);
+    return NULL;
+}
+
+static void watch_end(struct watch *watch)
+{
+    struct tael_curl_group *group = watch->group;
+    *watch->resting = (struct tael_curl_resting){group->resting, watch->socket};
+    group->resting = watch->resting;
+    curl_multi_assign(group->multi, watch->socket, NULL);
+    uv_poll_stop(&watch->poll);
+    uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
 }
 
 /* Always 0: anything else would end every exchange of the group. What cannot be watched times out.
@@ -62,13 +123,11 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, voi
     struct watch *watch = socket_user;
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
-        if (watch != NULL) {
-            curl_multi_assign(group->multi, socket, NULL);
-            uv_poll_stop(&watch->poll);
-            uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
-        }
+        if (watch != NULL)
+            watch_end(watch);
         return 0;
     }
+    tael_curl_socket_gone(group, socket); /* it is used again */
     if (watch == NULL)
         watch = watch_new(group, socket);
     if (watch != NULL) {
@@ -170,5 +229,7 @@ void tael_curl_group_free(struct tael_http_group *base)
     struct tael_curl_group *group = (struct tael_curl_group *)base;
     curl_multi_cleanup(group->multi); /* closes connections: on_socket comes once more for each */
     uv_close((uv_handle_t *)group->timer, on_timer_closed);
+    while (group->resting != NULL)
+        tael_curl_socket_gone(group, group->resting->socket);
     free(group);
 }
