@@ -1,11 +1,12 @@
 // life.test.mjs - what happens to a payment besides being paid at once: QR codes, closing before and after the payer
 // opens the order, expiry, reversal, money that comes late or twice. Real sockets, the sandbox's own clock and faults.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay, beijingTime } from './alipay.mjs';
-import { Engine, sleep, until } from './tael.mjs';
+import { Engine, program, sleep, until } from './tael.mjs';
 
 let engine;
 let orders = 0;
@@ -14,7 +15,13 @@ const order = () => `L${++orders}`;
 before(async () => {
     engine = await new Engine({ env: { TAEL_PAYMENTS__POLL: '500ms,1s,2s,5s' } }).start();
 });
-after(() => engine.remove());
+after(async () => {
+    assert.deepEqual(await engine.stop(), { code: 0, signal: null }, engine.process.output.slice(-4000));
+    // the clock was put ahead, which the doctor finds too: only what it says of the store counts here
+    const { stdout } = spawnSync(program, ['doctor', '--deep', '--dev'], { cwd: engine.folder, encoding: 'utf8' });
+    for (const what of ['chain', 'seals', 'rebuild']) assert.match(stdout, new RegExp(`ok\\s+${what}`), stdout);
+    await engine.remove();
+});
 
 // ---- what a test does ----
 
@@ -196,6 +203,29 @@ test('twins of a QR create wait for the one that is under way', async () => {
     assert.equal(new Set(answers.map((answer) => answer.body.id)).size, 1);
     assert.deepEqual([...new Set(answers.map((answer) => answer.body.next_action.type))], ['qr_code']);
     assert.deepEqual(callsOf(await attemptOf(answers[0].body)), ['create ok']);
+});
+
+test('an order goes on after a kill, under its number', async () => {
+    const own = await new Engine({ env: { TAEL_PAYMENTS__POLL: '500ms,1s,2s,5s' } }).start();
+    await lever('POST', 'behaviour', { op: 'precreate', fault: 'lost_after' }, own);
+    const name = order();
+    const creating = own.create(name, { product: 'qr' }).catch(() => null);
+    const found = await until('the order is under way', async () => (await own.get(`/v1/payments?merchant_order_id=${name}`))
+        .body.data[0]);
+    const { order_no } = await attemptOf(found, own);
+    assert.deepEqual(callsOf(await attemptOf(found, own)), ['create null']);
+    await own.restart('SIGKILL');
+    await creating;
+    const later = await until('the code is there', async () => {
+        const answer = await own.create(name, { product: 'qr' });
+        return answer.body.next_action?.type === 'qr_code' && answer.body;
+    });
+    assert.equal(later.id, found.id);
+    const attempts = await attemptsOf(later, own);
+    assert.deepEqual(attempts.map((attempt) => attempt.order_no), [order_no]);
+    await pay(later, own);
+    await becomes(later, 'paid', own);
+    await own.remove();
 });
 
 // ---- closing ----
