@@ -53,6 +53,12 @@ tael_status tael_http_client_start(struct tael_http_client *ignored,
     note_number("connect", call->connect_ms);
     note_number("max", (int64_t)call->max_bytes);
     note("unix", tael_span_of(call->unix_path));
+    note("pool", tael_span_of(call->pool));
+    note_number("addresses", (int64_t)call->addresses);
+    note_number("deadline", call->deadline_us);
+    note("ca", tael_span_of(call->ca_file));
+    note("cert", tael_span_of(call->cert_file));
+    note("key", tael_span_of(call->key_file));
     client.done = done;
     client.user = user;
     client.started++;
@@ -370,11 +376,13 @@ static void a_request_is_what_was_asked(void)
                  " timeout_ms = 5, connect_ms = 6, max_bytes = 7, unix = '/s'}");
     CHECK(outcome.calls == 0 && client.started == 1);
     CHECK(strcmp(client.text, "method=PUT\nurl=https://x/\nheader=a\nvalue=1\nheader=b\nvalue=2\n"
-                              "body=raw\ntimeout=5\nconnect=6\nmax=7\nunix=/s\n") == 0);
+                              "body=raw\ntimeout=5\nconnect=6\nmax=7\nunix=/s\npool=\naddresses=0\n"
+                              "deadline=0\nca=\ncert=\nkey=\n") == 0);
     static const struct tael_http_header headers[] = {
         {{"content-type", 12}, {"text/plain", 10}}, {{"via", 3}, {"a", 1}}, {{"via", 3}, {"b", 1}}};
     struct tael_http_result result = {.status = 201,
                                       .sent = true,
+                                      .detail = "",
                                       .headers = headers,
                                       .header_count = 3,
                                       .body = {"an\0swer", 7},
@@ -406,6 +414,39 @@ static void a_request_is_what_was_asked(void)
     room_close(&room);
 }
 
+static void a_request_says_where_it_may_go_and_until_when(void)
+{
+    struct tael_http_result result = {.status = 200, .detail = ""};
+    struct room room;
+    struct outcome outcome;
+    open_room(&room);
+    start_asking(&room, &outcome,
+                 "{url = 'http://x', pool = 'acme-main', addresses = 'public', deadline_ms = 7,"
+                 " tls = {ca = '/ca', cert = '/c', key = '/k'}}");
+    CHECK(strstr(client.text, "pool=acme-main\naddresses=1\ndeadline=7000\nca=/ca\ncert=/c\n"
+                              "key=/k\n") != NULL);
+    answer(&result);
+    room_run(&room);
+    start_asking(&room, &outcome, "{url = 'http://x', addresses = 'any', deadline_ms = 0}");
+    CHECK(strstr(client.text, "pool=\naddresses=2\ndeadline=1\n") != NULL); /* long ago */
+    answer(&result);
+    room_run(&room);
+    room_close(&room);
+}
+
+static void check_lua_failure(struct room *room, const char *name, const char *detail,
+                              const char *want)
+{
+    struct tael_http_result result = {.failure = TAEL_HTTP_ADDRESS, .detail = detail};
+    struct outcome outcome;
+    start(room, &outcome,
+          "local a, err = require('tael.http').request{url = 'http://x'} return err.message");
+    room_run(room);
+    answer(&result);
+    room_run(room);
+    CHECK_NAMED(strcmp(outcome.text, want) == 0, name);
+}
+
 static void failures_are_values(void)
 {
     static const struct {
@@ -415,18 +456,22 @@ static void failures_are_values(void)
     } rows[] = {
         {TAEL_HTTP_TIMEOUT, true, "timeouttrue"}, {TAEL_HTTP_CONNECT, false, "connectfalse"},
         {TAEL_HTTP_TLS, false, "tlsfalse"},       {TAEL_HTTP_TOO_LARGE, true, "too_largetrue"},
-        {TAEL_HTTP_RESET, true, "resettrue"},
+        {TAEL_HTTP_RESET, true, "resettrue"},     {TAEL_HTTP_ADDRESS, false, "addressfalse"},
     };
     struct room room;
     struct outcome outcome;
     open_room(&room);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct tael_http_result result = {.failure = rows[i].failure, .sent = rows[i].sent};
+        struct tael_http_result result = {
+            .failure = rows[i].failure, .sent = rows[i].sent, .detail = ""};
         start_asking(&room, &outcome, "{url = 'http://x'}");
         answer(&result);
         room_run(&room);
         CHECK_NAMED(strcmp(outcome.text, rows[i].want) == 0, rows[i].want);
     }
+    check_lua_failure(&room, "the detail of a failure is told", "a.test is at 10.0.0.1",
+                      "not an address that may be asked: a.test is at 10.0.0.1");
+    check_lua_failure(&room, "a failure without a detail", "", "not an address that may be asked");
     client.refuse = TAEL_ECLOSED;
     start_asking(&room, &outcome, "{url = 'http://x'}");
     CHECK(strcmp(outcome.text, "connectfalse") == 0);
@@ -447,7 +492,7 @@ static void cancelling_a_request_cancels_the_exchange(void)
     room_run(&room);
     CHECK(outcome.calls == 1 && outcome.status == TAEL_ECLOSED);
     start_asking(&room, &outcome, "{url = 'http://x'}");
-    struct tael_http_result result = {.status = 200};
+    struct tael_http_result result = {.status = 200, .detail = ""};
     answer(&result);
     tael_task_cancel(outcome.task); /* answered, not yet resumed */
     room_run(&room);
@@ -484,6 +529,19 @@ static void requests_that_nobody_may_make(void)
         "{url = 'http://x', timeout_ms = 0}",
         "{url = 'http://x', timeout_ms = '5'}",
         "{url = 'http://x', max_bytes = 1 << 40}",
+        "{url = 'http://x', pool = ''}",
+        "{url = 'http://x', pool = 1}",
+        "{url = 'http://x', pool = ('x'):rep(256)}",
+        "{url = 'http://x', addresses = 'private'}",
+        "{url = 'http://x', addresses = true}",
+        "{url = 'http://x', deadline_ms = -1}",
+        "{url = 'http://x', deadline_ms = 1.5}",
+        "{url = 'http://x', deadline_ms = math.maxinteger}",
+        "{url = 'http://x', tls = true}",
+        "{url = 'http://x', tls = {cert = '/c'}}",
+        "{url = 'http://x', tls = {key = '/k'}}",
+        "{url = 'http://x', tls = {verify = false}}",
+        "{url = 'http://x', tls = {ca = 1}}",
     };
     struct room room;
     struct outcome outcome;
@@ -512,6 +570,7 @@ int main(void)
     lines_have_their_fields_in_order();
     amounts_are_exact();
     a_request_is_what_was_asked();
+    a_request_says_where_it_may_go_and_until_when();
     failures_are_values();
     cancelling_a_request_cancels_the_exchange();
     requests_that_nobody_may_make();
