@@ -136,6 +136,30 @@ test('a time to wait ends with 7', () => {
     assert.match(stderr, /^tael: (pay_\w+) is pending: .*\nnext: tael payments show \1, or tael payments close \1\n$/);
 });
 
+const behave = (fault) => fetch(`${engine.sandbox}/sandbox/behaviour`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(fault),
+});
+
+test('a channel that does not answer is waited for, and the code is drawn once it has', async () => {
+    assert.equal((await behave({ op: 'precreate', fault: 'wrong_signature', times: 1 })).status, 200);
+    const terminal = Terminal.tael(['pay', '5'], here);
+    await terminal.shows(/the channel has not answered yet; the engine goes on asking\n/);
+    assert.doesNotMatch(terminal.text, /press Enter/);
+    await terminal.shows(/█▀▀▀▀▀█[^]*\nscan, or press Enter to let the simulated buyer pay$/);
+    terminal.press('\n');
+    await terminal.shows(/^paid {6}alipay/m);
+    assert.equal(await terminal.ended, 0);
+
+    await behave({ op: 'precreate', fault: 'wrong_signature', times: 1 });
+    const hasty = Terminal.tael(['pay', '5'], here);
+    await hasty.shows(/has not answered yet/);
+    hasty.press('\n');
+    await hasty.shows(/█▀▀▀▀▀█[^]*\n {41}\npaid {6}alipay/);
+    assert.equal(await hasty.ended, 0);
+    assert.equal((await behave({ op: 'precreate', fault: 'wrong_signature', times: 1 })).status, 200);
+    assert.match(ends(0, ['pay', '5', '--yes']).stdout, /paid in \d+\.\d\d s\n$/);
+});
+
 test('what cannot be an amount, a currency or a channel is refused before anything is made', () => {
     const before = objects(ends(0, ['payments', 'list', '--json']).stdout)[0].id;
     for (const [words, code, pattern] of [

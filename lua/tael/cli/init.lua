@@ -34,7 +34,7 @@ local text = texts.of
 function cli.plan(options)
     local kept = {
         config_path = options.config_path, root = options.root, lua_root = options.lua_root,
-        dev = options.dev,
+        dev = options.dev, version = options.version,
     }
     local plan = {
         workers = 1, drain_ms = 0, log = { level = "error" }, pass = { options = kept },
@@ -42,10 +42,12 @@ function cli.plan(options)
     }
     local found = commands.find(options.args.argv)
     local command = found and found.command
-    local read = command and command.plan and words.read(options.args.argv, found.at, command.options or {})
+    local read = command and (command.plan or command.asks)
+        and words.read(options.args.argv, found.at, command.options or {})
     if read and not read.flags.help then
         local config = settings.load(kept)
-        if config or command.any_config then
+        plan.client.ca = config and config.client.ca
+        if command.plan and (config or command.any_config) then
             command.plan(plan, config, {
                 flags = read.flags, rest = read.rest, lua_root = options.lua_root, root = options.root,
                 store_error = options.args.store_error,

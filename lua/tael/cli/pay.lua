@@ -125,19 +125,39 @@ local function ask_person(with_buyer)
     return open
 end
 
+--- Shows where to pay as soon as the channel has said it, once.
+local function presenter(call, buyer, payment)
+    local shown = { open = false }
+    if call.json or call.flags.yes then
+        return function() end, shown
+    elseif payment.state == "pending" and not paying.ready(payment) then
+        screen.line(text "pay.unanswered")
+        screen.flush()
+    end
+    return function(now, pressed)
+        if not shown.done and paying.ready(now) then
+            shown.done = true
+            show_action(now)
+            shown.open = not pressed and ask_person(buyer ~= nil) -- Enter may have come before
+        end
+    end, shown
+end
+
 local function wait_and_report(call, payment)
     local buyer, failure = buyer_of(call, payment)
     if not buyer and call.flags.yes then
         end_line(call)
         return nil, failure
     end
-    local asked = not call.flags.yes and ask_person(buyer ~= nil)
+    local present, shown = presenter(call, buyer, payment)
+    present(payment)
     local begun = time.monotonic()
     local how = { buyer = buyer, wait_ms = call.flags.wait }
+    how.changed = function(now) present(now, how.pressed) end
     local ended, wrong = paying.await(call, payment, how)
     local took_ms = time.monotonic() - (how.paid_at or begun)
     end_line(call, ended ~= "interrupted" and ended or nil, took_ms)
-    if asked and not how.paid_at then
+    if shown.open and not how.pressed then
         screen.line ""
     end
     if ended == "interrupted" then
@@ -154,9 +174,6 @@ function pay.run(call)
         return nil, failure
     elseif not call.json then
         show_created(call, payment)
-        if not call.flags.yes then
-            show_action(payment)
-        end
     elseif not call.flags.yes then
         screen.object(payment)
         return exits.done

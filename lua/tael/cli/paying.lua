@@ -147,9 +147,9 @@ local function watch_interrupt(box)
     box:put "interrupt"
 end
 
---- The simulated buyer pays, once.
+--- The simulated buyer pays, once, when it was asked for and the channel is ready for it.
 local function buyer_pays(call, payment, how)
-    if how.paid_at or not how.buyer then
+    if how.paid_at or not how.buyer or not how.pressed or not paying.ready(payment) then
         return true
     end
     local order_no, failure = paying.order_no(call, payment.id)
@@ -160,19 +160,38 @@ local function buyer_pays(call, payment, how)
     return how.buyer.simulator:pay(payment, order_no)
 end
 
-local function time_left(payment, how)
+--- Has the channel given what the payer needs? Until then nobody can pay.
+---@param payment table
+---@return boolean
+function paying.ready(payment)
+    local action = payment.next_action
+    return type(action) == "table" and action.type ~= "wait"
+end
+
+--- How long to wait, from the beginning.
+local function limit_of(payment, how)
     if how.wait_ms then
         return how.wait_ms
-    elseif how.buyer and how.buyer.yes then
+    elseif how.buyer and how.buyer.yes or not paying.ready(payment) then
         return BUYER_WAIT_MS
     end
     local expires = time.parse_rfc3339(payment.expires_at)
     return math.max(expires - time.now(), 0) + GRACE_MS
 end
 
+--- What follows from news, or from a key that was pressed.
+local function take(call, payment, how)
+    if how.changed then
+        how.changed(payment)
+    end
+    return buyer_pays(call, payment, how)
+end
+
 ---@class tael.cli.Waiting
 ---@field buyer { simulator: tael.cli.Simulator, yes: boolean?, keyboard: boolean? }? who plays the buyer
 ---@field wait_ms integer?
+---@field changed fun(payment: table)? told of the payment as it comes
+---@field pressed boolean? the simulated buyer was asked to pay: set here
 ---@field paid_at integer? monotonic ms at which the simulated buyer paid: set here
 
 --- Waits until the payment has ended, Ctrl-C was pressed, or the time is over.
@@ -190,9 +209,10 @@ function paying.await(call, payment, how)
     elseif how.buyer then
         box:put "enter"
     end
-    local deadline = time.monotonic() + time_left(payment, how)
+    local begun = time.monotonic()
     while not ENDED[payment.state] do
-        local name, value = box:take(math.max(deadline - time.monotonic(), 0))
+        local left = begun + limit_of(payment, how) - time.monotonic()
+        local name, value = box:take(math.max(left, 0))
         if name == "timeout" then
             break
         elseif name == "interrupt" then
@@ -202,10 +222,11 @@ function paying.await(call, payment, how)
         elseif name == "payment" then
             payment = value
         else
-            local done, failure = buyer_pays(call, payment, how)
-            if not done then
-                return nil, failure
-            end
+            how.pressed = true
+        end
+        local done, failure = take(call, payment, how)
+        if not done then
+            return nil, failure
         end
     end
     return payment

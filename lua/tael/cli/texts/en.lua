@@ -78,6 +78,7 @@ return {
     ["pay.by_default"] = "default",
     ["pay.open"] = "open {url}",
     ["pay.app"] = "hand this to the wallet: {order}",
+    ["pay.unanswered"] = "the channel has not answered yet; the engine goes on asking",
     ["pay.scan"] = "waiting for the payer; Ctrl-C leaves the payment open",
     ["pay.scan_or_enter"] = "scan, or press Enter to let the simulated buyer pay",
     ["pay.paid"] = "paid",

@@ -71,6 +71,7 @@ return {
     ["pay.by_default"] = "默认",
     ["pay.open"] = "打开 {url}",
     ["pay.app"] = "交给钱包：{order}",
+    ["pay.unanswered"] = "渠道尚未应答；引擎会继续查询",
     ["pay.scan"] = "等待付款；Ctrl-C 保留这笔支付",
     ["pay.scan_or_enter"] = "扫码付款，或按 Enter 由模拟买家付款",
     ["pay.paid"] = "已支付",
