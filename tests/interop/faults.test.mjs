@@ -220,9 +220,12 @@ test('a fault may be meant for every call, for one order, with one sub code', as
     assert.deepEqual((await behave({ fault: null })).faults, []);
     for (const wrong of [{ fault: 'nonsense' }, { fault: 'retry', op: 'refund' }, { fault: 'html', op: 'pay' },
         { fault: 'html', op: 'fly' }, { fault: 'html', times: 0 }, { fault: 'html', ms: -1 },
-        { fault: 'refused', sub_code: 'a b' }, { notices: 'nonsense' }, { notices: 'lose', op: 'query' }, { magic: 1 }])
+        { fault: 'refused', sub_code: 'a b' }, { notices: 'nonsense' }, { notices: 'lose', op: 'query' }, { magic: 1 },
+        { falt: 'html' }, { fault: 'html', op: 'refund', notices: 'lose', magic: false, notify: 1 },
+        { fault: 'html', op: 'pay', notices: 'lose' }, { fault: 'notice_first', op: 'pay', notices: 'nonsense' }])
         assert.equal((await sandbox.lever('POST', 'behaviour', wrong)).status, 400, JSON.stringify(wrong));
-    assert.deepEqual((await sandbox.lever('GET', 'behaviour')).body.faults, []);
+    const { body: unchanged } = await sandbox.lever('GET', 'behaviour');
+    assert.deepEqual([unchanged.faults, unchanged.notices, unchanged.magic, unchanged.notify], [[], [], true, true]);
 });
 
 test('a caller that gives up ends the waiting; a stop is not held up by it', async () => {

@@ -15,7 +15,6 @@ local behaviour = {}
 ---@field name string
 ---@field ms? integer
 ---@field sub_code? string
----@field status? integer
 ---@field since integer when it was asked for, or first met
 ---@field times? integer left
 
@@ -192,6 +191,8 @@ function behaviour.of_call(state, call)
 end
 
 --- The fault that meets the payer of a trade.
+---@param state table {faults, magic}
+---@param trade table
 ---@return tael.sandbox.Fault?
 function behaviour.of_payer(state, trade)
     local fault = asked(state.faults, "pay", trade.out_trade_no, trade.app_id)

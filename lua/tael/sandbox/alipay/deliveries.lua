@@ -98,6 +98,9 @@ local function send(url, body)
 end
 
 --- Sends the same bytes `times` at once.
+---@param url string
+---@param body string
+---@param times integer
 ---@return table[] answers {status, body}
 function deliveries.send_many(url, body, times)
     local answers, key = {}, "sandbox.sent." .. crypto.hex.encode(crypto.random(8))

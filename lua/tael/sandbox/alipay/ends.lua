@@ -21,6 +21,9 @@ local function meanwhile(state, call, trade)
 end
 
 --- alipay.trade.close: only a trade that waits.
+---@param state table
+---@param call table
+---@return table outcome members or failure
 function ends.close(state, call)
     local trade, failure = queries.find(call)
     if not trade then
@@ -76,6 +79,9 @@ local function end_trade(state, trade)
 end
 
 --- alipay.trade.cancel: an order that nobody opened is none; one that was paid gives the money back.
+---@param state table
+---@param call table
+---@return table outcome members or failure
 function ends.cancel(state, call)
     local trade, failure = queries.find(call)
     if not trade and failure.sub_code == "ACQ.TRADE_NOT_EXIST" then

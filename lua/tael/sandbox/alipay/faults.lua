@@ -53,23 +53,24 @@ local function failure(code, sub_code)
 end
 
 local function http(status)
-    return function(met)
-        return answers.response("<html>upstream error</html>", met.fault.status or status)
+    return function()
+        return answers.response("<html>upstream error</html>", status)
     end
+end
+
+--- No answer, and the connection closes.
+local function hung_up()
+    return { status = 200, body = "", flaw = { drop = true } }
 end
 
 --- No answer: the caller gives up first, or is cut off in the end.
 local function silence(met)
     time.sleep(met.fault.ms or LOST)
-    return { status = 200, body = "", flaw = { drop = true } }
+    return hung_up()
 end
 
---- No answer, and the connection closes. A client that had used the connection before may take that for its
---- age and ask again by itself, which "broken" prevents: there an answer has begun.
-local function hung_up()
-    return { status = 200, body = "", flaw = { drop = true } }
-end
-
+--- An answer that breaks off. A client whose connection closes without one may take that for the age of the
+--- connection and ask again by itself; here it cannot.
 local function broken()
     local response = answers.response("{}")
     response.flaw = { cut = true, after = 0 }

@@ -123,6 +123,10 @@ function magic.seen(rule, app_id, object)
 end
 
 --- Counts one effect.
+---@param rule tael.sandbox.MagicRule
+---@param app_id string
+---@param object string
+---@param now integer
 function magic.note(rule, app_id, object, now)
     local key = key_of(rule, app_id, object)
     key.now = now

@@ -94,6 +94,8 @@ local function find_or_open(order, now)
     return trade
 end
 
+---@param call table
+---@return table outcome response, or failure
 function orders.page(_, call)
     local now = time.now()
     local order, wrong = read_order(call, now, PAGE_LIFE)
@@ -187,6 +189,9 @@ function orders.address(state, request, order)
     return "http://" .. host .. "/qr/" .. order.token
 end
 
+---@param state table
+---@param call table
+---@return table outcome members or failure
 function orders.precreate(state, call)
     local now = time.now()
     local order, wrong = read_order(call, now, CODE_ORDER_LIFE)

@@ -27,6 +27,8 @@ function queries.find(call)
 end
 
 --- alipay.trade.query
+---@param call table
+---@return table outcome members or failure
 function queries.trade(_, call)
     local trade, failure = queries.find(call)
     if not trade then

@@ -126,6 +126,9 @@ local function give_back(state, call, trade, wish)
 end
 
 --- alipay.trade.refund
+---@param state table
+---@param call table
+---@return table outcome members or failure
 function refunds.refund(state, call)
     local trade, failure = queries.find(call)
     if not trade then
@@ -146,6 +149,8 @@ end
 
 --- alipay.trade.fastpay.refund.query: success without fields when there is no such refund; no refund_status
 --- while it is in process.
+---@param call table
+---@return table outcome members or failure
 function refunds.query(_, call)
     local trade, failure = queries.find(call)
     local number = call.content.out_request_no

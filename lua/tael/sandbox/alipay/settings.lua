@@ -33,12 +33,18 @@ local function show_balance(app_id)
     return reply.json(200, { app_id = app_id, balance = balance.balance or json.null })
 end
 
+---@param state table
+---@param request table
+---@return table response
 function settings.balance(state, request)
     local app_id = app_of(state, reply.parameter(request, "app_id"))
     return app_id and show_balance(app_id) or reply.refuse(404, "no such application: name one by app_id")
 end
 
 --- {app_id?, set = fen|null} or {app_id?, add = fen}; null: there is always enough.
+---@param state table
+---@param request table
+---@return table response
 function settings.set_balance(state, request)
     local body = reply.read(request)
     local app_id = body and app_of(state, body.app_id)
@@ -75,45 +81,50 @@ local function count(value, otherwise, max)
     return math.type(value) == "integer" and value >= 1 and value <= max and value or nil
 end
 
---- {fault, op?, times?, ms?, sub_code?, out_trade_no?}; fault null: none any more, of that op or at all.
+--- {fault, op?, times?, ms?, sub_code?, out_trade_no?}; null: none any more, of that op or at all. Gives
+--- what is to be done, or what is wrong.
 local function ask_fault(state, body)
     local op = body.op or "*"
     if not ops[op] then
-        return "no such op"
+        return nil, "no such op"
     elseif body.fault == json.null then
-        behaviour.forget(state.faults, body.op)
-        return nil
+        return function() behaviour.forget(state.faults, body.op) end
     end
     local name, times = faults.name(body.fault, op), count(body.times, 1, 1000000)
     local ms, sub_code = count(body.ms, 0, 600000), body.sub_code
     if not name then
-        return "no such fault for this op"
+        return nil, "no such fault for this op"
     elseif not times or not ms or sub_code ~= nil and not tostring(sub_code):find("^[%w%._%-]+$") then
-        return "times is 1 … 1000000, ms 1 … 600000, sub_code a word"
+        return nil, "times is 1 … 1000000, ms 1 … 600000, sub_code a word"
     end
-    behaviour.ask(state.faults, op, body.out_trade_no, {
-        name = name, times = times, ms = ms > 0 and ms or nil, sub_code = sub_code, since = time.now(),
-    })
+    return function()
+        behaviour.ask(state.faults, op, body.out_trade_no, {
+            name = name, times = times, ms = ms > 0 and ms or nil, sub_code = sub_code, since = time.now(),
+        })
+    end
 end
 
 --- {notices, op? = pay|refund, times?, ms?, out_trade_no?}; null: none any more.
 local function ask_notices(state, body)
     local op = body.op or "*"
     if not notice_ops[op] then
-        return "op of notices is pay or refund"
+        return nil, "op of notices is pay or refund"
     elseif body.notices == json.null then
-        behaviour.forget(state.notices, body.op)
-        return nil
+        return function() behaviour.forget(state.notices, body.op) end
     end
     local times, ms = count(body.times, 1, 1000000), count(body.ms, 0, LATEST)
     if not help.is_notice(body.notices) then
-        return "no such notices"
+        return nil, "no such notices"
     elseif not times or not ms then
-        return "times is 1 … 1000000, ms at least 1"
+        return nil, "times is 1 … 1000000, ms at least 1"
     end
-    behaviour.ask(state.notices, op, body.out_trade_no,
-        { name = body.notices, times = times, ms = ms > 0 and ms or nil, since = time.now() })
+    return function()
+        behaviour.ask(state.notices, op, body.out_trade_no,
+            { name = body.notices, times = times, ms = ms > 0 and ms or nil, since = time.now() })
+    end
 end
+
+local function nothing() end
 
 local switches = {
     notify = function(value) return type(value) == "boolean" end,
@@ -121,23 +132,46 @@ local switches = {
     refund_notify = function(value) return value == "all" or value == "partial" or value == "none" end,
 }
 
-function settings.set_behaviour(state, request)
-    local body = reply.read(request)
-    if not body then
-        return reply.refuse(400, "a JSON object is needed")
-    elseif body.out_trade_no ~= nil and type(body.out_trade_no) ~= "string" then
-        return reply.refuse(400, "out_trade_no is a text")
-    end
-    for name, good in pairs(switches) do
-        if body[name] ~= nil and not good(body[name]) then
-            return reply.refuse(400, name .. " cannot be that")
+local members = { fault = true, notices = true, op = true, times = true, ms = true, sub_code = true,
+    out_trade_no = true }
+
+--- What no lever can mean; nil: all may be.
+local function wrong_member(body)
+    for name, value in pairs(body) do
+        if switches[name] and not switches[name](value) then
+            return name .. " cannot be that"
+        elseif not switches[name] and not members[name] then
+            return "there is no " .. name
         end
     end
-    local wrong = body.fault ~= nil and ask_fault(state, body)
-        or body.notices ~= nil and ask_notices(state, body)
+    if body.out_trade_no ~= nil and type(body.out_trade_no) ~= "string" then
+        return "out_trade_no is a text"
+    end
+end
+
+--- Any of fault, notices and the switches, all or none of it; gives what stands then.
+---@param state table
+---@param request table
+---@return table response
+function settings.set_behaviour(state, request)
+    local body = reply.read(request)
+    local wrong = not body and "a JSON object is needed" or wrong_member(body)
     if wrong then
         return reply.refuse(400, wrong)
     end
+    local fault, no_fault = nothing, nil
+    if body.fault ~= nil then
+        fault, no_fault = ask_fault(state, body)
+    end
+    local notices, no_notices = nothing, nil
+    if body.notices ~= nil then
+        notices, no_notices = ask_notices(state, body)
+    end
+    if not fault or not notices then
+        return reply.refuse(400, no_fault or no_notices)
+    end
+    fault()
+    notices()
     for name in pairs(switches) do
         if body[name] ~= nil then
             state[name] = body[name]
@@ -146,17 +180,22 @@ function settings.set_behaviour(state, request)
     return reply.json(200, shown(state))
 end
 
+---@param state table
+---@return table response
 function settings.behaviour(state)
     return reply.json(200, shown(state))
 end
 
 -- ---- the clock ----
 
+---@return table response
 function settings.clock()
     return reply.json(200, { now = time.now() })
 end
 
 --- {advance_ms}: everything that is due by then happens.
+---@param request table
+---@return table response
 function settings.advance(_, request)
     local body = reply.read(request)
     local ms = body and body.advance_ms
