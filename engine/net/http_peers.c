@@ -5,16 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "net/address.h"
+
+enum { NETWORK_BYTES = 8 }; /* of IPv6: what one customer is given at the least */
+
 struct tael_http_peer {
     size_t connections;
-    size_t len;
-    char address[]; /* without the port; not NUL-terminated */
+    struct tael_address network;
 };
 
-static size_t address_len(const char *peer)
+/* IPv4: the address. IPv6: its /64, for every host of it can take any address in it. IPv4 that
+ * comes in the clothes of IPv6 is IPv4. */
+static struct tael_address network_of(const char *peer)
 {
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    struct tael_address network = {.ip6 = false};
     const char *colon = strrchr(peer, ':');
-    return colon != NULL ? (size_t)(colon - peer) : strlen(peer);
+    size_t len = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
+    bool brackets = len > 2 && peer[0] == '[';
+    struct tael_span text = {brackets ? peer + 1 : peer, brackets ? len - 2 : len};
+    if (!tael_address_parse(&network, text))
+        return (struct tael_address){.ip6 = false}; /* no such peer: all of them are one */
+    if (network.ip6 && memcmp(network.bytes, mapped, sizeof(mapped)) == 0) {
+        memmove(network.bytes, network.bytes + sizeof(mapped), 4);
+        network.ip6 = false;
+    }
+    size_t kept = network.ip6 ? NETWORK_BYTES : 4;
+    memset(network.bytes + kept, 0, sizeof(network.bytes) - kept);
+    return network;
 }
 
 bool tael_http_peer_is_local(const char *peer)
@@ -27,22 +45,21 @@ bool tael_http_peer_is_local(const char *peer)
     return false;
 }
 
-static int compare(const struct tael_http_peer *entry, const char *address, size_t len)
+static int compare(const struct tael_address *a, const struct tael_address *b)
 {
-    int order = memcmp(entry->address, address, entry->len < len ? entry->len : len);
-    if (order != 0)
-        return order;
-    return entry->len < len ? -1 : entry->len > len;
+    if (a->ip6 != b->ip6)
+        return a->ip6 ? 1 : -1;
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
 }
 
-/* The place of the first entry that is not below the address. */
-static size_t find(const struct tael_http_peers *peers, const char *address, size_t len)
+/* The place of the first entry that is not below the network. */
+static size_t find(const struct tael_http_peers *peers, const struct tael_address *network)
 {
     size_t low = 0;
     size_t high = peers->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare(peers->entries[middle], address, len) < 0)
+        if (compare(&peers->entries[middle]->network, network) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -50,8 +67,8 @@ static size_t find(const struct tael_http_peers *peers, const char *address, siz
     return low;
 }
 
-static tael_status insert(struct tael_http_peers *peers, size_t place, const char *address,
-                          size_t len)
+static tael_status insert(struct tael_http_peers *peers, size_t place,
+                          const struct tael_address *network)
 {
     if (peers->count == peers->room) {
         size_t room = peers->room == 0 ? 16 : peers->room * 2;
@@ -61,11 +78,10 @@ static tael_status insert(struct tael_http_peers *peers, size_t place, const cha
         peers->entries = entries;
         peers->room = room;
     }
-    struct tael_http_peer *entry = malloc(sizeof(*entry) + len);
+    struct tael_http_peer *entry = malloc(sizeof(*entry));
     if (entry == NULL)
         return TAEL_ENOMEM;
-    *entry = (struct tael_http_peer){.len = len};
-    memcpy(entry->address, address, len);
+    *entry = (struct tael_http_peer){.network = *network};
     memmove(peers->entries + place + 1, peers->entries + place,
             (peers->count - place) * sizeof(struct tael_http_peer *));
     peers->entries[place] = entry;
@@ -76,13 +92,13 @@ static tael_status insert(struct tael_http_peers *peers, size_t place, const cha
 tael_status tael_http_peers_add(struct tael_http_peers *peers, const char *peer, size_t max,
                                 struct tael_http_peer **out)
 {
-    size_t len = address_len(peer);
-    size_t place = find(peers, peer, len);
-    bool known = place < peers->count && compare(peers->entries[place], peer, len) == 0;
+    struct tael_address network = network_of(peer);
+    size_t place = find(peers, &network);
+    bool known = place < peers->count && compare(&peers->entries[place]->network, &network) == 0;
     if (known && peers->entries[place]->connections >= max)
         return TAEL_ELIMIT;
     if (!known) {
-        tael_status status = insert(peers, place, peer, len);
+        tael_status status = insert(peers, place, &network);
         if (status != TAEL_OK)
             return status;
     }
@@ -98,7 +114,7 @@ void tael_http_peers_remove(struct tael_http_peers *peers, struct tael_http_peer
     assert(entry->connections > 0);
     if (--entry->connections > 0)
         return;
-    size_t place = find(peers, entry->address, entry->len);
+    size_t place = find(peers, &entry->network);
     assert(place < peers->count && peers->entries[place] == entry);
     peers->count--;
     memmove(peers->entries + place, peers->entries + place + 1,

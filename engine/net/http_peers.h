@@ -1,5 +1,5 @@
-/* http_peers.h - how many connections each peer address has open. One per server, its loop's
- * thread.
+/* http_peers.h - how many connections each peer has open: an address of IPv4, a /64 of IPv6. One
+ * per server, its loop's thread.
  *
  * A sorted vector of entries: lookups cost a few comparisons and no choice of addresses makes them
  * dear (threats R47). An entry lives as long as its connections, which keep it as a handle.

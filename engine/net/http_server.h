@@ -28,7 +28,7 @@ struct tael_http_limits { /* 0: the default in brackets */
     int64_t idle_ms;      /* keep-alive without a request [30000] -> close */
     int64_t stall_ms;     /* answer not taken by the client [10000] -> close */
     size_t connections;   /* open at once [20000] -> refused */
-    size_t per_address;   /* of one peer address [256], loopback exempt -> refused */
+    size_t per_address;   /* of one address, of IPv6 one /64 [256], loopback exempt -> refused */
     size_t requests;      /* per connection [1000] -> close */
     size_t pipeline;      /* complete requests buffered per connection [16] -> stop reading */
 };
