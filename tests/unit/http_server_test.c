@@ -488,6 +488,31 @@ static void addresses_are_counted_apart(void)
     CHECK(!tael_http_peer_is_local("128.0.0.1:1") && !tael_http_peer_is_local("[::12]:1"));
 }
 
+static void a_network_of_ip6_counts_as_one_peer(void)
+{
+    static const char *const same[] = {
+        "[2001:db8:1:2::1]:1", "[2001:db8:1:2:ffff:ffff:ffff:ffff]:2", "[2001:db8:1:2:3::]:3"};
+    static const char *const others[] = {"[2001:db8:1:3::1]:1", "[2001:db8:1:1::1]:1",
+                                         "[2001:db8::1]:1", "192.0.2.1:1", "192.0.2.2:1"};
+    struct tael_http_peers peers = {0};
+    struct tael_http_peer *entries[16];
+    struct tael_http_peer *more;
+    size_t count = 0;
+    bool right = true;
+    for (size_t i = 0; i < 3; i++)
+        right = right && tael_http_peers_add(&peers, same[i], 3, &entries[count++]) == TAEL_OK;
+    CHECK(right && peers.count == 1);
+    CHECK(tael_http_peers_add(&peers, "[2001:db8:1:2:8::]:4", 3, &more) == TAEL_ELIMIT);
+    for (size_t i = 0; i < 5; i++)
+        right = right && tael_http_peers_add(&peers, others[i], 1, &entries[count++]) == TAEL_OK;
+    CHECK(right && peers.count == 6);
+    CHECK(tael_http_peers_add(&peers, "[::ffff:192.0.2.1]:9", 1, &more) == TAEL_ELIMIT);
+    while (count > 0)
+        tael_http_peers_remove(&peers, entries[--count]);
+    CHECK(peers.count == 0);
+    tael_http_peers_free(&peers);
+}
+
 int main(void)
 {
     a_connection_serves_one_request_after_another();
@@ -509,5 +534,6 @@ int main(void)
     there_are_only_so_many_connections();
     one_address_has_only_so_many_of_them();
     addresses_are_counted_apart();
+    a_network_of_ip6_counts_as_one_peer();
     return tap_end();
 }
