@@ -383,6 +383,9 @@ test('an engine of the world\'s own clock refuses to put it ahead', async () => 
         await until('the engine answers', () => tael(['payments', 'list'], own).code === 0);
         assert.match(ends(5, ['clock', 'advance', '1h'], own).stderr, /cannot be put ahead\nnext: /);
         assert.match(ends(3, ['pay', '5'], own).stderr, /the merchant has no account\nnext: add one under merchants/);
+        for (const words of [['pay', '5', '--yes'], ['trigger', 'payment.paid'], ['trigger', 'notify.duplicate']])
+            assert.match(ends(1, words, own).stderr, /no account of this merchant is served by the sandbox.*\nnext: /);
+        assert.equal(ends(0, ['payments', 'list'], own).stdout, 'none\n', 'nothing was made');
     } finally {
         child.kill();
         await once(child, 'exit');

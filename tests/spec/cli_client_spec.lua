@@ -108,6 +108,40 @@ describe("an answer", function()
         end)
     end
 
+    local function wrong(errors)
+        local raw = ('{"code":"invalid_field","detail":"Says why.","errors":%s}'):format(errors)
+        local _, failure = with({ status = 400, raw = raw }):get "/x"
+        return failure
+    end
+
+    it("that names one field with the problem's own words says it once, the field first", function()
+        local failure = wrong '[{"pointer":"/amount","code":"invalid_field","detail":"Says why."}]'
+        assert.are.equal("/amount: Says why. (invalid_field)", failure.message)
+        assert.is_nil(failure.more)
+    end)
+
+    it("that names several fields has a line for each", function()
+        local failure = wrong '[{"pointer":"/amount","detail":"too small"},{"pointer":"/x","code":"unknown"}]'
+        assert.are.equal("Says why. (invalid_field)", failure.message)
+        assert.are.same({ "/amount: too small", "/x: unknown" }, failure.more)
+    end)
+
+    it("that names a parameter or header says no more than the problem", function()
+        assert.is_nil(wrong('[{"parameter":"state","detail":"one of paid"}]').more)
+        assert.is_nil(wrong('[{"header":"Tael-Merchant","detail":"not a merchant"}]').more)
+    end)
+
+    it("waits longer than the engine is asked to", function()
+        with({ status = 200, raw = "{}" }):get("/v1/events", { wait = 25 })
+        assert.are.equal(35000, asked.timeout_ms)
+        assert.are.equal("http://tael/v1/events?wait=25", asked.url)
+    end)
+
+    it("may be for another merchant", function()
+        with({ status = 200, raw = "{}" }):as("b"):get "/x"
+        assert.are.equal("b", asked.headers["tael-merchant"])
+    end)
+
     for label, raw in pairs { ["a page"] = "<html>", ["a number"] = "12", nothing = "" } do
         it("that is " .. label .. " is not Tael's", function()
             for _, status in ipairs { 200, 404, 502 } do

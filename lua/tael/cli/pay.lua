@@ -169,7 +169,7 @@ local function wait_and_report(call, payment)
 end
 
 function pay.run(call)
-    local payment, failure = paying.create(call, call.rest[1])
+    local payment, failure = paying.create(call, call.rest[1], call.flags.yes)
     if not payment then
         return nil, failure
     elseif not call.json then

@@ -4,6 +4,7 @@ local exits = require "tael.cli.exits"
 local following = require "tael.cli.following"
 local inbox = require "tael.cli.inbox"
 local money = require "tael.kernel.money"
+local simulator = require "tael.cli.simulator"
 local terminal = require "tael.terminal"
 local text = require("tael.cli.texts").of
 local time = require "tael.time"
@@ -43,13 +44,29 @@ local function product_of(channel)
     return channel.products.page and "page" or names[1]
 end
 
+--- The account whose channel the sandbox is, of those that the words allow: nothing is made at a channel
+--- where no simulated buyer can pay.
+local function served_account(call)
+    local answer, failure = call.client:get "/v1/accounts"
+    if not answer then
+        return nil, failure
+    end
+    for _, account in ipairs(answer.data) do
+        local fits = (not call.flags.channel or account.channel == call.flags.channel)
+            and (not call.flags.account or account.id == call.flags.account)
+        if fits and simulator.of(call, account.id) then
+            return account
+        end
+    end
+    return exits.fail(exits.no, text "simulator.none", text "simulator.foreign.next")
+end
+
 --- The channel that was named, or that of the merchant's first account.
-local function channel_of(call)
+local function channel_of(call, wanted)
     local answer, failure = call.client:get "/v1/channels"
     if not answer then
         return nil, failure
     end
-    local wanted = call.flags.channel
     for _, channel in ipairs(answer.data) do
         if not wanted or channel.name == wanted then
             return channel
@@ -67,17 +84,32 @@ local function new_order()
     return "cli-" .. stamp .. "-" .. crypto.hex.encode(crypto.random(3))
 end
 
+--- Channel and account of a payment.
+local function place_of(call, simulated)
+    if simulated then
+        local account, failure = served_account(call)
+        if not account then
+            return nil, nil, failure
+        end
+        local channel, wrong = channel_of(call, account.channel)
+        return channel, account.id, wrong
+    end
+    local channel, failure = channel_of(call, call.flags.channel)
+    return channel, call.flags.account, failure
+end
+
 ---@param call tael.cli.Call with flags of tael pay
 ---@param given string decimal text
+---@param simulated boolean? only at the sandbox
 ---@return table? payment
 ---@return tael.cli.Failure?
-function paying.create(call, given)
+function paying.create(call, given, simulated)
     local flags = call.flags
     local currency = (flags.currency or DEFAULT_CURRENCY):upper()
     local amount, failure = paying.amount(given, currency)
-    local channel
+    local channel, account
     if amount then
-        channel, failure = channel_of(call)
+        channel, account, failure = place_of(call, simulated)
     end
     if not channel then
         return nil, failure
@@ -86,7 +118,7 @@ function paying.create(call, given)
     local payment
     payment, failure = call.client:post("/v1/payments", {
         merchant_order_id = order, amount = amount, currency = currency, channel = channel.name,
-        account = flags.account, product = flags.product or product_of(channel),
+        account = account, product = flags.product or product_of(channel),
         subject = flags.subject or text "pay.subject",
     })
     if not payment and failure.exit == exits.unknown then

@@ -49,7 +49,7 @@ local function subject(call, id, paid)
     if id then
         return get(call, id)
     end
-    local payment, failure = paying.create(call, AMOUNT)
+    local payment, failure = paying.create(call, AMOUNT, true)
     if payment and paid then
         return pay(call, payment)
     end
