@@ -29,6 +29,7 @@ TAEL_LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 LIB_SRC := $(sort $(wildcard engine/base/*.c engine/crypto/*.c engine/net/*.c engine/store/*.c \
            engine/script/*.c engine/bind/*.c) $(wildcard engine/engine*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(addprefix $(B)/obj/llhttp/,api.o http.o llhttp.o)
+PROGRAM_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(filter-out engine/engine%,$(wildcard engine/*.c))))
 UNIT    := $(patsubst tests/unit/%_test.c,$(B)/test/%_test,$(sort $(wildcard tests/unit/*_test.c))) \
            $(patsubst tests/sim/%_test.c,$(B)/test/%_test,$(sort $(wildcard tests/sim/*_test.c)))
 
@@ -57,7 +58,7 @@ $(B)/libtael.so: $(LIB_OBJ) engine/tael.map
 	@echo '  LINK $@'
 	@$(CC) -shared -Wl,-soname,libtael.so.0 -Wl,--version-script=engine/tael.map $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $(LIB_OBJ) $(TAEL_LIBS)
 
-$(B)/tael: $(B)/obj/engine/main.o $(B)/libtael.a
+$(B)/tael: $(PROGRAM_OBJ) $(B)/libtael.a
 	@echo '  LINK $@'
 	@$(CC) -pie $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 

@@ -148,6 +148,12 @@ tael_status tael_engine_reload_tls(tael_engine *engine, tael_error *err);
 /* Begins to look at the files once a second. */
 tael_status tael_worker_watch_tls(struct tael_worker *worker);
 
+/* ---- engine_reload.c ---- */
+
+/* [any thread, until close] As SIGHUP asks: has the application read again what it can. */
+void tael_engine_hang_up(tael_engine *engine);
+tael_status tael_worker_reload(struct tael_host *host, int *certificates, tael_error *err);
+
 /* ---- engine_worker.c ---- */
 
 tael_status tael_worker_open(struct tael_worker *worker, tael_error *err);

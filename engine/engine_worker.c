@@ -195,6 +195,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .workers = engine->plan.workers,
         .lua_ref_app = LUA_NOREF,
         .waiting = &worker->waiting,
+        .reload = tael_worker_reload,
         .wake_others = tael_worker_wake_others,
     };
     struct tael_state_options options = {.loop = worker->loop,

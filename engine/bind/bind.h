@@ -17,6 +17,7 @@ int tael_open_task(lua_State *L);     /* tael.task */
 int tael_open_time(lua_State *L);     /* tael.time */
 int tael_open_log(lua_State *L);      /* tael.log */
 int tael_open_decimal(lua_State *L);  /* tael.decimal */
+int tael_open_engine(lua_State *L);   /* tael.engine */
 int tael_open_id(lua_State *L);       /* tael.id */
 int tael_open_qr(lua_State *L);       /* tael.qr */
 int tael_open_script(lua_State *L);   /* tael.script */
@@ -39,6 +40,8 @@ struct tael_host {
     int workers;
     int lua_ref_app;              /* registry reference of the application's table */
     struct tael_waiting *waiting; /* this worker's, for the others; NULL: it is alone */
+    /* Reads again what can be replaced while the engine runs. NULL while it is planned. */
+    tael_status (*reload)(struct tael_host *host, int *certificates, tael_error *err);
     /* Has tael_task_wake_key called on the loops of those other workers that it may concern. Copies
      * key and payload before it returns. NULL: this worker is alone. */
     void (*wake_others)(struct tael_host *host, const char *key, size_t key_len,

@@ -7,6 +7,7 @@ local demo = require "tael.config.demo"
 local json = require "tael.json"
 local key_folder = require "tael.config.keys"
 local plan_of = require "tael.config.plan"
+local reload = require "tael.reload"
 
 local app = {}
 
@@ -23,10 +24,11 @@ end
 ---@return table? plan
 ---@return table? err {code, message}
 function app.plan(options)
-    local config, err = config_of.load {
+    local source = {
         path = options.config_path, text = options.config_lua, root = options.root,
         lua_root = options.lua_root, dev = options.dev,
     }
+    local config, err = config_of.load(source)
     if not config then
         return nil, err
     end
@@ -42,7 +44,7 @@ function app.plan(options)
             return nil, err
         end
     end
-    config.version, config.origin = options.version, nil
+    config.version, config.origin, config.source = options.version, nil, source
     return {
         workers = config.workers, drain_ms = config.drain, log = { level = config.log.level },
         clock = config.dev and "adjustable" or nil,
@@ -85,6 +87,7 @@ function app.open(context)
     if not ran then
         return nil, type(wrong) == "table" and wrong or { code = "internal", message = tostring(wrong) }
     end
+    reload.remember(context.pass.source, context.pass)
     app.config, app.api = context.pass, require "tael.api"
     return true
 end
@@ -108,8 +111,14 @@ local function verified()
     }
 end
 
+local function reloaded()
+    local answer, err = reload.run()
+    return { status = answer and 200 or 409, headers = { ["content-type"] = "application/json" },
+        body = json.encode(answer or err) }
+end
+
 -- What only the process that holds the engine may ask; no listener reaches these.
-local internal = { ["/-/banner"] = banner, ["/-/verify"] = verified }
+local internal = { ["/-/banner"] = banner, ["/-/verify"] = verified, ["/-/reload"] = reloaded }
 
 ---@param request table of the application contract
 ---@return table response

@@ -9,7 +9,7 @@ describe("the annotations of", function()
         return names
     end
 
-    for _, name in ipairs { "crypto", "decimal", "form", "id", "json", "limit", "log", "machine",
+    for _, name in ipairs { "crypto", "decimal", "engine", "form", "id", "json", "limit", "log", "machine",
         "message", "qr", "script", "time" } do
         it("tael." .. name, function()
             local written = dofile("lua/tael/meta/" .. name .. ".lua")

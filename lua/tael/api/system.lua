@@ -5,6 +5,7 @@ local json = require "tael.json"
 local metrics = require "tael.kernel.metrics"
 local problem = require "tael.api.problem"
 local registry = require "tael.kernel.registry"
+local reload = require "tael.reload"
 local store = require "tael.store"
 local task = require "tael.task"
 local time = require "tael.time"
@@ -81,11 +82,11 @@ function M.openapi()
 end
 
 function M.reload()
-    local done, err = require("tael.engine").reload()
+    local done, err = reload.run()
     if not done then
         return nil, problem.new("configuration_invalid", err.message)
     end
-    return 200, { object = "reload", reloaded = true }
+    return 200, { object = "reload", certificates = done.certificates, needs_restart = done.needs_restart }
 end
 
 local DAY_S, DRAIN_MS = 86400, 10000

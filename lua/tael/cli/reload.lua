@@ -19,7 +19,10 @@ function reload.run(call)
     elseif call.json then
         screen.object(answer)
     else
-        screen.line(text "reload.done")
+        screen.line(text("reload.done", { count = answer.certificates }))
+        if #answer.needs_restart > 0 then
+            screen.line(text("reload.needs_restart", { keys = table.concat(answer.needs_restart, ", ") }))
+        end
     end
     return exits.done
 end

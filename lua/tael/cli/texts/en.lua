@@ -232,7 +232,8 @@ return {
     ["clock.pending.many"] = "{count} notifications pending",
     ["clock.refused"] = "this engine's clock is the world's own and cannot be put ahead",
     ["clock.refused.next"] = "only the clock of tael dev can be, on its own machine",
-    ["reload.done"] = "reloaded",
+    ["reload.done"] = "reloaded: {count} certificates",
+    ["reload.needs_restart"] = "needs a restart: {keys}",
     ["reload.refused.next"] = "tael config check",
 
     -- keys, config, migrate

@@ -1,0 +1,110 @@
+/* serve.c - tael serve and tael sandbox: an engine from its start to its drained end. */
+#include "serve.h"
+
+#include <signal.h>
+#include <string.h>
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log_ring.h"
+#include "engine.h"
+#include "signals.h"
+
+void tael_serve_prepare(void)
+{
+    struct rlimit files;
+    signal(SIGPIPE, SIG_IGN);
+    umask(S_IRWXG | S_IRWXO); /* store, keys and sockets are the service user's alone */
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+const char *tael_serve_next(const tael_error *err, bool dev)
+{
+    if (strcmp(err->code, "listen") == 0)
+        return dev ? "tael dev --port 8180 takes other addresses; or stop what listens there"
+                   : "stop what listens there, or name another address: http.listen, "
+                     "operations.listen or sandbox.listen in tael.lua";
+    if (strcmp(err->code, "folder") == 0)
+        return "make it, or let this user write there; data in tael.lua names another";
+    if (strcmp(err->code, "store_behind") == 0)
+        return "tael migrate";
+    if (strcmp(err->code, "store_locked") == 0)
+        return "stop that process, or work in another folder";
+    if (err->status == TAEL_ECONFIG && strcmp(err->code, "open") != 0)
+        return "correct the configuration; tael doctor checks it";
+    return "tael doctor";
+}
+
+/* What the application wants people to read when it has started; none: silence. */
+static void print_banner(tael_engine *engine)
+{
+    int status;
+    size_t len;
+    char *text;
+    if (tael_call_wait(engine, "GET", "/-/banner", NULL, NULL, &status, &text, &len) != TAEL_OK)
+        return;
+    if (status == 200)
+        tael_print(STDOUT_FILENO, text, len);
+    tael_free(text);
+}
+
+static int run(tael_engine *engine, struct tael_signals *signals, bool dev)
+{
+    tael_error err = {0};
+    tael_signals_are_for(signals, engine);
+    tael_status rc = tael_engine_start(engine, &err);
+    if (rc == TAEL_OK) {
+        print_banner(engine);
+        rc = tael_engine_run(engine);
+    }
+    tael_signals_are_for(signals, NULL);
+    tael_engine_close(engine);
+    if (err.status == TAEL_OK)
+        return rc == TAEL_OK ? TAEL_EXIT_DONE : TAEL_EXIT_NO;
+    if (atomic_load(&signals->stop))
+        return TAEL_EXIT_DONE; /* stopped before it had started */
+    return tael_complain(&err, tael_serve_next(&err, dev));
+}
+
+static int open_and_run(const struct tael_words *words, const char *app, const char *args,
+                        struct tael_log_ring *ring, struct tael_signals *signals)
+{
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    tael_options options = TAEL_OPTIONS_INIT;
+    options.config_path = words->config;
+    options.dev = words->dev;
+    options.listen = 1;
+    options.log = tael_log_ring_write;
+    options.log_user = ring;
+    struct tael_engine_setup setup = {.app = app, .args_json = args, .stop = &signals->stop};
+    if (tael_engine_open_app(&engine, &options, &setup, &err) == TAEL_OK)
+        return run(engine, signals, words->dev);
+    if (atomic_load(&signals->stop))
+        return TAEL_EXIT_DONE;
+    return tael_complain(&err, tael_serve_next(&err, words->dev));
+}
+
+int tael_serve(const struct tael_words *words, const char *app)
+{
+    struct tael_signals signals;
+    struct tael_log_ring *ring = NULL;
+    struct tael_buf args = {0};
+    int code = TAEL_EXIT_INTERNAL;
+    if (tael_signals_open(&signals, false) != TAEL_OK)
+        return code;
+    tael_serve_prepare();
+    /* a person at the terminal reads the banner on stdout; a service manager reads the log there */
+    if (tael_words_json(words, NULL, &args) == TAEL_OK &&
+        tael_log_ring_new(&ring, words->dev ? STDERR_FILENO : STDOUT_FILENO, 0) == TAEL_OK)
+        code = open_and_run(words, app, args.data, ring, &signals);
+    tael_log_ring_free(ring);
+    tael_buf_free(&args);
+    tael_signals_close(&signals);
+    return code;
+}
