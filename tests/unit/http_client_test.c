@@ -335,9 +335,8 @@ static void what_may_not_be_asked_is_refused(bool simulated)
 {
     struct place place;
     place_open(&place, simulated);
-    static const char *const urls[] = {
-        "x",     "http://",            "ftp://a/",      "file:///etc/passwd", "/a b",
-        "http:", "http://a/\r\nX: y", "http://a/\xe4"};
+    static const char *const urls[] = {"x",    "http://", "ftp://a/",          "file:///etc/passwd",
+                                       "/a b", "http:",   "http://a/\r\nX: y", "http://a/\xe4"};
     for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++)
         CHECK_NAMED(place_start(&place, 0, "GET", urls[i], NULL) == TAEL_EINVAL, "URL refused");
     static const char *const methods[] = {"", "G T", "GET\r\n", "CONNECT"};

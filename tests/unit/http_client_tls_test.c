@@ -1,6 +1,7 @@
 /* http_client_tls_test.c - TLS of the HTTP client, against a server of OpenSSL's on a thread of its
  * own: who is not who he should be gets no byte of the request. */
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,7 @@ struct server {
     int listener;
     int port;
     pthread_t thread;
-    volatile bool stopping;
+    atomic_bool stopping;
     int connections, requests; /* read after the join */
 };
 

@@ -8,6 +8,7 @@
 #include "alloc_fail.h"
 #include "identity.h"
 #include "net/tls_server.h"
+#include "net/world_uv.h"
 #include "site.h"
 #include "tls_wire.h"
 
@@ -451,15 +452,24 @@ static void *reload_often(void *user)
     return NULL;
 }
 
+/* The clock is the real one: the simulated world belongs to one thread. */
 static void reloads_from_another_thread_lose_no_connection(void)
 {
     struct house house;
     struct identity identity;
     struct identity_form form = form_now();
+    struct tael_world *world = NULL;
+    struct tael_tls_server *tls = NULL;
     pthread_t thread;
     identity_make(&identity, &form);
     house_open(&house, &identity);
-    struct reloading reloading = {.server = house.tls, .rounds = 200};
+    must(tael_world_uv_new(&world) == TAEL_OK);
+    struct tael_tls_server_options options = {
+        .world = world, .name = "tls", .chain_path = house.chain, .key_path = house.key};
+    must(tael_tls_server_new(&tls, &options, NULL) == TAEL_OK);
+    must(tael_http_server_listen_tls(house.site.server, "tls", "127.0.0.1:0", tls,
+                                     &house.address) == TAEL_OK);
+    struct reloading reloading = {.server = tls, .rounds = 200};
     must(pthread_create(&thread, NULL, reload_often, &reloading) == 0);
     int right = 0;
     for (int i = 0; i < 200; i++)
@@ -467,6 +477,8 @@ static void reloads_from_another_thread_lose_no_connection(void)
     pthread_join(thread, NULL);
     CHECK(right == 200 && reloading.failed == 0);
     house_close(&house);
+    tael_tls_server_free(tls);
+    tael_world_free(world);
     identity_free(&identity);
 }
 
