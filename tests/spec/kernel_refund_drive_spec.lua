@@ -441,6 +441,22 @@ describe("an answer that comes too late", function()
         world.check()
     end)
 
+    it("is not hurried by whoever knew the refund before it was sent", function()
+        local before
+        world.before_commit = function(list)
+            before = list[1][1] == "payment.reserve" and list[2][2] or before
+        end
+        world.answer = function()
+            assert.are.equal(1, #world.sent) -- it is not there yet: asking now would send it twice
+            refunds.turn { id = before.refund, actor = "timer", holds = before.due }
+            require("tael.kernel.refund_drive").waiting(world.payment)
+            world.run()
+            return done(500)
+        end
+        assert.are.equal("succeeded", ask({ amount = 500, merchant_refund_id = "R1" }).refund.state)
+        assert.are.equal(1, #world.sent)
+    end)
+
     it("does not settle what somebody else is asking about", function()
         local asked = 0
         world.answer = function()

@@ -30,7 +30,8 @@ local CALL_MS, MARGIN_MS = 10000, 10000
 ---@field id integer
 ---@field actor string
 ---@field fired table? row of the timer that began it
----@field holds integer? `due` as this turn knows it: of the fired timer, then the lease that it took
+---@field holds integer `due` as this turn knows it, 0 for none: whoever changes it has the refund. Of the
+---  fired timer, or read before it was sure that nobody talks to the channel; then the turn's own lease
 ---@field ask "query"|"send"|nil what the answer before wants
 ---@field declined table? of the answer before
 
@@ -185,7 +186,6 @@ end
 --- Whoever comes too late, or for nothing, goes.
 local function unfit(turn, refund)
     local open = refund and (states.refund_open[refund.state] or refund.state == "abnormal")
-    turn.holds = turn.holds or turn.fired and turn.fired.id or refund and refund.due or 0
     if not open or (refund.due or 0) ~= turn.holds then
         drop(turn.fired)
         return true
@@ -335,14 +335,23 @@ function refund_drive.turn(turn)
     end
 end
 
---- The refunds of a payment that waited for their turn, oldest first, until one has to wait for the channel.
+--- A refund that nobody has sent yet. One that somebody has is theirs: asking about it now could find that the
+--- channel does not know it yet, and send it again.
+---@param refund table row
+---@param actor string
+---@return "waits"|"unsent"|nil why nothing was sent
+function refund_drive.start(refund, actor)
+    if refund.state == "created" then
+        return refund_drive.turn { id = refund.id, actor = actor, holds = refund.due or 0 }
+    end
+end
+
+--- The refunds of a payment that waited for their turn, oldest first, until one waits for the channel.
 ---@param payment integer
 function refund_drive.waiting(payment)
     for _ = 1, TURNS do
         local first = must(store.query("refund.in_turn", { payment = payment }))
-        if not first or first.state ~= "created" then
-            return
-        elseif refund_drive.turn { id = first.id, actor = "timer" } then
+        if not first or first.state ~= "created" or refund_drive.start(first, "timer") then
             return
         end
     end
@@ -351,7 +360,7 @@ end
 --- A timer of kind "refund". One that the row does not name is only dropped.
 ---@param fired table row of timers
 function refund_drive.fire(fired)
-    refund_drive.turn { id = fired.object, actor = "timer", fired = fired }
+    refund_drive.turn { id = fired.object, actor = "timer", fired = fired, holds = fired.id }
     local refund = must(store.query("refund.get", { refund = fired.object }))
     if refund then
         refund_drive.waiting(refund.payment)

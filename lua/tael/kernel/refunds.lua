@@ -169,11 +169,14 @@ local function wait_for_answer(id)
     end
 end
 
---- Drives it in a task of its own, which no client can end.
-local function begin(turn, payment)
+--- Sends it in a task of its own, which no client can end.
+local function begin(id, actor, payment)
     task.spawn(function()
-        refund_drive.turn(turn)
-        refund_drive.waiting(payment)
+        local row = one("refund.get", { refund = id })
+        if row then
+            refund_drive.start(row, actor)
+            refund_drive.waiting(payment)
+        end
     end)
 end
 
@@ -221,7 +224,7 @@ local function reserve(request)
         done, err = settle.commit(refund_units.creation(new))
         if done then
             announce(new)
-            begin({ id = new.id, actor = new.actor }, new.payment.id)
+            begin(new.id, new.actor, new.payment.id)
             return new.id, false
         elseif err.code ~= "guard" or err.otherwise ~= "twin" and err.otherwise ~= "reread" then
             return payments.store_problem(err)
@@ -272,7 +275,8 @@ function refunds.retry(id_text, actor)
         return result_of(row.id, false)
     end
     local again = row.state == "abnormal"
-    local why = refund_drive.turn { id = row.id, actor = actor, ask = again and "send" or nil }
+    local why = refund_drive.turn { id = row.id, actor = actor, ask = again and "send" or nil,
+        holds = row.due or 0 }
     if again and why == "waits" then
         return problem("attempt_open",
             "another refund of this payment is under way; repeat when it has settled")
