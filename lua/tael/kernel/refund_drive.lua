@@ -335,8 +335,8 @@ function refund_drive.turn(turn)
     end
 end
 
---- A refund that nobody has sent yet. One that somebody has is theirs: asking about it now could find that the
---- channel does not know it yet, and send it again.
+--- A refund that nobody has sent yet. One that somebody has sent is theirs: asking about it now could find
+--- that the channel does not know it yet, and send it again.
 ---@param refund table row
 ---@param actor string
 ---@return "waits"|"unsent"|nil why nothing was sent
