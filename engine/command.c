@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "serve.h"
 
 static void log_line(void *user, tael_log_level level, const char *line, size_t len)
 {
@@ -55,7 +56,7 @@ int tael_command(const struct tael_words *words)
         rc = open_command(words, &store, &args, &engine, &err);
     }
     if (rc != TAEL_OK)
-        code = tael_complain(&err, NULL);
+        code = tael_complain(&err, tael_serve_next(&err, words->dev));
     else if (tael_call_wait(engine, "POST", "/command", args.data, NULL, &status, &body, NULL) ==
                  TAEL_OK &&
              status == 200)

@@ -49,15 +49,18 @@ describe("following", function()
 end)
 
 describe("the sandbox", function()
-    local function call(gateway, answer, err)
+    local function call(gateway, answer, err, listeners)
         local asked = {}
         return {
             config = { sandbox = { listen = "127.0.0.1:8090" }, merchants = { m = { accounts = {
                 a = { channel = "alipay", gateway = gateway } } } } },
-            client = { send = function(request)
-                asked[#asked + 1] = request.method .. " " .. request.url
-                return answer, err
-            end },
+            client = {
+                send = function(request)
+                    asked[#asked + 1] = request.method .. " " .. request.url
+                    return answer, err
+                end,
+                request = function() return { listeners = json.array(listeners or {}) } end,
+            },
         }, asked
     end
     local OURS = "http://127.0.0.1:8090/gateway.do"
@@ -89,6 +92,13 @@ describe("the sandbox", function()
             "POST " .. levers .. "N3/pay", "POST " .. levers .. "N4/pay",
         }, asked)
         assert.are.equal(3, simulator.pending(about))
+    end)
+
+    it("is where the running engine says", function()
+        local about, asked = call(OURS, fine, nil, { { name = "api", address = "127.0.0.1:1" },
+            { name = "sandbox", address = "127.0.0.1:40001" } })
+        assert(simulator.of(about, "a")):ask("GET", "/sandbox/x")
+        assert.are.same({ "GET http://127.0.0.1:40001/sandbox/x" }, asked)
     end)
 
     for label, case in pairs {

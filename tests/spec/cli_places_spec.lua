@@ -24,15 +24,17 @@ describe("ports", function()
     end)
 
     it("that nobody has are free", function()
-        local check = places.ports { pass = {}, config = { http = { listen = { "127.0.0.1:1" } },
-            operations = { listen = false }, sandbox = { listen = "127.0.0.1:2" } } }
+        local check = places.ports({ pass = {}, config = { http = { listen = { "127.0.0.1:1" } },
+            operations = { listen = false }, sandbox = { listen = "127.0.0.1:2" } } }, {})
         assert.are.same({ "ok", "127.0.0.1:1  free" }, { check.verdict, check.detail })
     end)
 
     it("on which the running engine does not listen are of another configuration", function()
-        local check = places.ports { pass = { store = "owned" }, config = {
-            http = { listen = { "127.0.0.1:1" } }, operations = { listen = false } } }
-        assert.are.equal("fail", check.verdict)
+        local call = { pass = { store = "owned" }, config = { http = { listen = { "127.0.0.1:1" } },
+            operations = { listen = false } } }
+        assert.are.equal("fail", places.ports(call, {}).verdict)
+        local said = { system = { listeners = { { name = "api", address = "127.0.0.1:3" } } } }
+        assert.is_truthy(places.ports(call, said).detail:find("127.0.0.1:3 (http.listen)", 1, true))
     end)
 end)
 

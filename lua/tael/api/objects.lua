@@ -311,6 +311,9 @@ schemas.system = object("What is running.", {
     object = one "system", version = text "of the program", api_version = text "of this API",
     dev = boolean "development mode", generation = nullable(text "reserved"),
     request_id = id("req", "of this answer"),
+    listeners = list_of(object("one address", {
+        name = enum("for whom", "api operations sandbox"), address = text "host:port",
+    }), "where it can be reached"),
     nodes = list_of(object("one process", {
         workers = integer "threads", schema = integer "newest migration of the store",
     }), "processes"),

@@ -58,6 +58,21 @@ function M.metrics()
     }
 end
 
+--- Where this engine listens, and in development mode its sandbox.
+local function listeners(config)
+    local list = json.array {}
+    for _, address in ipairs(config.http.listen) do
+        list[#list + 1] = { name = "api", address = address }
+    end
+    if config.operations.listen then
+        list[#list + 1] = { name = "operations", address = config.operations.listen }
+    end
+    if config.dev then
+        list[#list + 1] = { name = "sandbox", address = config.sandbox.listen }
+    end
+    return list
+end
+
 ---@param call tael.api.Call
 function M.system(call)
     local _, workers = task.worker()
@@ -67,6 +82,7 @@ function M.system(call)
         body = json.encode {
             object = "system", version = registry.config.version, api_version = "2026-11-01",
             dev = registry.config.dev, generation = json.null, request_id = call.request_id,
+            listeners = listeners(registry.config),
             nodes = json.array { { workers = workers, schema = store.info().schema } },
         },
     }

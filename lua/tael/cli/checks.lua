@@ -46,7 +46,7 @@ function checks.engine(call, seen)
         return ok(text "doctor.engine_none")
     end
     local health, system = ask_engine(call)
-    seen.health = health
+    seen.health, seen.system = health, system
     if not health then
         return fail(text("doctor.engine_silent", { socket = settings.socket(call.config) }),
             text "doctor.engine_silent.next")

@@ -36,9 +36,18 @@ local ok, warn, fail = places.ok, places.warn, places.fail
 
 -- ---- ports ----
 
---- Every address that an engine of this configuration listens on: {key, address}.
-local function listeners(config)
+local KEY_OF = { api = "http.listen", operations = "operations.listen", sandbox = "sandbox.listen" }
+
+--- Every address that the running engine says it listens on, or that one of this configuration would: {key,
+--- address}.
+local function listeners(config, system)
     local list = {}
+    for _, listener in ipairs(system and system.listeners or {}) do
+        list[#list + 1] = { KEY_OF[listener.name] or listener.name, listener.address }
+    end
+    if #list > 0 then
+        return list
+    end
     for _, address in ipairs(config.http.listen) do
         list[#list + 1] = { "http.listen", address }
     end
@@ -72,11 +81,11 @@ function places.listening(files)
 end
 
 --- "127.0.0.1:8080 free  …"; a port that another program holds fails, unless our engine runs: it has them.
-function places.ports(call)
+function places.ports(call, seen)
     local ours = call.pass.store == "owned"
     local taken = places.listening { "/proc/net/tcp", "/proc/net/tcp6" }
     local words = {}
-    for i, listener in ipairs(listeners(call.config)) do
+    for i, listener in ipairs(listeners(call.config, seen.system)) do
         local key, address = listener[1], listener[2]
         local busy = taken[tonumber(address:match(":(%d+)$"))]
         if busy and not ours then

@@ -18,19 +18,31 @@ local function account_of(config, slug)
     end
 end
 
---- The sandbox of this folder's configuration, if it is the channel of this account.
+--- Where the sandbox of the running engine listens, which may differ from the file; asked once a command.
+local function address_of(call)
+    if not call.sandbox then
+        local system = call.client:request("GET", "/v1/system", { any_merchant = true })
+        call.sandbox = call.config.sandbox.listen
+        for _, listener in ipairs(system and system.listeners or {}) do
+            call.sandbox = listener.name == "sandbox" and listener.address or call.sandbox
+        end
+    end
+    return "http://" .. call.sandbox
+end
+
+--- The sandbox of this folder, if it is the channel of this account.
 ---@param call tael.cli.Call
 ---@param slug string of the account
 ---@return tael.cli.Simulator?
 ---@return tael.cli.Failure?
 function simulator.of(call, slug)
-    local base = "http://" .. call.config.sandbox.listen
     local account = account_of(call.config, slug)
-    if not account or account.gateway ~= base .. "/gateway.do" then
+    if not account or account.gateway ~= "http://" .. call.config.sandbox.listen .. "/gateway.do" then
         return exits.fail(exits.no, text("simulator.foreign", { account = slug }),
             text "simulator.foreign.next")
     end
-    return setmetatable({ base = base, send = call.client.send, channel = account.channel }, simulator)
+    return setmetatable({ base = address_of(call), send = call.client.send, channel = account.channel },
+        simulator)
 end
 
 --- Asks a lever.
@@ -91,8 +103,7 @@ end
 ---@param call tael.cli.Call
 ---@return integer?
 function simulator.pending(call)
-    local self = setmetatable({ base = "http://" .. call.config.sandbox.listen, send = call.client.send },
-        simulator)
+    local self = setmetatable({ base = address_of(call), send = call.client.send }, simulator)
     local answer = self:ask("GET", "/sandbox/deliveries")
     return answer and answer.waiting
 end
