@@ -33,7 +33,7 @@ int main(int argc, char **argv)
     if (words.help || words.asks_help || words.count == 0)
         return tael_command(&words);
     const char *command = words.rest[0];
-    if (strcmp(command, "version") == 0 && words.count == 1) {
+    if (strcmp(command, "version") == 0 && words.count == 1 && !words.json) {
         printf("tael %s\n", tael_version());
         return TAEL_EXIT_DONE;
     }

@@ -410,7 +410,9 @@ test('every command tells how it is used', () => {
             assert.match(ends(0, ['help', command, name], at).stdout, new RegExp(`^usage: tael ${command} ${name}`));
         }
     }
-    assert.match(ends(0, ['version'], at).stdout, /^tael \d+\.\d+\.\d+\n$/);
+    const { stdout: version } = ends(0, ['version'], at);
+    assert.match(version, /^tael \d+\.\d+\.\d+\n$/);
+    assert.equal(`tael ${objects(ends(0, ['version', '--json'], at).stdout)[0].version}\n`, version);
     assert.deepEqual(fs.readdirSync(at.cwd), []);
     fs.rmdirSync(at.cwd);
 });

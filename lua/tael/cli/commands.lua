@@ -47,7 +47,7 @@ commands.list = {
         data = { value = "FOLDER", doc = "sandbox_data" },
         speed = { value = "N", doc = "sandbox_speed" },
     }),
-    outside("version"),
+    (require "tael.cli.version"), -- in parentheses: one value
 }
 
 --- Options that stand before the command; the first four of them behind it too.

@@ -59,7 +59,7 @@ return {
     ["option.cursor"] = "where the page before ended",
     ["option.decision"] = "what it is to be",
     ["option.deep"] = "every chain and seal, every row against its events, every page of the file",
-    ["option.dev_port"] = "of the API; the next two for operations and sandbox",
+    ["option.dev_port"] = "of the API; operations and sandbox take free ones",
     ["option.dry-run"] = "changes nothing; exits 1 when there is something to do",
     ["option.effect"] = "such as applied, none, review, unknown_order",
     ["option.event_after"] = "only what was committed after this event",

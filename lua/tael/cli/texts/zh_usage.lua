@@ -59,7 +59,7 @@ return {
     ["option.cursor"] = "上一页结束的位置",
     ["option.decision"] = "裁定的结果",
     ["option.deep"] = "每条链与封印，每行与其事件的对照，文件的每一页",
-    ["option.dev_port"] = "API 的端口；其后两个用于运维与沙箱",
+    ["option.dev_port"] = "API 的端口；运维与沙箱用空闲的端口",
     ["option.dry-run"] = "不做改动；有事要做时退出码为 1",
     ["option.effect"] = "例如 applied、none、review、unknown_order",
     ["option.event_after"] = "只看在此事件之后提交的",
