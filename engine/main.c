@@ -1,6 +1,6 @@
 /* main.c - the tael command: which part of the program takes the words.
  *
- * serve and sandbox run engines (serve.c); everything else is Lua (command.c).
+ * serve, sandbox and dev run engines (serve.c, dev.c); everything else is Lua (command.c).
  */
 #include "tael.h"
 
@@ -41,5 +41,7 @@ int main(int argc, char **argv)
         return tael_serve(&words, "tael.server");
     if (strcmp(command, "sandbox") == 0)
         return tael_serve(&words, "tael.sandbox.app");
+    if (strcmp(command, "dev") == 0)
+        return tael_dev(&words);
     return tael_command(&words);
 }

@@ -4,8 +4,9 @@
 
 #include "words.h"
 
-/* serve, sandbox; returns the exit code. */
-int tael_serve(const struct tael_words *words, const char *app);
+/* Each returns the exit code. */
+int tael_serve(const struct tael_words *words, const char *app); /* serve, sandbox */
+int tael_dev(const struct tael_words *words);
 
 /* What all of them do first: as many files as allowed, nobody else may read what is written. */
 void tael_serve_prepare(void);

@@ -197,6 +197,11 @@ tael_status tael_watch_add(struct tael_watch *watch, const char *path)
     return TAEL_OK;
 }
 
+size_t tael_watch_places(const struct tael_watch *watch)
+{
+    return watch->root_count;
+}
+
 tael_status tael_watch_look(struct tael_watch *watch, struct tael_watch_change *out)
 {
     struct look now = {0};

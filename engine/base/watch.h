@@ -29,6 +29,8 @@ void tael_watch_free(struct tael_watch *watch); /* NULL allowed */
 /* A file or folder, there or not. Said twice it counts once. */
 tael_status tael_watch_add(struct tael_watch *watch, const char *path);
 
+size_t tael_watch_places(const struct tael_watch *watch); /* how many were added */
+
 /* Looks, and compares with what was accepted last; nothing, before. */
 tael_status tael_watch_look(struct tael_watch *watch, struct tael_watch_change *out);
 

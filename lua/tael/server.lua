@@ -102,6 +102,14 @@ local function banner()
     }
 end
 
+--- For `tael dev`; the body is how many ms it took.
+local function dev_banner(request)
+    return {
+        status = 200, headers = { ["content-type"] = "text/plain; charset=utf-8" },
+        body = require("tael.dev.banner").text(app.config, math.tointeger(tonumber(request.body)) or 0),
+    }
+end
+
 --- Chains, seals and tables against the events: everything that the store can prove of itself.
 local function verified()
     local differences, counts = require("tael.kernel.rebuild").verify()
@@ -118,13 +126,15 @@ local function reloaded()
 end
 
 -- What only the process that holds the engine may ask; no listener reaches these.
-local internal = { ["/-/banner"] = banner, ["/-/verify"] = verified, ["/-/reload"] = reloaded }
+local internal = {
+    ["/-/banner"] = banner, ["/-/dev"] = dev_banner, ["/-/verify"] = verified, ["/-/reload"] = reloaded,
+}
 
 ---@param request table of the application contract
 ---@return table response
 function app.handle(request)
     if request.listener == "call" and internal[request.path] then
-        return internal[request.path]()
+        return internal[request.path](request)
     end
     return app.api.handle(request)
 end

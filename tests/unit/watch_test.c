@@ -60,6 +60,7 @@ static struct tael_watch *watch_all(void)
         tael_watch_add(watch, at("scripts")) != TAEL_OK ||
         tael_watch_add(watch, at("scripts")) != TAEL_OK)
         abort();
+    CHECK(tael_watch_places(watch) == 2);
     look(watch);
     tael_watch_accept(watch);
     return watch;

@@ -1,0 +1,99 @@
+--- A fault in a file as a person wants to see it: file:line:column, the line itself, a mark below the place,
+--- and the word that was most likely meant.
+---
+---   scripts/channels/alipay/init.lua:14:8: syntax error near '1'
+---   14 | retrun 1
+---      |        ^   did you mean "return"?
+local nearest = require "tael.nearest"
+local screen = require "tael.cli.screen"
+
+local report = {}
+
+local LINE_MAX, SOURCE_MAX = 200, 1048576
+
+local KEYWORDS = {}
+for word in ("and break do else elseif end false for function goto if in local nil not or repeat return "
+    .. "then true until while"):gmatch("%a+") do
+    KEYWORDS[word] = true
+end
+
+local function line_of(path, number)
+    local file = io.open(path, "rb")
+    local text = file and file:read(SOURCE_MAX)
+    if file then
+        file:close()
+    end
+    local at = 0
+    for line in ((text or "") .. "\n"):gmatch("(.-)\r?\n") do
+        at = at + 1
+        if at == number then
+            return line
+        end
+    end
+end
+
+--- What the word right before a place, or the one at it, was meant to be.
+local function meant(line, byte)
+    local before = line:sub(1, byte - 1):match("([%a_]+)%s*$")
+    local here = line:sub(byte):match("^[%a_]+")
+    for _, word in ipairs { before or "", here or "" } do
+        local near = #word > 2 and not KEYWORDS[word] and nearest(word, KEYWORDS)
+        if near then
+            return near
+        end
+    end
+end
+
+--- Where a text stands in a line, a whole word if it is one.
+local function place_of(line, text)
+    local plain = text:gsub("%W", "%%%0")
+    return line:find(text:find("^[%w_]+$") and "%f[%w_]" .. plain .. "%f[^%w_]" or plain)
+end
+
+--- The byte of its line where a fault is: at what the message quotes, else where the text begins.
+local function byte_of(line, message)
+    if message:find("near <eof>", 1, true) then
+        return #line + 1
+    end
+    local quoted = message:match("near '(.-)'") or message:match("'(.-)'")
+    return quoted and quoted ~= "" and place_of(line, quoted) or line:find("%S") or 1
+end
+
+local function shown(path, root)
+    if root and path:sub(1, #root + 1) == root .. "/" then
+        return path:sub(#root + 2)
+    end
+    return path
+end
+
+local function marked(line, number, byte, message)
+    local label = ("%d"):format(number)
+    local blank = (" "):rep(#label)
+    local text = line:gsub("%c", " ")
+    local near = message:find("near", 1, true) and meant(line, byte)
+    local indent = (" "):rep(screen.width(text:sub(1, byte - 1)))
+    return ("  %s | %s\n  %s | %s^%s"):format(label, text, blank, indent,
+        near and ('   did you mean "%s"?'):format(near) or "")
+end
+
+--- The text, ended by a line break; without a place, the message alone.
+---@param err { message: string, file: string?, line: integer? }
+---@param root string? paths below it are shown from there
+---@return string
+function report.text(err, root)
+    local file, number, message = err.message:match("^([^\n]-):(%d+): ([^\n]*)")
+    number = math.tointeger(tonumber(number))
+    if not file then
+        return "  " .. err.message:gsub("\n.*", "") .. "\n"
+    end
+    local line = line_of(err.file or file, number)
+    if not line or #line > LINE_MAX then
+        return ("  %s:%d: %s\n"):format(shown(file, root), number, message)
+    end
+    local byte = byte_of(line, message)
+    local column = (utf8.len(line:sub(1, byte - 1)) or byte - 1) + 1
+    return ("  %s:%d:%d: %s\n%s\n"):format(shown(file, root), number, column, message,
+        marked(line, number, byte, message))
+end
+
+return report

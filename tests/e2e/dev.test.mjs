@@ -1,0 +1,208 @@
+// dev.test.mjs - tael dev: what it prints, that it follows the files of its folder, keeps what runs when they are
+// wrong, and ends as it should.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Alipay } from './alipay.mjs';
+import { Process, freePort, program, root, temporaryFolder, until } from './tael.mjs';
+
+const INIT = 'scripts/channels/alipay/init.lua';
+
+/** A folder with its own copy of the channels, and `tael dev` in it. */
+class Dev {
+    constructor(t, { scripts = true } = {}) {
+        this.folder = temporaryFolder('dev');
+        if (scripts)
+            fs.cpSync(path.join(root, 'scripts'), this.file('scripts'), { recursive: true });
+        this.seller = '2088000000000001';
+        t.after(async () => {
+            if (this.process) await this.process.stop('SIGKILL');
+            fs.rmSync(this.folder, { recursive: true, force: true });
+        });
+    }
+
+    file(name) {
+        return path.join(this.folder, name);
+    }
+
+    read(name) {
+        return fs.readFileSync(this.file(name), 'utf8');
+    }
+
+    async start() {
+        this.port = await freePort();
+        this.url = `http://127.0.0.1:${this.port}`;
+        this.process = new Process(['dev', '--port', String(this.port)], { cwd: this.folder });
+        await this.says(/save a file to reload\n/);
+        this.key = this.read('data/demo.key').trim();
+        return this;
+    }
+
+    get output() {
+        return this.process.output;
+    }
+
+    /** Waits until what was printed since the last mark looks so. */
+    async says(pattern) {
+        await until(`it to print ${pattern}`, () => {
+            assert.equal(this.process.end, undefined, this.output);
+            return pattern.test(this.output.slice(this.mark ?? 0));
+        }).catch((error) => assert.fail(`${error.message}\n${this.output}`));
+    }
+
+    /** Does something and waits for what it makes tael dev print. */
+    async after(action, pattern) {
+        this.mark = this.output.length;
+        await action();
+        await this.says(pattern);
+        return this.output.slice(this.mark);
+    }
+
+    save(name, text) {
+        fs.writeFileSync(this.file(name), text);
+    }
+
+    async request(method, target, body) {
+        const response = await fetch(this.url + target, { method, body: body && JSON.stringify(body), headers: {
+            authorization: `Bearer ${this.key}`, ...(body ? { 'content-type': 'application/json' } : {}) } });
+        return { status: response.status, body: await response.json() };
+    }
+
+    create(order, amount = 1234) {
+        return this.request('POST', '/v1/payments', { merchant_order_id: order, amount, currency: 'CNY',
+            subject: 'coffee', channel: 'alipay', product: 'page' });
+    }
+
+    tael(...args) {
+        return spawnSync(program, args, { cwd: this.folder, encoding: 'utf8' });
+    }
+}
+
+const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
+test('tael dev says where it is and what it watches', { timeout: 120_000 }, async (t) => {
+    const dev = await new Dev(t).start();
+    assert.match(dev.output, new RegExp(`^tael 0\\.\\d+\\.\\d+  dev mode \\(fake channels, real signatures\\) {10}`
+        + `ready in \\d+\\.\\d s\n  api      ${escaped(dev.url)}        test key  ${dev.key}  `
+        + '\\(saved for this folder\\)\n  channels alipay ✓sim\n'
+        + '  watching scripts/ — save a file to reload\n$'));
+    assert.equal(fs.statSync(dev.file('data/demo.key')).mode & 0o777, 0o600);
+    assert.equal(fs.statSync(dev.file('data/dev.log')).mode & 0o777, 0o600);
+    assert.match(dev.read('data/dev.log'), /"event":"engine\.started"/);
+    assert.equal((await dev.create('A1')).status, 201);
+    assert.match(dev.tael('payments', 'list').stdout, /A1 +alipay/);
+    assert.doesNotMatch(dev.output, /"event"/, 'the log is not for the terminal');
+
+    // what a person should know is: a signed notification with another amount
+    const { body } = await dev.create('A2');
+    await dev.after(() => new Alipay({ ...dev, folder: dev.folder, seller: dev.seller })
+        .notify(body, { total_amount: '99.00' }), /\n?\[dev\] error alarm [^\n]*amount[^\n]*\n/);
+});
+
+test('a saved file replaces the engine, on the same address', { timeout: 180_000 }, async (t) => {
+    const dev = await new Dev(t).start();
+    const { body: payment } = await dev.create('A1');
+    const text = dev.read(INIT);
+    const local = (target, body) => spawnSync('curl', ['-s', '--unix-socket', dev.file('data/tael.sock'),
+        '-H', 'content-type: application/json', '-d', JSON.stringify(body), `http://tael${target}`], { encoding: 'utf8' });
+    assert.match(local('/v1/system/clock', { advance_in: 7200 }).stdout, /"advanced_in":7200/);
+
+    await dev.after(() => dev.save(INIT, text.replace('min = 1, max', 'min = 500, max')),
+        new RegExp(`\\[dev\\] reloaded ${escaped(INIT)}  \\d+ ms\n`));
+    const { body } = await dev.request('GET', `/v1/payments/${payment.id}`);
+    assert.equal(body.merchant_order_id, 'A1', 'the store is the same');
+    const later = await dev.create('A2', 600);
+    assert.ok(Date.parse(later.body.created_at) > Date.now() + 7100e3, 'the clock is where it was put');
+    assert.equal((await dev.create('A3', 499)).status, 400, 'the new text counts');
+
+    // as editors save: a new file moved over the old one; a backup beside it is nothing
+    await dev.after(() => {
+        dev.save(`${INIT}~`, text);
+        dev.save('scripts/channels/alipay/.init.lua.swp', 'x');
+        dev.save(`${INIT}.tmp`, text);
+        fs.renameSync(dev.file(`${INIT}.tmp`), dev.file(INIT));
+    }, new RegExp(`^\\[dev\\] reloaded ${escaped(INIT)}  \\d+ ms\n`));
+    assert.equal((await dev.create('A4', 499)).status, 201);
+    await dev.after(() => {
+        dev.save(INIT, `${text}\n`);
+        dev.save('scripts/channels/alipay/codes.lua', `${dev.read('scripts/channels/alipay/codes.lua')}\n`);
+    }, /^\[dev\] reloaded 2 files {2}\d+ ms\n$/);
+    await dev.after(() => dev.save('tael.lua', 'return { payments = { expires = "5m" } }\n'),
+        /^\[dev\] reloaded tael\.lua {2}\d+ ms\n$/);
+    const short = (await dev.create('A5')).body;
+    assert.ok(Date.parse(short.expires_at) - Date.parse(short.created_at) <= 301e3, JSON.stringify(short));
+});
+
+test('a wrong file leaves what runs as it is and is shown', { timeout: 180_000 }, async (t) => {
+    const dev = await new Dev(t).start();
+    const text = dev.read(INIT);
+    const lines = text.trimEnd().split('\n').length;
+    const kept = '^\\[dev\\] kept the running version — the new text does not load\n';
+    await dev.after(() => dev.save(INIT, `${text.trimEnd().replace(/\nreturn M$/, '\nretrun M')}\n`), new RegExp(
+        `${kept}  ${escaped(INIT)}:${lines}:8: syntax error near 'M'\n  ${lines} \\| retrun M\n`
+        + ` +\\|        \\^   did you mean "return"\\?\n$`));
+    assert.equal((await dev.create('A1')).status, 201);
+    await dev.after(() => dev.save(INIT, text.replace('api = 1', 'api = 7')), new RegExp(`${kept}  ${escaped(INIT)}:\\d+:`));
+    await dev.after(() => dev.save(INIT, `while true do end\n${text}`),
+        new RegExp(`${kept}  ${escaped(INIT)}:1:1: does not end: 50 million instructions`));
+    await dev.after(() => dev.save(INIT, text), /^\[dev\] reloaded /);
+    await dev.after(() => dev.save('tael.lua', 'return {\n    drian = "3s",\n}\n'), new RegExp(
+        `${kept}  tael\\.lua:2:5: unknown key 'drian'; did you mean 'drain'\\?\n  2 \\|     drian = "3s",\n    \\|     \\^\n$`));
+    await dev.after(() => fs.rmSync(dev.file('tael.lua')), /^\[dev\] reloaded tael\.lua/);
+    assert.equal((await dev.create('A2')).status, 201);
+
+    // what only a start can find: a slug that the store knows otherwise
+    const shop = (mode) => `return { merchants = { acme = { mode = "${mode}", accounts = {} } } }\n`;
+    await dev.after(() => dev.save('tael.lua', shop('test')), /^\[dev\] reloaded tael\.lua/);
+    await dev.after(() => dev.save('tael.lua', shop('live')),
+        /^\[dev\] not running — the new text does not start: save a file to try again\n {2}[^\n]*merchants\.acme\.mode/);
+    await dev.after(() => dev.save('tael.lua', shop('test')), /^\[dev\] reloaded tael\.lua/);
+    assert.equal((await dev.request('GET', '/v1/payments?limit=1')).status, 200);
+});
+
+test('the folder that tael init makes is one for tael dev', { timeout: 120_000 }, async (t) => {
+    const dev = new Dev(t, { scripts: false });
+    const done = dev.tael('init');
+    assert.equal(done.status, 0, done.stderr);
+    await dev.start();
+    assert.match(dev.output, / {2}channels alipay ✓sim\n {2}watching \S*scripts\/ and tael\.lua — save a file to reload\n$/);
+    assert.equal((await dev.create('A1')).status, 201);
+});
+
+test('Ctrl-C ends it cleanly and gives the address back', { timeout: 120_000 }, async (t) => {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+        const dev = await new Dev(t).start();
+        const end = await dev.process.stop(signal);
+        assert.deepEqual(end, { code: 0, signal: null }, `${signal}: ${dev.output}`);
+        const server = net.createServer().listen(dev.port, '127.0.0.1');
+        await once(server, 'listening');
+        server.close();
+        assert.match(dev.read('data/dev.log'), /"event":"engine\.stopped","drain":"clean"/);
+    }
+});
+
+test('what stands in the way is named, with what to do', { timeout: 120_000 }, async (t) => {
+    const dev = await new Dev(t).start();
+    const second = new Dev(t);
+    const ends = (code, args, at, pattern, env = {}) => {
+        const done = spawnSync(program, args, { cwd: at.folder, encoding: 'utf8', env: { ...process.env, ...env } });
+        assert.match(done.stderr, pattern);
+        assert.equal(done.status, code, done.stderr);
+        assert.equal(done.stdout, '');
+    };
+    ends(3, ['dev', '--port', String(dev.port)], second,
+        new RegExp(`^tael: cannot listen on 127\\.0\\.0\\.1:${dev.port} \\(api\\): in use[^\n]*\nnext: tael dev --port `));
+    ends(6, ['dev', `--port=${await freePort()}`], dev,
+        new RegExp(`in use by another engine, process ${dev.process.child.pid} [^\n]*\nnext: stop that process`));
+    for (const words of [['--port', '0'], ['--port', 'x'], ['--port', '65536'], ['--port'], ['now'], ['--prot', '1']])
+        ends(2, ['dev', ...words], second, /^tael: tael dev takes --port N[^\n]*\nnext: tael dev --help\n$/);
+    second.save('tael.lua', 'return { data = "/proc/nothing/data" }\n');
+    ends(3, ['dev', '--port', String(await freePort())], second,
+        /^tael: what is in this folder does not load\n {2}cannot make the folder \/proc\/nothing\/data[^\n]*\nnext: correct it/);
+    second.save('tael.lua', 'return {\n');
+    ends(3, ['dev'], second, /^tael: what is in this folder does not load\n {2}tael\.lua:\d:\d: [^\n]*\n {2}\d \| /);
+});
