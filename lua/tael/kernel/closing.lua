@@ -127,8 +127,8 @@ end
 local function wish_unit(payment, open, wish, actor)
     local now = time.now()
     local list = units.closing(payment, wish, actor, now)
-    for _, attempt in ipairs(open) do
-        local id = due.id(now + calls.patience(registry.account(attempt.account), "query"))
+    for i, attempt in ipairs(open) do
+        local id = due.id(now + calls.patience(registry.account(attempt.account), "query") + i)
         list[#list + 1] = { "attempt.due", { attempt = attempt.id, due_was = attempt.due or 0, due = id } }
         list[#list + 1] = units.timer(attempt.id, id)
     end

@@ -95,9 +95,10 @@ local function next_look(decision, payment, attempt, now)
     end
 end
 
---- The attempt is looked at at once, whatever becomes of this task.
-local function look_now(attempt, now)
-    local id = due.id(now)
+--- The attempt is looked at at once, whatever becomes of this task. Timers of one unit have times of their
+--- own, so that each stays with its attempt when one needs another stamp.
+local function look_now(attempt, at)
+    local id = due.id(at)
     return {
         { "attempt.due", { attempt = attempt.id, due_was = attempt.due or 0, due = id } },
         units.timer(attempt.id, id),
@@ -135,8 +136,8 @@ local function statements_of(input, case, decision)
         append(list, look_now(attempt, now))
     end
     if decision.payment and decision.payment.to == "paid" then
-        for _, other in ipairs(case.others) do -- nobody shall pay it again
-            append(list, look_now(other, now))
+        for i, other in ipairs(case.others) do -- nobody shall pay it again
+            append(list, look_now(other, now + i))
         end
     end
     append(list, input.extra(decision, payment, attempt, now))

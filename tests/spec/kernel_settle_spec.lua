@@ -1,0 +1,201 @@
+-- One unit for one statement of a channel: which statements, in which order, and what happens when somebody
+-- was faster. Decisions and units are the real ones; the store is a list.
+local support = require "tests.spec.kernel_support"
+
+local world
+
+package.loaded["tael.store"] = {
+    query = function(name, params)
+        if name == "payment.get" then
+            return { world.payments[world.reads] or world.payments[#world.payments] }
+        elseif name == "attempt.get" then
+            world.reads = params.attempt == world.attempts[1].id and world.reads + 1 or world.reads
+            for _, attempt in ipairs(world.attempts) do
+                if attempt.id == params.attempt then
+                    return { attempt }
+                end
+            end
+        end
+        return {}
+    end,
+    commit = function(list)
+        world.units[#world.units + 1] = list
+        local refused = table.remove(world.refusals, 1)
+        if refused then
+            return nil, refused
+        end
+        return {}
+    end,
+    id_ms = function(id) return (id >> 22) + support.EPOCH_MS end,
+    next_id = function() return support.id(support.now, 99) end,
+}
+package.loaded["tael.task"] = { wake = function() end, scope = function() return 3 end, pure = pcall,
+    worker = function() return 1 end, spawn = function() end, wait = function() end }
+package.loaded["tael.time"] = { now = function() return support.now + 6000 end }
+package.loaded["tael.log"] = { info = function() end, warn = function() end,
+    error = function(_, fields) world.alarms[#world.alarms + 1] = fields.kind end }
+
+local registry = require "tael.kernel.registry"
+registry.config = { payments = { grace = 120000, poll = { 2000, 5000 } } }
+registry.account = function() return { id = 7, channel = "alipay", slug = "spec", merchant = 3 } end
+registry.package = function() return nil end
+registry.product = function() return { not_found = "waiting" } end
+registry.policy = function(_, name) return world.policy[name] end
+
+local due = require "tael.kernel.due"
+local settle = require "tael.kernel.settle"
+
+local NOW = support.now + 6000
+
+before_each(function()
+    world = { payments = { support.payment() }, attempts = { support.attempt { due = 55 } }, reads = 0,
+        units = {}, refusals = {}, alarms = {},
+        policy = { on_late_paid = "review", on_duplicate_paid = "refund" } }
+end)
+
+local function apply(fact, more)
+    local input = { attempt = world.attempts[1].id, fact = fact or support.success(), actor = "channel:spec",
+        proof = { kind = "cal", id = 99, digest = ("\1"):rep(32) },
+        extra = function() return { { "call.finish", {} } } end }
+    for name, value in pairs(more or {}) do
+        input[name] = value
+    end
+    return settle.apply(input)
+end
+
+local function names(unit)
+    local out = {}
+    for i, statement in ipairs(unit) do
+        out[i] = statement[1]
+    end
+    return out
+end
+
+local function params(unit, name, count)
+    for _, statement in ipairs(unit) do
+        if statement[1] == name then
+            count = (count or 1) - 1
+            if count == 0 then
+                return statement[2]
+            end
+        end
+    end
+end
+
+describe("the unit", function()
+    it("of a payment that is paid holds four statements and reads nothing more", function()
+        apply()
+        assert.are.same({ "payment.pay", "attempt.succeed", "event.insert", "call.finish" },
+            names(world.units[1]))
+    end)
+
+    it("of an attempt that becomes unknown sets the one timer that counts", function()
+        apply { state = "unknown", channel_state = "ODD" }
+        local unit = world.units[1]
+        assert.are.same({ "payment.note", "attempt.move", "event.insert", "timer.insert", "call.finish" },
+            names(unit))
+        assert.are.equal(params(unit, "attempt.move").due, params(unit, "timer.insert").due_id)
+        assert.are.equal(NOW + 2000, due.ms(params(unit, "timer.insert").due_id))
+    end)
+
+    it("of an order that was taken over at last plans its looks anew", function()
+        world.attempts[1].state = "sent"
+        apply { state = "waiting_payer", next_action = "{}" }
+        local unit = world.units[1]
+        assert.are.equal("{}", params(unit, "attempt.move").next_action)
+        assert.are.equal(support.now + 1800000, due.ms(params(unit, "timer.insert").due_id))
+    end)
+
+    it("of an order that goes on leaves its timer alone", function()
+        apply { state = "waiting_payer", trade_no = "T1" }
+        assert.is_nil(params(world.units[1], "attempt.move").due)
+        assert.is_nil(params(world.units[1], "timer.insert"))
+    end)
+
+    it("of an order that has ended leaves no timer that counts", function()
+        apply { state = "expired" }
+        assert.are.equal(0, params(world.units[1], "attempt.move").due)
+        assert.is_nil(params(world.units[1], "timer.insert"))
+    end)
+
+    it("of money that comes late gives it back in the same breath, by policy", function()
+        world.payments, world.policy.on_late_paid = { support.payment { state = "closed" } }, "refund"
+        world.attempts[1].state = "expired"
+        apply()
+        local unit = world.units[1]
+        assert.are.same({ "payment.pay", "attempt.succeed", "event.insert", "payment.reserve_late",
+            "refund.insert", "event.append", "timer.insert", "call.finish" }, names(unit))
+        assert.are.equal(1, params(unit, "payment.pay").version_was)
+        assert.are.equal(2, params(unit, "payment.reserve_late").version_was)
+        assert.are.equal(3, params(unit, "event.append").version)
+        assert.are.equal(1234, params(unit, "refund.insert").amount)
+        assert.are.same({}, world.alarms)
+    end)
+
+    it("of money that comes twice reserves and gives back the second, and alarms", function()
+        world.payments = { support.payment { state = "paid", captured_amount = 1234,
+            attempt = support.id(support.now, 8) } }
+        world.attempts[2] = support.attempt { id = support.id(support.now, 8), state = "succeeded",
+            prev = world.attempts[1].id }
+        apply()
+        assert.are.same({ "payment.note", "attempt.succeed", "event.insert", "payment.reserve_surplus",
+            "refund.insert", "event.append", "timer.insert", "call.finish" }, names(world.units[1]))
+        assert.are.same({ "duplicate_paid" }, world.alarms)
+    end)
+
+    it("of a payment that is paid looks at its other open orders at once", function()
+        world.payments = { support.payment { attempt = support.id(support.now, 8) } }
+        world.attempts[2] = support.attempt { id = support.id(support.now, 8), due = 66,
+            prev = world.attempts[1].id }
+        apply()
+        local unit = world.units[1]
+        assert.are.same({ "payment.pay", "attempt.succeed", "event.insert", "attempt.due", "timer.insert",
+            "call.finish" }, names(unit))
+        assert.are.equal(66, params(unit, "attempt.due").due_was)
+        assert.are.equal(world.attempts[2].id, params(unit, "timer.insert").object)
+        assert.are.equal(NOW + 1, due.ms(params(unit, "attempt.due").due))
+    end)
+
+    it("of a message about what was reversed asks the channel, and moves nothing", function()
+        world.attempts[1].state = "cancelled"
+        local decision = apply(support.success(), { proof = { kind = "ntf", id = 98, digest = "d" },
+            extra = function() return { { "notification.insert", {} } } end })
+        local unit = world.units[1]
+        assert.are.same({ "attempt.due", "timer.insert", "notification.insert" }, names(unit))
+        assert.are.equal(NOW, due.ms(params(unit, "timer.insert").due_id))
+        assert.are.equal("none", decision.effect)
+        assert.is_nil(decision.check)
+    end)
+end)
+
+describe("when somebody was faster", function()
+    local REREAD = { code = "guard", otherwise = "reread" }
+
+    it("it is read and decided again", function()
+        world.payments = { support.payment(), support.payment { state = "closed", version = 2 } }
+        world.refusals = { REREAD }
+        local decision = apply()
+        assert.are.equal("late", decision.effect)
+        assert.are.equal(2, params(world.units[2], "payment.pay").version_was)
+    end)
+
+    it("many times, then a person is told", function()
+        for i = 1, 1000 do
+            world.refusals[i] = REREAD
+        end
+        local decision, err = apply()
+        assert.is_nil(decision)
+        assert.are.equal("busy", err.code)
+        assert.are.same({ "cannot_settle" }, world.alarms)
+        assert.is_true(#world.units >= 3 and #world.units < 1000)
+    end)
+
+    it("with a timer's stamp, another is taken, and the row names it", function()
+        world.refusals = { { code = "guard", otherwise = "stamp" } }
+        world.attempts[1].state = "issued"
+        apply { state = "unknown", channel_state = "ODD" }
+        local move, timer = params(world.units[2], "attempt.move"), params(world.units[2], "timer.insert")
+        assert.are.equal(move.due, timer.due_id)
+        assert.are.equal(NOW + 2000, due.ms(timer.due_id))
+    end)
+end)
