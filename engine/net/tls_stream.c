@@ -172,7 +172,7 @@ static bool shake_hands(struct tls_stream *stream)
 /* One record, or a part of one. False: no more for now. */
 static bool take_record(struct tls_stream *stream)
 {
-    char data[RECORD];
+    char data[RECORD] __attribute__((uninitialized)); /* zeroing it would cost more than reading */
     size_t len = 0;
     ERR_clear_error();
     int rc = SSL_read_ex(stream->ssl, data, sizeof(data), &len);
@@ -194,9 +194,11 @@ static bool take_record(struct tls_stream *stream)
     return false;
 }
 
+/* OpenSSL is only asked when it has something to say, or to read. */
 static bool may_take(const struct tls_stream *stream)
 {
-    return stream->wants_read && !stream->ended && !stream->broken && !stream->closed;
+    return stream->wants_read && !stream->ended && !stream->broken && !stream->closed &&
+           (stream->coming.len > 0 || SSL_has_pending(stream->ssl) == 1);
 }
 
 /* Gives OpenSSL what is coming and the owner what comes out of it. */
