@@ -15,6 +15,7 @@ local commands = {}
 ---@field options table<string, tael.cli.Option>?
 ---@field any_config boolean?  runs without a configuration that is right
 ---@field asks boolean?        asks an engine: call.client is there
+---@field payment integer?    which of its words names a payment: an order will do
 ---@field plan fun(plan: table, config: table, about: table)?
 ---@field run fun(call: tael.cli.Call): integer?, tael.cli.Failure?
 ---@field commands tael.cli.Command[]?  a group: run is not there

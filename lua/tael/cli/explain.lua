@@ -8,7 +8,8 @@ local text = require("tael.cli.texts").of
 local words = require "tael.cli.words"
 
 local explain = {
-    name = "explain", usage = "ID", min = 1, max = 1, asks = true, options = words.with_asking {},
+    name = "explain", usage = "ID", min = 1, max = 1, asks = true, payment = 1,
+    options = words.with_asking {},
 }
 
 --- Where an object's payment is read, by the prefix of its id.

@@ -4,6 +4,7 @@
 local client = require "tael.cli.client"
 local commands = require "tael.cli.commands"
 local exits = require "tael.cli.exits"
+local orders = require "tael.cli.orders"
 local screen = require "tael.cli.screen"
 local settings = require "tael.cli.settings"
 local texts = require "tael.cli.texts"
@@ -100,6 +101,12 @@ local function perform(call, args)
         local failure
         call.client, failure = make_client(call, args)
         if not call.client then
+            return nil, failure
+        end
+    end
+    if command.payment then
+        local found, failure = orders.resolve(call, command.payment)
+        if not found then
             return nil, failure
         end
     end

@@ -129,21 +129,21 @@ payments.commands = {
         },
     },
     {
-        name = "show", usage = "ID", min = 1, max = 1, run = show, asks = true,
+        name = "show", usage = "ID", min = 1, max = 1, run = show, asks = true, payment = 1,
         options = words.with_asking {},
     },
     {
-        name = "attempts", usage = "ID", min = 1, max = 1, run = attempts, asks = true,
+        name = "attempts", usage = "ID", min = 1, max = 1, run = attempts, asks = true, payment = 1,
         options = words.with_asking {},
     },
-    { name = "close", usage = "ID", min = 1, max = 1, run = moves.close, asks = true,
+    { name = "close", usage = "ID", min = 1, max = 1, run = moves.close, asks = true, payment = 1,
         options = words.with_asking {} },
-    { name = "cancel", usage = "ID", min = 1, max = 1, run = moves.cancel, asks = true,
+    { name = "cancel", usage = "ID", min = 1, max = 1, run = moves.cancel, asks = true, payment = 1,
         options = words.with_asking {} },
-    { name = "sync", usage = "ID", min = 1, max = 1, run = moves.sync, asks = true,
+    { name = "sync", usage = "ID", min = 1, max = 1, run = moves.sync, asks = true, payment = 1,
         options = words.with_asking {} },
     {
-        name = "review", usage = "ID", min = 1, max = 1, run = moves.review, asks = true,
+        name = "review", usage = "ID", min = 1, max = 1, run = moves.review, asks = true, payment = 1,
         options = words.with_asking {
             decision = { value = "paid|closed|failed" }, note = { value = "TEXT", doc = "review_note" },
         },

@@ -11,7 +11,7 @@ local words = require "tael.cli.words"
 local WAIT_MS = 60000
 
 local refund = {
-    name = "refund", usage = "PAYMENT [AMOUNT]", min = 1, max = 2, asks = true,
+    name = "refund", usage = "PAYMENT [AMOUNT]", min = 1, max = 2, asks = true, payment = 1,
     options = words.with_asking {
         id = { value = "NUMBER", doc = "refund_id" }, reason = { value = "TEXT", doc = "refund_reason" },
         wait = { value = "TIME", duration = true, doc = "refund_wait" },

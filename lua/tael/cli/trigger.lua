@@ -12,7 +12,7 @@ local nearest = require "tael.nearest"
 local words = require "tael.cli.words"
 
 local trigger = {
-    name = "trigger", usage = "[EVENT [ID]]", min = 0, max = 2, asks = true,
+    name = "trigger", usage = "[EVENT [ID]]", min = 0, max = 2, asks = true, payment = 2,
     options = words.with_asking { times = { value = "N", integer = true, doc = "trigger_times" } },
 }
 

@@ -173,6 +173,7 @@ return {
     ["notifications.effect.unknown_order"] = "no payment of this account has such an order",
 
     -- explain
+    ["orders.none"] = "no payment has the order '{order}'",
     ["explain.prefix"] = "'{id}' is not an id that has a story",
     ["explain.prefix.next"] = "ids begin with pay_, ref_, evt_ or ntf_: tael payments list",
     ["explain.missing.next"] = "tael payments list, tael events list",

@@ -161,6 +161,7 @@ return {
     ["notifications.effect.surplus"] = "{payment} 的第二次支付成功",
     ["notifications.effect.unknown_order"] = "此账号没有这样的订单",
 
+    ["orders.none"] = "没有订单号为 '{order}' 的付款",
     ["explain.prefix"] = "'{id}' 不是有经过可讲的编号",
     ["explain.prefix.next"] = "编号以 pay_、ref_、evt_ 或 ntf_ 开头：tael payments list",
     ["explain.missing.next"] = "tael payments list，tael events list",
