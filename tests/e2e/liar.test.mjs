@@ -103,3 +103,34 @@ test('an order that was not signed is refused', async () => {
     await unchanged(payment);
     await unchanged(other);
 });
+
+test('what is stored of a channel that is gone can still be read', async () => {
+    const paid = (await engine.get('/v1/payments?channel=liar&state=paid')).body.data[0];
+    const open = await create();
+    const { data } = (await engine.get('/v1/notifications?limit=100')).body;
+    assert.ok(data.some(({ verdict }) => verdict === 'pass') && data.some(({ verdict }) => verdict === 'refused'));
+    await engine.stop();
+    fs.writeFileSync(path.join(engine.folder, 'tael.lua'), 'return { dev = true }\n');
+    engine.options.scripts = path.join(root, 'scripts');
+    await engine.start();
+    const stored = (await engine.get('/v1/notifications?limit=100')).body.data;
+    assert.ok(stored.length > 0 && stored.every(({ channel }) => channel === 'liar'));
+    for (const { id, verdict } of stored) {
+        const { status, body, text } = await engine.get(`/v1/notifications/${id}`);
+        assert.deepEqual([status, body?.id, body?.verdict], [200, id, verdict], text);
+        assert.deepEqual(body.answered, { status: 200, body: '' });
+        const again = await engine.post(`/v1/notifications/${id}/replay`);
+        assert.deepEqual([again.status, again.body.code], [503, 'no_channel_available']);
+    }
+    for (const { id } of [paid, open]) {
+        for (const what of ['', '/attempts', '/timeline', '?expand=attempts,refunds,events,notifications']) {
+            const { status, text } = await engine.get(`/v1/payments/${id}${what}`);
+            assert.equal(status, 200, text);
+        }
+    }
+    assert.equal((await engine.get('/v1/payments?channel=liar')).body.data.length > 1, true);
+    assert.equal((await engine.payment(open.id)).next_action, null);
+    const refund = await engine.post(`/v1/payments/${paid.id}/refunds`, { merchant_refund_id: 'R1' });
+    assert.deepEqual([refund.status, refund.body.code], [503, 'no_channel_available']);
+    assert.doesNotMatch(engine.process.output, /task\.failed|attempt to/);
+});
