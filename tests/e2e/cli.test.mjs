@@ -79,9 +79,11 @@ test('payments show gives the payment, its attempt and the evidence', async () =
     assert.match(stdout, /att_[0-9A-Z]{26} +succeeded .* ntf_[0-9A-Z]{26}\n/);
     const [object] = objects(ends(0, ['payments', 'show', payment.id, '--json'], here()).stdout);
     assert.deepEqual(object, await engine.payment(payment.id));
-    const missing = ends(1, ['payments', 'show', 'pay_0'], here());
+    const missing = ends(1, ['payments', 'show', `pay_${'0'.repeat(26)}`], here());
     assert.match(missing.stderr, /^tael: .*\(not_found\)\nnext: tael payments list\n$/);
     assert.equal(missing.stdout, '');
+    assert.match(ends(0, ['payments', 'show', 'C1'], here()).stdout, new RegExp(`^${payment.id} `), 'by its order');
+    assert.match(ends(1, ['payments', 'show', 'C99'], here()).stderr, /^tael: no payment has the order 'C99'\nnext: tael payments list\n$/);
 });
 
 test('events list shows what happened, and from an event on in the order of commits', async () => {

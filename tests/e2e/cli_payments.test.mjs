@@ -35,6 +35,7 @@ function ends(code, args, options) {
     return run;
 }
 
+const nobody = `pay_${'0'.repeat(26)}`;
 const objects = (text) => text.trim().split('\n').map((line) => JSON.parse(line));
 const object = (args) => objects(ends(0, [...args, '--json']).stdout)[0];
 /** Somebody scans the code; nobody pays yet. */
@@ -197,7 +198,7 @@ test('payments close, sync, cancel and attempts say what became of it', async ()
     const { stderr, stdout } = ends(1, ['payments', 'close', done.id]);
     assert.match(stdout + stderr, new RegExp(`was paid before|state_conflict`));
     assert.match(stderr, /\nnext: tael (refund|explain) pay_/);
-    assert.match(ends(1, ['payments', 'close', 'pay_0']).stderr, /\(not_found\)\nnext: tael payments list\n$/);
+    assert.match(ends(1, ['payments', 'close', nobody]).stderr, /\(not_found\)\nnext: tael payments list\n$/);
 });
 
 test('a review needs a decision and a reason', async () => {
@@ -227,7 +228,7 @@ test('refund gives back a part, then the rest, then nothing more', () => {
     assert.equal(object(['payments', 'show', payment.id]).refundable_amount, 0);
     assert.match(ends(1, ['refund', payment.id, '0.01']).stderr, /refund_exceeds_captured.*\nnext: tael payments show pay_/);
     assert.match(ends(2, ['refund', payment.id, '0,01']).stderr, /is not an amount of CNY\nnext: /);
-    assert.match(ends(1, ['refund', 'pay_0']).stderr, /\nnext: tael payments list --state paid\n$/);
+    assert.match(ends(1, ['refund', nobody]).stderr, /\nnext: tael payments list --state paid\n$/);
 
     const list = ends(0, ['refunds', 'list', '--payment', payment.id]).stdout;
     assert.match(list, /^ID +STATE +AMOUNT +PAYMENT +NUMBER +CREATED\nref_/);
@@ -274,8 +275,10 @@ test('explain tells the story from the payment, its refund, event or notificatio
     const [, notification] = story.match(/(ntf_\w{26})/);
     for (const id of [refund.id, event.id, notification]) assert.equal(ends(0, ['explain', id]).stdout, story, id);
     assert.equal(object(['explain', payment.id]).object, 'timeline');
-    assert.match(ends(1, ['explain', 'pay_0']).stderr, /\nnext: tael payments list\n$/);
-    assert.match(ends(2, ['explain', 'coffee']).stderr, /not an id that has a story\nnext: ids begin with pay_/);
+    assert.match(ends(1, ['explain', nobody]).stderr, /\nnext: tael payments list\n$/);
+    assert.equal(ends(0, ['explain', 'E1']).stdout, story, 'by its order');
+    assert.match(ends(1, ['explain', 'coffee']).stderr, /no payment has the order 'coffee'\nnext: tael payments list\n$/);
+    assert.match(ends(2, ['explain', nobody.replace('pay', 'key')]).stderr, /not an id that has a story\nnext: ids begin with pay_/);
 });
 
 test('notifications replay runs the stored bytes again and changes nothing', () => {
@@ -311,7 +314,7 @@ test('trigger lists what there is, and says what the engine made of each', () =>
     for (const [name] of list.trim().split('\n').slice(1).map((line) => line.split(/ +/)))
         ends(0, ['trigger', name, '--json']);
     assert.match(ends(2, ['trigger', 'payment.payd']).stderr, /did you mean 'payment\.paid'\?\nnext: tael trigger\n$/);
-    assert.match(ends(1, ['trigger', 'payment.paid', 'pay_0']).stderr, /\nnext: tael payments list\n$/);
+    assert.match(ends(1, ['trigger', 'payment.paid', nobody]).stderr, /\nnext: tael payments list\n$/);
 });
 
 test('clock advance says what came due', () => {
@@ -333,7 +336,7 @@ test('the language is that of the option, else of the environment; codes stay', 
     assert.match(ends(0, ['pay', '5', '--yes'], chinese).stdout, /路由到 alipay（默认） {3}已支付 用时 \d+\.\d\d 秒\n$/);
     assert.match(ends(0, ['payments', 'list', '--lang=zh']).stdout, /^编号 +状态 +金额/);
     assert.match(ends(0, ['--lang', 'en', 'payments', 'list'], chinese).stdout, /^ID +STATE/);
-    const { stderr } = ends(1, ['payments', 'show', 'pay_0', '--lang', 'zh']);
+    const { stderr } = ends(1, ['payments', 'show', nobody, '--lang', 'zh']);
     assert.match(stderr, /\(not_found\)\nnext: tael payments list\n$/);
     assert.match(ends(2, ['pay', '5,0', '--lang', 'zh']).stderr, /'5,0' 不是 CNY 的金额\nnext: CNY 的金额写成小数/);
     assert.match(ends(0, ['--help'], chinese).stdout, /^用法：tael/);
