@@ -145,6 +145,7 @@ void tael_engine_close_tls(tael_engine *engine); /* after the workers */
 /* [any thread] Loads the certificates' files again. What cannot be loaded stays as it is; err tells
  * the first failure, the log all of them. */
 tael_status tael_engine_reload_tls(tael_engine *engine, tael_error *err);
+bool tael_worker_certificate(struct tael_host *host, size_t *at, struct tael_certificate *out);
 /* Begins to look at the files once a second. */
 tael_status tael_worker_watch_tls(struct tael_worker *worker);
 

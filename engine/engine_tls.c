@@ -4,6 +4,8 @@
  * Listeners with the same files share one. Worker 1 looks at the files once a second; a reload that
  * is asked for may come from any thread.
  */
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,6 +81,24 @@ tael_status tael_engine_reload_tls(tael_engine *engine, tael_error *err)
         result = result == TAEL_OK ? rc : result; /* the first failure is told, all are tried */
     }
     return result;
+}
+
+bool tael_worker_certificate(struct tael_host *host, size_t *at, struct tael_certificate *out)
+{
+    const struct tael_worker *worker =
+        (const struct tael_worker *)((char *)host - offsetof(struct tael_worker, host));
+    const tael_engine *engine = worker->engine;
+    while (*at < engine->plan.listener_count && engine->tls[*at] == NULL)
+        (*at)++;
+    if (*at == engine->plan.listener_count)
+        return false;
+    struct tael_tls_facts facts;
+    tael_tls_server_facts(engine->tls[*at], &facts);
+    out->listener = engine->plan.listeners[*at].name;
+    out->not_after_ms = facts.not_after_ms;
+    snprintf(out->serial, sizeof(out->serial), "%s", facts.serial);
+    (*at)++;
+    return true;
 }
 
 /* ---- watching, by worker 1 ---- */

@@ -196,6 +196,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .lua_ref_app = LUA_NOREF,
         .waiting = &worker->waiting,
         .reload = tael_worker_reload,
+        .certificate = tael_worker_certificate,
         .wake_others = tael_worker_wake_others,
     };
     struct tael_state_options options = {.loop = worker->loop,

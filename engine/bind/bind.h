@@ -25,6 +25,13 @@ int tael_open_limit(lua_State *L);    /* tael.limit */
 int tael_open_terminal(lua_State *L); /* tael.terminal */
 int tael_open_machine(lua_State *L);  /* tael.machine: what tael doctor looks at */
 
+/* What a listener shows. */
+struct tael_certificate {
+    const char *listener;
+    int64_t not_after_ms;
+    char serial[48];
+};
+
 /* What the bindings need of the worker they run on: tael_state_host points to this. */
 struct tael_host {
     struct tael_world *world;
@@ -42,6 +49,9 @@ struct tael_host {
     struct tael_waiting *waiting; /* this worker's, for the others; NULL: it is alone */
     /* Reads again what can be replaced while the engine runs. NULL while it is planned. */
     tael_status (*reload)(struct tael_host *host, int *certificates, tael_error *err);
+    /* The certificate of the first listener from *at on that has one; *at goes behind it. False:
+     * there are no more. NULL while it is planned. */
+    bool (*certificate)(struct tael_host *host, size_t *at, struct tael_certificate *out);
     /* Has tael_task_wake_key called on the loops of those other workers that it may concern. Copies
      * key and payload before it returns. NULL: this worker is alone. */
     void (*wake_others)(struct tael_host *host, const char *key, size_t key_len,

@@ -22,9 +22,31 @@ static int engine_reload(lua_State *L)
     return 1;
 }
 
+/* engine.certificates() -> {{listener=, serial=, not_after=}, …} */
+static int engine_certificates(lua_State *L)
+{
+    tael_refuse_pure(L, "engine.certificates");
+    struct tael_host *host = tael_host_check(L, "engine.certificates");
+    struct tael_certificate certificate;
+    size_t at = 0;
+    lua_newtable(L);
+    while (host->certificate != NULL && host->certificate(host, &at, &certificate)) {
+        lua_createtable(L, 0, 3);
+        lua_pushstring(L, certificate.listener);
+        lua_setfield(L, -2, "listener");
+        lua_pushstring(L, certificate.serial);
+        lua_setfield(L, -2, "serial");
+        lua_pushinteger(L, certificate.not_after_ms);
+        lua_setfield(L, -2, "not_after");
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    }
+    return 1;
+}
+
 int tael_open_engine(lua_State *L)
 {
     static const luaL_Reg functions[] = {
+        {"certificates", engine_certificates},
         {"reload", engine_reload},
         {NULL, NULL},
     };

@@ -143,6 +143,14 @@ test('the API speaks TLS, and nothing older', async (t) => {
         assert.equal(JSON.parse(made.text).amount, 1234);
     });
 
+    await t.test('how long the certificate lasts is seen', async () => {
+        const { checks } = await (await fetch(`${site.operations}/readyz`)).json();
+        assert.deepEqual(checks.find((check) => check.name === 'tls'), { name: 'tls', ok: true, detail: '1 days left' });
+        const metrics = await (await fetch(`${site.operations}/metrics`)).text();
+        const [, end] = metrics.match(/^tael_tls_not_after_seconds (\d+)$/m);
+        assert.ok(Math.abs(end - Date.now() / 1000 - 2 * 86400) < 600, end);
+    });
+
     await t.test('curl is served, by 1.2 and 1.3', () => {
         for (const version of [['--tls-max', '1.2'], ['--tlsv1.3']]) {
             const curl = spawnSync('curl', ['-sS', '--cacert', site.authority.file, ...version, '-w', '%{http_version}',

@@ -1,5 +1,6 @@
 --- Health, readiness, metrics and what is running; the page that a problem's type names; the document of the
 --- API; for the operator alone: certificates read again, the clock put ahead.
+local engine = require "tael.engine"
 local health = require "tael.kernel.health"
 local json = require "tael.json"
 local metrics = require "tael.kernel.metrics"
@@ -52,6 +53,11 @@ function M.metrics()
     gauge(lines, "tael_store_failed", "units lost to the disk since the start", info.failed)
     gauge(lines, "tael_lua_bytes", "Lua memory of the worker that answers",
         collectgarbage("count") * 1024 // 1)
+    local certificate = engine.certificates()[1] -- listeners with TLS have one and the same
+    if certificate then
+        gauge(lines, "tael_tls_not_after_seconds", "end of the certificate, seconds since 1970",
+            certificate.not_after // 1000)
+    end
     return {
         status = 200, headers = { ["content-type"] = "text/plain; version=0.0.4; charset=utf-8" },
         body = table.concat(lines),

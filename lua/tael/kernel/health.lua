@@ -1,4 +1,5 @@
 --- Is this engine fit to take money? One short check for each thing that has to work.
+local engine = require "tael.engine"
 local registry = require "tael.kernel.registry"
 local secrets = require "tael.kernel.secrets"
 local store = require "tael.store"
@@ -71,18 +72,36 @@ local function check_keys()
     return true, "4 secrets"
 end
 
+local DAY_MS = 86400000
+
+--- Absent where no listener has TLS. The certificate that ends first counts.
+local function check_tls()
+    local first
+    for _, certificate in ipairs(engine.certificates()) do
+        first = math.min(first or certificate.not_after, certificate.not_after)
+    end
+    if not first then
+        return nil
+    end
+    local left = first - time.now()
+    return left > 0, left > 0 and left // DAY_MS .. " days left" or "the certificate has expired"
+end
+
 local checks = {
     { "store", check_store }, { "writer", check_writer }, { "scripts", check_scripts }, { "clock",
         check_clock },
-    { "disk", check_disk }, { "keys", check_keys },
+    { "disk", check_disk }, { "keys", check_keys }, { "tls", check_tls },
 }
 
 ---@return { name: string, ok: boolean, detail: string }[]
 function health.checks()
     local list = {}
-    for i, check in ipairs(checks) do
+    for _, check in ipairs(checks) do
         local ran, ok, detail = pcall(check[2])
-        list[i] = { name = check[1], ok = ran and ok, detail = ran and detail or "the check itself failed" }
+        if not ran or ok ~= nil then
+            list[#list + 1] = { name = check[1], ok = ran and ok, detail = ran and detail
+                or "the check itself failed" }
+        end
     end
     return list
 end

@@ -12,9 +12,18 @@ local engine = {}
 ---@field message string names the file
 
 --- Reads again what can be replaced while it runs: the certificates of the listeners. One that cannot be
---- read leaves the old one in use. Files that change are noticed by themselves, within a second.
+--- read leaves the old one in use. Files that change are noticed by themselves, within seconds.
 ---@return tael.engine.Reloaded?
 ---@return tael.engine.Error? err
 function engine.reload() end
+
+---@class tael.engine.Certificate
+---@field listener string
+---@field serial string hexadecimal
+---@field not_after integer ms since 1970 UTC
+
+--- What the listeners with TLS show now.
+---@return tael.engine.Certificate[]
+function engine.certificates() end
 
 return engine
