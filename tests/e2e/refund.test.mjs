@@ -199,11 +199,22 @@ test('a notification about a refund only lets the channel be asked, at once', as
     assert.equal(alarms('foreign_refund').length, 0);
 });
 
-test('a refund that somebody made at the channel is alarmed and settles nothing', async () => {
+test('a notification without a number lets all that is open be asked about', async () => {
     const payment = await paid(1000, 'page');
-    for (const out_biz_no of ['BACKOFFICE-1', '0'.repeat(26)]) {
+    await fault(payment.order_no, 'in_process', { ms: 60000 });
+    const { body } = await refund(payment, { amount: 300 });
+    const before = alarms('foreign_refund').length;
+    assert.equal(await refundNotice(payment, {}), 'success');
+    await until('the channel was asked', async () => (await callsOf(payment, body)).length === 2, 5);
+    assert.equal(alarms('foreign_refund').length, before);
+});
+
+test('a refund that somebody made at the channel is alarmed and settles nothing', async () => {
+    const payment = await paid(1000, 'page'), other = await paid();
+    const { body: elsewhere } = await refund(other, { amount: 300 });
+    for (const out_biz_no of ['BACKOFFICE-1', '0'.repeat(26), elsewhere.refund_no, undefined]) {
         const before = alarms('foreign_refund').length;
-        assert.equal(await refundNotice(payment, { out_biz_no }), 'success');
+        assert.equal(await refundNotice(payment, out_biz_no ? { out_biz_no } : {}), 'success');
         await until('the alarm is in the log', () => alarms('foreign_refund').length === before + 1);
         assert.ok(alarms('foreign_refund').at(-1).includes(payment.id));
     }
@@ -261,22 +272,12 @@ test('a kill in the middle of a refund: the timer goes on, the money goes once',
 
 // ---- the proof ----
 
-const doctor = () => {
-    const { api, operations, sandbox } = engine.ports;
-    const { status, stdout, stderr } = spawnSync(program, ['doctor', '--deep', '--dev'], {
-        cwd: engine.folder, encoding: 'utf8', env: { ...process.env, ...env,
-            TAEL_HTTP__LISTEN: `127.0.0.1:${api}`, TAEL_OPERATIONS__LISTEN: `127.0.0.1:${operations}`,
-            TAEL_SANDBOX__LISTEN: `127.0.0.1:${sandbox}`, TAEL_SCRIPTS__FOLDER: path.join(root, 'scripts') },
-    });
-    return { status, text: stdout + stderr };
-};
-
 const sql = (text) => execFileSync('sqlite3', [path.join(engine.folder, 'data/tael.db'), text]);
 
 test('the store proves itself after all this, and what is changed in it is found', async () => {
     await sleep(1500); // the last seal
     await engine.stop();
-    const clean = doctor();
+    const clean = engine.doctor();
     assert.match(clean.text, /^ok +rebuild /m, clean.text);
     assert.match(clean.text, /^ok +chain /m, clean.text);
     const changes = [
@@ -289,10 +290,10 @@ test('the store proves itself after all this, and what is changed in it is found
     execFileSync('cp', ['-a', path.join(engine.folder, 'data'), path.join(engine.folder, 'kept')]);
     for (const [change, expected] of changes) {
         sql(`${change};`);
-        const { text } = doctor();
+        const { text } = engine.doctor();
         assert.match(text, expected, `${change}\n${text}`);
         execFileSync('sh', ['-c', 'rm -f data/tael.db*; cp -a kept/tael.db* data/'], { cwd: engine.folder });
     }
-    assert.match(doctor().text, /^ok +rebuild /m);
+    assert.match(engine.doctor().text, /^ok +rebuild /m);
     await engine.start();
 });
