@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Engine, program, temporaryFolder, until } from './tael.mjs';
+import { Engine, freePort, program, temporaryFolder, until } from './tael.mjs';
 import { Terminal, scan } from './terminal.mjs';
 
 let engine, here;
@@ -366,6 +366,21 @@ test('init makes a folder that dev runs, and writes over nothing', () => {
     assert.equal(fs.readFileSync(path.join(at.cwd, 'own/.gitignore'), 'utf8'), 'mine\n');
     assert.match(ends(3, ['init', 'no/such/place'], at).stderr, /cannot make the folder.*\nnext: /);
     fs.rmSync(at.cwd, { recursive: true });
+});
+
+test('commands find an engine and its sandbox at addresses that the file does not name', async () => {
+    const own = { cwd: temporaryFolder('port'), env: {} };
+    ends(0, ['init'], own);
+    const child = spawn(program, ['dev', '--port', String(await freePort())], { cwd: own.cwd, stdio: 'ignore' });
+    try {
+        await until('the engine answers', () => tael(['payments', 'list'], own).code === 0);
+        assert.match(ends(0, ['pay', '5', '--yes'], own).stdout, /paid in/);
+        assert.match(ends(0, ['doctor'], own).stdout, /^ok +ports +.* {2}ours$/m);
+    } finally {
+        child.kill();
+        await once(child, 'exit');
+        fs.rmSync(own.cwd, { recursive: true });
+    }
 });
 
 test('an engine of the world\'s own clock refuses to put it ahead', async () => {

@@ -117,10 +117,10 @@ local function days_left(about)
     return (about.not_after - time.now()) // DAY_MS
 end
 
-function places.tls(call)
+function places.tls(call, seen)
     local tls = call.config.http.tls or {}
     if not tls.cert then
-        local address = call.config.http.listen[1]
+        local address = listeners(call.config, seen.system)[1][2]
         if call.config.dev then
             return ok(text("doctor.tls_dev", { address = address }))
         end
