@@ -89,46 +89,43 @@ local function lease_id(attempt, op, now)
     return due.id(now + limit + MARGIN_MS)
 end
 
-local function commit_rest(turn, refund, next_id)
-    local list = refund_units.lease(refund, next_id)
-    list[#list + 1] = turn.fired and { "timer.drop", { fired_id = turn.fired.id } } or nil
-    return settle.commit(list)
+--- Raises when the store does not take it: whoever fired the timer lets it come again later.
+local function commit(list)
+    local done, err = settle.commit(list)
+    if not done and not is_reread(err) then
+        error(("store: %s %s"):format(tostring(err.code), tostring(err.statement)), 0)
+    end
+    return done ~= nil
 end
 
 local function drop(fired)
-    return fired and settle.commit { { "timer.drop", { fired_id = fired.id } } }
+    if fired then
+        commit { { "timer.drop", { fired_id = fired.id } } }
+    end
 end
 
 --- The fired timer goes and the next one comes; without a fired one the row's own still stands.
 local function rest(turn)
-    if not turn.fired then
-        return
-    end
-    for _ = 1, ROUNDS do
+    for _ = 1, turn.fired and ROUNDS or 0 do
         local refund, _, attempt = read(turn.id)
         if not refund or refund.due ~= turn.fired.id then
             return drop(turn.fired)
         end
-        local done, err = commit_rest(turn, refund, next_look(refund, attempt, refund.state, time.now()))
-        if done or not is_reread(err) then
-            return done, err
+        local list = refund_units.lease(refund, next_look(refund, attempt, refund.state, time.now()))
+        list[#list + 1] = { "timer.drop", { fired_id = turn.fired.id } }
+        if commit(list) then
+            return
         end
     end
 end
 
 -- ---- sending ----
 
---- The requests of a refund that may have reached the channel. One without a class was cut short by a crash.
+--- The requests of a refund that may have reached the channel, newest first.
 local function requests_of(refund)
-    local rows, err = store.query("call.of_object", { object = refund.id })
+    local rows, err = store.query("refund.requests", { refund = refund.id })
     must(rows, err)
-    local list = {}
-    for _, row in ipairs(rows) do
-        if row.op == "refund" and row.class ~= "not_sent" then
-            list[#list + 1] = row
-        end
-    end
-    return list
+    return rows
 end
 
 --- Has any but this one been sent?

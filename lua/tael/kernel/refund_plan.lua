@@ -168,7 +168,8 @@ function refund_plan.make(request, checked)
     end
     local id, now = store.next_id(), time.now()
     local new = {
-        payment = payment, attempt = attempt.id, id = id, request = request.digest, amount = amount,
+        payment = payment, attempt = attempt.id, account = attempt.account, id = id,
+        request = request.digest, amount = amount,
         merchant_refund_id = request.input.merchant_refund_id or ids.encode("ref", id),
         reason = request.input.reason, actor = request.actor, now = now, key_digest = request.key_digest,
         due = due.id(due.again(now, now)),

@@ -22,6 +22,7 @@ end
 ---@class tael.kernel.NewRefund
 ---@field payment table row before it
 ---@field attempt integer the order that gives the money back
+---@field account integer? its channel account
 ---@field id integer
 ---@field merchant_refund_id string
 ---@field request string 16 bytes, digest of the accepted body

@@ -190,8 +190,8 @@ end
 
 local function announce(new)
     local name = ids.encode("ref", new.id)
-    metrics.count("tael_refunds_total", { state = "created",
-        channel = registry.account(one("attempt.get", { attempt = new.attempt }).account).channel })
+    metrics.count("tael_refunds_total", { channel = registry.account(new.account).channel,
+        state = "created" })
     log.info("refund.created", { refund = name, payment = ids.encode("pay", new.payment.id),
         amount = new.amount, currency = new.payment.currency, actor = new.actor })
     events_wake.announce(task.scope())

@@ -95,6 +95,13 @@ UPDATE refunds SET due = :due
 WHERE merchant = :merchant AND id = :refund AND COALESCE(due, 0) = :due_was
   AND (state = 'created' OR state = 'pending' OR state = 'unknown' OR state = 'abnormal');
 
+-- Requests of it that may have reached the channel, newest first. One without a class was cut short by a crash.
+-- name: refund.requests
+-- read
+SELECT id, class FROM calls WHERE merchant = :merchant AND object = :refund AND op = 'refund'
+  AND (class IS NULL OR class <> 'not_sent')
+ORDER BY id DESC LIMIT 100;
+
 -- name: refund.get
 -- read
 SELECT * FROM refunds WHERE merchant = :merchant AND id = :refund;
