@@ -18,8 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <dlfcn.h>
-
 #include "base/sim.h"
 #include "net/world_uv.h"
 
@@ -32,32 +30,6 @@ static tael_status make_folder(const char *path, tael_error *err)
     tael_error_set(err, TAEL_ECONFIG, "folder", "cannot make the folder %s: %s", path,
                    strerror(errno));
     return TAEL_ECONFIG;
-}
-
-/* Something of ours that dladdr can find the file of. */
-static const char find_lua_root_anchor = 0;
-
-/* Where Tael's own Lua lies when nobody says: beside the installed program or library
- * (bin/tael, lib/libtael.so.0, lib/<triplet>/libtael.so.0 -> share/tael/lua), or in the tree that a
- * built one stands in (build/tael, build/san-x/tael -> lua). */
-static char *find_lua_root(void)
-{
-    static const char *const places[] = {"/../share/tael/lua", "/../../share/tael/lua", "/../lua",
-                                         "/../../lua"};
-    char file[PATH_MAX], path[PATH_MAX + 64], real[PATH_MAX];
-    Dl_info info;
-    if (dladdr(&find_lua_root_anchor, &info) == 0 || info.dli_fname == NULL ||
-        (realpath(info.dli_fname, file) == NULL && realpath("/proc/self/exe", file) == NULL))
-        return NULL;
-    *strrchr(file, '/') = '\0';
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-        snprintf(path, sizeof(path), "%s%s/tael/server.lua", file, places[i]);
-        if (access(path, R_OK) != 0)
-            continue;
-        snprintf(path, sizeof(path), "%s%s", file, places[i]);
-        return realpath(path, real) != NULL ? strdup(real) : NULL;
-    }
-    return NULL;
 }
 
 static bool keep(char **out, const char *text)
@@ -113,7 +85,7 @@ static tael_status keep_options(tael_engine *engine, const tael_options *options
               keep(&engine->args_json, setup->args_json) &&
               keep(&engine->lua_root, options->lua_root);
     if (ok && engine->lua_root == NULL)
-        engine->lua_root = find_lua_root();
+        engine->lua_root = tael_engine_find_lua();
     return ok ? TAEL_OK : TAEL_ENOMEM;
 }
 

@@ -133,10 +133,15 @@ const char *tael_engine_address(const tael_engine *engine, const char *listener)
 
 tael_status tael_plan_make(struct tael_plan *plan, tael_engine *engine, tael_error *err);
 void tael_plan_free(struct tael_plan *plan);
-/* Registers every C module of bind/ in the state. */
-tael_status tael_engine_preload(struct tael_state *state);
 void tael_error_set(tael_error *err, tael_status status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* ---- engine_modules.c, engine_root.c ---- */
+
+/* Registers every C module of bind/ in the state. */
+tael_status tael_engine_preload(struct tael_state *state);
+/* The folder of Tael's own Lua when nobody names one; the caller's, NULL: not found. */
+char *tael_engine_find_lua(void);
 
 /* ---- engine_tls.c ---- */
 
@@ -165,6 +170,12 @@ void tael_worker_close(struct tael_worker *worker);
 /* The drain is over when sockets and calls are done with, or its time has passed. */
 void tael_worker_end_drain(struct tael_worker *worker);
 
+/* ---- engine_wake.c ---- */
+
+/* tael_host.wake_others */
+void tael_worker_wake_others(struct tael_host *host, const char *key, size_t key_len,
+                             const char *payload, size_t payload_len);
+
 /* ---- engine_request.c ---- */
 
 /* Pushes the application's function of that name, or nil. */
@@ -172,8 +183,6 @@ void tael_worker_push_app(lua_State *L, const struct tael_worker *worker, const 
 void tael_worker_on_request(void *user, struct tael_http_request *request);
 void tael_worker_on_gone(void *user, struct tael_http_request *request);
 size_t tael_worker_on_body_max(void *user, const struct tael_http_request *head);
-void tael_worker_wake_others(struct tael_host *host, const char *key, size_t key_len,
-                             const char *payload, size_t payload_len);
 tael_status tael_worker_call(struct tael_worker *worker, const char *method, const char *path,
                              const char *json, const char *merchant, tael_response_fn fn,
                              void *user);
