@@ -1,12 +1,12 @@
 // refund.test.mjs - money given back when things go wrong: every fault of the simulated Alipay, many requests at once,
 // kills in the middle, refunds that somebody else made, messages that run again. The sandbox's books decide.
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay, beijingTime } from './alipay.mjs';
-import { Engine, program, root, sleep, until } from './tael.mjs';
+import { Engine, sleep, until } from './tael.mjs';
 
 const env = { TAEL_PAYMENTS__POLL: '300ms,500ms,1s,2s', TAEL_LIMITS__KEY: 'false' };
 let engine, orders = 0;

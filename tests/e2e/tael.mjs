@@ -1,5 +1,5 @@
 // tael.mjs - starts real engines for the end-to-end tests: free ports, a folder of their own, stopped by pid.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -68,17 +68,16 @@ export class Engine {
         this.url = `http://127.0.0.1:${api}`;
         this.operations = `http://127.0.0.1:${operations}`;
         this.sandbox = `http://127.0.0.1:${sandbox}`;
-        this.process = new Process(['serve', '--dev', ...(this.options.args ?? [])], {
-            cwd: this.folder,
-            env: {
-                TAEL_HTTP__LISTEN: `127.0.0.1:${api}`,
-                TAEL_HTTP__PUBLIC_URL: this.url,
-                TAEL_OPERATIONS__LISTEN: `127.0.0.1:${operations}`,
-                TAEL_SANDBOX__LISTEN: `127.0.0.1:${sandbox}`,
-                TAEL_SCRIPTS__FOLDER: this.options.scripts ?? path.join(root, 'scripts'),
-                ...this.options.env,
-            },
-        });
+        this.environment = {
+            TAEL_HTTP__LISTEN: `127.0.0.1:${api}`,
+            TAEL_HTTP__PUBLIC_URL: this.url,
+            TAEL_OPERATIONS__LISTEN: `127.0.0.1:${operations}`,
+            TAEL_SANDBOX__LISTEN: `127.0.0.1:${sandbox}`,
+            TAEL_SCRIPTS__FOLDER: this.options.scripts ?? path.join(root, 'scripts'),
+            ...this.options.env,
+        };
+        this.process = new Process(['serve', '--dev', ...(this.options.args ?? [])],
+            { cwd: this.folder, env: this.environment });
         await until('the engine is ready', async () => {
             if (this.process.end) throw new Error(`the engine ended: ${this.process.output}`);
             return (await fetch(`${this.url}/readyz`).catch(() => null))?.ok;
@@ -95,6 +94,23 @@ export class Engine {
     async restart(signal) {
         await this.stop(signal);
         return this.start();
+    }
+
+    /** What `tael doctor --deep` says of this engine's folder: { text, status }. */
+    doctor() {
+        const { status, stdout, stderr } = spawnSync(program, ['doctor', '--deep', '--dev'],
+            { cwd: this.folder, env: { ...process.env, ...this.environment }, encoding: 'utf8' });
+        return { text: stdout, status, problem: stderr };
+    }
+
+    /** Stops the engine after one more seal; chains, seals and the rebuild from the events must hold. */
+    async prove() {
+        await sleep(1500);
+        const end = await this.stop();
+        if (end.code !== 0) throw new Error(`the engine ended with ${JSON.stringify(end)}: ${this.process.output.slice(-4000)}`);
+        const { text, problem } = this.doctor();
+        for (const name of ['chain', 'seals', 'rebuild'])
+            if (!new RegExp(`^ok +${name}`, 'm').test(text)) throw new Error(`doctor: ${name}\n${text}${problem}`);
     }
 
     /** Stops the engine and removes its folder. A stop that is not clean, a leak found at exit included, fails the test. */
