@@ -130,7 +130,7 @@ test('what needs a person waits for one, holds up nothing else, and goes on unde
     await lever('POST', 'balance', { app_id: '2021000000000001', set: 50 });
     const { body: stuck } = await refund(payment, { amount: 400 });
     assert.equal(stuck.state, 'abnormal');
-    assert.ok(alarms('refund_abnormal').some((line) => line.includes(stuck.id)));
+    await until('the alarm is in the log', () => alarms('refund_abnormal').some((line) => line.includes(stuck.id)));
     const { body: small } = await refund(payment, { amount: 40 });
     assert.equal((await becomes(small.id, 'succeeded')).amount, 40);
     assert.equal((await engine.payment(payment.id)).refundable_amount, 560);
