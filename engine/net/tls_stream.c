@@ -148,6 +148,21 @@ static void fail(struct tls_stream *stream, tael_status why, const char *reason)
 
 /* ---- reading ---- */
 
+/* What the owner has written meanwhile. It was told that this is queued: it hears that it has left.
+ */
+static void send_pending(struct tls_stream *stream)
+{
+    struct tael_buf pending = stream->pending;
+    stream->pending = (struct tael_buf){0};
+    if (pending.len == 0)
+        return;
+    if (tael_stream_write(&stream->base, pending.data, pending.len) != TAEL_OK)
+        fail(stream, TAEL_ENETWORK, NULL);
+    else if (!stream->owes_drain && stream->events->drain != NULL)
+        stream->events->drain(stream->user);
+    tael_buf_free(&pending);
+}
+
 /* False: not done, or failed. */
 static bool shake_hands(struct tls_stream *stream)
 {
@@ -161,11 +176,7 @@ static bool shake_hands(struct tls_stream *stream)
     stream->established = true;
     tael_timer_stop(stream->timer);
     tael_stream_read(stream->plain, stream->wants_read);
-    struct tael_buf pending = stream->pending;
-    stream->pending = (struct tael_buf){0};
-    if (pending.len > 0 && tael_stream_write(&stream->base, pending.data, pending.len) != TAEL_OK)
-        fail(stream, TAEL_ENETWORK, NULL);
-    tael_buf_free(&pending);
+    send_pending(stream);
     return !stream->broken;
 }
 

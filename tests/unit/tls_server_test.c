@@ -6,6 +6,7 @@
 #include "alloc_fail.h"
 #include "identity.h"
 #include "net/tls_server.h"
+#include "net/world_uv.h"
 #include "site.h"
 #include "tls_wire.h"
 
@@ -557,6 +558,73 @@ static void a_connection_without_memory_ends_and_the_server_goes_on(void)
     house_close(&house);
 }
 
+/* ---- a stream without HTTP, in the real world: what is written leaves at once ---- */
+
+struct early {
+    struct tael_tls_server *tls;
+    struct tael_loop *loop;
+    struct tael_stream *stream;
+    size_t queued; /* what it said of the first words */
+    int drains;
+};
+
+static void on_early_drain(void *user)
+{
+    struct early *early = user;
+    early->drains++;
+    tael_loop_stop(early->loop);
+}
+
+static void on_early(void *user, struct tael_stream *plain)
+{
+    static const struct tael_stream_events events = {.drain = on_early_drain};
+    struct early *early = user;
+    must(tael_tls_server_accept(early->tls, plain, 5000, &early->stream) == TAEL_OK);
+    tael_stream_start(early->stream, &events, early);
+    must(tael_stream_write(early->stream, "hello", 5) == TAEL_OK);
+    early->queued = tael_stream_queued(early->stream);
+}
+
+static void stop_loop(void *user)
+{
+    tael_loop_stop(user);
+}
+
+static void words_before_the_handshake_are_sent_and_told_of(void)
+{
+    struct early early = {.drains = 0};
+    struct identity identity;
+    struct identity_form form = {.names = NULL};
+    struct tael_world *world = NULL;
+    struct tael_listener *listener = NULL;
+    struct tls_wire wire;
+    identity_make(&identity, &form);
+    must(tael_world_uv_new(&world) == TAEL_OK && tael_loop_new(world, &early.loop) == TAEL_OK);
+    struct tael_tls_server_options options = {.world = world,
+                                              .name = "early",
+                                              .chain_path = identity.file,
+                                              .key_path = identity.key_file};
+    must(tael_tls_server_new(&early.tls, &options, NULL) == TAEL_OK);
+    must(tael_listen(early.loop, "127.0.0.1:0", on_early, &early, &listener) == TAEL_OK);
+    struct tael_timer *timer = tael_timer_new(early.loop, stop_loop, early.loop);
+    must(timer != NULL);
+    tls_wire_connect(&wire, early.loop, tael_listener_address(listener), NULL);
+    tael_timer_start(timer, 5000000);
+    tael_loop_run(early.loop);
+    CHECK(early.queued == 5 && early.drains == 1 && tael_stream_queued(early.stream) == 0);
+    tael_timer_start(timer, 50000);
+    tael_loop_run(early.loop);
+    CHECK(tls_wire_is(&wire, "hello") && early.drains == 1);
+    tls_wire_free(&wire);
+    tael_stream_close(early.stream);
+    tael_timer_free(timer);
+    tael_listener_close(listener);
+    tael_loop_free(early.loop);
+    tael_tls_server_free(early.tls);
+    tael_world_free(world);
+    identity_free(&identity);
+}
+
 int main(void)
 {
     a_client_is_served(TLS1_3_VERSION, 0);
@@ -580,5 +648,6 @@ int main(void)
     sessions_are_taken_up_again_for_a_while(TLS1_3_VERSION);
     sessions_are_taken_up_again_for_a_while(TLS1_2_VERSION);
     a_connection_without_memory_ends_and_the_server_goes_on();
+    words_before_the_handshake_are_sent_and_told_of();
     return tap_end();
 }
