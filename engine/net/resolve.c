@@ -247,8 +247,23 @@ static void append_job(struct job **list, struct job *job)
     link_job(list, job);
 }
 
+/* Names that nobody asks for any more do not take a thread from those who do. */
+static void drop_forsaken(struct tael_resolver *resolver)
+{
+    struct job *job = resolver->waiting;
+    while (job != NULL) {
+        struct job *next = job->next;
+        if (job->lookups == NULL) {
+            unlink_job(job);
+            free(job);
+        }
+        job = next;
+    }
+}
+
 static void run_waiting(struct tael_resolver *resolver)
 {
+    drop_forsaken(resolver);
     while (resolver->waiting != NULL && resolver->running_count < TAEL_RESOLVE_THREADS) {
         struct job *job = resolver->waiting;
         unlink_job(job);

@@ -18,7 +18,7 @@
 #include "net/http_server.h"
 #include "net/world_uv.h"
 
-enum { PLACE_CALLS = 32, PLACE_HELD = 16, PLACE_STREAMS = 16, PLACE_BIG = 1024 * 1024 + 1 };
+enum { PLACE_CALLS = 32, PLACE_HELD = 16, PLACE_STREAMS = 32, PLACE_BIG = 1024 * 1024 + 1 };
 
 struct place;
 

@@ -252,6 +252,7 @@ static void a_slow_resolver_holds_up_nobody(void)
     book_close(&book);
 }
 
+/* Sixteen at a time; names that nobody asks for any more take no turn from those behind them. */
 static void more_names_than_threads_are_looked_up_in_turn(void)
 {
     struct book book = {.answers = {"127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1"},
@@ -259,26 +260,22 @@ static void more_names_than_threads_are_looked_up_in_turn(void)
     struct place place;
     open_place(&place, &book, true);
     place.canned.close = true;
-    for (size_t i = 0; i < 16; i++) {
+    for (size_t i = 0; i < 32; i++) { /* from 16 on they wait for a thread */
         char host[32];
         snprintf(host, sizeof(host), "n%d.test", (int)i);
         CHECK(place_start(&place, i, "POST", url_of(&place, host, "http"), NULL) == TAEL_OK);
     }
-    for (size_t i = 16; i < 32; i++) { /* these wait for a thread */
-        char host[32];
-        snprintf(host, sizeof(host), "m%d.test", (int)i);
-        CHECK(place_start(&place, i, "POST", url_of(&place, host, "https"), NULL) == TAEL_OK);
+    for (size_t i = 16; i < 31; i++) {
         tael_http_exchange_cancel(place.calls[i].exchange);
         place.waiting--;
     }
     place_finish(&place, 0);
-    int right = 0;
+    int right = place.calls[31].result.status == 200;
     for (size_t i = 0; i < 16; i++)
         right += place.calls[i].result.status == 200;
-    CHECK(right == 16);
-    for (int ms = 0; atomic_load(&book.lookups) < 32 && ms < 10000; ms += 20)
-        place_run_ms(&place, 20);
-    CHECK(atomic_load(&book.lookups) == 32);
+    CHECK(right == 17);
+    place_run_ms(&place, 100);
+    CHECK(atomic_load(&book.lookups) == 17);
     place_close(&place);
     book_close(&book);
 }
