@@ -60,7 +60,8 @@ static tael_status look_add(struct look *look, const char *path, const struct st
     seen->path = strdup(path);
     if (seen->path == NULL)
         return TAEL_ENOMEM;
-    seen->changed_ns = (int64_t)about->st_mtim.tv_sec * 1000000000 + about->st_mtim.tv_nsec;
+    /* not the time of writing: who copies over a file may set it back */
+    seen->changed_ns = (int64_t)about->st_ctim.tv_sec * 1000000000 + about->st_ctim.tv_nsec;
     seen->size = about->st_size;
     seen->inode = about->st_ino;
     look->count++;
@@ -87,7 +88,9 @@ static tael_status look_at(struct look *look, const char *path, int depth);
 
 static tael_status look_below(struct look *look, const char *folder, int depth)
 {
-    DIR *entries = depth < TAEL_WATCH_DEPTH_MAX ? opendir(folder) : NULL;
+    if (depth >= TAEL_WATCH_DEPTH_MAX)
+        return TAEL_OK;
+    DIR *entries = opendir(folder);
     tael_status rc = TAEL_OK;
     if (entries == NULL)
         return errno == ENOMEM ? TAEL_ENOMEM : TAEL_OK; /* gone, or not for us: nothing is there */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +81,15 @@ static void files_come_change_and_go(void)
     put("scripts/deep/er/init.lua", "return 33"); /* as long as before: the time tells */
     CHECK(only(watch, "scripts/deep/er/init.lua"));
     CHECK(only(watch, NULL));
+    struct stat before;
+    if (stat(at("scripts/deep/er/init.lua"), &before) != 0)
+        abort();
+    usleep(20000);
+    put("scripts/deep/er/init.lua", "return 44");
+    const struct timespec times[2] = {before.st_atim, before.st_mtim};
+    if (utimensat(AT_FDCWD, at("scripts/deep/er/init.lua"), times, 0) != 0)
+        abort();
+    CHECK_NAMED(only(watch, "scripts/deep/er/init.lua"), "copied over with its old time (cp -p)");
     unlink(at("scripts/deep/er/init.lua"));
     CHECK(only(watch, "scripts/deep/er/init.lua"));
     put("scripts/a.lua", "1");
