@@ -1,8 +1,8 @@
 /* engine.h - the engine's own rooms: what engine.c, engine_plan.c and engine_worker.c share.
  *
  * An engine runs one application: a Lua module that plans (listeners, store, workers), opens on
- * every worker and handles requests (lua/tael/server.lua is one, the sandbox another). C knows
- * nothing else of it. Life: open (plan, world, store) -> start (workers one after the other, each
+ * every worker and handles requests (contract: lua/tael/meta/application.lua). C knows nothing else
+ * of it. Life: open (plan, world, store) -> start (workers one after the other, each
  * open before the next) -> stop (drain) -> close. Companions are engines that the plan names: they
  * start before and close after their owner. Threads: the opener's thread owns the engine; each
  * worker owns what stands in struct tael_worker once its thread runs; posting mail and stopping
