@@ -92,7 +92,7 @@ test('tael dev says where it is and what it watches', { timeout: 120_000 }, asyn
         + '  watching scripts/ — save a file to reload\n$'));
     assert.equal(fs.statSync(dev.file('data/demo.key')).mode & 0o777, 0o600);
     assert.equal(fs.statSync(dev.file('data/dev.log')).mode & 0o777, 0o600);
-    assert.match(dev.read('data/dev.log'), /"event":"engine\.started"/);
+    await until('the log is written', () => /"event":"engine\.started"/.test(dev.read('data/dev.log')));
     assert.equal((await dev.create('A1')).status, 201);
     assert.match(dev.tael('payments', 'list').stdout, /A1 +alipay/);
     assert.doesNotMatch(dev.output, /"event"/, 'the log is not for the terminal');
