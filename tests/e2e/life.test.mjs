@@ -385,6 +385,25 @@ test('a reversal is repeated while the channel wants it', async () => {
     assert.equal((await attemptOf(payment)).calls.filter((call) => call.op === 'cancel').length, 3);
 });
 
+test('a reversal that is carried out when nobody waits for its answer any more still counts', async () => {
+    await quiet(false);
+    const payment = await created({ product: 'qr' });
+    const number = await open(payment);
+    await fault('cancel', 'slow', { ms: 11000 }); // the engine waits for 10 seconds
+    const cancelled = act(payment, 'cancel');
+    await until('the cancel is on its way', async () => callsOf(await attemptOf(payment)).at(-1) === 'cancel null');
+    await lever('POST', `trades/${number}/pay`);
+    assert.equal((await cancelled).status, 202);
+    await until('the channel says that it is paid, and is not believed', async () =>
+        callsOf(await attemptOf(payment)).slice(-2).join() === 'cancel unknown,query ok');
+    assert.equal((await engine.payment(payment.id)).state, 'pending');
+    const now = await becomes(payment, 'closed');
+    await quiet(true);
+    assert.equal(now.reason, 'voided');
+    assert.equal(now.captured_amount, 0);
+    assert.equal((await lever('GET', `trades/${number}`)).refunded, 1234);
+});
+
 test('what was paid before the reversal stays paid', async () => {
     await quiet(false);
     const payment = await created({ product: 'qr' });

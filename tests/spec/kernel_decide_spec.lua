@@ -91,6 +91,21 @@ describe("a success", function()
         end)
     end
 
+    it("is not believed while our cancel may still give it back, and the channel is asked again", function()
+        local open = { closing = "cancel" }
+        local decision = decide(case(open, { state = "waiting_payer" }, nil,
+            { by = "cal", reversing = true }))
+        assert.are.equal("none", decision.effect)
+        assert.is_nil(decision.event)
+        assert.is_nil(decision.confirm, "an open order has its timer")
+        decision = decide(case({ state = "closed" }, { state = "cancelled" }, nil,
+            { by = "cal", reversing = true }))
+        assert.is_nil(decision.event)
+        assert.is_true(decision.confirm)
+        assert.are.equal("payment.paid", decide(case(open, { state = "waiting_payer" }, nil,
+            { by = "cal", reversing = false })).event)
+    end)
+
     it("without a trade number or an amount is refused", function()
         local fact = support.success()
         fact.trade_no = nil

@@ -1,5 +1,6 @@
 -- What an open order needs next at its channel, step by step, against a channel of words.
 local support = require "tests.spec.kernel_support"
+local due = require "tael.kernel.due"
 local ids = require "tael.kernel.ids"
 
 local world -- of one example
@@ -16,6 +17,7 @@ end
 
 package.loaded["tael.kernel.calls"] = {
     under_way = function() return world.under_way end,
+    patience = function() return 12000 end,
     send = function(asking)
         note(asking.op)
         world.with[#world.with + 1] = asking.with or false
@@ -25,7 +27,10 @@ package.loaded["tael.kernel.calls"] = {
         end
         return { call = 9, op = asking.op, outcome = outcome, account = { id = 7, channel = "alipay" } }
     end,
-    close = function() note "closed call" end,
+    close = function(asked)
+        note "closed call"
+        world.closed[#world.closed + 1] = asked.outcome.class
+    end,
     finish = function() return { "call.finish", {} } end,
     proof = function() return { kind = "cal", id = 9 } end,
 }
@@ -63,7 +68,8 @@ package.loaded["tael.log"] = { error = function() note "logged" end }
 local registry = require "tael.kernel.registry"
 registry.account = function() return { id = 7, channel = "alipay", merchant = 3 } end
 registry.prepared = function() return {} end
-registry.package = function() return { capabilities = world.can } end
+registry.package = function() return { capabilities = world.can, products = {} } end
+registry.config = { payments = { grace = 120000, poll = { 2000, 5000, 60000 } } }
 
 local ending = require "tael.kernel.ending"
 
@@ -81,7 +87,8 @@ local function expires(state)
 end
 
 before_each(function()
-    world = { now = support.now, steps = {}, with = {}, alarms = {}, query = {}, close = {}, cancel = {},
+    world = { now = support.now, steps = {}, with = {}, closed = {}, alarms = {},
+        query = {}, close = {}, cancel = {},
         can = { close = true, cancel = true } }
 end)
 
@@ -199,13 +206,41 @@ describe("a reversal", function()
         end
         return { class = "ok", evidence = {}, message = {}, result = result }
     end
-    local AGAIN = { class = "ok", evidence = {}, result = { code = "10000", again = true } }
+    local function again()
+        return { class = "ok", evidence = {}, result = { code = "10000", again = true } }
+    end
 
     it("asks, reverses, and asks again", function()
         world.query, world.cancel = { WAITS, { state = "expired" } }, { done() }
         assert.are.same({ "query", "cancel", "settle cancelled", "query" }, tend { closing = "cancel" })
         assert.are.equal(false, world.settled.fact.reversed)
         assert.are.same({ { "call.finish", {} } }, world.settled.extra())
+    end)
+
+    it("leaves only while the order is as it was read, with a timer for when it is silent", function()
+        world.query, world.cancel = { WAITS }, { { err = { code = "guard", otherwise = "reread" } } }
+        assert.are.same({ "query", "cancel", "query" },
+            tend({ closing = "cancel" }, { state = "waiting_payer", trade_no = "T1", due = 55 }))
+        local reverse, timer = table.unpack(world.with[1])
+        assert.are.equal("attempt.reverse", reverse[1])
+        assert.are.equal("waiting_payer", reverse[2].attempt_state_was)
+        assert.are.equal(55, reverse[2].due_was)
+        assert.are.equal("timer.insert", timer[1])
+        assert.are.equal(reverse[2].due, timer[2].due_id)
+        assert.are.equal(support.now + 12000, due.ms(timer[2].due_id))
+    end)
+
+    it("that is wanted again has not ended, and neither has one whose answer does not count", function()
+        world.query, world.cancel = { WAITS }, { again(), again(), again() }
+        tend { closing = "cancel" }
+        assert.are.same({ "pending", "pending", "pending" }, world.closed)
+        world.query, world.cancel, world.closed = { WAITS }, { done { order_no = "another" } }, {}
+        tend { closing = "cancel" }
+        assert.are.same({ "unknown" }, world.closed)
+        world.query, world.cancel, world.closed = { WAITS }, { { class = "declined" } }, {}
+        world.close = { { class = "unknown" } }
+        tend { closing = "cancel" }
+        assert.are.equal("declined", world.closed[1])
     end)
 
     it("tells when money went back", function()
@@ -229,10 +264,10 @@ describe("a reversal", function()
     end)
 
     it("is repeated while the channel wants it, a few times", function()
-        world.query, world.cancel = { WAITS, WAITS }, { AGAIN, AGAIN, done() }
+        world.query, world.cancel = { WAITS, WAITS }, { again(), again(), done() }
         assert.are.same({ "query", "cancel", "closed call", "wait 1000", "cancel", "closed call", "wait 2000",
             "cancel", "settle cancelled", "query" }, tend { closing = "cancel" })
-        world.steps, world.query, world.cancel = {}, { WAITS }, { AGAIN, AGAIN, AGAIN, AGAIN }
+        world.steps, world.query, world.cancel = {}, { WAITS }, { again(), again(), again(), again() }
         tend { closing = "cancel" }
         local cancels = 0
         for _, step in ipairs(world.steps) do

@@ -71,16 +71,19 @@ describe("due.next", function()
     end)
 
     it("alarms only after a while", function()
-        local function late(elapsed, attempt)
-            return due.too_long { attempt = support.attempt(attempt), now = support.now + elapsed,
-                grace = GRACE,
-                alarm_after = 1800000 }
+        local function late(elapsed, attempt, payment)
+            return due.too_long { attempt = support.attempt(attempt), payment = support.payment(payment),
+                now = support.now + elapsed, grace = GRACE, alarm_after = 1800000 }
         end
         assert.is_false(late(1800000 + GRACE + 1800000))
         assert.is_true(late(1800000 + GRACE + 1800001))
         assert.is_true(late(1800001, { state = "unknown" }))
         assert.is_true(late(1800001, { state = "sent" }))
         assert.is_false(late(86400000, { state = "succeeded" }))
+        local long = support.now + 86400000
+        assert.is_true(late(1800001, { state = "waiting_payer", expires_at = long }, { closing = "cancel" }))
+        assert.is_false(late(1800001, { state = "waiting_payer", expires_at = long }))
+        assert.is_false(late(1800001, { state = "issued", expires_at = long }, { closing = "merchant" }))
     end)
 end)
 

@@ -15,6 +15,9 @@ package.loaded["tael.store"] = {
                     return { attempt }
                 end
             end
+        elseif name == "call.last" then
+            assert.are.same({ attempt = nil, object = world.attempts[1].id, op = "cancel" }, params)
+            return world.cancels
         end
         return {}
     end,
@@ -49,7 +52,7 @@ local NOW = support.now + 6000
 
 before_each(function()
     world = { payments = { support.payment() }, attempts = { support.attempt { due = 55 } }, reads = 0,
-        units = {}, refusals = {}, alarms = {},
+        units = {}, refusals = {}, alarms = {}, cancels = {},
         policy = { on_late_paid = "review", on_duplicate_paid = "refund" } }
 end)
 
@@ -165,6 +168,46 @@ describe("the unit", function()
         assert.are.equal(NOW, due.ms(params(unit, "timer.insert").due_id))
         assert.are.equal("none", decision.effect)
         assert.is_nil(decision.check)
+    end)
+end)
+
+describe("a success that the channel states", function()
+    local function asked_at(ms)
+        return { proof = { kind = "cal", id = support.id(ms, 1), digest = ("\1"):rep(32) } }
+    end
+
+    it("while our cancel is under way, silent or wanted again does not pay", function()
+        world.payments = { support.payment { closing = "cancel" } }
+        world.attempts[1].state = "waiting_payer"
+        for _, last in ipairs { {}, { class = "unknown" }, { class = "pending" } } do
+            world.units, world.cancels = {}, { last }
+            assert.are.equal("none", (apply()).effect)
+            assert.are.same({ "call.finish" }, names(world.units[1]))
+        end
+        world.units, world.cancels = {}, nil
+        assert.are.equal("none", (apply()).effect, "nobody knows")
+    end)
+
+    it("pays when no cancel was sent, or the channel has refused it", function()
+        world.payments = { support.payment { closing = "cancel" } }
+        for _, class in ipairs { "none", "declined", "ok", "not_sent" } do
+            local last = class ~= "none" and { { class = class } } or {}
+            world.attempts[1].state, world.units, world.cancels = "waiting_payer", {}, last
+            apply()
+            assert.are.same({ "payment.pay", "attempt.due", "attempt.succeed", "event.insert",
+                "call.finish" }, names(world.units[1]))
+            assert.are.same({ attempt = world.attempts[1].id, due_was = 55, due = 55 },
+                params(world.units[1], "attempt.due"), "none has left since")
+        end
+    end)
+
+    it("of an order that was reversed counts only when it was asked for after that", function()
+        world.payments = { support.payment { state = "closed" } }
+        world.attempts[1].state, world.attempts[1].updated_at = "cancelled", support.now + 3000
+        apply(nil, asked_at(support.now + 2999))
+        assert.are.same({ "attempt.due", "timer.insert", "call.finish" }, names(world.units[1]))
+        apply(nil, asked_at(support.now + 3001))
+        assert.are.equal("payment.pay", names(world.units[2])[1])
     end)
 end)
 

@@ -223,6 +223,11 @@ describe("the timer that counts", function()
         assert.are.equal("1\n9\n", due_after("attempt.due", { due = 9, due_was = 8 }, 8))
         assert.are.equal("0\n8\n", due_after("attempt.due", { due = 9, due_was = 7 }, 8))
         assert.are.equal("1\n9\n", due_after("attempt.due", { due = 9, due_was = 0 }))
+        local reversed = { due = 9, due_was = 8, attempt_state_was = "sent" }
+        assert.are.equal("1\n9\n", due_after("attempt.reverse", reversed, 8))
+        assert.are.equal("0\n7\n", due_after("attempt.reverse", reversed, 7))
+        reversed.attempt_state_was = "waiting_payer"
+        assert.are.equal("0\n8\n", due_after("attempt.reverse", reversed, 8))
     end)
 
     it("stays, changes or ends with a move", function()

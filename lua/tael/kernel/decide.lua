@@ -3,7 +3,7 @@
 --- 1 Only a fact that evidence.lua has admitted comes in. 2 Nothing leaves `paid`. 3 `unknown` is left
 --- only by a verified statement. 4 A success is never dropped, however late it is. 5 A word nobody knows
 --- decides nothing. 6 What may have been reversed meanwhile counts as paid only when the channel says so to
---- a question.
+--- a question that was asked when the reversal had ended.
 local states = require "tael.kernel.states"
 
 ---@class tael.kernel.Case
@@ -17,6 +17,7 @@ local states = require "tael.kernel.states"
 ---@field grace integer ms after expires_at until "not found" means never paid
 ---@field waits_unopened boolean? the channel does not know an order before the payer opens it
 ---@field others_open boolean? another attempt of the payment may still succeed
+---@field reversing boolean? our cancel of the order may be carried out yet, or was so when this was asked
 
 ---@class tael.kernel.Decision
 ---@field effect "applied"|"none"|"review"|"late"|"surplus"
@@ -89,17 +90,18 @@ function success_by_state.closed(case)
 end
 success_by_state.failed = success_by_state.closed
 
---- A message may have been sent before the order was reversed, and come after it.
+--- A message may have been sent before the order was reversed, and come after it. So may an answer, when the
+--- question left before the end of the reversal was known.
 local function may_be_reversed(case)
-    return case.by == "ntf" and (case.attempt.state == "cancelled"
+    return (case.by == "ntf" or case.reversing) and (case.attempt.state == "cancelled"
         or case.payment.closing == "cancel" and states.attempt_open[case.attempt.state])
 end
 
 local function succeeded(case)
     local payment, attempt, fact = case.payment, case.attempt, case.fact
-    if may_be_reversed(case) then
+    if may_be_reversed(case) then -- an open order has a timer that asks again
         return { effect = "none", detail = "the order is being reversed, or was: the channel is asked first",
-            confirm = true }
+            confirm = case.by == "ntf" or attempt.state == "cancelled" or nil }
     elseif not fact.trade_no then
         return refuse("order", "a success must name the channel's trade number")
     elseif fact.amount == nil then

@@ -144,11 +144,14 @@ function due.again(since, now)
 end
 
 --- Has it been open for longer than anybody should wait for it?
----@param input { attempt: table, now: integer, grace: integer, alarm_after: integer }
+---@param input { attempt: table, payment: table, now: integer, grace: integer, alarm_after: integer }
 function due.too_long(input)
-    local attempt = input.attempt
+    local attempt, payment = input.attempt, input.payment
     local waits = attempt.state == "unknown" or attempt.state == "sent"
     local since = waits and attempt.updated_at or attempt.expires_at + input.grace
+    if payment.closing and attempt.state ~= "issued" then -- an order that nobody has opened cannot be ended
+        since = math.min(since, payment.updated_at)
+    end
     return states.attempt_open[attempt.state] == true and input.now - since > input.alarm_after
 end
 

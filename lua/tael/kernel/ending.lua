@@ -2,8 +2,9 @@
 --- closes and syncs all come through here; every step leaves rows from which the next one follows, so a crash
 --- anywhere is gone on with by the attempt's timer.
 --- 1 An order is ended upstream before it is ended here, and only what the channel says afterwards ends it
---- here. 2 A cancel may have given money back: only its own signed answer says so. 3 Nobody has to be first:
---- the channel's calls are repeatable, and the SQL guards decide what counts.
+--- here. 2 A cancel may have given money back: only its own signed answer says so, and until one does the
+--- call's row is "unknown" or "pending". 3 Nobody has to be first: the channel's calls are repeatable, and
+--- the SQL guards decide what counts.
 local calls = require "tael.kernel.calls"
 local due = require "tael.kernel.due"
 local evidence = require "tael.kernel.evidence"
@@ -106,20 +107,36 @@ local function cancelled_fact(asked, attempt)
     if good then
         return fact
     end
+    asked.outcome.class = "unknown"
     settle.alarm("answer_refused", { call = ids.encode("cal", asked.call), check = refusal.check,
         attempt = ids.encode("att", attempt.id), detail = refusal.detail })
 end
 
+--- Before a byte leaves: the order is still open, and whoever settles it from now on sees the call's row.
+local function lease(work)
+    local attempt, now = work.attempt, time.now()
+    local patience = calls.patience(registry.account(attempt.account), "cancel")
+    local id = due.id(math.max(now + patience, due.of(attempt, work.payment, now) or 0))
+    return {
+        { "attempt.reverse", { attempt = attempt.id, attempt_state_was = attempt.state,
+            due_was = attempt.due or 0, due = id } },
+        units.timer(attempt.id, id),
+    }
+end
+
 --- One cancel; true when the same one is wanted again.
 local function cancel_once(work)
-    local asked = send(work, "cancel")
+    local asked = send(work, "cancel", lease(work))
     if not asked then
         return false
     end
+    local outcome = asked.outcome
     local fact = cancelled_fact(asked, work.attempt)
     if not fact then
+        local again = outcome.class == "ok" and outcome.result.again == true
+        outcome.class = again and "pending" or outcome.class
         calls.close(asked)
-        return asked.outcome.class == "ok" and asked.outcome.result.again == true
+        return again
     end
     settle.apply {
         attempt = work.attempt.id, fact = fact, actor = work.actor, proof = calls.proof(asked),

@@ -68,13 +68,29 @@ local function others_of(attempt, newest)
     return open, #open > 0
 end
 
+--- Classes of a cancel that has not ended for good: it may still be carried out, or is wanted again.
+local not_ended = { unknown = true, pending = true }
+
+--- May our own cancel of this order still give its money back, or may it have done so after this was asked?
+local function is_reversing(input, payment, attempt)
+    local reversed = attempt.state == "cancelled"
+    if input.fact.state ~= "succeeded" or not reversed and payment.closing ~= "cancel" then
+        return nil
+    elseif reversed then
+        return store.id_ms(input.proof.id) <= attempt.updated_at
+    end
+    local rows = store.query("call.last", { object = attempt.id, op = "cancel" })
+    local last = rows and rows[1]
+    return not rows or last ~= nil and (last.class == nil or not_ended[last.class] == true)
+end
+
 local function case_of(input, payment, attempt, now)
     local others, others_open = others_of(attempt, payment.attempt)
     return {
         payment = payment, attempt = attempt, fact = input.fact, by = input.proof.kind, now = now,
         grace = registry.config.payments.grace,
         waits_unopened = registry.product(attempt).not_found == "waiting",
-        others = others, others_open = others_open,
+        others = others, others_open = others_open, reversing = is_reversing(input, payment, attempt),
         policy = {
             late = registry.policy(payment.merchant, "on_late_paid"),
             duplicate = registry.policy(payment.merchant, "on_duplicate_paid"),
@@ -124,12 +140,20 @@ local function append(list, more)
     end
 end
 
+--- No cancel has left since the attempt was read (attempt.reverse).
+local function held(attempt)
+    return { "attempt.due", { attempt = attempt.id, due_was = attempt.due or 0, due = attempt.due } }
+end
+
 local function statements_of(input, case, decision)
     local payment, attempt, now = case.payment, case.attempt, case.now
     local list, hash = units.transition {
         decision = decision, payment = payment, attempt = attempt, fact = input.fact, proof = input.proof,
         actor = input.actor, now = now, due = next_look(decision, payment, attempt, now),
     }
+    if payment.closing == "cancel" and decision.attempt and decision.attempt.to == "succeeded" then
+        table.insert(list, 2, held(attempt))
+    end
     if decision.refund then
         append(list, refund_statements(input, decision, payment, attempt, now, hash))
     elseif decision.confirm then

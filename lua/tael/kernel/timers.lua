@@ -45,9 +45,9 @@ local function must(done, err)
     end
 end
 
-local function alarm_when_late(attempt, now)
+local function alarm_when_late(attempt, payment, now)
     local payments = registry.config.payments
-    if due.too_long { attempt = attempt, now = now, grace = payments.grace,
+    if due.too_long { attempt = attempt, payment = payment, now = now, grace = payments.grace,
         alarm_after = payments.alarm_unknown } then
         settle.alarm("unknown_too_long", { attempt = ids.encode("att", attempt.id),
             payment = ids.encode("pay", attempt.payment), state = attempt.state })
@@ -80,7 +80,7 @@ local function tend(attempt, payment)
             and ending.confirm(attempt, payment, "timer")
         return not answered and due.again(attempt.updated_at, now) or nil
     end
-    alarm_when_late(attempt, now)
+    alarm_when_late(attempt, payment, now)
     if not calls.recent(attempt.id, nil, RECENT_MS) then
         ending.tend(attempt, payment, "timer")
     end

@@ -106,6 +106,13 @@ WHERE merchant = :merchant AND id = :attempt AND payment = :payment AND account 
 -- rows: 1 else reread
 UPDATE attempts SET due = :due WHERE merchant = :merchant AND id = :attempt AND COALESCE(due, 0) = :due_was;
 
+-- A reversal leaves for the channel: only while the order is as it was read, by whoever had its timer. What
+-- settles an order that is being reversed holds the same timer, so that one of the two reads again.
+-- name: attempt.reverse
+-- rows: 1 else reread
+UPDATE attempts SET due = :due WHERE merchant = :merchant AND id = :attempt AND state = :attempt_state_was
+  AND COALESCE(due, 0) = :due_was;
+
 -- name: idempotency.get
 -- read
 -- bytes: key_digest
