@@ -213,14 +213,6 @@ static void end(struct history *history)
     tael_buf_free(&history->answer);
 }
 
-static int count(const char *text, const char *word)
-{
-    int found = 0;
-    for (const char *at = text; (at = strstr(at, word)) != NULL; at += strlen(word))
-        found++;
-    return found;
-}
-
 static bool seed_holds(const struct history_script *script, uint64_t seed, const char *folder,
                        const char *(*broken_truth)(struct history *history), uint64_t *crashed)
 {

@@ -19,6 +19,14 @@ static const struct history_script script = {
 
 /* ---- the checks ---- */
 
+static int count(const char *text, const char *word)
+{
+    int found = 0;
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at += strlen(word))
+        found++;
+    return found;
+}
+
 /* What is true of every history, whatever its seed. NULL: all of it; else what is not. */
 static const char *broken_truth(struct history *history)
 {
