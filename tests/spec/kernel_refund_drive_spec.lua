@@ -58,6 +58,19 @@ describe("a refund", function()
         assert.are.equal(1000, world.payment_row().refund_reserved)
     end)
 
+    it("that may have been done keeps its money while the channel does not know the order", function()
+        script({ "refund", said("unknown") }, { "refund_query", said("not_found") },
+            { "refund", said("not_found", "TRADE_NOT_EXIST") })
+        local result = ask { amount = 500, merchant_refund_id = "R1" }
+        world.advance(3600000)
+        assert.are.equal("abnormal", state_of(result))
+        assert.are.equal(500, world.payment_row().refund_reserved)
+        assert.are.same({ "refund_abnormal" }, world.alarms)
+        script({ "refund", said("conflict", "N") }, { "refund_query", found(500) })
+        assert.are.equal("succeeded", refunds.retry(result.refund.id, "key_1").refund.state)
+        world.check()
+    end)
+
     it("is found again by its number and by its key", function()
         script({ "refund", done(500) }, { "refund", done(600) })
         local first = ask({ amount = 500, merchant_refund_id = "R1" }, { idempotency_key = "k" })

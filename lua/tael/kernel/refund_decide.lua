@@ -68,12 +68,17 @@ local function declined(case)
         declined = { code = fact.code, decline_code = fact.decline_code } }
 end
 
---- The order's state forbids it, or the order is not there: whether this refund was done, only a query says.
+--- The order's state forbids it: whether this refund was done, only a query says.
 local function forbidden(case)
     local fact = case.fact or {}
     return { detail = "the order does not allow it: " .. tostring(case.reason), ask = "query",
-        declined = { code = fact.code, decline_code = "other" },
-        alarm = case.class == "not_found" and "refund_order_not_found" or nil }
+        declined = { code = fact.code, decline_code = "other" } }
+end
+
+--- An order that has paid is not gone: whoever is asked is not the one that took the money, and a query there
+--- would not find the refund either.
+local function order_missing(case)
+    return moved(case, "abnormal", "the channel does not know the order", "refund_abnormal")
 end
 
 --- The channel has it, and will say more when it is asked.
@@ -103,7 +108,7 @@ local request = {
         return by_state and by_state(case) or taken(case)
     end,
     pending = taken,
-    declined = declined, conflict = forbidden, not_found = forbidden, abnormal = abnormal,
+    declined = declined, conflict = forbidden, not_found = order_missing, abnormal = abnormal,
     config = function(case) return stay("not taken: " .. tostring(case.reason)) end,
     not_sent = function() return stay "not sent" end,
 }

@@ -46,6 +46,12 @@ all("refund", { "abnormal", "the account that refunds are paid from does not fit
     .. "the console, then repeat" }, [[
     ACQ.REFUND_ACCOUNT_NOT_EXIST ACQ.OVERDRAFT_ASSIGN_ACCOUNT_INVALID ACQ.OVERDRAFT_AGREEMENT_NOT_MATCH]])
 
+-- an order that was paid is there: who does not find it has been asked for another application's
+for _, op in ipairs { "refund", "refund_query" } do
+    all(op, { "config", "Alipay does not know the paid order: compare app_id and gateway with the console" },
+        "ACQ.TRADE_NOT_EXIST TRADE_NOT_EXIST")
+end
+
 -- ---- refund query: 10000 without a status (refunds.lua) ----
 
 all("refund_query", "not_found", "REFUND_NOT_KNOWN")
