@@ -21,6 +21,8 @@ static void keep_easy(struct tael_curl_client *client, CURL *easy)
         curl_easy_cleanup(easy);
         return;
     }
+    /* a reset leaves it a list that it has not come to read, and that is freed now */
+    curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL);
     curl_easy_reset(easy);
     client->spare[client->spares++] = easy;
 }

@@ -252,6 +252,22 @@ static void a_slow_resolver_holds_up_nobody(void)
     book_close(&book);
 }
 
+/* libcurl keeps a list that it has not come to read: of a call that ended before it began. */
+static void a_call_that_ends_at_once_leaves_no_addresses_behind(void)
+{
+    struct book book = {.answers = {"127.0.0.1", "127.0.0.1", "127.0.0.1", "127.0.0.1"}};
+    struct place place;
+    open_place(&place, &book, true);
+    const char *url = url_of(&place, "known.test", "http");
+    CHECK(place_perform(&place, "POST", url, NULL)->result.status == 200);
+    CHECK(place_start(&place, 1, "POST", url, NULL) == TAEL_OK); /* the name is known by now */
+    tael_http_exchange_cancel(place.calls[1].exchange);
+    place.waiting--;
+    CHECK(place_perform(&place, "POST", "/", NULL)->result.status == 200);
+    place_close(&place);
+    book_close(&book);
+}
+
 /* Sixteen at a time; names that nobody asks for any more take no turn from those behind them. */
 static void more_names_than_threads_are_looked_up_in_turn(void)
 {
@@ -290,6 +306,7 @@ int main(void)
     the_systems_names_are_looked_at_too();
     names_that_are_not_known_are_no_connection();
     a_slow_resolver_holds_up_nobody();
+    a_call_that_ends_at_once_leaves_no_addresses_behind();
     more_names_than_threads_are_looked_up_in_turn();
     return tap_end();
 }
