@@ -56,7 +56,7 @@ package.loaded["tael.store"] = {
 package.loaded["tael.time"] = { now = function() return world.now end, micros = function() return 0 end }
 
 local registry = require "tael.kernel.registry"
-registry.config = { http = { public_url = "https://pay.example" } }
+registry.config = { http = { public_url = "https://pay.example" }, client = { total = 10000 } }
 registry.account = function() return { id = 7, slug = "spec", channel = "alipay", merchant = 3 } end
 registry.prepared = function() return world.prepared end
 registry.package = function() return { timeouts_ms = { refund = 15000 } } end
@@ -185,6 +185,22 @@ describe("somebody talks to the channel", function()
         assert.is_false(calls.under_way(attempt))
         world.last = nil
         assert.is_false(calls.under_way(attempt))
+    end)
+
+    it("for as long as a channel is waited for", function()
+        registry.config.client.total = 60000
+        assert.are.equal(62000, calls.patience({ channel = "alipay" }, "query"))
+        assert.are.equal(15000, calls.limit({ channel = "alipay" }, "refund"))
+        registry.config.client.total = 10000
+    end)
+
+    it("not in what a clock that was set back makes the future", function()
+        world.last, world.now = { id = support.id(support.now, 1), op = "query" }, support.now - 3600000
+        assert.is_false(calls.under_way(attempt))
+        assert.is_false(calls.recent(5, nil, 1000))
+        world.now = support.now - 3
+        assert.is_true(calls.under_way(attempt))
+        assert.is_true(calls.recent(5, nil, 1000))
     end)
 
     it("did within a while, about anything or one thing", function()

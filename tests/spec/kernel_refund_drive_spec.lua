@@ -200,7 +200,7 @@ describe("an answer", function()
             return #world.sent == 1 and said "unknown" or said("declined", "NO", "other")
         end
         local result = ask { amount = 500, merchant_refund_id = "R1" }
-        world.advance(9000) -- the first request is so new that it may still be under way
+        world.advance(19000) -- the first request is so new that it may still be under way
         assert.are.same({ "refund", "refund_query", "refund", "refund_query" },
             table.move(ops(), 1, 4, 1, {}))
         assert.are.equal("unknown", state_of(result))
@@ -451,6 +451,17 @@ describe("an answer that comes too late", function()
         assert.are.same({}, world.alarms)
         local calls = world.store:query("call.of_object", { object = world.row(result.refund.id).id })
         assert.are.equal("declined", calls[1].class)
+        world.check()
+    end)
+
+    it("is waited for as long as the configuration says, by everybody", function()
+        world.limit = 60000
+        world.answer = function()
+            world.advance(59000)
+            assert.are.equal(1, #world.sent)
+            return done(500)
+        end
+        assert.are.equal("succeeded", ask({ amount = 500, merchant_refund_id = "R1" }).refund.state)
         world.check()
     end)
 

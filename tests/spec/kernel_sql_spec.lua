@@ -260,6 +260,6 @@ describe("calls of an attempt", function()
             })
         end
         local asked = bind("call.last", { merchant = 3, object = 10 })
-        assert.are.equal("250|query|\n", run(table.concat(scripts) .. asked))
+        assert.are.equal("250|query||7\n", run(table.concat(scripts) .. asked))
     end)
 end)

@@ -19,7 +19,7 @@ local time = require "tael.time"
 
 local calls = {}
 
-local TIMEOUT_MS, SLACK_MS = 10000, 2000
+local SLACK_MS = 2000
 
 ---@class tael.kernel.Asking
 ---@field op string "query", "create", "close", "cancel", "refund", "refund_query"
@@ -192,13 +192,27 @@ function calls.proof(asked)
     }
 end
 
+--- How long the channel is waited for at most, by its manifest or by the configuration.
+---@param account table
+---@param op string
+---@return integer ms
+function calls.limit(account, op)
+    local package = registry.package(account.channel)
+    return package and package.timeouts_ms and package.timeouts_ms[op] or registry.config.client.total
+end
+
 --- How long a call of this kind takes at most: for whoever waits for one that is under way.
 ---@param account table
 ---@param op string
 ---@return integer ms
 function calls.patience(account, op)
-    local package = registry.package(account.channel)
-    return (package and package.timeouts_ms and package.timeouts_ms[op] or TIMEOUT_MS) + SLACK_MS
+    return calls.limit(account, op) + SLACK_MS
+end
+
+--- Was it made within the last `ms`? A clock that was set back since makes a call look as if it were to come:
+--- it is none to wait for.
+local function is_within(call, ms)
+    return math.abs(time.now() - store.id_ms(call)) < ms
 end
 
 --- Is somebody talking to the channel about this order at the moment? A call that a crash cut off counts for
@@ -211,7 +225,7 @@ function calls.under_way(attempt)
     if not last or last.class then
         return false
     end
-    return time.now() - store.id_ms(last.id) < calls.patience(registry.account(attempt.account), last.op)
+    return is_within(last.id, calls.patience(registry.account(attempt.account), last.op))
 end
 
 --- Was this object's channel called within the last `ms`?
@@ -222,7 +236,7 @@ end
 function calls.recent(object, op, ms)
     local rows = store.query("call.last", { object = object, op = op })
     local last = rows and rows[1]
-    return last ~= nil and time.now() - store.id_ms(last.id) < ms
+    return last ~= nil and is_within(last.id, ms)
 end
 
 return calls

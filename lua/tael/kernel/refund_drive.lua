@@ -24,7 +24,7 @@ local refund_drive = {}
 local ROUNDS = 256 -- a lost round is somebody else's unit of the same payment
 local CALLS = 4 -- in one turn: ask, send, ask
 local TURNS = 1000 -- refunds of one payment, one after the other
-local CALL_MS, MARGIN_MS = 10000, 10000
+local MARGIN_MS = 10000
 
 ---@class tael.kernel.RefundTurn
 ---@field id integer
@@ -83,10 +83,7 @@ end
 
 --- Long enough for a whole call, so that only a crash lets it run out.
 local function lease_id(attempt, op, now)
-    local account = registry.account(attempt.account)
-    local package = account and registry.package(account.channel)
-    local limit = package and package.timeouts_ms and package.timeouts_ms[op] or CALL_MS
-    return due.id(now + limit + MARGIN_MS)
+    return due.id(now + calls.limit(registry.account(attempt.account), op) + MARGIN_MS)
 end
 
 --- Raises when the store does not take it: whoever fired the timer lets it come again later.
@@ -140,7 +137,8 @@ end
 
 --- May a request that nobody knows the end of still be under way at the channel?
 local function is_fresh(refund, attempt)
-    local since = time.now() - (capability(attempt).query_after_ms or 0)
+    local limit = calls.limit(registry.account(attempt.account), "refund")
+    local since = time.now() - limit - (capability(attempt).query_after_ms or 0)
     for _, row in ipairs(requests_of(refund)) do
         if (row.class == nil or row.class == "unknown") and store.id_ms(row.id) > since then
             return true
@@ -370,7 +368,8 @@ end
 function refund_drive.in_flight(refund)
     local rows = store.query("call.last", { object = refund })
     local last = rows and rows[1]
-    return last ~= nil and last.class == nil and time.now() - store.id_ms(last.id) < CALL_MS + MARGIN_MS
+    return last ~= nil and last.class == nil and calls.recent(refund, nil,
+        calls.limit(registry.account(last.account), last.op) + MARGIN_MS)
 end
 
 --- Statements that let the channel be asked about it at once; none while that makes no difference.

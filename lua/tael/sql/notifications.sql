@@ -71,7 +71,7 @@ ORDER BY id LIMIT 200;
 
 -- name: call.last
 -- read
-SELECT id, op, class FROM calls WHERE merchant = :merchant AND object = :object AND (op = :op OR :op IS NULL)
+SELECT id, op, class, account FROM calls WHERE merchant = :merchant AND object = :object AND (op = :op OR :op IS NULL)
 ORDER BY id DESC LIMIT 1;
 
 -- name: call.count
