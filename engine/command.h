@@ -1,4 +1,4 @@
-/* command.h - every command but those that run an engine: one call into Lua. */
+/* command.h - every command but those that run an engine: one call into Lua. Main thread. */
 #ifndef TAEL_COMMAND_H
 #define TAEL_COMMAND_H
 

@@ -1,5 +1,5 @@
 /* dev_log.h - the log of tael dev: every line to a file, errors and alarms to the terminal as well,
- * each as one short line.
+ * each as one short line. Owner: the main thread; write as tael_options.log, one thread at a time.
  */
 #ifndef TAEL_DEV_LOG_H
 #define TAEL_DEV_LOG_H

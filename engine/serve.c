@@ -40,6 +40,15 @@ const char *tael_serve_next(const tael_error *err, bool dev)
     return "tael doctor";
 }
 
+/* Whoever has no tael.lua wanted development: doctor would find nothing wrong with that. */
+static const char *next_of(const tael_error *err, const struct tael_words *words)
+{
+    bool alone = !words->dev && words->config == NULL && access("tael.lua", F_OK) != 0;
+    if (alone && (strcmp(err->code, "open") == 0 || strcmp(err->code, "store_behind") == 0))
+        return "tael dev runs without a tael.lua; tael init makes one";
+    return tael_serve_next(err, words->dev);
+}
+
 /* What the application wants people to read when it has started; none: silence. */
 static void print_banner(tael_engine *engine)
 {
@@ -53,7 +62,7 @@ static void print_banner(tael_engine *engine)
     tael_free(text);
 }
 
-static int run(tael_engine *engine, struct tael_signals *signals, bool dev)
+static int run(tael_engine *engine, struct tael_signals *signals, const struct tael_words *words)
 {
     tael_error err = {0};
     tael_signals_are_for(signals, engine);
@@ -68,7 +77,7 @@ static int run(tael_engine *engine, struct tael_signals *signals, bool dev)
         return rc == TAEL_OK ? TAEL_EXIT_DONE : TAEL_EXIT_NO;
     if (atomic_load(&signals->stop))
         return TAEL_EXIT_DONE; /* stopped before it had started */
-    return tael_complain(&err, tael_serve_next(&err, dev));
+    return tael_complain(&err, next_of(&err, words));
 }
 
 static int open_and_run(const struct tael_words *words, const char *app, const char *args,
@@ -84,10 +93,10 @@ static int open_and_run(const struct tael_words *words, const char *app, const c
     options.log_user = ring;
     struct tael_engine_setup setup = {.app = app, .args_json = args, .stop = &signals->stop};
     if (tael_engine_open_app(&engine, &options, &setup, &err) == TAEL_OK)
-        return run(engine, signals, words->dev);
+        return run(engine, signals, words);
     if (atomic_load(&signals->stop))
         return TAEL_EXIT_DONE;
-    return tael_complain(&err, tael_serve_next(&err, words->dev));
+    return tael_complain(&err, next_of(&err, words));
 }
 
 int tael_serve(const struct tael_words *words, const char *app)

@@ -1,4 +1,6 @@
-/* serve.h - the parts of the program that run an engine: tael serve, tael sandbox, tael dev. */
+/* serve.h - the parts of the program that run an engine: tael serve, tael sandbox, tael dev. Main
+ * thread.
+ */
 #ifndef TAEL_SERVE_H
 #define TAEL_SERVE_H
 

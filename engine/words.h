@@ -1,4 +1,6 @@
-/* words.h - the command line of tael: its own options taken out, the rest handed on as JSON. */
+/* words.h - the command line of tael: its own options taken out, the rest handed on as JSON.
+ * Main thread; the texts belong to the command line.
+ */
 #ifndef TAEL_WORDS_H
 #define TAEL_WORDS_H
 
@@ -8,7 +10,7 @@
 
 #include "base/bytes.h"
 
-/* Exit codes (interfaces §9); what else there is stands in lua/tael/cli/exits.lua. */
+/* Exit codes; what else there is stands in lua/tael/cli/exits.lua. */
 enum {
     TAEL_EXIT_DONE = 0,
     TAEL_EXIT_NO = 1,

@@ -1,4 +1,6 @@
-/* bytes.h - spans, bounded growing buffers and a forward-only cursor over untrusted bytes. */
+/* bytes.h - spans, bounded growing buffers and a forward-only cursor over untrusted bytes. A buffer
+ * owns its bytes, spans and cursors own nothing. Any thread; one object by one thread at a time.
+ */
 #ifndef TAEL_BASE_BYTES_H
 #define TAEL_BASE_BYTES_H
 

@@ -1,6 +1,6 @@
 /* decimal.h - exact decimal text <-> int64 minor units, and arithmetic that cannot wrap.
  * Nothing here knows currencies: scale is the number of decimals (0 to 4 in ISO 4217, up to 18
- * here). */
+ * here). Pure, any thread. */
 #ifndef TAEL_BASE_DECIMAL_H
 #define TAEL_BASE_DECIMAL_H
 

@@ -1,4 +1,5 @@
 /* json_span.h - where a member's raw text stands in a JSON document, for signatures over raw bytes.
+ * Pure, any thread.
  */
 #ifndef TAEL_BASE_JSON_SPAN_H
 #define TAEL_BASE_JSON_SPAN_H

@@ -1,4 +1,6 @@
-/* bind.h - what Lua sees: one open function per module, one file each. Contracts: lua/tael/meta. */
+/* bind.h - what Lua sees: one open function per module, one file each. Contracts: lua/tael/meta.
+ * All calls are made on the thread of the state.
+ */
 #ifndef TAEL_BIND_BIND_H
 #define TAEL_BIND_BIND_H
 

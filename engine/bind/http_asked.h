@@ -1,4 +1,6 @@
-/* http_asked.h - the table given to http.request, as a call of the HTTP client. */
+/* http_asked.h - the table given to http.request, as a call of the HTTP client.
+ * On the thread of the state.
+ */
 #ifndef TAEL_BIND_HTTP_ASKED_H
 #define TAEL_BIND_HTTP_ASKED_H
 

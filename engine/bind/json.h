@@ -1,5 +1,6 @@
 /* json.h - JSON straight to and from Lua values, for the C files of bind. What Lua sees:
- * bind/json.c. */
+ * bind/json.c. On the thread of the state.
+ */
 #ifndef TAEL_BIND_JSON_H
 #define TAEL_BIND_JSON_H
 

@@ -1,4 +1,6 @@
-/* proof.h - what the bindings of keys, forms, messages and ids share; nobody else includes it. */
+/* proof.h - what the bindings of keys, forms, messages and ids share; nobody else includes it.
+ * On the thread of the state.
+ */
 #ifndef TAEL_BIND_PROOF_H
 #define TAEL_BIND_PROOF_H
 

@@ -2,7 +2,7 @@
  *
  * What stands in a URL is read once, strictly, into a name or an address: there is no second
  * reading of it by a resolver that is more generous (0x7f.1, 017700000001, 127.1). What is refused
- * for public connections: address.c, the table.
+ * for public connections: address.c, the table. Pure, any thread.
  */
 #ifndef TAEL_NET_ADDRESS_H
 #define TAEL_NET_ADDRESS_H

@@ -1,5 +1,5 @@
 /* http_answer.h - the bytes of an answer: status line, fields, framing, body. No connection, no
- * state. */
+ * state: any thread. */
 #ifndef TAEL_NET_HTTP_ANSWER_H
 #define TAEL_NET_HTTP_ANSWER_H
 

@@ -2,7 +2,8 @@
  *
  * Two scanners over bytes nobody has vouched for. The head gate reads a request's head as it comes
  * in and says what it is; the chunk gate does the same for the framing of a chunked body. Both keep
- * no memory and no pointer, so the bytes may be moved between calls. Invariants:
+ * no memory and no pointer, so the bytes may be moved between calls; one gate by one thread at a
+ * time. Invariants:
  * 1. The verdict depends on the bytes alone, never on how they were cut into pieces: of several
  * faults the one at the lowest place wins.
  * 2. What passes has one reading only (RFC 9112): the parser behind must come to the same one.

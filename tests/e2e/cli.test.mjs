@@ -149,6 +149,9 @@ test('another engine is asked by address and key', () => {
     assert.match(ends(2, args, { ...elsewhere, env: { TAEL_KEY: '' } }).stderr, /needs an API key\nnext: --key/);
     const nobody = ['payments', 'list', '--url', 'http://127.0.0.1:1', '--key', engine.key];
     assert.match(ends(4, nobody, elsewhere).stderr, /no engine answers at http:\/\/127\.0\.0\.1:1.*\nnext: /);
+    for (const wrong of ['nonsense', 'ftp://127.0.0.1', 'http://', 'http://a b'])
+        assert.match(ends(2, ['payments', 'list', '--url', wrong, '--key', engine.key], elsewhere).stderr,
+            /^tael: '.*' is not an address of an engine\nnext: --url takes an address such as http:\/\/127\.0\.0\.1:8080\n$/);
     fs.rmdirSync(elsewhere.cwd);
 });
 
@@ -263,6 +266,8 @@ test('serve refuses to start without its store or its keys, and says what to do'
     ends(0, ['migrate'], at);
     fs.rmSync(at.file('keys/audit.secret'));
     assert.match(ends(3, ['serve'], at).stderr, /^tael: .*audit.*\nnext: tael doctor\n$/m);
+    fs.rmSync(at.file('tael.lua'));
+    assert.match(ends(3, ['serve'], at).stderr, /\nnext: tael dev runs without a tael\.lua; tael init makes one\n$/);
     at.remove();
 });
 
@@ -377,7 +382,7 @@ test('misuse ends with 2, says what was meant, and changes nothing', () => {
     wrong(['paymnts'], /^tael: unknown command 'paymnts'; did you mean 'payments'\?\nnext: tael --help\n$/);
     wrong(['zzzzzzzz'], /^tael: unknown command 'zzzzzzzz'\nnext: /);
     wrong(['payments'], /needs a command\nnext: tael payments --help\nusage: tael payments COMMAND\n/);
-    wrong(['payments', 'lst'], /unknown command 'payments lst'; did you mean 'payments list'\?/);
+    wrong(['payments', 'lst'], /unknown command 'payments lst'; did you mean 'payments list'\?\nnext: tael payments --help\n$/);
     wrong(['payments', 'show'], /it needs ID\nnext: tael payments show --help\nusage: tael payments show ID/);
     wrong(['payments', 'show', 'a', 'b'], /too many words/);
     wrong(['payments', 'list', '--stat', 'paid'], /unknown option '--stat'; did you mean '--state'\?/);

@@ -165,11 +165,13 @@ test('what cannot be an amount, a currency or a channel is refused before anythi
     const before = objects(ends(0, ['payments', 'list', '--json']).stdout)[0].id;
     for (const [words, code, pattern] of [
         [['12,34'], 2, /'12,34' is not an amount of CNY\nnext: an amount of CNY is decimal text such as 12\.34/],
-        [['12.345'], 2, /is not an amount of CNY/], [['-1'], 2, /unknown option/], [['1e3'], 2, /is not an amount/],
-        [['0'], 2, /CNY 0 is more than a payment can be, or nothing/],
-        [['5', '--currency', 'XXQ'], 2, /there is no currency 'XXQ'/],
+        [['12.345'], 2, /is not an amount of CNY/], [['-1'], 2, /'-1' is not an amount of CNY/], [['1e3'], 2, /is not an amount/],
+        [['0'], 2, /CNY 0 is not between 0\.01 and 1000000000000\.00\nnext: /],
+        [['1.5', '--currency', 'JPY'], 2, /not an amount of JPY\nnext: an amount of JPY is decimal text such as 1234\n/],
+        [['5', '--currency', 'XXQ'], 2, /there is no currency 'XXQ'\nnext: currencies are ISO codes/],
         [['5', '--currency', 'JPY'], 2, /currency_not_supported/],
         [['5', '--channel', 'alipai'], 1, /no account of a channel 'alipai'\nnext: tael config show/],
+        [['5', '--channel', 'alipai', '--yes'], 1, /no account of a channel 'alipai'\nnext: tael config show/],
         [['5', '--product', 'qqr'], 2, /\/product: .*\nnext: tael pay --help/],
         [['5', '--account', 'nobody'], 2, /\nnext: /], [['5', '--wait', '90'], 2, /--wait needs a time such as 90s/],
     ]) {
@@ -178,6 +180,9 @@ test('what cannot be an amount, a currency or a channel is refused before anythi
         assert.equal(stdout, '');
     }
     assert.equal(objects(ends(0, ['payments', 'list', '--json']).stdout)[0].id, before);
+    const { merchant_order_id: order } = object(['pay', '6']);
+    assert.match(ends(1, ['pay', '7', '--order', order]).stderr,
+        new RegExp(`\\(merchant_order_id_taken\\)\nnext: tael explain ${order}; or name another order: --order\n$`));
 });
 
 // ---- what moves a payment ----
@@ -289,7 +294,7 @@ test('notifications replay runs the stored bytes again and changes nothing', () 
     assert.match(ends(1, ['notifications', 'replay', 'ntf_0']).stderr, /\nnext: tael notifications list\n$/);
 });
 
-test('trigger lists what there is, and says what the engine made of each', () => {
+test('trigger lists what there is, and says what the engine made of each', async () => {
     const list = ends(0, ['trigger']).stdout;
     assert.match(list, /^EVENT +WHAT HAPPENS\n/);
     const payment = paid();
@@ -298,6 +303,12 @@ test('trigger lists what there is, and says what the engine made of each', () =>
     assert.match(ends(0, ['explain', payment.id]).stdout, /notify .* → paid {5}\d\d:\d\d:\d\d\.\d{3} repeat, no effect \(x2\)$/m);
     assert.equal(ends(0, ['trigger', 'notify.duplicate', '--times', '5', payment.id]).stdout,
         'delivered the same alipay notification 6 times: 1 applied, 5 recognised as replay\n');
+    const open = object(['pay', '3']); // nobody is told of money that did not move: the simulated buyer pays first
+    assert.equal(ends(0, ['trigger', 'notify.duplicate', open.id]).stdout,
+        'delivered the same alipay notification 3 times: 1 applied, 2 recognised as replay\n');
+    const [{ order_no: number }] = objects(ends(0, ['payments', 'attempts', open.id, '--json']).stdout);
+    const bill = await (await fetch(`${engine.sandbox}/sandbox/bill`)).json();
+    assert.equal(bill.trades.find((trade) => trade.out_trade_no === number).paid, 300);
     const outcomes = {
         'notify.tamper': '1 refused at signature', 'notify.bad_signature': '1 refused at signature',
         'notify.unsigned': '1 refused at form', 'notify.changed_amount': '1 refused at amount',

@@ -135,6 +135,10 @@ test('a saved file replaces the engine, on the same address', { timeout: 180_000
         /^\[dev\] reloaded tael\.lua {2}\d+ ms\n$/);
     const short = (await dev.create('A5')).body;
     assert.ok(Date.parse(short.expires_at) - Date.parse(short.created_at) <= 301e3, JSON.stringify(short));
+
+    await dev.process.stop('SIGINT');
+    dev.save('tael.lua', 'return { dev = true }\n');
+    assert.match(dev.tael('doctor').stdout, /^ok   clock +the store is 7[12]\d\d s ahead: tael dev goes on from there$/m);
 });
 
 test('a wrong file leaves what runs as it is and is shown', { timeout: 180_000 }, async (t) => {

@@ -23,6 +23,7 @@ describe("words.read", function()
         ["a value that looks like an option"] = { { "--state", "--deep" }, { state = "--deep" }, {} },
         ["a word behind --"] = { { "--", "--deep" }, {}, { "--deep" } },
         ["a lone dash as a word"] = { { "-" }, {}, { "-" } },
+        ["a negative number as a word"] = { { "-5", "--deep" }, { deep = true }, { "-5" } },
         ["help in both forms"] = { { "-h", "--help" }, { help = true }, {} },
     }) do
         it("reads " .. label, function()

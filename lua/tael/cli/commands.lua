@@ -82,7 +82,8 @@ local function unknown(word, list, path)
     end
     local near = nearest(word, by_name(list))
     return exits.fail(exits.usage, near and text("commands.unknown_near", { name = path .. word,
-        near = path .. near }) or text("commands.unknown", { name = path .. word }), "tael --help")
+        near = path .. near }) or text("commands.unknown", { name = path .. word }),
+        "tael " .. path .. "--help")
 end
 
 ---@class tael.cli.Found

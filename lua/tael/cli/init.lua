@@ -77,6 +77,9 @@ end
 
 local function make_client(call, args)
     local url, key = call.flags.url or args.url, call.flags.key or args.key
+    if url and not url:find("^https?://[^/%s%c][^%s%c]*$") then
+        return exits.fail(exits.usage, text("client.no_url", { given = url }), text "client.no_url.next")
+    end
     if url and not key then
         key = os.getenv("TAEL_KEY")
         if not key or key == "" then

@@ -28,8 +28,14 @@ function paying.amount(given, currency)
         return amount
     end
     local values = { given = given, currency = currency }
-    return exits.fail(exits.usage, text("pay.amount." .. (err and err.code or "amount_out_of_range"), values),
-        text("pay.amount.next", values))
+    if err and err.code == "currency_not_supported" then
+        return exits.fail(exits.usage, text("pay.amount.no_currency", values),
+            text "pay.amount.no_currency.next")
+    end
+    values.example = money.format(1234, currency)
+    values.least, values.most = money.format(money.MIN, currency), money.format(money.MAX, currency)
+    local wrong = err and err.code == "invalid_amount" and "pay.amount.invalid" or "pay.amount.out_of_range"
+    return exits.fail(exits.usage, text(wrong, values), text("pay.amount.next", values))
 end
 
 local function product_of(channel)
@@ -86,16 +92,19 @@ end
 
 --- Channel and account of a payment.
 local function place_of(call, simulated)
-    if simulated then
-        local account, failure = served_account(call)
-        if not account then
-            return nil, nil, failure
-        end
-        local channel, wrong = channel_of(call, account.channel)
-        return channel, account.id, wrong
+    local channel, account, failure
+    if call.flags.channel or not simulated then
+        channel, failure = channel_of(call, call.flags.channel)
     end
-    local channel, failure = channel_of(call, call.flags.channel)
-    return channel, call.flags.account, failure
+    if failure or not simulated then
+        return channel, call.flags.account, failure
+    end
+    account, failure = served_account(call)
+    if not account then
+        return nil, nil, failure
+    end
+    channel, failure = channel_of(call, account.channel)
+    return channel, account.id, failure
 end
 
 ---@param call tael.cli.Call with flags of tael pay
@@ -123,6 +132,8 @@ function paying.create(call, given, simulated)
     })
     if not payment and failure.exit == exits.unknown then
         failure.next = "tael payments list --order " .. order
+    elseif not payment and failure.problem and failure.problem.code == "merchant_order_id_taken" then
+        failure.next = text("pay.order_taken.next", { order = order })
     end
     return payment, failure
 end

@@ -261,12 +261,16 @@ local function times_of(call, name, payment)
     return 1
 end
 
+--- What these tell of is a payment that has been paid.
 local PAID_FIRST = { duplicate = true, reorder = true, finished = true, partial_refund = true }
 
 local function notify(name)
     return function(call, id)
-        local payment, failure = subject(call, id, PAID_FIRST[name])
+        local payment, failure = subject(call, id, false)
         local sandbox, before, sent
+        if payment and PAID_FIRST[name] and payment.state == "pending" then
+            payment, failure = pay(call, payment)
+        end
         if payment then
             sandbox, failure = simulator.of(call, payment.account)
         end

@@ -115,7 +115,7 @@ function words.read(argv, from, options)
     local flags, rest = {}, {}
     local i, plain = from, false
     while i <= #argv do
-        if plain or not argv[i]:find("^%-.") then
+        if plain or not argv[i]:find("^%-%D") then -- "-5" is a word: a wrong amount is told as one
             rest[#rest + 1] = argv[i]
         elseif argv[i] == "--" then
             plain = true

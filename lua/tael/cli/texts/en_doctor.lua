@@ -52,6 +52,7 @@ return {
     ["doctor.clock.next"] = "set it; chrony or systemd-timesyncd keep it right",
     ["doctor.clock_behind"] = "it is {seconds} s behind the newest entry of the store",
     ["doctor.clock_behind.next"] = "set it before you start the engine",
+    ["doctor.clock_ahead"] = "the store is {seconds} s ahead: tael dev goes on from there",
     ["doctor.clock_alone"] = "{now}, not synchronised",
     ["doctor.clock_offset"] = "offset {ms} ms",
     ["doctor.folder_new"] = "{folder} is not there yet and will be made",

@@ -50,6 +50,7 @@ return {
     ["doctor.clock.next"] = "校正时钟；chrony 或 systemd-timesyncd 可使其保持准确",
     ["doctor.clock_behind"] = "比库里最新的记录慢 {seconds} 秒",
     ["doctor.clock_behind.next"] = "启动引擎之前先校正",
+    ["doctor.clock_ahead"] = "库的时间快 {seconds} 秒：tael dev 从那里继续",
     ["doctor.clock_alone"] = "{now}，没有对时",
     ["doctor.clock_offset"] = "偏差 {ms} 毫秒",
     ["doctor.folder_new"] = "{folder} 尚不存在，将会建立",
