@@ -10,15 +10,41 @@ import { fileURLToPath } from 'node:url';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const program = path.resolve(root, process.env.TAEL ?? 'build/tael');
 
-/** A port that nobody listens on at this moment. */
+const reserved = path.join(os.tmpdir(), 'tael-test-ports');
+const ours = [];
+process.on('exit', () => { for (const file of ours) fs.rmSync(file, { force: true }); });
+
+/** Keeps a port for this process: suites that run beside it choose others. */
+function reserve(port) {
+    const file = path.join(reserved, String(port));
+    const alive = (pid) => { try { return process.kill(pid, 0); } catch (err) { return err.code === 'EPERM'; } };
+    try {
+        fs.writeFileSync(file, String(process.pid), { flag: 'wx' });
+    } catch {
+        const owner = Number(fs.readFileSync(file, 'utf8')) || 0;
+        if (owner === 0 || alive(owner)) return false;
+        fs.rmSync(file, { force: true });
+        return reserve(port);
+    }
+    ours.push(file);
+    return true;
+}
+
+/** A port below those that the system gives to outgoing connections, that nobody listens on. */
 export async function freePort() {
-    const server = net.createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address();
-    server.close();
-    await once(server, 'close');
-    return port;
+    fs.mkdirSync(reserved, { recursive: true });
+    for (;;) {
+        const port = 10000 + Math.floor(Math.random() * 20000);
+        const server = net.createServer();
+        const free = await new Promise((resolve) => {
+            server.once('error', () => resolve(false));
+            server.listen(port, '127.0.0.1', () => resolve(true));
+        });
+        if (!free) continue;
+        server.close();
+        await once(server, 'close');
+        if (reserve(port)) return port;
+    }
 }
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
