@@ -105,6 +105,36 @@ test('another amount that was really paid can be accepted, and given back no mor
     await until('the money is back', async () => (await engine.payment(payment.id)).refunded_amount === 999);
 });
 
+test('more than was asked for is decided by two persons when it is above the limit', async () => {
+    const payment = await created();
+    await openWith(payment, '50.01');
+    await lever(numberOf(payment), 'pay');
+    await until('it is under review', async () => (await engine.payment(payment.id)).state === 'review');
+    const first = await decide(payment, 'paid', 0);
+    assert.deepEqual([first.status, first.body.code], [403, 'second_approval_required'], first.text);
+    const done = await decide(payment, 'paid', 1);
+    assert.equal(done.status, 200, done.text);
+    assert.equal(done.body.captured_amount, 5001);
+    const attempt = await attemptOf(payment);
+    assert.equal(attempt.amount, 5001);
+    assert.ok(attempt.calls.every((call) => call.class !== null), JSON.stringify(attempt.calls));
+});
+
+test('another amount that ended without money is decided once', async () => {
+    const payment = await created();
+    await openWith(payment, '9.99');
+    await engine.post(`/v1/payments/${payment.id}/sync`);
+    assert.equal((await engine.payment(payment.id)).state, 'review');
+    await lever(numberOf(payment), 'close');
+    const done = await decide(payment, 'closed');
+    assert.equal(done.status, 200, done.text);
+    await until('the order has ended here too', async () => {
+        await engine.post(`/v1/payments/${payment.id}/sync`);
+        return (await attemptOf(payment)).state === 'expired';
+    });
+    assert.equal((await engine.payment(payment.id)).state, 'closed');
+});
+
 test('nothing is called unpaid while the channel may still take money', async () => {
     const payment = await underReview();
     const open = await decide(payment, 'closed');

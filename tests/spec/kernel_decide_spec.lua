@@ -180,6 +180,18 @@ describe("an order without money", function()
         assert.is_nil(decision.check)
     end)
 
+    it("of another amount puts an open payment under review, and ends once a person has it", function()
+        local other = { kind = "payment", state = "expired", amount = 999, currency = "CNY", trade_no = "T1" }
+        local decision = decide(case({}, { state = "waiting_payer" }, other))
+        assert.are.equal("review", decision.payment.to)
+        for _, state in ipairs { "review", "closed", "failed", "paid" } do
+            decision = decide(case({ state = state }, { state = "waiting_payer" }, other))
+            assert.are.equal("expired", decision.attempt.to, state)
+            assert.is_nil(decision.payment.to, state)
+            assert.is_nil(decision.alarm, state)
+        end
+    end)
+
     it("leaves the payment open while another attempt is", function()
         local decision = decide(case({}, { state = "waiting_payer" }, expired, { others_open = true }))
         assert.are.equal("expired", decision.attempt.to)

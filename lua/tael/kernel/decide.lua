@@ -150,12 +150,13 @@ local function reversed_after_paid()
 end
 
 --- The order has ended without money. A channel may say the same word after a full
---- refund: what was paid stays paid.
+--- refund: what was paid stays paid. Another amount puts only an open payment before a person, who would else
+--- have to decide again.
 local function ended(case)
     local payment, attempt, to = case.payment, case.attempt, case.fact.state
     if attempt.state == "succeeded" then
         return case.fact.reversed and reversed_after_paid() or none("the order was paid before it ended")
-    elseif amount_differs(case) and states.attempt_open[attempt.state] then
+    elseif amount_differs(case) and states.attempt_open[attempt.state] and payment.state == "pending" then
         return mismatched(case)
     elseif not states.may(attempt.state, to) then
         return none("nothing new: the attempt is " .. attempt.state)

@@ -32,6 +32,14 @@ local function conflict(detail, payment)
         members = { state = payment.state, allowed = json.array { "review" } } }
 end
 
+--- The calls are on record even when nothing was decided.
+local function give_up(found, ...)
+    for _, finding in ipairs(found) do
+        calls.close(finding.asked)
+    end
+    return ...
+end
+
 --- Every attempt, newest first, with the channel's word about each that may hold money.
 ---@return tael.kernel.Finding[]?
 ---@return table? err
@@ -44,8 +52,8 @@ local function ask(payment, actor)
     for i, attempt in ipairs(list) do
         local asked, fact = query.look(attempt, payment, actor)
         if not asked then
-            return nil, { code = "no_channel_available",
-                detail = "the channel cannot be asked: " .. tostring(fact.detail or fact.code) }
+            return give_up(found, nil, { code = "no_channel_available",
+                detail = "the channel cannot be asked: " .. tostring(fact.detail or fact.code) })
         end
         found[i] = { attempt = attempt, asked = asked, fact = fact }
     end
@@ -58,14 +66,6 @@ local function ends_of(found)
         list[i] = calls.finish(finding.asked)
     end
     return list
-end
-
---- The calls are on record even when nothing was decided.
-local function give_up(found, ...)
-    for _, finding in ipairs(found) do
-        calls.close(finding.asked)
-    end
-    return ...
 end
 
 -- ---- what the answers allow ----
@@ -137,7 +137,7 @@ local function paid_unit(input, payment, found, now)
         type = "payment.paid", actor = input.actor, now = now, data = {
             payment = { state = "paid", reason = json.null, proposal = json.null, closing = json.null,
                 captured_amount = money.amount, paid_at = paid_at },
-            attempt = accepted and { id = accepted.attempt.id, state = "succeeded",
+            attempt = accepted and { id = accepted.attempt.id, state = "succeeded", amount = fact.amount,
                 trade_no = fact.trade_no, code = fact.code or json.null, evidence = accepted.asked.call },
             evidence = units.proof_data(accepted and calls.proof(accepted.asked) or money.proof),
             decision = decision_data(input, payment),
@@ -147,7 +147,8 @@ local function paid_unit(input, payment, found, now)
         hash = hash, now = now, captured_amount = money.amount, paid_at = paid_at } } }
     if accepted then
         list[2] = { "attempt.accept", { attempt = accepted.attempt.id, payment = payment.id,
-            trade_no = fact.trade_no, evidence = accepted.asked.call, code = fact.code, now = now } }
+            amount = fact.amount, trade_no = fact.trade_no, evidence = accepted.asked.call, code = fact.code,
+            now = now } }
     end
     list[#list + 1] = event
     return list
@@ -185,9 +186,18 @@ end
 
 -- ---- two persons ----
 
-local function needs_second(input, payment)
+local function taken(found)
+    local sum = 0
+    for _, finding in ipairs(found) do
+        sum = sum + (is_paid(finding) and finding.fact.amount or 0)
+    end
+    return sum
+end
+
+--- What the channel took may be more than was asked for.
+local function needs_second(input, payment, amount)
     local limit = registry.config.payments.review_approval_above
-    if not limit or payment.amount <= limit then
+    if not limit or amount <= limit then
         return false
     end
     local first = payment.proposal and json.decode(payment.proposal)
@@ -226,12 +236,14 @@ end
 local function round(input, payment)
     if payment.state ~= "review" then
         return conflict("the payment is not under review", payment)
-    elseif needs_second(input, payment) then
+    elseif needs_second(input, payment, payment.amount) then
         return propose(input, payment)
     end
     local found, err = ask(payment, input.actor)
     if not found then
         return nil, err
+    elseif needs_second(input, payment, taken(found)) then
+        return give_up(found, propose(input, payment))
     end
     local list, why = unit_of(input, payment, found, time.now())
     if not list then

@@ -40,9 +40,11 @@ UPDATE payments SET state = :state, reason = 'manual', proposal = NULL, closing 
 WHERE merchant = :merchant AND id = :payment AND version = :version_was AND state = 'review' AND captured_amount = 0
   AND (:state = 'closed' OR :state = 'failed');
 
--- The order behind it: its amount may be another than was asked for, which is what the person has accepted.
+-- The order behind it: its amount may be another than was asked for, which is what the person has accepted. What
+-- is known of it needs no timer any more.
 -- name: attempt.accept
 -- rows: 1 else reread
-UPDATE attempts SET state = 'succeeded', trade_no = :trade_no, evidence = :evidence, code = :code, updated_at = :now
+UPDATE attempts SET state = 'succeeded', amount = :amount, trade_no = :trade_no, evidence = :evidence, code = :code,
+  updated_at = :now, due = NULL
 WHERE merchant = :merchant AND id = :attempt AND payment = :payment AND state <> 'new' AND state <> 'succeeded'
   AND (trade_no = :trade_no OR trade_no IS NULL);
