@@ -88,6 +88,24 @@ describe("a refund", function()
         assert.are.equal(2, #world.sent)
     end)
 
+    it("is found when it takes the money between two reads of its twin", function()
+        script({ "refund", done(1234) })
+        local store, first = require "tael.store", nil
+        local query = store.query
+        store.query = function(name, params)
+            local rows = query(name, params)
+            if name == "refund.by_merchant_no" then
+                store.query = query
+                first = ask { merchant_refund_id = "R1" }
+            end
+            return rows
+        end
+        local again = ask { merchant_refund_id = "R1" }
+        store.query = query
+        assert.is_true(again.replayed)
+        assert.are.equal(first.refund.id, again.refund.id)
+    end)
+
     it("is refused for what was not paid", function()
         world.begin(false)
         local _, err = world.ask { merchant_refund_id = "R1" }
@@ -522,6 +540,18 @@ describe("a refund without a request", function()
         assert.are.equal(list[2].id, list[3].prev)
     end)
 
+    it("that the channel declines is told to a person", function()
+        world.begin(false)
+        world.pay(world.attempt, automatic "late")
+        script({ "refund", said("declined", "NO", "other") })
+        world.advance(1000)
+        assert.are.same({ "automatic_refund_failed" }, world.alarms)
+        world.begin()
+        script({ "refund", said("declined", "NO", "other") })
+        ask { merchant_refund_id = "R1", reason = "late" }
+        assert.are.same({}, world.alarms, "who has asked for it sees it")
+    end)
+
     it("follows a second success, which is captured and reserved at once", function()
         world.begin(false)
         local second = world.issue()
@@ -540,6 +570,21 @@ describe("a refund without a request", function()
         assert.are.equal(world.attempt, world.row(result.refund.id).attempt)
         assert.are.equal(2468, world.payment_row().refunded_amount)
         world.check()
+    end)
+end)
+
+describe("a message", function()
+    it("about one refund several times lets it be asked about once", function()
+        script({ "refund", said("pending", "P") }, { "refund_query", found(500) })
+        local result = ask { amount = 500, merchant_refund_id = "R1" }
+        world.advance(5000)
+        local hints = { { refund_no = result.refund.refund_no }, {}, { refund_no = result.refund.refund_no } }
+        local list, foreign = require("tael.kernel.refund_hints").statements(hints, world.payment_row(),
+            { id = world.attempt })
+        assert.are.same({}, foreign)
+        assert.is_truthy(world.store:commit(list))
+        world.advance(10)
+        assert.are.equal("succeeded", state_of(result))
     end)
 end)
 

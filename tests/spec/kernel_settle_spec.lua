@@ -10,6 +10,9 @@ package.loaded["tael.store"] = {
             return { world.payments[world.reads] or world.payments[#world.payments] }
         elseif name == "attempt.get" then
             world.reads = params.attempt == world.attempts[1].id and world.reads + 1 or world.reads
+            if params.attempt == world.unreadable then
+                return nil, { code = "unavailable" }
+            end
             for _, attempt in ipairs(world.attempts) do
                 if attempt.id == params.attempt then
                     return { attempt }
@@ -220,6 +223,15 @@ describe("when somebody was faster", function()
         local decision = apply()
         assert.are.equal("late", decision.effect)
         assert.are.equal(2, params(world.units[2], "payment.pay").version_was)
+    end)
+
+    it("or the payment's other orders cannot be read, nothing is decided", function()
+        world.unreadable = support.id(support.now, 8)
+        world.payments = { support.payment { attempt = world.unreadable } }
+        local decision, err = apply { state = "expired" }
+        assert.is_nil(decision)
+        assert.are.equal("unavailable", err.code)
+        assert.are.same({}, world.units)
     end)
 
     it("many times, then a person is told", function()

@@ -234,10 +234,16 @@ local function case_of(turn, asked, said, refund, attempt)
     return case
 end
 
+--- A refund that nobody has asked for is nobody's to look after when it fails.
+local function alarm_of(decision, refund)
+    return decision.alarm or decision.to == "failed" and refund_units.is_automatic(refund)
+        and "automatic_refund_failed" or nil
+end
+
 local function announce(turn, decision, refund, attempt)
-    local name = ids.encode("ref", refund.id)
-    if decision.alarm then
-        settle.alarm(decision.alarm, { refund = name, payment = ids.encode("pay", refund.payment),
+    local name, alarm = ids.encode("ref", refund.id), alarm_of(decision, refund)
+    if alarm then
+        settle.alarm(alarm, { refund = name, payment = ids.encode("pay", refund.payment),
             detail = decision.detail, actor = turn.actor })
     end
     if decision.to then

@@ -41,23 +41,24 @@ local function refunds_of(hint, payment, attempt)
     return { row and row.payment == payment.id and row.attempt == attempt.id and row or nil }
 end
 
---- What the hints do, in the notification's own unit.
+--- What the hints do, in the notification's own unit: for each refund once, however many are about it.
 ---@param hints table[]
 ---@param payment table row
 ---@param attempt table row
 ---@return table[] statements
 ---@return table[] foreign hints about refunds that are not ours
 function refund_hints.statements(hints, payment, attempt)
-    local list, foreign = {}, {}
+    local list, foreign, hurried = {}, {}, {}
     for _, hint in ipairs(hints) do
         local rows = refunds_of(hint, payment, attempt)
         if rows and #rows == 0 then
             foreign[#foreign + 1] = hint
         end
         for _, row in ipairs(rows or {}) do
-            for _, statement in ipairs(refund_drive.hurry(row)) do
+            for _, statement in ipairs(hurried[row.id] and {} or refund_drive.hurry(row)) do
                 list[#list + 1] = statement
             end
+            hurried[row.id] = true
         end
     end
     return list, foreign

@@ -85,6 +85,20 @@ function refund_units.creation(new)
     return list
 end
 
+--- What stands for the request of a refund that nobody has asked for.
+local function policy_request(payment, attempt, reason)
+    local told = (">s4 i8 i8 s4"):pack("tael.refund.1", payment, attempt, reason)
+    return crypto.digest("sha256", told):sub(1, 16)
+end
+
+--- Did the policy make it?
+---@param refund table row
+---@return boolean
+function refund_units.is_automatic(refund)
+    return (refund.reason == "late" or refund.reason == "duplicate")
+        and refund.request == policy_request(refund.payment, refund.attempt, refund.reason)
+end
+
 ---@class tael.kernel.AutomaticRefund
 ---@field payment table row as the unit's first event leaves it
 ---@field attempt table row, the order that was paid late or twice
@@ -100,10 +114,10 @@ end
 ---@return integer refund
 function refund_units.automatic(input)
     local payment, id = input.payment, store.next_id()
-    local told = (">s4 i8 i8 s4"):pack("tael.refund.1", payment.id, input.attempt.id, input.reason)
     local new = {
         payment = payment, attempt = input.attempt.id, id = id, merchant_refund_id = ids.encode("ref", id),
-        request = crypto.digest("sha256", told):sub(1, 16), amount = input.amount, reason = input.reason,
+        request = policy_request(payment.id, input.attempt.id, input.reason), amount = input.amount,
+        reason = input.reason,
         due = due.id(input.now), actor = input.actor or "policy", now = input.now,
     }
     local surplus = input.reason == "duplicate"

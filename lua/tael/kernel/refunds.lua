@@ -216,8 +216,9 @@ local function reserve(request)
         end
         local new
         new, err = refund_plan.make(request, checked)
-        if not new then
-            return nil, err
+        if not new then -- perhaps because the twin of this request has just taken the money
+            twin = find_twin(request)
+            return twin and twin.id, twin and true or err
         end
         checked = true
         local done

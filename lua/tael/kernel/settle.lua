@@ -48,24 +48,24 @@ function settle.read(attempt, row)
 end
 
 --- The other attempts of the same payment through which money may still come.
----@return table[] rows
----@return boolean open there is one; what cannot be read is open
+---@return table[]? rows nil: they cannot be read, and nothing may be decided
+---@return table? err of the store
 local function others_of(attempt, newest)
     local open, at = {}, newest
     while at do
         local row = attempt
         if at ~= attempt.id then
-            local rows = store.query("attempt.get", { attempt = at })
+            local rows, err = store.query("attempt.get", { attempt = at })
             row = rows and rows[1]
             if not row then
-                return open, true
+                return nil, err or { code = "damaged" }
             elseif states.attempt_open[row.state] then
                 open[#open + 1] = row
             end
         end
         at = row.prev
     end
-    return open, #open > 0
+    return open
 end
 
 --- Classes of a cancel that has not ended for good: it may still be carried out, or is wanted again.
@@ -85,12 +85,15 @@ local function is_reversing(input, payment, attempt)
 end
 
 local function case_of(input, payment, attempt, now)
-    local others, others_open = others_of(attempt, payment.attempt)
+    local others, err = others_of(attempt, payment.attempt)
+    if not others then
+        return nil, err
+    end
     return {
         payment = payment, attempt = attempt, fact = input.fact, by = input.proof.kind, now = now,
         grace = registry.config.payments.grace,
         waits_unopened = registry.product(attempt).not_found == "waiting",
-        others = others, others_open = others_open, reversing = is_reversing(input, payment, attempt),
+        others = others, others_open = #others > 0, reversing = is_reversing(input, payment, attempt),
         policy = {
             late = registry.policy(payment.merchant, "on_late_paid"),
             duplicate = registry.policy(payment.merchant, "on_duplicate_paid"),
@@ -258,7 +261,10 @@ function settle.apply(input)
             return nil, payment
         end
         local now = time.now()
-        local case = case_of(input, payment, attempt, now)
+        local case, unread = case_of(input, payment, attempt, now)
+        if not case then
+            return nil, unread
+        end
         local decision = decide(case)
         local list = statements_of(input, case, decision)
         if #list == 0 then
