@@ -25,12 +25,16 @@ local function row_of(id)
     return rows[1]
 end
 
---- The event and those before it in its chain, oldest first.
+--- The event and those before it in its chain, oldest first; nil when one cannot be read.
 local function chain_to(row)
     local list, at = {}, row
     while at do
         table.insert(list, 1, at)
-        at = at.prev and row_of(at.prev)
+        local before = at.prev
+        at = before and row_of(before)
+        if before and not at then
+            return nil
+        end
     end
     return list
 end
@@ -38,8 +42,11 @@ end
 --- The object of the event as of the event. A payment's next_action is for who created it, not for the
 --- record, and an attempt's calls are asked for at the payment.
 local function object_as_of(row)
-    local folded = fold.new()
-    for _, event in ipairs(chain_to(row)) do
+    local folded, list = fold.new(), chain_to(row)
+    if not list then
+        return nil
+    end
+    for _, event in ipairs(list) do
         fold.add(folded, event)
     end
     local kind = row.type:match("^(%l+)%.")
@@ -53,7 +60,11 @@ local function object_as_of(row)
 end
 
 local function view_of(row, seal)
-    return views.event(row, object_as_of(row), seal or seals.number_of(row.id))
+    local object = object_as_of(row)
+    if not object then
+        return unavailable()
+    end
+    return views.event(row, object, seal or seals.number_of(row.id))
 end
 
 ---@param text string "evt_…"
@@ -180,11 +191,16 @@ end
 
 -- ---- lists ----
 
---- Collects matching rows until the page is full or enough has been looked at; next is where to go on.
+--- Collects matching rows until the page is full or enough has been looked at; next is where to go on. One
+--- that the store does not give makes the page worthless: whoever goes on behind it would never see it.
 local function collector(filters)
     local page = { rows = {}, seen = 0 }
     function page.each(id, seal)
-        local row = row_of(id)
+        local row, err = row_of(id)
+        if err then
+            page.unread = true
+            return false
+        end
         page.seen, page.last = page.seen + 1, id
         if row and (not filters.type or row.type == filters.type) then
             page.rows[#page.rows + 1] = { row, seal }
@@ -209,7 +225,7 @@ local function list_chain(filters)
     while at do
         local row = row_of(at)
         if not row then
-            break
+            return unavailable()
         end
         found[#found + 1] = at
         at = row.prev
@@ -232,9 +248,14 @@ end
 local function page_of(filters)
     if filters.payment then
         return list_chain(filters)
-    elseif filters.after and filters.after > 0 and not row_of(filters.after) then
-        return nil, { code = "invalid_parameter", detail = "after names no event of yours",
-            pointer = "after" }
+    elseif filters.after and filters.after > 0 then
+        local row, err = row_of(filters.after)
+        if err then
+            return unavailable()
+        elseif not row then
+            return nil, { code = "invalid_parameter", detail = "after names no event of yours",
+                pointer = "after" }
+        end
     end
     local page = collector(filters)
     local done
@@ -259,10 +280,15 @@ function events.list(filters)
     local page, err = page_of(filters)
     if not page then
         return nil, err
+    elseif page.unread then
+        return unavailable()
     end
     local list = {}
     for i, found in ipairs(page.rows) do
-        list[i] = view_of(found[1], found[2])
+        list[i], err = view_of(found[1], found[2])
+        if not list[i] then
+            return nil, err
+        end
     end
     return list, page.next, page.last
 end

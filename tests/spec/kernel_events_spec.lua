@@ -1,0 +1,74 @@
+-- A merchant's events in the order of commits, from a store that fails in between: nothing is left out.
+local support = require "tests.spec.kernel_support"
+
+local world
+
+package.loaded["tael.store"] = {
+    query = function(name, params)
+        world.reads = world.reads + 1
+        if world.reads == world.fails_at then
+            return nil, { code = "unavailable" }
+        elseif name == "event.get" then
+            return { world.events[params.event] }
+        elseif name == "payment.get" then
+            return { { id = 1, last_event = 13 } }
+        elseif name == "event.tail" then
+            local rows = {}
+            for id = 11, 13 do
+                rows[#rows + 1] = id > params.after and { id = id } or nil
+            end
+            return rows
+        end
+        return {}
+    end,
+    id_ms = function() return support.now end,
+}
+package.loaded["tael.kernel.registry"] = {
+    merchant = function() return { slug = "acme", livemode = false } end,
+    account = function() return { slug = "spec", channel = "spec" } end,
+}
+package.loaded["tael.kernel.context"] = {}
+
+local events = require "tael.kernel.events"
+
+before_each(function()
+    world = { reads = 0, events = {} }
+    for version = 1, 3 do
+        world.events[10 + version] = { id = 10 + version, merchant = 3, payment = 1, object = 1,
+            version = version, prev = version > 1 and 9 + version or nil, type = "payment.updated",
+            actor = "key_1", at = support.now, hash = "h", data = version == 1
+                and '{"payment":{"state":"pending","amount":5,"currency":"CNY","expires_at":9},"details":{}}'
+                or '{"payment":{"closing":"merchant"}}' }
+    end
+end)
+
+local lists = {
+    ["from an event on"] = { limit = 10, after = 11 },
+    ["newest first"] = { limit = 10 },
+    ["of one payment"] = { limit = 10, payment = 1 },
+}
+
+for name, filters in pairs(lists) do
+    it("a list " .. name .. " is whole, or none", function()
+        local function list()
+            local copy = {}
+            for key, value in pairs(filters) do
+                copy[key] = value
+            end
+            world.reads = 0
+            return events.list(copy)
+        end
+        local whole = assert(list())
+        assert.are.equal(filters.after and 2 or 3, #whole)
+        local reads = world.reads
+        for fails_at = 1, reads do
+            world.fails_at = fails_at
+            local some, err = list()
+            if some then
+                assert.are.equal(#whole, #some, "read " .. fails_at)
+            else
+                assert.are.equal("store_unavailable", err.code)
+            end
+        end
+    end)
+end
