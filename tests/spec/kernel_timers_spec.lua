@@ -261,6 +261,12 @@ describe("due timers", function()
         turn()
         assert.are.equal(1, count_timers())
         assert.is_true(due.ms(world.objects[1].due) > world.now)
+        assert.are.same({}, world.alarms)
+        world.now = world.now + 3600000
+        timers.pass()
+        turn()
+        assert.are.equal(1, count_timers())
+        assert.are.same({ "unknown_too_long" }, world.alarms)
         world.now, world.confirmed = world.now + 3600000, true
         timers.pass()
         turn()

@@ -77,7 +77,7 @@ local function is_reversing(input, payment, attempt)
     if input.fact.state ~= "succeeded" or not reversed and payment.closing ~= "cancel" then
         return nil
     elseif reversed then
-        return store.id_ms(input.proof.id) <= attempt.updated_at
+        return store.id_ms(input.proof.id) < attempt.updated_at
     end
     local rows = store.query("call.last", { object = attempt.id, op = "cancel" })
     local last = rows and rows[1]

@@ -45,13 +45,32 @@ local function must(done, err)
     end
 end
 
+local function alarm(attempt)
+    settle.alarm("unknown_too_long", { attempt = ids.encode("att", attempt.id),
+        payment = ids.encode("pay", attempt.payment), state = attempt.state })
+end
+
 local function alarm_when_late(attempt, payment, now)
     local payments = registry.config.payments
     if due.too_long { attempt = attempt, payment = payment, now = now, grace = payments.grace,
         alarm_after = payments.alarm_unknown } then
-        settle.alarm("unknown_too_long", { attempt = ids.encode("att", attempt.id),
-            payment = ids.encode("pay", attempt.payment), state = attempt.state })
+        alarm(attempt)
     end
+end
+
+--- An order that has ended is only here because something said of it has to be confirmed, money that came
+--- perhaps.
+---@return integer? ms when to come again
+local function confirm(attempt, payment, now)
+    if calls.recent(attempt.id, "query", RECENT_MS) then
+        return now + RECENT_MS
+    elseif registry.prepared(registry.account(attempt.account))
+        and ending.confirm(attempt, payment, "timer") then
+        return nil
+    elseif now - attempt.updated_at > registry.config.payments.alarm_unknown then
+        alarm(attempt)
+    end
+    return due.again(attempt.updated_at, now)
 end
 
 --- The fired timer goes; the next one comes, unless something else has set one meanwhile.
@@ -71,14 +90,12 @@ local function reschedule(fired, attempt, next_ms)
     must(done, err)
 end
 
---- Does what the attempt needs. One that has ended is only here when a message about it has to be confirmed.
+--- Does what the attempt needs.
 ---@return integer? ms when to come again, where that does not follow from the rows
 local function tend(attempt, payment)
     local now = time.now()
     if not states.attempt_open[attempt.state] then
-        local answered = registry.prepared(registry.account(attempt.account))
-            and ending.confirm(attempt, payment, "timer")
-        return not answered and due.again(attempt.updated_at, now) or nil
+        return confirm(attempt, payment, now)
     end
     alarm_when_late(attempt, payment, now)
     if not calls.recent(attempt.id, nil, RECENT_MS) then
