@@ -208,6 +208,7 @@ void tael_curl_destroy(struct tael_curl_client *client)
         curl_easy_cleanup(client->spare[--client->spares]);
     curl_global_cleanup();
     tael_resolver_free(client->resolver);
+    tael_curl_trust_free(&client->trust);
     free(client->base.ca_file);
     free(client);
 }

@@ -1,6 +1,7 @@
 /* http_curl.h - what the files of the HTTP client of the real world share: http_client_curl.c (life
  * of clients and exchanges), http_curl_multi.c (a group's connections on the loop),
- * http_curl_easy.c (what libcurl is told about a request). Nobody else includes it.
+ * http_curl_easy.c (what libcurl is told about a request), http_curl_trust.c (whom it trusts).
+ * Nobody else includes it.
  */
 #ifndef TAEL_NET_HTTP_CURL_H
 #define TAEL_NET_HTTP_CURL_H
@@ -8,9 +9,15 @@
 #include <curl/curl.h>
 #include <uv.h>
 
+#include "crypto/key_file.h"
 #include "net/http_client_parts.h"
 
 enum { TAEL_CURL_SPARE_MAX = 16 };
+
+struct tael_curl_trust { /* all zero: nothing read yet */
+    struct x509_store_st *store;
+    struct tael_file_identity file; /* that was read */
+};
 
 struct tael_curl_client {
     struct tael_http_client base; /* first */
@@ -18,7 +25,8 @@ struct tael_curl_client {
     struct tael_resolver *resolver;
     CURL *spare[TAEL_CURL_SPARE_MAX]; /* easy handles at rest, with their TLS sessions */
     size_t spares;
-    bool stepping; /* a call further up the stack is inside a group's step */
+    struct tael_curl_trust trust; /* in the system's authorities */
+    bool stepping;                /* a call further up the stack is inside a group's step */
 };
 
 struct tael_curl_group {
@@ -69,5 +77,11 @@ tael_status tael_curl_set_call(struct tael_curl_exchange *exchange,
 tael_status tael_curl_set_addresses(struct tael_curl_exchange *exchange,
                                     const struct tael_addresses *addresses);
 tael_status tael_curl_set_connect_ms(struct tael_curl_exchange *exchange, int64_t ms);
+
+/* ---- http_curl_trust.c ---- */
+
+/* As CURLOPT_SSL_CTX_FUNCTION; user is the struct tael_curl_exchange. */
+CURLcode tael_curl_trust_system(CURL *easy, void *context, void *user);
+void tael_curl_trust_free(struct tael_curl_trust *trust);
 
 #endif

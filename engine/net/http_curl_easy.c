@@ -160,15 +160,18 @@ static CURLcode set_policy(struct tael_curl_exchange *exchange, const struct tae
     return code;
 }
 
-static CURLcode set_tls(CURL *easy, const struct tael_http_call *call)
+static CURLcode set_tls(struct tael_curl_exchange *exchange, const struct tael_http_call *call)
 {
+    CURL *easy = exchange->easy;
     CURLcode code = CURLE_OK;
     SET(code, easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     SET(code, easy, CURLOPT_SSL_VERIFYPEER, 1L);
     SET(code, easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    if (call->ca_file != NULL) {
-        SET(code, easy, CURLOPT_CAINFO, call->ca_file);
-        SET(code, easy, CURLOPT_CAPATH, NULL); /* this file and nothing else */
+    SET(code, easy, CURLOPT_CAINFO, call->ca_file);
+    SET(code, easy, CURLOPT_CAPATH, NULL); /* this file and nothing else */
+    if (call->ca_file == NULL) {
+        SET(code, easy, CURLOPT_SSL_CTX_FUNCTION, tael_curl_trust_system);
+        SET(code, easy, CURLOPT_SSL_CTX_DATA, exchange);
     }
     if (call->cert_file != NULL) {
         SET(code, easy, CURLOPT_SSLCERT, call->cert_file);
@@ -211,7 +214,7 @@ tael_status tael_curl_set_call(struct tael_curl_exchange *exchange,
     if (status == TAEL_OK)
         status = status_of(set_policy(exchange, call, group));
     if (status == TAEL_OK)
-        status = status_of(set_tls(exchange->easy, call));
+        status = status_of(set_tls(exchange, call));
     if (status == TAEL_OK)
         status = status_of(set_message(exchange, call));
     return status;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -460,6 +461,61 @@ static void our_own_certificate_is_shown(void)
     identity_free(&identity);
 }
 
+/* CPU of this thread alone: the server has its own. */
+static int64_t busy_us(int count)
+{
+    struct identity identity;
+    struct server server;
+    struct timespec from, to;
+    make_plain(&identity, "IP:127.0.0.1", -60);
+    server_start(&server, &identity, TLS1_3_VERSION);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+    struct outcome outcome = ask(&server, NULL, count);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+    CHECK(outcome.failure == TAEL_HTTP_TLS && server.connections == count);
+    identity_free(&identity);
+    return (to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000;
+}
+
+static void the_systems_authorities_are_read_once(void)
+{
+    int64_t one = busy_us(1), eight = busy_us(8);
+    printf("# one connection %d us, eight %d us\n", (int)one, (int)eight);
+    CHECK(eight < 3 * one || eight < 100000); /* where there are few, reading them costs nothing */
+}
+
+static void who_is_trusted_by_one_call_is_not_by_another(void)
+{
+    struct identity identity;
+    struct server server;
+    struct tael_world *world = NULL;
+    struct tael_http_client *client = NULL;
+    struct tael_http_exchange *exchange = NULL;
+    struct outcome outcome = {.failure = TAEL_HTTP_OK};
+    struct tael_http_client_options options = {.allow_private = true};
+    char url[64];
+    make_plain(&identity, "IP:127.0.0.1", -60);
+    server_start(&server, &identity, TLS1_3_VERSION);
+    snprintf(url, sizeof(url), "https://127.0.0.1:%d/", server.port);
+    must(tael_world_uv_new(&world) == TAEL_OK && tael_loop_new(world, &outcome.loop) == TAEL_OK &&
+         tael_http_client_new(&client, outcome.loop, &options) == TAEL_OK);
+    struct tael_http_call call = {.method = "POST", .url = url, .ca_file = identity.file};
+    must(tael_http_client_start(client, &call, on_done, &outcome, &exchange) == TAEL_OK);
+    tael_loop_run(outcome.loop);
+    CHECK(outcome.failure == TAEL_HTTP_OK && outcome.status == 200);
+    call.ca_file = NULL; /* the connection is at rest, and not for this one */
+    call.connect_ms = 300;
+    must(tael_http_client_start(client, &call, on_done, &outcome, &exchange) == TAEL_OK);
+    tael_loop_run(outcome.loop);
+    CHECK(outcome.failure != TAEL_HTTP_OK && !outcome.sent);
+    tael_http_client_free(client);
+    tael_loop_free(outcome.loop);
+    tael_world_free(world);
+    server_stop(&server);
+    CHECK(server.requests == 1);
+    identity_free(&identity);
+}
+
 int main(void)
 {
     a_server_that_is_trusted_is_spoken_to();
@@ -474,5 +530,7 @@ int main(void)
     an_answer_that_drips_ends_at_the_deadline();
     nobody_is_sent_on();
     our_own_certificate_is_shown();
+    the_systems_authorities_are_read_once();
+    who_is_trusted_by_one_call_is_not_by_another();
     return tap_end();
 }
