@@ -132,6 +132,11 @@ test('who waits is told of what others do', async () => {
     assert.match(run.stderr, new RegExp(`^tael: ${id} was closed \\(merchant\\)\\nnext: tael explain ${id}\\n$`));
 });
 
+test('a buyer with too little money is told of at once', () => {
+    const { stderr } = ends(1, ['pay', '5.65', '--yes']);
+    assert.match(stderr, /^tael: the simulated buyer could not pay: too little money; (pay_\w{26}) stays open\nnext: tael payments show \1, /m);
+});
+
 test('a time to wait ends with 7', () => {
     const { stderr } = ends(7, ['pay', '7', '--wait', '1s']);
     assert.match(stderr, /^tael: (pay_\w+) is pending: .*\nnext: tael payments show \1, or tael payments close \1\n$/);

@@ -200,7 +200,13 @@ local function buyer_pays(call, payment, how)
         return nil, failure
     end
     how.paid_at = time.monotonic()
-    return how.buyer.simulator:pay(payment, order_no)
+    local trade
+    trade, failure = how.buyer.simulator:pay(payment, order_no)
+    if trade and trade.trade_status == "WAIT_BUYER_PAY" then
+        return exits.fail(exits.no, text("pay.buyer_failed", { id = payment.id }),
+            text("pay.left_open.next", { id = payment.id }))
+    end
+    return trade, failure
 end
 
 --- Has the channel given what the payer needs? Until then nobody can pay.

@@ -91,6 +91,7 @@ return {
     ["pay.by_query"] = "query verified ✓",
     ["pay.no_webhook"] = "webhook: none configured",
     ["pay.no_attempt"] = "{id} shows no order at a channel",
+    ["pay.buyer_failed"] = "the simulated buyer could not pay: too little money; {id} stays open",
     ["pay.left_open"] = "{id} stays open until {until_}",
     ["pay.left_open.next"] = "tael payments show {id}, or tael payments close {id}",
     ["pay.still_open"] = "{id} is {state}: nobody knows yet what becomes of it",

@@ -84,6 +84,7 @@ return {
     ["pay.by_query"] = "查询已验签 ✓",
     ["pay.no_webhook"] = "webhook：未配置",
     ["pay.no_attempt"] = "{id} 在渠道没有订单",
+    ["pay.buyer_failed"] = "模拟买家余额不足，付款未成；{id} 仍可支付",
     ["pay.left_open"] = "{id} 保留到 {until_}",
     ["pay.left_open.next"] = "tael payments show {id}，或 tael payments close {id}",
     ["pay.still_open"] = "{id} 的状态是 {state}：结果尚不可知",
