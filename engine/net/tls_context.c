@@ -272,6 +272,11 @@ void tael_tls_context_release(struct tael_tls_context *context)
     free(context);
 }
 
+void tael_tls_context_age(struct tael_tls_context *context)
+{
+    tael_tls_tickets_age(context->tickets);
+}
+
 const struct tael_tls_facts *tael_tls_context_facts(const struct tael_tls_context *context)
 {
     return &context->facts;

@@ -26,6 +26,8 @@ tael_status tael_tls_context_load(struct tael_tls_context **out, struct tael_wor
 struct tael_tls_context *tael_tls_context_hold(struct tael_tls_context *context);
 void tael_tls_context_release(struct tael_tls_context *context); /* NULL allowed */
 
+void tael_tls_context_age(struct tael_tls_context *context); /* now and then: see tls_ticket.h */
+
 const struct tael_tls_facts *tael_tls_context_facts(const struct tael_tls_context *context);
 
 /* A connection's end that waits for the client's first words and speaks through the functions of

@@ -147,9 +147,17 @@ static void warn_of_end(struct tael_tls_server *server)
              tael_log_text("file", server->chain_path), tael_log_int("days_left", days));
 }
 
+static void age(struct tael_tls_server *server)
+{
+    struct tael_tls_context *context = tael_tls_server_context(server);
+    tael_tls_context_age(context);
+    tael_tls_context_release(context);
+}
+
 void tael_tls_server_watch(struct tael_tls_server *server)
 {
     struct tael_file_identity found[2];
+    age(server);
     bool both = tael_tls_files_identify(server->chain_path, server->key_path, found);
     pthread_mutex_lock(&server->loading);
     bool still = memcmp(found, server->seen, sizeof(found)) == 0;

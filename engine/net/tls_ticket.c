@@ -78,6 +78,13 @@ static void rotate(struct tael_tls_tickets *tickets)
     OPENSSL_cleanse(&fresh, sizeof(fresh));
 }
 
+void tael_tls_tickets_age(struct tael_tls_tickets *tickets)
+{
+    pthread_mutex_lock(&tickets->lock);
+    rotate(tickets);
+    pthread_mutex_unlock(&tickets->lock);
+}
+
 static bool init(const struct key *key, const unsigned char *iv, EVP_CIPHER_CTX *cipher,
                  EVP_MAC_CTX *mac, bool seal)
 {

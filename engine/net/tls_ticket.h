@@ -19,6 +19,9 @@ enum { TAEL_TLS_TICKET_S = 60 * 60 }; /* life of a key, and of a session */
 tael_status tael_tls_tickets_new(struct tael_tls_tickets **out, struct tael_world *world);
 void tael_tls_tickets_free(struct tael_tls_tickets *tickets); /* NULL allowed */
 
+/* To be called now and then: a key that nobody asks for is to go in time, too. */
+void tael_tls_tickets_age(struct tael_tls_tickets *tickets);
+
 /* The work of SSL_CTX_set_tlsext_ticket_key_evp_cb's function. */
 int tael_tls_tickets_use(struct tael_tls_tickets *tickets, unsigned char name[16],
                          unsigned char *iv, EVP_CIPHER_CTX *cipher, EVP_MAC_CTX *mac, bool seal);

@@ -5,9 +5,12 @@
 
 #include <pthread.h>
 
+#include <malloc.h>
+
 #include "alloc_fail.h"
 #include "identity.h"
 #include "net/tls_server.h"
+#include "net/tls_ticket.h"
 #include "net/world_uv.h"
 #include "site.h"
 #include "tls_wire.h"
@@ -503,6 +506,53 @@ static void a_reload_without_memory_changes_nothing(void)
     identity_free(&identity);
 }
 
+/* ---- keys of tickets ---- */
+
+static void nothing(void *user)
+{
+    (void)user;
+}
+
+static bool remembers(const struct tael_tls_tickets *tickets, const unsigned char name[16])
+{
+    return memmem(tickets, malloc_usable_size((void *)(uintptr_t)tickets), name, 16) != NULL;
+}
+
+static void keys_of_tickets_are_forgotten_in_time(void)
+{
+    struct site site;
+    struct tael_tls_tickets *tickets = NULL;
+    unsigned char name[16], iv[16];
+    EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+    EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *mac = EVP_MAC_CTX_new(hmac);
+    struct tael_timer *timer = NULL;
+    site_open(&site, 22, NULL);
+    must(tael_tls_tickets_new(&tickets, site.world) == TAEL_OK);
+    must(tael_tls_tickets_use(tickets, name, iv, cipher, mac, true) == 1);
+    timer = tael_timer_new(site.loop, nothing, NULL);
+    for (int minutes = 0; minutes < 119; minutes++) { /* nobody comes meanwhile */
+        tael_timer_start(timer, 60 * 1000000);
+        site_run(&site, 60000);
+        tael_tls_tickets_age(tickets);
+        if (minutes == 90)
+            CHECK(remembers(tickets, name) &&
+                  tael_tls_tickets_use(tickets, name, iv, cipher, mac, false) == 2);
+    }
+    CHECK(remembers(tickets, name));
+    tael_timer_start(timer, 2 * 60 * 1000000);
+    site_run(&site, 2 * 60000);
+    tael_tls_tickets_age(tickets);
+    CHECK(!remembers(tickets, name));
+    CHECK(tael_tls_tickets_use(tickets, name, iv, cipher, mac, false) == 0);
+    tael_timer_free(timer);
+    tael_tls_tickets_free(tickets);
+    EVP_MAC_CTX_free(mac);
+    EVP_MAC_free(hmac);
+    EVP_CIPHER_CTX_free(cipher);
+    site_close(&site);
+}
+
 int main(void)
 {
     new_connections_show_the_new_certificate();
@@ -511,5 +561,6 @@ int main(void)
     the_end_is_announced();
     reloads_from_another_thread_lose_no_connection();
     a_reload_without_memory_changes_nothing();
+    keys_of_tickets_are_forgotten_in_time();
     return tap_end();
 }
