@@ -7,6 +7,7 @@ local log = require "tael.log"
 local message = require "tael.message"
 local refund_answer = require "tael.kernel.refund_answer"
 local registry = require "tael.kernel.registry"
+local time = require "tael.time"
 
 local ACCOUNT = 7
 local refund, attempt = { id = 1 << 40 }, { id = 1 << 39, trade_no = "T1" }
@@ -20,12 +21,17 @@ local package = { amounts = nil, stated = {
 local alarms, original
 
 setup(function()
-    original = { package = registry.package, error = log.error }
+    original = { package = registry.package, error = log.error, monotonic = time.monotonic }
+    time.monotonic = function() return 0 end
     registry.package = function() return package end
     log.error = function(_, fields) alarms[#alarms + 1] = fields.kind end
 end)
-teardown(function() registry.package, log.error = original.package, original.error end)
-before_each(function() alarms = {} end)
+teardown(function()
+    registry.package, log.error, time.monotonic = original.package, original.error, original.monotonic
+end)
+before_each(function()
+    alarms, require("tael.kernel.alarms").told = {}, {}
+end)
 
 local node = { order = ORDER, trade = "T1", number = NO, change = "Y", status = "DONE", sum = "8.00",
     amount = "5.00" }

@@ -258,6 +258,7 @@ function world.begin(paid)
     end
     world.now, world.tasks, world.alarms, world.sent = support.now, {}, {}, {}
     world.limit = 10000
+    require("tael.kernel.alarms").told = {}
     world.before_commit, world.answer, world.prepared = nil, nil, { id = 7, slug = "spec" }
     world.store = kernel_store.new(MERCHANT, function() return world.now end)
     create()

@@ -37,7 +37,8 @@ package.loaded["tael.store"] = {
 }
 package.loaded["tael.task"] = { wake = function() end, scope = function() return 3 end, pure = pcall,
     worker = function() return 1 end, spawn = function() end, wait = function() end }
-package.loaded["tael.time"] = { now = function() return support.now + 6000 end }
+package.loaded["tael.time"] = { now = function() return support.now + 6000 end,
+    monotonic = function() return 0 end }
 package.loaded["tael.log"] = { info = function() end, warn = function() end,
     error = function(_, fields) world.alarms[#world.alarms + 1] = fields.kind end }
 
@@ -54,6 +55,7 @@ local settle = require "tael.kernel.settle"
 local NOW = support.now + 6000
 
 before_each(function()
+    require("tael.kernel.alarms").told = {}
     world = { payments = { support.payment() }, attempts = { support.attempt { due = 55 } }, reads = 0,
         units = {}, refusals = {}, alarms = {}, cancels = {},
         policy = { on_late_paid = "review", on_duplicate_paid = "refund" } }

@@ -1,6 +1,7 @@
 --- Carries out what a verified statement does: read, decide, commit, and read again when somebody was
 --- faster. Notifications, queries and timers all end here.
 --- Nothing is answered before the unit is durable; whoever waits for the payment is woken after it.
+local alarms = require "tael.kernel.alarms"
 local decide = require "tael.kernel.decide"
 local due = require "tael.kernel.due"
 local events_wake = require "tael.kernel.events_wake"
@@ -19,14 +20,8 @@ local settle = {}
 local ROUNDS = 64 -- a lost round is somebody else's unit of the same payment: parallel refunds make many
 local STAMPS = 8
 
---- A person should know. One word for all of them, so that an alert needs one rule.
----@param kind string
----@param fields table
-function settle.alarm(kind, fields)
-    fields.kind = kind
-    metrics.count("tael_alarms_total", { kind = kind })
-    log.error("alarm", fields)
-end
+--- A person should know.
+settle.alarm = alarms.raise
 
 ---@param attempt integer
 ---@param row table? of the attempt, when it has just been read
