@@ -134,7 +134,7 @@ function attempts.start(id_text, input, actor)
             view, err = payments.get(id_text)
             return view and { payment = view, started = started }, err
         elseif started.code ~= "guard" then
-            return nil, started
+            return payments.told(started)
         end
     end
     return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }

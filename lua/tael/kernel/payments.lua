@@ -29,6 +29,19 @@ local function store_problem(err)
     return nil, { code = "store_unavailable", detail = "the store did not take it; send it again" }
 end
 
+local OF_STORE = { busy = true, unavailable = true, constraint = true, damaged = true, guard = true }
+
+--- What the caller is told: a problem as it is, an error of the store in its own words.
+---@param err table
+---@return nil
+---@return table problem
+local function told(err)
+    if OF_STORE[err.code] then
+        return store_problem(err)
+    end
+    return nil, err
+end
+
 -- ---- reading ----
 
 ---@param payment table row
@@ -260,7 +273,7 @@ function payments.sync(id_text, actor)
     return require("tael.kernel.closing").sync(id_text, actor)
 end
 
-payments.store_problem, payments.attempts_of = store_problem, attempts_of
+payments.store_problem, payments.told, payments.attempts_of = store_problem, told, attempts_of
 payments.row_of, payments.view_of = row_of, view_of
 
 --- States that a list may be filtered by.

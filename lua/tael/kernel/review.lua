@@ -285,7 +285,7 @@ function review.decide(id_text, input)
         if done then
             return payments.get(id_text)
         elseif err.code ~= "guard" then
-            return nil, err
+            return payments.told(err)
         end
     end
     return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }
