@@ -125,14 +125,14 @@ test('a saved file replaces the engine, on the same address', { timeout: 180_000
         dev.save('scripts/channels/alipay/.init.lua.swp', 'x');
         dev.save(`${INIT}.tmp`, text);
         fs.renameSync(dev.file(`${INIT}.tmp`), dev.file(INIT));
-    }, new RegExp(`^\\[dev\\] reloaded ${escaped(INIT)}  \\d+ ms\n`));
+    }, new RegExp(`^\\[dev\\] reloaded ${escaped(INIT)}  \\d+ ms\n`, 'm'));
     assert.equal((await dev.create('A4', 499)).status, 201);
     await dev.after(() => {
         dev.save(INIT, `${text}\n`);
         dev.save('scripts/channels/alipay/codes.lua', `${dev.read('scripts/channels/alipay/codes.lua')}\n`);
-    }, /^\[dev\] reloaded 2 files {2}\d+ ms\n$/);
+    }, /^\[dev\] reloaded 2 files {2}\d+ ms\n/m);
     await dev.after(() => dev.save('tael.lua', 'return { payments = { expires = "5m" } }\n'),
-        /^\[dev\] reloaded tael\.lua {2}\d+ ms\n$/);
+        /^\[dev\] reloaded tael\.lua {2}\d+ ms\n/m);
     const short = (await dev.create('A5')).body;
     assert.ok(Date.parse(short.expires_at) - Date.parse(short.created_at) <= 301e3, JSON.stringify(short));
 

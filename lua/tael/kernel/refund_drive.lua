@@ -304,25 +304,20 @@ end
 
 -- ---- turns ----
 
---- Nothing stays open for long without somebody hearing of it.
-local function alarm_when_late(turn)
-    local refund = must(store.query("refund.get", { refund = turn.id }))
-    if not refund or not states.refund_open[refund.state] then
-        return
-    end
+local function is_late(refund)
     local since = refund.state == "unknown" and refund.updated_at or store.id_ms(refund.id)
-    if time.now() - since > registry.config.payments.alarm_unknown then
-        settle.alarm("unknown_too_long", { refund = ids.encode("ref", refund.id), state = refund.state })
+    return states.refund_open[refund.state] and time.now() - since > registry.config.payments.alarm_unknown
+end
+
+--- Nothing stays open for long without somebody hearing of it.
+local function alarm_when_open(id)
+    local refund = must(store.query("refund.get", { refund = id }))
+    if refund and states.refund_open[refund.state] then
+        settle.alarm("unknown_too_long", { refund = ids.encode("ref", id), state = refund.state })
     end
 end
 
---- Goes on with a refund until it rests: settled, waiting for the channel, for its turn or for a person.
----@param turn tael.kernel.RefundTurn
----@return "waits"|"unsent"|nil why nothing was sent
-function refund_drive.turn(turn)
-    if turn.fired then
-        alarm_when_late(turn)
-    end
+local function calls_of(turn)
     for _ = 1, CALLS do
         local asked, why = send(turn)
         if not asked then
@@ -334,6 +329,19 @@ function refund_drive.turn(turn)
         end
         turn.ask, turn.declined = decision.ask, decision.declined
     end
+end
+
+--- Goes on with a refund until it rests: settled, waiting for the channel, for its turn or for a person.
+---@param turn tael.kernel.RefundTurn
+---@return "waits"|"unsent"|nil why nothing was sent
+function refund_drive.turn(turn)
+    local refund = turn.fired and must(store.query("refund.get", { refund = turn.id }))
+    local late = refund and is_late(refund)
+    local why = calls_of(turn)
+    if late then -- after a long stop, looking may have settled it
+        alarm_when_open(turn.id)
+    end
+    return why
 end
 
 --- A refund that nobody has sent yet. One that somebody has sent is theirs: asking about it now could find

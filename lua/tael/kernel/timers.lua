@@ -50,12 +50,10 @@ local function alarm(attempt)
         payment = ids.encode("pay", attempt.payment), state = attempt.state })
 end
 
-local function alarm_when_late(attempt, payment, now)
+local function is_late(attempt, payment)
     local payments = registry.config.payments
-    if due.too_long { attempt = attempt, payment = payment, now = now, grace = payments.grace,
-        alarm_after = payments.alarm_unknown } then
-        alarm(attempt)
-    end
+    return due.too_long { attempt = attempt, payment = payment, now = time.now(), grace = payments.grace,
+        alarm_after = payments.alarm_unknown }
 end
 
 --- An order that has ended is only here because something said of it has to be confirmed, money that came
@@ -97,7 +95,6 @@ local function tend(attempt, payment)
     if not states.attempt_open[attempt.state] then
         return confirm(attempt, payment, now)
     end
-    alarm_when_late(attempt, payment, now)
     if not calls.recent(attempt.id, nil, RECENT_MS) then
         ending.tend(attempt, payment, "timer")
     end
@@ -112,9 +109,13 @@ local function fire_attempt(fired)
     elseif not states.counts(attempt, fired.id) then
         return must(drop(fired))
     end
+    local late = is_late(attempt, payment)
     local next_ms = tend(attempt, payment)
     attempt, payment = settle.read(fired.object)
     must(attempt, payment)
+    if late and states.attempt_open[attempt.state] then -- after a long stop, looking may have settled it
+        alarm(attempt)
+    end
     reschedule(fired, attempt, next_ms or due.of(attempt, payment, time.now()))
 end
 
