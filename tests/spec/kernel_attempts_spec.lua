@@ -1,4 +1,4 @@
--- Another attempt of a payment: when none may start, and what the caller is told when the store takes nothing.
+-- Another attempt of a payment: when none may start, and what is said when the store takes nothing.
 local support = require "tests.spec.kernel_support"
 local ids = require "tael.kernel.ids"
 

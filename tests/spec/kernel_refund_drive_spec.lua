@@ -574,6 +574,18 @@ describe("a refund without a request", function()
 end)
 
 describe("a message", function()
+    it("about money that our own cancel gave back is no news, and of anybody else it is", function()
+        local hint, hints = { order_no = "o" }, require "tael.kernel.refund_hints"
+        local function foreign(payment, attempt)
+            attempt.id = world.attempt
+            return #select(2, hints.statements({ hint }, setmetatable(payment,
+                { __index = world.payment_row() }), attempt))
+        end
+        assert.are.equal(1, foreign({}, { state = "succeeded" }))
+        assert.are.equal(0, foreign({}, { state = "cancelled" }))
+        assert.are.equal(0, foreign({ closing = "cancel" }, { state = "waiting_payer" }))
+    end)
+
     it("about one refund several times lets it be asked about once", function()
         script({ "refund", said("pending", "P") }, { "refund_query", found(500) })
         local result = ask { amount = 500, merchant_refund_id = "R1" }

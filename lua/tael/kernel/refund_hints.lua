@@ -41,6 +41,11 @@ local function refunds_of(hint, payment, attempt)
     return { row and row.payment == payment.id and row.attempt == attempt.id and row or nil }
 end
 
+--- Money that goes back without a refund of ours went back by our own cancel, or without us.
+local function is_foreign(payment, attempt)
+    return attempt.state ~= "cancelled" and payment.closing ~= "cancel"
+end
+
 --- What the hints do, in the notification's own unit: for each refund once, however many are about it.
 ---@param hints table[]
 ---@param payment table row
@@ -51,7 +56,7 @@ function refund_hints.statements(hints, payment, attempt)
     local list, foreign, hurried = {}, {}, {}
     for _, hint in ipairs(hints) do
         local rows = refunds_of(hint, payment, attempt)
-        if rows and #rows == 0 then
+        if rows and #rows == 0 and is_foreign(payment, attempt) then
             foreign[#foreign + 1] = hint
         end
         for _, row in ipairs(rows or {}) do
