@@ -254,6 +254,19 @@ describe("due timers", function()
         assert.are.equal(world.now + 777, due.ms(world.objects[1].due))
     end)
 
+    it("that come long too late raise an alarm for what the look leaves open, and only for that", function()
+        for _, left in ipairs { "waiting_payer", "expired" } do
+            world.alarms = {}
+            world.now = world.now + 2 * 3600000
+            local object = plan(1, 1, { state = "waiting_payer" })
+            world.tend = function() world.objects[object].state = left end
+            timers.pass()
+            turn()
+            assert.are.same(left == "expired" and {} or { "unknown_too_long" }, world.alarms)
+            world.timers = {}
+        end
+    end)
+
     it("of an attempt that has ended ask until somebody answers", function()
         plan(1, 1, { state = "cancelled" })
         world.confirmed = false
