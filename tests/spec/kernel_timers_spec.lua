@@ -318,11 +318,12 @@ describe("a timer that raises", function()
         assert.are.equal("broken", world.logged[1].message)
     end)
 
-    it("never waits for more than ten minutes", function()
+    it("never waits for more than ten minutes, and a person is told", function()
         plan(1, 1, { kind = "refund" })
-        for _ = 1, 30 do
+        for times = 1, 30 do
             timers.pass()
             turn()
+            assert.are.equal(times < 8 and 0 or times - 7, #world.alarms)
             world.now = due.ms(world.objects[1].due) + 1
         end
         assert.are.equal(30, fires)

@@ -21,6 +21,7 @@ local timers = {}
 local PAGE, PAGES = 256, 4               -- rows of one look at the table, looks of one pass
 local AT_ONCE, PER_ACCOUNT = 64, 16      -- fires that run at the same time
 local PAUSE_MS, PAUSE_MAX_MS = 1000, 600000 -- after a fire that raised
+local TIMES_MAX = 8 -- raised one after the other: a person should know
 local HELD_MAX = 1000
 local RECENT_MS = 1000 -- between two calls about one order
 
@@ -120,8 +121,9 @@ local function fire_attempt(fired)
 end
 
 local kinds = {
-    attempt = { fire = fire_attempt, due = "attempt.due" },
-    refund = { fire = function(fired) require("tael.kernel.refunds").fire(fired) end, due = "refund.due" },
+    attempt = { fire = fire_attempt, due = "attempt.due", prefix = "att" },
+    refund = { fire = function(fired) require("tael.kernel.refunds").fire(fired) end, due = "refund.due",
+        prefix = "ref" },
 }
 
 -- ---- one fire ----
@@ -157,6 +159,10 @@ local function postpone(fired, message)
     local pause = math.min(PAUSE_MS << math.min(times, 20), PAUSE_MAX_MS)
     log.error("timer.failed", { kind = fired.kind, object = fired.object, times = times + 1,
         message = message })
+    if times + 1 >= TIMES_MAX then
+        settle.alarm("timer_failed", { [fired.kind] = ids.encode(kinds[fired.kind].prefix, fired.object),
+            detail = message })
+    end
     local id = due.id(time.now() + pause)
     local done, err = settle.commit {
         { kinds[fired.kind].due, { [fired.kind] = fired.object, due_was = fired.due or 0, due = id } },
