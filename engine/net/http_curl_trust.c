@@ -9,6 +9,7 @@
 
 #include <sys/stat.h>
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "net/http_curl.h"
@@ -34,9 +35,12 @@ static CURLcode load(struct tael_curl_trust *trust, const char *file, const char
     if (store == NULL)
         return CURLE_OUT_OF_MEMORY;
     X509_STORE_set_flags(store, X509_V_FLAG_TRUSTED_FIRST | X509_V_FLAG_PARTIAL_CHAIN);
+    bool nowhere = file == NULL && folder == NULL; /* a libcurl that leaves it to OpenSSL */
     if ((file != NULL && X509_STORE_load_file(store, file) != 1) ||
-        (folder != NULL && X509_STORE_load_path(store, folder) != 1)) {
+        (folder != NULL && X509_STORE_load_path(store, folder) != 1) ||
+        (nowhere && X509_STORE_set_default_paths(store) != 1)) {
         X509_STORE_free(store);
+        ERR_clear_error();
         return CURLE_SSL_CACERT_BADFILE;
     }
     X509_STORE_free(trust->store);
@@ -56,7 +60,9 @@ CURLcode tael_curl_trust_system(CURL *easy, void *context, void *user)
         CURLcode code = load(trust, file, folder);
         if (code != CURLE_OK) {
             tael_http_exchange_fail(&exchange->base, TAEL_HTTP_TLS, "%s: no authorities in it",
-                                    file != NULL ? file : folder);
+                                    file != NULL     ? file
+                                    : folder != NULL ? folder
+                                                     : "the system's place");
             return code;
         }
         trust->file = found;
