@@ -6,6 +6,7 @@
 
 comma   := ,
 VERSION := $(shell cat VERSION)
+FUZZING := $(findstring fuzzer-no-link,$(SAN))
 B       := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 CC      ?= cc
 LLHTTP  := /usr/share/llhttp
@@ -17,7 +18,7 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wfo
            $(if $(WERROR),-Werror)
 # threats.md R63; a sanitizer build leaves out what the sanitizers do themselves
 HARDEN  := -fno-strict-overflow -fno-delete-null-pointer-checks -fstack-protector-strong \
-           -fstack-clash-protection -ftrivial-auto-var-init=zero \
+           -fstack-clash-protection $(if $(FUZZING),,-ftrivial-auto-var-init=zero) \
            $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full) \
            $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
@@ -80,6 +81,16 @@ $(B)/test/%_test: $(B)/obj/tests/unit/%_test.o $(B)/libtael.a
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS) $(if $(filter %/postgres_test,$@),-lpq)
 
+# What strangers' bytes reach: with SAN=fuzzer-no-link,… and CC=clang programs of libFuzzer, otherwise programs
+# that replay the inputs that the tree keeps.
+FUZZ    := $(patsubst tests/fuzz/%_fuzz.c,$(B)/fuzz/%,$(sort $(wildcard tests/fuzz/*_fuzz.c)))
+$(B)/obj/tests/fuzz/%.o: TAEL_CFLAGS += $(if $(FUZZING),,-DREPLAY)
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%_fuzz.o $(if $(FUZZING),,$(B)/obj/tests/fuzz/replay.o) $(B)/libtael.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(TAEL_LDFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
+
+fuzz-programs: $(FUZZ)
 unit-programs: $(UNIT)
 unit: $(UNIT)
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
@@ -88,6 +99,9 @@ unit: $(UNIT)
 
 deps:
 	@.ci/install build test lint
+
+deps-long:
+	@.ci/install build test long
 
 deps-build:
 	@.ci/install build
@@ -111,10 +125,11 @@ test: deps
 
 # One line a suite: name, tab, command. The sanitizer run is the same suites with the other program.
 suites: all unit-programs build/lua/tael_modules.so build/node_modules/.stamp
-	@$(MAKE) --no-print-directory SAN=address,undefined all unit-programs
+	@$(MAKE) --no-print-directory SAN=address,undefined all unit-programs fuzz-programs
 	@tests/suites > build/suites
 
-long: suites
+long: deps-long suites
+	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined fuzz-programs
 	@$(MAKE) --no-print-directory SAN=thread all unit-programs
 	@tests/suites long > build/suites.long
 	@SUITE_SECONDS=7200 tests/run < build/suites.long
@@ -152,6 +167,6 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
-.PHONY: all unit unit-programs deps deps-build run test suites long bench lint install clean
+.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long bench lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

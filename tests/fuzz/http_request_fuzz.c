@@ -1,11 +1,9 @@
 /* http_request_fuzz.c - bytes through head gate, chunk gate and parser, whole and in pieces.
  *
  * The first byte of an input says how the rest is cut. What must hold: no fault of memory, and the
- * same requests and the same refusal however it was cut. tests/fuzz/http_request.sh builds and runs
- * it with libFuzzer; compiled with -DREPLAY it is a plain program that takes files as arguments.
+ * same requests and the same refusal however it was cut.
  */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -108,19 +106,3 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     tael_buf_free(&pieces);
     return 0;
 }
-
-#ifdef REPLAY
-int main(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++) {
-        static unsigned char data[INPUT_MAX + 1];
-        FILE *file = fopen(argv[i], "rb");
-        if (file == NULL)
-            return 1;
-        size_t len = fread(data, 1, sizeof(data), file);
-        fclose(file);
-        LLVMFuzzerTestOneInput(data, len);
-    }
-    return 0;
-}
-#endif
