@@ -183,6 +183,22 @@ static void send_failed(struct handling *handling)
     send_answer(handling, &answer);
 }
 
+static const char busy_body[] =
+    "{\"type\":\"https://tael.dev/problems/overloaded\",\"title\":\"Too much to do\","
+    "\"status\":503,\"code\":\"overloaded\",\"retriable\":true}";
+
+/* There is no memory for a task, or for what it has to do. */
+static struct answer busy_answer(void)
+{
+    return (struct answer){
+        .status = 503,
+        .headers = {{tael_span_of("content-type"), tael_span_of("application/problem+json")},
+                    {tael_span_of("retry-after"), tael_span_of("1")}},
+        .header_count = 2,
+        .body = tael_span_of(busy_body),
+    };
+}
+
 static struct tael_span span_at(lua_State *L, int idx)
 {
     struct tael_span span = {NULL, 0};
@@ -274,6 +290,8 @@ static int answer_protected(lua_State *L)
     const struct ended *ended = lua_touserdata(L, 1);
     struct handling *handling = ended->handling;
     struct answer answer = {0};
+    if (ended->status == TAEL_ENOMEM)
+        return 0; /* whatever is made of it in Lua wants memory, too */
     if (ended->status == TAEL_OK && lua_gettop(L) >= 2 && read_answer(L, 2, &answer)) {
         send_answer(handling, &answer);
         return 0;
@@ -294,6 +312,7 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
 {
     struct handling *handling = user;
     struct ended ended = {handling, status, message};
+    bool no_memory = status == TAEL_ENOMEM;
     if (handling->request != NULL)
         handling->request->user = NULL;
     if (status == TAEL_ECLOSED) { /* the client is gone, or the engine closes */
@@ -309,29 +328,19 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
         lua_insert(L, -count - 1);
         lua_pushlightuserdata(L, &ended);
         lua_insert(L, -count - 1);
-        if (lua_pcall(L, count + 1, 0, 0) != LUA_OK)
+        int code = lua_pcall(L, count + 1, 0, 0);
+        no_memory = no_memory || code == LUA_ERRMEM;
+        if (code != LUA_OK)
             TAEL_LOG(handling->worker->engine->log, TAEL_LOG_ERROR, "request.failed",
                      tael_log_text("error", "the answer cannot be read"));
     }
-    if (!handling->answered)
+    if (!handling->answered && no_memory) {
+        struct answer busy = busy_answer();
+        send_answer(handling, &busy);
+    } else if (!handling->answered) {
         send_failed(handling);
+    }
     free(handling);
-}
-
-static const char busy_body[] =
-    "{\"type\":\"https://tael.dev/problems/overloaded\",\"title\":\"Too much to do\","
-    "\"status\":503,\"code\":\"overloaded\",\"retriable\":true}";
-
-/* There is no memory for a task. */
-static struct answer busy_answer(void)
-{
-    return (struct answer){
-        .status = 503,
-        .headers = {{tael_span_of("content-type"), tael_span_of("application/problem+json")},
-                    {tael_span_of("retry-after"), tael_span_of("1")}},
-        .header_count = 2,
-        .body = tael_span_of(busy_body),
-    };
 }
 
 void tael_worker_on_request(void *user, struct tael_http_request *request)

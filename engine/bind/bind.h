@@ -65,6 +65,10 @@ static inline struct tael_host *tael_host_of(lua_State *L)
     return (struct tael_host *)tael_state_host(tael_state_of(L));
 }
 
+/* What task_keep.c adds to tael.task: a function of the library and its metatable. */
+int tael_task_keep(lua_State *L);
+void tael_open_task_keep(lua_State *L);
+
 /* [loop] Wakes the tasks of this state that wait for key in tael.task.wait. Copies the payload. */
 void tael_task_wake_key(struct tael_state *state, const char *key, size_t key_len,
                         const char *payload, size_t payload_len);

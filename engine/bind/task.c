@@ -363,7 +363,8 @@ static int task_set_scope(lua_State *L)
     return 0;
 }
 
-/* task.pure(fn, ...) -> true, results… | false, error. Nothing yields out of it: lua_pcall without
+/* task.pure(fn, ...) -> true, results… | false, error. No memory is no fault of the function's and
+ * raises. Nothing yields out of it: lua_pcall without
  * a continuation sees to that, so the context is the same when it returns. */
 static int task_pure(lua_State *L)
 {
@@ -371,6 +372,8 @@ static int task_pure(lua_State *L)
     unsigned context = tael_task_set_context(L, TAEL_CTX_PURE);
     int status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
     tael_task_set_context(L, context);
+    if (status == LUA_ERRMEM)
+        return lua_error(L);
     lua_pushboolean(L, status == LUA_OK);
     lua_insert(L, 1);
     return lua_gettop(L);
@@ -402,15 +405,18 @@ int tael_open_task(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"spawn", task_spawn},         {"detach", task_detach}, {"scope", task_scope},
-        {"set_scope", task_set_scope}, {"wait", task_wait},     {"wake", task_wake},
-        {"pure", task_pure},           {"worker", task_worker}, {NULL, NULL},
+        {"spawn", task_spawn},    {"detach", task_detach},
+        {"scope", task_scope},    {"set_scope", task_set_scope},
+        {"wait", task_wait},      {"wake", task_wake},
+        {"pure", task_pure},      {"worker", task_worker},
+        {"keep", tael_task_keep}, {NULL, NULL},
     };
     make_metatable(L, "tael.task.waiters", waiters_free);
     make_metatable(L, "tael.task.waiter", waiter_close);
     make_metatable(L, "tael.task.handle", handle_close);
     luaL_newlib(L, handle_methods);
     lua_setfield(L, -2, "__index");
+    tael_open_task_keep(L);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -162,6 +162,9 @@ void tael_reader_drop(struct tael_store *store);   /* answers that nobody fetche
 
 /* ---- writer.c ---- */
 
+/* A connection that can be used, opened anew if need be; under db_lock. What it shows is on the
+ * disk then. TAEL_ESTORE, TAEL_ENOMEM: none is to be had now. */
+tael_status tael_writer_mend(struct tael_store *store);
 tael_status tael_writer_start(struct tael_store *store);
 void tael_writer_finish(struct tael_store *store);
 void tael_writer_drop(struct tael_store *store);

@@ -99,9 +99,9 @@ static tael_status read_shared(struct tael_store *store, const struct tael_state
                                struct tael_rows **out)
 {
     pthread_mutex_lock(&store->db_lock);
-    bool usable = store->db.handle != NULL && !store->db.broken;
-    tael_status rc = usable ? read_run(&store->db, store, statement, scope, values, out)
-                            : TAEL_ESTORE; /* the next group mends it */
+    tael_status rc = tael_writer_mend(store); /* no group may come: units begin with reads */
+    if (rc == TAEL_OK)
+        rc = read_run(&store->db, store, statement, scope, values, out);
     pthread_mutex_unlock(&store->db_lock);
     return rc;
 }

@@ -100,8 +100,7 @@ static void roll_back(struct tael_db *db)
         db->broken = true;
 }
 
-/* A connection that can be used, opened anew if need be. What it shows is on the disk then. */
-static tael_status mend(struct tael_store *store)
+tael_status tael_writer_mend(struct tael_store *store)
 {
     struct tael_db *db = &store->db;
     if (db->handle != NULL && !db->broken)
@@ -155,7 +154,7 @@ static enum pass commit_resolve(struct tael_store *store, int64_t mark)
         return PASS_LOST;
     }
     db->broken = true;
-    if (mend(store) != TAEL_OK || tael_db_mark_get(db, &seen) != TAEL_OK)
+    if (tael_writer_mend(store) != TAEL_OK || tael_db_mark_get(db, &seen) != TAEL_OK)
         return PASS_DOWN;
     return seen == mark ? PASS_COMMITTED : PASS_LOST;
 }
@@ -184,7 +183,7 @@ static enum pass group_pass(struct tael_store *store, struct tael_unit *first,
 {
     struct tael_db *db = &store->db;
     bool alone = first->next == end, wrote = false;
-    if (mend(store) != TAEL_OK)
+    if (tael_writer_mend(store) != TAEL_OK)
         return PASS_DOWN;
     if (tael_db_control(db, TAEL_CONTROL_BEGIN) != SQLITE_OK) {
         log_trouble(store, "begin");

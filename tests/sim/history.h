@@ -172,7 +172,7 @@ static tael_status live(struct history *history, int crashes)
 }
 
 /* In-process call to the engine, run to its answer. */
-static const char *ask(struct history *history, const char *path)
+static inline const char *ask(struct history *history, const char *path)
 {
     history->answered = false;
     if (tael_call(history->engine, "GET", path, NULL, "demo.test", answered, history) != TAEL_OK)
@@ -236,8 +236,8 @@ static bool seed_holds(const struct history_script *script, uint64_t seed, const
 }
 
 /* Runs seeds 1 … count (SEEDS), or SEED alone; prints each that fails with how to run it alone. */
-static void every_seed(const struct history_script *script, const char *folder, uint64_t count,
-                       const char *(*broken_truth)(struct history *history))
+static inline void every_seed(const struct history_script *script, const char *folder,
+                              uint64_t count, const char *(*broken_truth)(struct history *history))
 {
     const char *alone = getenv("SEED"), *many = getenv("SEEDS");
     uint64_t first = alone != NULL ? strtoull(alone, NULL, 10) : 1;

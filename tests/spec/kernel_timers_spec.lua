@@ -57,6 +57,7 @@ end
 local function spawn(fn)
     local thread = coroutine.create(fn)
     world.tasks[#world.tasks + 1] = thread
+    return { alive = function() return coroutine.status(thread) ~= "dead" end }
 end
 
 --- Runs what was spawned until everything waits.
@@ -104,7 +105,7 @@ end
 
 package.loaded["tael.task"] = {
     spawn = spawn, set_scope = function() end, wake = wake, worker = function() return 1 end, wait = wait,
-    scope = function() return 0 end, pure = pcall,
+    scope = function() return 0 end, pure = pcall, keep = function(_, _, fn) spawn(fn) end,
 }
 package.loaded["tael.time"] = { now = function() return world.now end,
     monotonic = function() return world.now end }

@@ -43,7 +43,10 @@ world.__index = world
 local function replace(self)
     store.query = function(name, params) return self.store:query(name, params) end
     store.commit = function(list) return self.store:commit(list) end
-    task.spawn = function(fn) fn() end
+    task.spawn = function(fn)
+        fn()
+        return { alive = function() return false end }
+    end
     task.wait, task.wake = function() end, function() end
     time.now = function() return self.now end
     time.sleep = function(ms) self.slept = self.slept + ms end

@@ -1,7 +1,7 @@
 /* alloc_fail.h - lets the n-th allocation of the code under test fail. Included by a test program's
  * one file, it stands before the system's malloc for all that is linked statically (libtael.a and
  * the test); the shared libraries keep theirs, and so do the sanitizers, which these calls go on
- * to.
+ * to. A program that exports its malloc (the Makefile says which) stands before the libraries too.
  *
  *     for (long n = 1; ; n++) {
  *         alloc_fail_at(n);
@@ -10,6 +10,8 @@
  *         if (!failed) break;
  *         CHECK(status == TAEL_ENOMEM);
  *     }
+ *
+ * Lua collects its garbage and asks again when it is refused: alloc_fail_run(n, 2) refuses twice.
  */
 #ifndef TAEL_TESTS_ALLOC_FAIL_H
 #define TAEL_TESTS_ALLOC_FAIL_H
@@ -20,13 +22,22 @@
 
 #include <dlfcn.h>
 
-static _Thread_local long alloc_fail_left; /* allocations until the one that fails; 0: none fails */
+static _Thread_local long
+    alloc_fail_left; /* allocations until the first that fails; 0: none does */
+static _Thread_local long alloc_fail_more; /* that fail right behind it */
 static _Thread_local bool alloc_fail_done;
+
+/* The n-th fails, and those behind it until there were count. */
+static inline void alloc_fail_run(long n, long count)
+{
+    alloc_fail_left = n;
+    alloc_fail_more = count - 1;
+    alloc_fail_done = false;
+}
 
 static inline void alloc_fail_at(long n)
 {
-    alloc_fail_left = n;
-    alloc_fail_done = false;
+    alloc_fail_run(n, 1);
 }
 
 static inline bool alloc_fail_end(void)
@@ -40,6 +51,7 @@ static inline bool alloc_fails_now(void)
     if (alloc_fail_left == 0 || --alloc_fail_left > 0)
         return false;
     alloc_fail_done = true;
+    alloc_fail_left = alloc_fail_more-- > 0 ? 1 : 0;
     return true;
 }
 

@@ -182,6 +182,35 @@ static void wakes_go_to_the_other_workers(void)
     room_close(&room);
 }
 
+static void kept_work_goes_on(void)
+{
+    struct room room;
+    open_room(&room);
+    check_lua(&room, "a round after the other, an error ends one",
+              "local rounds, scopes = 0, '' task.set_scope(7)\n"
+              "task.keep('sweep', 3600000, function() rounds = rounds + 1\n"
+              "  scopes = scopes .. task.scope() task.set_scope(8)\n"
+              "  if rounds == 2 then error('boom') end end)\n"
+              "time.sleep(12600000) return rounds .. ' ' .. scopes",
+              "4 7777");
+    CHECK(strstr(room.lines, "job.failed") != NULL && strstr(room.lines, "boom") != NULL &&
+          strstr(room.lines, "\"job\":\"sweep\"") != NULL);
+    room_close(&room); /* what is kept has used up its time */
+    open_room(&room);
+    check_lua(&room, "one round at a time",
+              "local now, most = 0, 0 task.keep('slow', 3600000, function() now = now + 1\n"
+              "  most = math.max(most, now) time.sleep(5 * 3600000) now = now - 1 end)\n"
+              "time.sleep(20 * 3600000) return most",
+              "1");
+    room_close(&room);
+    open_room(&room);
+    check_lua(
+        &room, "misuse raises",
+        "return tostring(pcall(task.keep, 'a', 0, print)) .. tostring(pcall(task.keep, 'a', 1))",
+        "falsefalse");
+    room_close(&room);
+}
+
 static void spawned_tasks_have_their_own_end(void)
 {
     struct room room;
@@ -565,6 +594,7 @@ int main(void)
 {
     keys_wake_those_who_wait();
     wakes_go_to_the_other_workers();
+    kept_work_goes_on();
     spawned_tasks_have_their_own_end();
     dates_are_those_of_the_calendar();
     lines_have_their_fields_in_order();

@@ -1,7 +1,8 @@
 --- The way of a request: path, method, caller, version, parameters, body, handler, answer. Every step may end
 --- it with a problem; nothing after a step runs when the step said no.
 --- 1 A request is authorised for the matched route, never by the text of its path. 2 Every answer carries a
---- request id. 3 A handler that raises is answered 500 and logged with that id; nothing of it leaves.
+--- request id. 3 A handler that raises is answered 500 and logged with that id; nothing of it leaves. Where
+--- there is no memory it is 503.
 local auth = require "tael.api.auth"
 local form = require "tael.form"
 local ids = require "tael.kernel.ids"
@@ -259,6 +260,12 @@ local function finish(call, response)
     return { status = response.status, headers = headers, body = response.body }
 end
 
+--- Lua's own words, and those of what C makes for it.
+local function lacks_memory(raised)
+    local text = tostring(raised)
+    return text:find("not enough memory", 1, true) ~= nil or text:find("out of memory", 1, true) ~= nil
+end
+
 ---@param request table of the application contract
 ---@return table response
 function api.handle(request)
@@ -267,7 +274,7 @@ function api.handle(request)
     if not ran then
         log.error("request.failed", { request = call.request_id, route = call.route and call.route.path,
             error = tostring(response) })
-        response = refuse(call, problem.new("internal"))
+        response = refuse(call, problem.new(lacks_memory(response) and "overloaded" or "internal"))
     end
     return finish(call, response)
 end

@@ -71,28 +71,16 @@ local function retain()
     forget("retention.idempotency", registry.config.idempotency.retention, { "idempotency.forget" })
 end
 
-local function every(interval_ms, job)
-    task.spawn(function()
-        while true do
-            task.set_scope(0)
-            local ran, message = pcall(job)
-            if not ran then
-                log.error("job.failed", { message = tostring(message) })
-            end
-            time.sleep(interval_ms)
-        end
-    end)
-end
-
 --- Starts them. Worker 1, once the registry is loaded.
 function jobs.start()
     if task.worker() ~= 1 then
         return
     end
-    every(registry.config.audit.seal_every, seal)
-    every(TIMERS_MS, run_timers)
+    task.set_scope(0)
+    task.keep("seals", registry.config.audit.seal_every, seal)
+    task.keep("timers", TIMERS_MS, run_timers)
     timers.serve()
-    every(RETENTION_MS, retain)
+    task.keep("retention", RETENTION_MS, retain)
 end
 
 return jobs

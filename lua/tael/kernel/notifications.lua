@@ -96,7 +96,7 @@ local function outcome_of(record)
     return "accepted"
 end
 
---- The channel's form of it; a sender that comes too often is told so in HTTP's.
+--- The channel's form of it; a sender that comes too often, or in a bad moment, is told so in HTTP's.
 ---@param package tael.channel.Package
 ---@param record { verdict: string, effect: string, failed_check: string? }
 ---@return { status: integer, headers: table<string, string>, body: string }
@@ -105,7 +105,11 @@ local function answer_of(package, record)
         return { status = 429, headers = { ["content-type"] = "text/plain; charset=utf-8" },
             body = "too many requests" }
     end
-    return channel_steps.ack(package, outcome_of(record))
+    local answer = channel_steps.ack(package, outcome_of(record))
+    if record.failed_check == "commit" then
+        answer.status = 503 -- the store's trouble, over soon: not a fault of ours (500)
+    end
+    return answer
 end
 
 local function finish(run, record)

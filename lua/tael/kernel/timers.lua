@@ -3,6 +3,7 @@
 --- goes and the next one comes in one unit, so a crash in between only asks the channel once more.
 --- 1 A channel that is slow holds up its own accounts, not others. 2 A fire that raises comes again after
 --- ever longer pauses, and holds up nothing.
+local at_once = require "tael.at_once"
 local calls = require "tael.kernel.calls"
 local due = require "tael.kernel.due"
 local ending = require "tael.kernel.ending"
@@ -128,7 +129,7 @@ local kinds = {
 
 -- ---- one fire ----
 
-local running, count, per_account = {}, 0, {}
+local running = at_once.new(AT_ONCE, PER_ACCOUNT)
 local failures, held, held_count = {}, {}, 0
 local fired_total = 0
 
@@ -186,34 +187,20 @@ local function run(fired)
     end
 end
 
-local function begin(fired)
-    local account = fired.account or 0
-    running[fired.id], count = true, count + 1
-    per_account[account] = (per_account[account] or 0) + 1
-    fired_total = fired_total + 1
-    return account
-end
-
-local function finish(fired, account)
-    running[fired.id], count = nil, count - 1
-    per_account[account] = per_account[account] > 1 and per_account[account] - 1 or nil
-    task.wake("timers.done")
-end
-
 local function start(fired)
-    local account = begin(fired)
-    task.spawn(function()
+    running:start(fired.id, fired.account or 0, function()
         task.set_scope(fired.merchant)
         run(fired)
-        finish(fired, account)
+        task.wake("timers.done")
     end)
+    fired_total = fired_total + 1
 end
 
 -- ---- what is due ----
 
 --- "drop", "start", "wait" (for a place), "skip"
 local function verdict(fired)
-    if running[fired.id] or is_held(fired.id) then
+    if running:has(fired.id) or is_held(fired.id) then
         return "skip"
     elseif not kinds[fired.kind] then
         log.error("timer.failed", { kind = fired.kind, message = "no such kind" })
@@ -222,7 +209,7 @@ local function verdict(fired)
     elseif fired.kind == "attempt" and not states.counts(fired, fired.id)
         or fired.due and fired.due ~= fired.id then
         return "drop"
-    elseif count >= AT_ONCE or (per_account[fired.account or 0] or 0) >= PER_ACCOUNT then
+    elseif not running:has_room(fired.account or 0) then
         return "wait"
     end
     return "start"
@@ -252,7 +239,7 @@ local function take(rows)
             pointless[#pointless + 1] = fired
         elseif what == "wait" then
             free = false
-            if count >= AT_ONCE then
+            if running:is_full() then
                 position = fired.id - 1
                 break
             end
@@ -268,6 +255,7 @@ end
 --- over, and comes again. Worker 1, scope 0.
 ---@return boolean more there may be more that is due
 function timers.pass()
+    running:sweep()
     local before, waiting = due.before(time.now()), false
     for _ = 1, PAGES do
         local rows, err = store.query("timer.due", { after = position, due_id = before, n = PAGE })
@@ -277,7 +265,7 @@ function timers.pass()
         end
         position = #rows < PAGE and 0 or rows[PAGE].id
         waiting = not take(rows) or waiting
-        if position == 0 or count >= AT_ONCE then
+        if position == 0 or running:is_full() then
             return waiting
         end
     end
@@ -292,7 +280,7 @@ local function drain_here(ms)
         position = 0
         local was = fired_total
         local more = timers.pass()
-        if not more and count == 0 and fired_total == was then
+        if not more and running.count == 0 and fired_total == was then
             break
         end
         task.wait("timers.done", 100)
@@ -300,12 +288,12 @@ local function drain_here(ms)
     return fired_total - before
 end
 
-local DRAIN, IDLE_MS, PATIENCE_MS = "timers.drain", 3600000, 250
+local DRAIN, IDLE_MS, PATIENCE_MS, AGAIN_MS = "timers.drain", 3600000, 250, 1
 local asked = 0
 
 --- Answers other workers that want what is due done now. Worker 1, once.
 function timers.serve()
-    task.spawn(function()
+    task.keep("timers.drain", AGAIN_MS, function()
         while true do
             local text = task.wait(DRAIN, IDLE_MS)
             local question = text and json.decode(text)

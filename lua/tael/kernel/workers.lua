@@ -7,7 +7,7 @@ local task = require "tael.task"
 local workers = {}
 
 local TRIES, PATIENCE_MS = 3, 250
-local IDLE_MS = 3600000
+local IDLE_MS, PAUSE_MS = 3600000, 1
 local LIMITS = { max_string = 262144, max_tokens = 200000 } -- the other worker is ourselves
 
 local topics = {}
@@ -37,7 +37,7 @@ function workers.serve()
         return
     end
     serving = true
-    task.spawn(function()
+    task.keep("workers", PAUSE_MS, function()
         local key = key_of((task.worker()))
         while true do
             local text = task.wait(key, IDLE_MS)

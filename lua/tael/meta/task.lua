@@ -42,7 +42,16 @@ function task.wait(key, timeout_ms) end
 ---@param payload? string default ""
 function task.wake(key, payload) end
 
---- Like pcall, but while fn runs, waiting, clocks, randomness and effects are refused.
+--- Runs fn now and again and again, each time in a task of its own, pause_ms after the one before has ended,
+--- until the engine ends. An error, or no memory for a round, ends that round alone; it is logged as
+--- job.failed.
+---@param name string for the log
+---@param pause_ms integer from 1 ms to one day
+---@param fn fun()
+function task.keep(name, pause_ms, fn) end
+
+--- Like pcall, but running out of memory raises, and while fn runs, waiting, clocks, randomness and effects
+--- are refused.
 ---@param fn function
 ---@param ... any
 ---@return boolean ok

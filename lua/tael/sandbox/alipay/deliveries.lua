@@ -1,6 +1,7 @@
 --- Notifications on their way: written down with what caused them, sent, and sent again until the merchant
 --- answers exactly "success" (protocol reference §9.5, §9.7). A resend keeps notify_id and has a new time.
 --- One task looks after all of them by the wall clock, so that a clock that is set ahead brings what is due.
+local at_once = require "tael.at_once"
 local crypto = require "tael.crypto"
 local http = require "tael.http"
 local json = require "tael.json"
@@ -162,16 +163,12 @@ end
 
 local function start(state, delivery)
     local id = delivery.notify_id
-    state.sending[id] = true
-    state.sending_count = state.sending_count + 1
-    task.spawn(function()
+    state.sending:start(id, 0, function()
         local good, err = pcall(deliver, state, delivery)
         if not good then -- the store was busy: it is still due
             log.error("sandbox.delivery", { error = tostring(err) })
             time.sleep(LOOK_MS)
         end
-        state.sending[id] = nil
-        state.sending_count = state.sending_count - 1
         task.wake("sandbox.delivered." .. id)
         deliveries.wake()
     end)
@@ -180,11 +177,12 @@ end
 --- Starts what is due; gives when the next one is.
 local function look(state)
     local now = time.now()
+    state.sending:sweep()
     for _, delivery in ipairs(db.all("deliveries.next")) do
-        local free = not state.sending[delivery.notify_id]
+        local free = not state.sending:has(delivery.notify_id)
         if free and delivery.due_at > now then
             return delivery.due_at
-        elseif free and state.sending_count < AT_ONCE then
+        elseif free and not state.sending:is_full() then
             start(state, delivery)
         end
     end
@@ -205,14 +203,10 @@ end
 ---@param state table
 ---@param also fun(): integer? other work by the clock; gives when it is next due, and waits before it looks
 function deliveries.run(state, also)
-    state.sending, state.sending_count = {}, 0
-    task.spawn(function()
+    state.sending = at_once.new(AT_ONCE)
+    task.keep("sandbox.deliveries", LOOK_MS, function()
         while true do
-            local good, wait = pcall(round, state, also)
-            if not good then
-                log.error("sandbox.deliveries", { error = tostring(wait) })
-            end
-            task.wait(DUE, good and wait or LOOK_MS)
+            task.wait(DUE, round(state, also))
         end
     end)
 end
