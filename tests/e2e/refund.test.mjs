@@ -193,7 +193,7 @@ test('a notification about a refund only lets the channel be asked, at once', as
     assert.equal(body.state, 'pending');
     assert.deepEqual((await callsOf(payment, body)).map(({ op }) => op), ['refund']);
     assert.equal(await refundNotice(payment, { out_biz_no: body.refund_no }), 'success');
-    await until('the channel was asked', async () => (await callsOf(payment, body)).length === 2, 5);
+    await until('the channel was asked', async () => (await callsOf(payment, body)).length === 2);
     assert.equal((await read(body.id)).state, 'pending', 'not settled by what the notification says');
     assert.equal((await engine.payment(payment.id)).refunded_amount, 0);
     assert.equal(alarms('foreign_refund').length, 0);
@@ -205,7 +205,7 @@ test('a notification without a number lets all that is open be asked about', asy
     const { body } = await refund(payment, { amount: 300 });
     const before = alarms('foreign_refund').length;
     assert.equal(await refundNotice(payment, {}), 'success');
-    await until('the channel was asked', async () => (await callsOf(payment, body)).length === 2, 5);
+    await until('the channel was asked', async () => (await callsOf(payment, body)).length === 2);
     assert.equal(alarms('foreign_refund').length, before);
 });
 

@@ -50,7 +50,7 @@ export async function freePort() {
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Calls probe until it gives something true; fails after `seconds` with what was awaited. */
-export async function until(what, probe, seconds = 30) {
+export async function until(what, probe, seconds = 90) {
     const end = Date.now() + seconds * 1000;
     for (;;) {
         const value = await probe();

@@ -236,7 +236,7 @@ test('a caller that gives up ends the waiting; a stop is not held up by it', asy
     await outcome(query(content));
     const start = Date.now();
     assert.deepEqual(await sandbox.stop(), { code: 0, signal: null });
-    assert.ok(Date.now() - start < 4000, `${Date.now() - start} ms`);
+    assert.ok(Date.now() - start < 20000, `${Date.now() - start} ms`); // both calls would have waited a minute
     await sandbox.start();
     assert.equal(await moved(content), 500);
 });
