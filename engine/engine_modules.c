@@ -16,7 +16,7 @@ static const struct {
     {"tael.engine", tael_open_engine},   {"tael.id", tael_open_id},
     {"tael.limit", tael_open_limit},     {"tael.qr", tael_open_qr},
     {"tael.script", tael_open_script},   {"tael.terminal", tael_open_terminal},
-    {"tael.machine", tael_open_machine},
+    {"tael.machine", tael_open_machine}, {"tael.text", tael_open_text},
 };
 
 tael_status tael_engine_preload(struct tael_state *state)

@@ -1,6 +1,8 @@
 /* form.c - strict form decoding into storage of the caller. No memory of its own, no state. */
 #include "base/form.h"
 
+#include "base/utf8.h"
+
 static const char *const fault_codes[] = {
 #define FAULT_CODE(name, code, text) [TAEL_FORM_##name] = (code),
     TAEL_FORM_FAULT_MAP(FAULT_CODE)
@@ -73,24 +75,11 @@ bool tael_percent_decode(char *out, size_t *out_len, const char *text, size_t le
 
 /* ---- charsets ---- */
 
-/* Length of the UTF-8 sequence at the front of at (len > 0); 0: not well-formed (Unicode, table
- * 3-7). */
+/* Length of the UTF-8 sequence at the front of at (len > 0); 0: not well-formed. */
 static size_t utf8_length(const unsigned char *at, size_t len)
 {
-    unsigned char c = at[0];
-    if (c < 0x80)
-        return 1;
-    size_t size = c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
-    if (size == 0 || size > len)
-        return 0;
-    unsigned char low = c == 0xE0 ? 0xA0 : c == 0xF0 ? 0x90 : 0x80;
-    unsigned char high = c == 0xED ? 0x9F : c == 0xF4 ? 0x8F : 0xBF;
-    if (at[1] < low || at[1] > high)
-        return 0;
-    for (size_t i = 2; i < size; i++)
-        if (at[i] < 0x80 || at[i] > 0xBF)
-            return 0;
-    return size;
+    const char *text = (const char *)at;
+    return at[0] < 0x80 ? 1 : tael_utf8_length(text, text + len);
 }
 
 static size_t gbk_length(const unsigned char *at, size_t len)

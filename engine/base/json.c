@@ -1,6 +1,8 @@
 /* json.c - strings, numbers and skipping for JSON readers and writers. Pure, any thread. */
 #include "base/json.h"
 
+#include "base/utf8.h"
+
 const char *tael_json_fault_text(enum tael_json_fault fault)
 {
     switch (fault) {
@@ -14,38 +16,6 @@ const char *tael_json_fault_text(enum tael_json_fault fault)
 }
 
 /* ---- UTF-8 ---- */
-
-/* Length of the well-formed sequence at `at` that begins with a byte >= 0x80; 0: there is none. */
-static size_t utf8_length(const char *at, const char *end)
-{
-    const unsigned char *byte = (const unsigned char *)at;
-    size_t left = (size_t)(end - at);
-    unsigned char low = 0x80, high = 0xbf; /* what the second byte may be */
-    size_t len;
-    if (byte[0] >= 0xc2 && byte[0] <= 0xdf) {
-        len = 2;
-    } else if (byte[0] >= 0xe0 && byte[0] <= 0xef) {
-        len = 3;
-        if (byte[0] == 0xe0)
-            low = 0xa0; /* overlong */
-        else if (byte[0] == 0xed)
-            high = 0x9f; /* surrogates */
-    } else if (byte[0] >= 0xf0 && byte[0] <= 0xf4) {
-        len = 4;
-        if (byte[0] == 0xf0)
-            low = 0x90; /* overlong */
-        else if (byte[0] == 0xf4)
-            high = 0x8f; /* above U+10FFFF */
-    } else {
-        return 0;
-    }
-    if (left < len || byte[1] < low || byte[1] > high)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if ((byte[i] & 0xc0) != 0x80)
-            return 0;
-    return len;
-}
 
 static size_t utf8_encode(uint32_t code, char *out)
 {
@@ -184,7 +154,7 @@ enum tael_json_fault tael_json_scan_string(struct tael_cursor *cursor, struct ta
         } else {
             size_t len;
             while (cursor->at < cursor->end && (unsigned char)*cursor->at >= 0x80) {
-                len = utf8_length(cursor->at, cursor->end);
+                len = tael_utf8_length(cursor->at, cursor->end);
                 if (len == 0)
                     return TAEL_JSON_UTF8;
                 cursor->at += len;
@@ -319,7 +289,7 @@ static const char *skip_text(const char *at, const char *end)
         at = skip_plain(at, end);
         if (at == end || (unsigned char)*at < 0x80)
             return at;
-        size_t len = utf8_length(at, end);
+        size_t len = tael_utf8_length(at, end);
         if (len == 0)
             return NULL;
         at += len;

@@ -25,6 +25,7 @@ int tael_open_qr(lua_State *L);       /* tael.qr */
 int tael_open_script(lua_State *L);   /* tael.script */
 int tael_open_limit(lua_State *L);    /* tael.limit */
 int tael_open_terminal(lua_State *L); /* tael.terminal */
+int tael_open_text(lua_State *L);     /* tael.text: what a text may hold */
 int tael_open_machine(lua_State *L);  /* tael.machine: what tael doctor looks at */
 
 /* What a listener shows. */

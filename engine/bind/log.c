@@ -82,11 +82,22 @@ static int log_error(lua_State *L)
     return write_line(L, TAEL_LOG_ERROR);
 }
 
+/* log.wants(level) -> boolean: is it worth making the fields? */
+static int log_wants(lua_State *L)
+{
+    static const char *const names[] = {"debug", "info", "warn", "error", NULL};
+    static const tael_log_level levels[] = {TAEL_LOG_DEBUG, TAEL_LOG_INFO, TAEL_LOG_WARN,
+                                            TAEL_LOG_ERROR};
+    tael_log_level level = levels[luaL_checkoption(L, 1, NULL, names)];
+    lua_pushboolean(L, tael_log_wants(tael_state_log(tael_state_of(L)), level));
+    return 1;
+}
+
 int tael_open_log(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"debug", log_debug}, {"info", log_info}, {"warn", log_warn},
-        {"error", log_error}, {NULL, NULL},
+        {"debug", log_debug}, {"info", log_info},   {"warn", log_warn},
+        {"error", log_error}, {"wants", log_wants}, {NULL, NULL},
     };
     luaL_newlib(L, functions);
     return 1;

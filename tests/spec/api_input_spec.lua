@@ -52,6 +52,34 @@ describe("a path", function()
     end)
 end)
 
+describe("a path as it was sent", function()
+    local tree = path.compile {
+        { method = "GET", path = "/v1/payments", n = 1 },
+        { method = "GET", path = "/v1/payments/{id}", n = 3 },
+    }
+
+    it("is found like its segments are", function()
+        for text, n in pairs { ["/v1/payments"] = 1, ["/v1/%70ayments"] = 1, ["/v1/payments/pay_1"] = 3 } do
+            local methods, params = path.find(tree, text)
+            assert.are.equal(n, methods.GET.n)
+            assert.are.same({ id = n == 3 and "pay_1" or nil }, params)
+        end
+    end)
+
+    it("is refused or unknown like they are", function()
+        for _, text in ipairs { "/v1/payments/", "/v1/payments/{id}/x", "/v2", "/" } do
+            local methods, params = path.find(tree, text)
+            assert.is_nil(methods)
+            assert.is_nil(params)
+        end
+        for _, text in ipairs { "/v1//payments", "/v1/payments/%00", "v1" } do
+            local methods, params = path.find(tree, text)
+            assert.is_nil(methods)
+            assert.is_false(params)
+        end
+    end)
+end)
+
 describe("a path with an ending", function()
     local tree = path.compile { { method = "GET", path = "/qr/{payment}.svg" } }
 

@@ -1,6 +1,7 @@
 --- Who calls: an API key over HTTP, an operator on the local socket, or the program that the engine lives in.
 --- The merchant comes from the credential alone; only an operator names it (threats, trust boundary 6).
 local crypto = require "tael.crypto"
+local key_memory = require "tael.kernel.key_memory"
 local keys = require "tael.kernel.keys"
 local problem = require "tael.api.problem"
 local registry = require "tael.kernel.registry"
@@ -33,6 +34,10 @@ local function by_key(request)
     if not header then
         return nil, problem.new("unauthenticated")
     end
+    local known = key_memory.get(header)
+    if known then
+        return known
+    end
     local key = key_of(header)
     if not key then
         return nil, problem.new("bad_token")
@@ -41,6 +46,7 @@ local function by_key(request)
     if not found then
         return nil, problem.of(err)
     end
+    key_memory.put(header, found)
     return found
 end
 

@@ -32,6 +32,9 @@ api.VERSION = "2026-11-01"
 ---@field idempotency_key string?
 ---@field headers table<string, string>? of every answer to this caller
 
+local NONE = {}
+local NO_ROUTE = { path = "none", method = "other" }
+
 local trees = {}
 for _, listener in ipairs { "api", "operations", "local", "call" } do
     local served = {}
@@ -64,12 +67,10 @@ end
 
 local function find_route(call)
     local request = call.request
-    local segments = path.split(request.path)
-    if not segments then
+    local methods, params = path.find(trees[request.listener], request.path)
+    if params == false then
         return nil, problem.new("invalid_parameter", "The path holds what no path of this API holds.")
-    end
-    local methods, params = path.match(trees[request.listener], segments)
-    if not methods then
+    elseif not methods then
         return nil, problem.new("not_found")
     end
     call.route = methods[request.method] or request.method == "HEAD" and methods.GET or nil
@@ -116,7 +117,7 @@ local ACCEPTABLE = {
 
 local function check_accept(call)
     local accept = call.request.headers["accept"]
-    if not accept or accept == "" then
+    if not accept or accept == "" or ACCEPTABLE[accept] then
         return true
     end
     for range in accept:lower():gmatch("[^,]+") do
@@ -130,18 +131,18 @@ end
 
 local function check_query(call)
     local text = call.request.query
-    local given = {}
-    if text and text ~= "" then
-        local err
-        given, err = form.decode(text)
-        if not given then
-            local found = err.field and utf8.len(err.field)
-                and { { parameter = err.field, code = "invalid_parameter", detail = err.message } }
-            return nil, problem.new("invalid_parameter",
-                "The query is not well formed: " .. err.message .. ".", { errors = found })
-        end
+    if not text or text == "" then
+        call.query = {}
+        return true
     end
-    local accepted, refused = validate.query(call.route.query or {}, given)
+    local given, err = form.decode(text)
+    if not given then
+        local found = err.field and utf8.len(err.field)
+            and { { parameter = err.field, code = "invalid_parameter", detail = err.message } }
+        return nil, problem.new("invalid_parameter",
+            "The query is not well formed: " .. err.message .. ".", { errors = found })
+    end
+    local accepted, refused = validate.query(call.route.query or NONE, given)
     if not accepted then
         return nil, problem.new(refused.code, refused.detail, refused)
     end
@@ -165,6 +166,9 @@ local function check_idempotency(call)
 end
 
 local function check_media(headers)
+    if headers["content-type"] == "application/json" and not headers["content-encoding"] then
+        return true
+    end
     local header = (headers["content-type"] or ""):lower()
     local kind, parameters = header:match("^%s*([^;%s]+)%s*;?%s*(.-)%s*$")
     return kind == "application/json" and (parameters == "" or parameters:find('^charset="?utf%-8"?$'))
@@ -202,12 +206,11 @@ local steps = {
 
 -- ---- answers ----
 
+--- The headers are the handler's own table, made for this answer.
 local function answer(status, body, headers)
-    local all = { ["content-type"] = "application/json" }
-    for name, value in pairs(headers or {}) do
-        all[name] = value
-    end
-    return { status = status, headers = all, body = body and json.encode(body) or "" }
+    headers = headers or {}
+    headers["content-type"] = headers["content-type"] or "application/json"
+    return { status = status, headers = headers, body = body and json.encode(body) or "" }
 end
 
 local function refuse(call, refused)
@@ -240,23 +243,49 @@ local function respond(call)
     return perform(call)
 end
 
+--- A handler of a raw route may give a table that it keeps.
+local function copied(map)
+    local copy = {}
+    for name, value in pairs(map or NONE) do
+        copy[name] = value
+    end
+    return copy
+end
+
+local counters = {} ---@type table<table, table<integer, tael.kernel.Counter>> by route and status
+
+local function count(route, status)
+    local of_route = counters[route]
+    if not of_route then
+        of_route = {}
+        counters[route] = of_route
+    end
+    local counter = of_route[status]
+    if not counter then
+        counter = metrics.counter("tael_http_requests_total", { route = route.path, method = route.method,
+            status = tostring(status) })
+        of_route[status] = counter
+    end
+    counter.count = counter.count + 1
+end
+
 local function finish(call, response)
-    local route, headers = call.route, {}
-    for _, given in ipairs { call.headers or {}, response.headers } do
-        for name, value in pairs(given) do
-            headers[name] = value
-        end
+    local route = call.route or NO_ROUTE
+    local headers = route.raw and copied(response.headers) or response.headers
+    for name, value in pairs(call.headers or NONE) do
+        headers[name] = headers[name] or value
     end
     headers["tael-request-id"] = call.request_id
-    if not route or not route.raw then
+    if not route.raw then
         headers["tael-version"], headers["cache-control"] = api.VERSION, "no-store"
     end
-    metrics.count("tael_http_requests_total", { route = route and route.path or "none",
-        method = route and route.method or "other", status = tostring(response.status) })
-    log.debug("http.request", {
-        request = call.request_id, listener = call.request.listener, method = call.request.method,
-        route = route and route.path or "none", status = response.status,
-    })
+    count(route, response.status)
+    if log.wants "debug" then
+        log.debug("http.request", {
+            request = call.request_id, listener = call.request.listener, method = call.request.method,
+            route = route.path, status = response.status,
+        })
+    end
     return { status = response.status, headers = headers, body = response.body }
 end
 

@@ -6,6 +6,9 @@ local SEGMENTS_MAX = 16
 local REFUSED_ESCAPES = { ["00"] = true, ["2f"] = true, ["5c"] = true }
 
 local function decode_segment(segment)
+    if not segment:find("[^%w_-]") then
+        return segment
+    end
     local bad = false
     local text = segment:gsub("%%(%x?%x?)", function(digits)
         if #digits ~= 2 or REFUSED_ESCAPES[digits:lower()] then
@@ -50,7 +53,7 @@ end
 ---@param routes table[] {method, path, …}
 ---@return table tree
 function path.compile(routes)
-    local tree = { next = {} }
+    local tree = { next = {}, whole = {} }
     for _, route in ipairs(routes) do
         local at = tree
         for part in route.path:gmatch("[^/]+") do
@@ -68,6 +71,9 @@ function path.compile(routes)
         end
         at.methods = at.methods or {}
         at.methods[route.method] = route
+        if not route.path:find("{", 1, true) then
+            tree.whole[route.path] = at.methods
+        end
     end
     return tree
 end
@@ -102,6 +108,23 @@ function path.match(tree, segments)
         at = found
     end
     return at.methods, params
+end
+
+--- The methods of a path as it was sent.
+---@param tree table
+---@param text string still encoded, without the query
+---@return table<string, table>? methods method -> route
+---@return table<string, string>|false|nil params false: the path is refused
+function path.find(tree, text)
+    local methods = tree.whole[text]
+    if methods then
+        return methods, {}
+    end
+    local segments = path.split(text)
+    if not segments then
+        return nil, false
+    end
+    return path.match(tree, segments)
 end
 
 return path

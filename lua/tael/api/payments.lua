@@ -90,8 +90,11 @@ end
 
 --- channel_options in the channel's own normal form.
 local function check_options(given)
+    if not given then
+        return nil
+    end
     local out = {}
-    for channel, values in pairs(given or {}) do
+    for channel, values in pairs(given) do
         local package = registry.package(channel)
         if not package then
             return nil, { code = "invalid_field", pointer = "/channel_options/" .. channel,
@@ -105,7 +108,7 @@ local function check_options(given)
         end
         out[channel] = normal
     end
-    return given and out
+    return out
 end
 
 local function check_together(body)
@@ -123,19 +126,15 @@ function M.create(call)
     if not good then
         return nil, wrong
     end
-    local input = {}
-    for name, value in pairs(body) do
-        input[name] = value
-    end
+    local digest = M.digest(body)
     local options, err = check_options(body.channel_options)
     if err then
         return nil, err
     end
-    input.channel_options = options
+    body.channel_options = options
     local result
     result, err = payments.create {
-        actor = call.caller.actor, input = input, digest = M.digest(body),
-        idempotency_key = call.idempotency_key,
+        actor = call.caller.actor, input = body, digest = digest, idempotency_key = call.idempotency_key,
     }
     if not result then
         return nil, err
@@ -151,8 +150,12 @@ local related = { events = events.list, notifications = inspect.list, refunds = 
 
 ---@param call tael.api.Call
 function M.get(call)
-    local expand = {}
-    for _, name in ipairs(call.query.expand or {}) do
+    local wanted, expand = call.query.expand, {}
+    if not wanted then
+        local view, err = payments.get(call.params.id)
+        return view and 200, view or err
+    end
+    for _, name in ipairs(wanted) do
         expand[name] = true
     end
     local view, err = payments.get(call.params.id, { expand = expand })

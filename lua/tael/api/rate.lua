@@ -5,12 +5,19 @@ local problem = require "tael.api.problem"
 
 local rate = {}
 
+--- The policy as its header says it, made once: a configuration has few.
+local policies = setmetatable({}, { __mode = "k", __index = function(made, limit)
+    local text = ('"key";q=%d;w=%d'):format(limit.count, limit.window_ms // 1000)
+    made[limit] = text
+    return text
+end })
+
 ---@param taken tael.kernel.Taken
 ---@return table<string, string>
 function rate.headers(taken)
     return {
-        ["ratelimit-policy"] = ('"key";q=%d;w=%d'):format(taken.rate.count, taken.rate.window_ms // 1000),
-        ["ratelimit"] = ('"key";r=%d;t=%d'):format(taken.remaining, limits.seconds(taken.reset_ms)),
+        ["ratelimit-policy"] = policies[taken.rate],
+        ["ratelimit"] = '"key";r=' .. taken.remaining .. ";t=" .. limits.seconds(taken.reset_ms),
     }
 end
 

@@ -35,13 +35,13 @@ end
 function types.string(field, value)
     if type(value) ~= "string" then
         return "must be a string"
-    elseif field.min and length_of(value) < field.min then
+    elseif field.min and (value == "" or field.min > 1 and length_of(value) < field.min) then
         return field.min == 1 and "must not be empty" or "must have at least " .. field.min .. " characters"
-    elseif field.max and length_of(value) > field.max then
+    elseif field.max and #value > field.max and length_of(value) > field.max then
         return "must have at most " .. field.max .. " characters"
     elseif field.bytes and #value > field.bytes then
         return "must have at most " .. field.bytes .. " bytes"
-    elseif not field.control and value:find("[%c\127]") then
+    elseif not field.control and value:find("%c") then
         return "must not hold control characters"
     elseif field.match and not value:find(field.match) then
         return "must be " .. field.form
@@ -105,13 +105,21 @@ function types.object(field, value, errors, place)
     end
 end
 
-local function check_value(field, value, errors, place)
-    local wrong, code = types[field.type](field, value, errors, place)
+local function place_of(place, name)
+    return place .. "/" .. escape(name)
+end
+
+local has_members = { object = true, map = true }
+
+--- The value of a member; its place is made only where somebody is to read it.
+local function check_value(field, value, errors, place, name)
+    local at = has_members[field.type] and place_of(place, name)
+    local wrong, code = types[field.type](field, value, errors, at)
     if not wrong and field.check then
         wrong, code = field.check(value)
     end
     if wrong then
-        add(errors, place, code or field.code or "invalid_field", wrong)
+        add(errors, place_of(place, name), code or field.code or "invalid_field", wrong)
     end
 end
 
@@ -122,11 +130,10 @@ function types.map(field, value, errors, place)
     local count = 0
     for name, member in pairs(value) do
         count = count + 1
-        local at = place .. "/" .. escape(name)
         if not name:find(field.key) then
-            add(errors, at, "invalid_field", "has a name that is not " .. field.key_form)
+            add(errors, place_of(place, name), "invalid_field", "has a name that is not " .. field.key_form)
         elseif not (field.nulls and member == json.null) then
-            check_value(field.value, member, errors, at)
+            check_value(field.value, member, errors, place, name)
         end
     end
     if field.count and count > field.count then
@@ -149,18 +156,39 @@ local function unknown(kind, name, known)
     return ("unknown %s '%s'%s"):format(kind, name:sub(1, 64), hint)
 end
 
+local function check_member(fields, given, errors, place, name)
+    local field, value = fields[name], given[name]
+    if not field then
+        add(errors, place_of(place, name), "unknown_field", unknown("field", name, fields))
+    elseif value ~= json.null then
+        check_value(field, value, errors, place, name)
+    end
+end
+
+--- The names that are required, of each set of fields once.
+local required_of = setmetatable({}, { __mode = "k", __index = function(known, fields)
+    local names = {}
+    for _, name in ipairs(sorted_names(fields)) do
+        names[#names + 1] = fields[name].required and name or nil
+    end
+    known[fields] = names
+    return names
+end })
+
+--- In the order of the names where somebody is to read what is wrong (errors.sorted); which is rarely.
 function check_fields(fields, given, errors, place)
-    for _, name in ipairs(sorted_names(given)) do
-        local at = place .. "/" .. escape(name)
-        if not fields[name] then
-            add(errors, at, "unknown_field", unknown("field", name, fields))
-        elseif given[name] ~= json.null then
-            check_value(fields[name], given[name], errors, at)
+    if errors.sorted then
+        for _, name in ipairs(sorted_names(given)) do
+            check_member(fields, given, errors, place, name)
+        end
+    else
+        for name in next, given do
+            check_member(fields, given, errors, place, name)
         end
     end
-    for _, name in ipairs(sorted_names(fields)) do
-        if fields[name].required and (given[name] == nil or given[name] == json.null) then
-            add(errors, place .. "/" .. name, "missing_field", "is needed")
+    for _, name in ipairs(required_of[fields]) do
+        if given[name] == nil or given[name] == json.null then
+            add(errors, place_of(place, name), "missing_field", "is needed")
         end
     end
 end
@@ -173,40 +201,44 @@ local function sentence(found)
     return found.place:sub(2):gsub("/", ".") .. " " .. found.detail
 end
 
---- Null members are absent ones; a copy, so that the digest of a request does not see them.
-local function without_null(value, field)
-    if type(value) ~= "table" or json.is_decimal(value) then
-        return value
-    end
+--- Null members are absent ones: they are taken out, so that the digest of a request does not see them.
+local function drop_null(value, field)
     local is_array = json.is_array(value)
     local keeps = is_array or field and field.nulls
-    local out = is_array and json.array {} or {}
-    for name, member in pairs(value) do
-        if keeps or member ~= json.null then
-            out[name] = without_null(member, field and field.fields and field.fields[name])
+    for name, member in next, value do
+        if member == json.null then
+            value[name] = keeps and member or nil
+        elseif type(member) == "table" then
+            drop_null(member, field and field.fields and field.fields[name])
         end
     end
-    return out
+    return value
 end
 
----@param schema { fields: table }
----@param value any decoded JSON
----@return table? accepted without members that are null
----@return table? problem {code, detail, errors}
-function validate.body(schema, value)
-    local errors = {}
-    if not is_object(value) then
-        return nil, { code = "invalid_json", detail = "The body must be one JSON object." }
-    end
-    check_fields(schema.fields, value, errors, "")
-    if #errors == 0 then
-        return without_null(value, schema)
-    end
+local function problem_of(errors)
     local list = {}
     for i, found in ipairs(errors) do
         list[i] = { pointer = found.place, code = found.code, detail = sentence(found) }
     end
-    return nil, { code = errors[1].code, detail = list[1].detail, errors = list }
+    return { code = errors[1].code, detail = list[1].detail, errors = list }
+end
+
+---@param schema { fields: table }
+---@param value any decoded JSON, the caller's alone
+---@return table? accepted the value itself, without members that are null
+---@return table? problem {code, detail, errors}
+function validate.body(schema, value)
+    if not is_object(value) then
+        return nil, { code = "invalid_json", detail = "The body must be one JSON object." }
+    end
+    local errors = {}
+    check_fields(schema.fields, value, errors, "")
+    if #errors == 0 then
+        return drop_null(value, schema)
+    end
+    errors = { sorted = true }
+    check_fields(schema.fields, value, errors, "")
+    return nil, problem_of(errors)
 end
 
 -- ---- query parameters ----

@@ -1,17 +1,18 @@
 --- The shape of a next_action: what goes on to the payer's browser, phone or screen (interfaces §3). A copy
 --- of exactly the members of its type is made; anything else in it is refused, not passed on.
+local text = require "tael.text"
+
 local actions = {}
 
 local max_text = 16384   -- bytes: an address with everything in it
 local max_members = 100  -- of fields and params
 
 local function is_text(value)
-    return type(value) == "string" and value ~= "" and #value <= max_text and utf8.len(value) ~= nil
-        and not value:find("[%z\1-\31\127]")
+    return value ~= "" and text.is_plain(value, max_text)
 end
 
 local function is_address(value)
-    return is_text(value) and value:find("^https?://[^/%s]") ~= nil and not value:find("%s")
+    return is_text(value) and value:find("^https?://[^/ ]") ~= nil and not value:find(" ", 1, true)
 end
 
 local function is(word)
@@ -36,13 +37,13 @@ local function texts(value)
         return nil
     end
     local copy, count = {}, 0
-    for name, text in next, value do
+    for name, member in next, value do
         count = count + 1
-        if not is_text(name) or type(text) ~= "string" or #text > max_text or not utf8.len(text)
-            or text:find("%z") or count > max_members then
+        if not is_text(name) or type(member) ~= "string" or #member > max_text or not utf8.len(member)
+            or member:find("\0", 1, true) or count > max_members then
             return nil
         end
-        copy[name] = text
+        copy[name] = member
     end
     return count > 0 and copy or nil
 end

@@ -34,7 +34,6 @@ function call.context(parts)
         notify_url = parts.notify_url,
         return_url = parts.return_url,
         options = parts.options or {},
-        nonce = parts.nonce,
     }
 end
 

@@ -11,6 +11,17 @@ function limits.refusal(package, code, field, detail)
 end
 
 local refusal = limits.refusal
+local NONE = {}
+
+--- The characters of a text, each as a text; made once, a manifest has few of them.
+local characters = setmetatable({}, { __index = function(known, text)
+    local list = {}
+    for _, code in utf8.codes(text) do
+        list[#list + 1] = utf8.char(code)
+    end
+    known[text] = list
+    return list
+end })
 
 local function check_text(package, field, text, limit)
     if limit == nil or text == nil then
@@ -25,8 +36,7 @@ local function check_text(package, field, text, limit)
         return refusal(package, "invalid_field", field,
             ("%s must not be longer than %d characters"):format(field, max))
     end
-    for _, code in utf8.codes(refuse) do
-        local character = utf8.char(code)
+    for _, character in ipairs(characters[refuse]) do
         if text:find(character, 1, true) then
             return refusal(package, "invalid_field", field,
                 ("%s must not hold '%s'"):format(field, character))
@@ -36,7 +46,7 @@ local function check_text(package, field, text, limit)
 end
 
 local function check_needs(package, product, ctx)
-    for _, path in ipairs(product.needs or {}) do
+    for _, path in ipairs(product.needs or NONE) do
         local value = ctx.payment
         for name in path:gmatch("[^.]+") do
             value = type(value) == "table" and value[name] or nil
@@ -80,19 +90,17 @@ function limits.check(package, ctx)
         return refusal(package, "amount_out_of_range", "amount",
             ("amount must lie in %d … %d minor units"):format(product.min, product.max))
     end
-    local checks = {
-        { check_text, "subject", ctx.payment.subject, product.subject },
-        { check_text, "description", ctx.payment.description, product.description },
-        { check_needs, product, ctx },
-        { check_life, product, ctx },
-    }
-    for _, check in ipairs(checks) do
-        local fits, err = check[1](package, table.unpack(check, 2, 4))
-        if not fits then
-            return nil, err
-        end
+    local fits, err = check_text(package, "subject", ctx.payment.subject, product.subject)
+    if fits then
+        fits, err = check_text(package, "description", ctx.payment.description, product.description)
     end
-    return true
+    if fits then
+        fits, err = check_needs(package, product, ctx)
+    end
+    if fits then
+        fits, err = check_life(package, product, ctx)
+    end
+    return fits, err
 end
 
 return limits

@@ -2,6 +2,7 @@
 --- each value is copied, member by member, without running any metamethod of its tables, and what has a
 --- wrong type is named and refused.
 local actions = require "tael.channel.actions"
+local is_plain = require("tael.text").is_plain
 
 local shapes = {}
 
@@ -178,8 +179,7 @@ local min_timeout_ms = 100
 local bodies = { "form", "json", "body" }
 
 local function is_address(value)
-    return type(value) == "string" and value:find("^https?://[^/%s]") ~= nil
-        and not value:find("[%z\1-\32\127]")
+    return is_plain(value) and value:find("^https?://[^/ ]") ~= nil and not value:find(" ", 1, true)
 end
 
 local methods = { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }

@@ -10,6 +10,30 @@ local store = require "tael.store"
 
 local context = {}
 
+--- The nonce is as good as the time and the number it is made of: made when a channel asks for it.
+local with_nonce = {
+    __index = function(ctx, name)
+        if name ~= "nonce" then
+            return nil
+        end
+        local text = (">s4 s4 i8"):pack("tael.nonce.1", ctx.attempt.order_no, ctx.now)
+        ctx.nonce = crypto.hex.encode(crypto.digest("sha256", text)):sub(1, 32)
+        return ctx.nonce
+    end,
+    __metatable = false,
+}
+
+local notify_urls = setmetatable({}, { __mode = "k" }) -- by account
+
+local function notify_url(account)
+    local url = notify_urls[account]
+    if not url then
+        url = ("%s/notify/%s/%s"):format(registry.config.http.public_url, account.channel, account.slug)
+        notify_urls[account] = url
+    end
+    return url
+end
+
 ---@param payment table row
 ---@param details table
 ---@param attempt table row
@@ -19,8 +43,6 @@ local context = {}
 ---@return tael.channel.Context
 function context.of(payment, details, attempt, account, now, refund)
     local number = ids.order_number(attempt.id)
-    local base = registry.config.http.public_url
-    local nonce = crypto.digest("sha256", (">s4 s4 i8"):pack("tael.nonce.1", number, now))
     local ctx = call.context {
         now = now,
         payment = {
@@ -31,16 +53,15 @@ function context.of(payment, details, attempt, account, now, refund)
             order_no = number, amount = attempt.amount, currency = attempt.currency,
             product = attempt.product, expires_at = attempt.expires_at,
         },
-        notify_url = ("%s/notify/%s/%s"):format(base, account.channel, account.slug),
-        return_url = ("%s/return/%s/%s"):format(base, account.channel, number),
-        options = (details.channel_options or {})[account.channel],
-        nonce = crypto.hex.encode(nonce):sub(1, 32),
+        notify_url = notify_url(account),
+        return_url = registry.config.http.public_url .. "/return/" .. account.channel .. "/" .. number,
+        options = details.channel_options and details.channel_options[account.channel],
     }
     ctx.refund = refund and {
         refund_no = ids.order_number(refund.id, "ref"), amount = refund.amount, currency = refund.currency,
         reason = refund.reason,
     }
-    return ctx
+    return setmetatable(ctx, with_nonce)
 end
 
 --- What the payer is sent to. Pure and repeatable.

@@ -1,9 +1,9 @@
 --- Payments are made here, once however often they are asked for.
 --- A create is one unit: [the idempotency row,] payment, attempt, event, timer [, call]. The order leaves for
 --- the channel, in what the payer is given or in a call of ours, after that unit is durable.
---- 1 The unique indexes decide races, not a read before. 2 A twin, a retry and a replay get the payment as
---- it is now, rendered from stored facts; an order whose answer never came is gone on with. 3 The same key or
---- order with another body is refused.
+--- 1 The unique indexes decide, not a read before: a twin is looked for when they, or a check, have said no.
+--- 2 A twin, a retry and a replay get the payment as it is now, rendered from stored facts; an order whose
+--- answer never came is gone on with. 3 The same key or order with another body is refused.
 local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
 local events_wake = require "tael.kernel.events_wake"
@@ -199,9 +199,20 @@ local function created_row(columns)
     }
 end
 
+local created = {} ---@type table<string, tael.kernel.Counter> by channel
+
+local function count_created(channel, state)
+    local counter = created[channel]
+    if not counter then
+        counter = metrics.counter("tael_payments_total", { channel = channel, state = state })
+        created[channel] = counter
+    end
+    counter.count = counter.count + 1
+end
+
 local function announce(columns)
     local account = registry.account(columns.order.account)
-    metrics.count("tael_payments_total", { channel = account.channel, state = columns.state })
+    count_created(account.channel, columns.state)
     log.info("payment.created", { payment = ids.encode("pay", columns.payment), channel = account.channel,
         account = account.slug, amount = columns.amount, currency = columns.currency, actor = columns.actor })
     events_wake.announce(task.scope())
@@ -262,6 +273,15 @@ local function made(columns, order)
     return answer(row, attempt, false)
 end
 
+--- What this request already made, or what is against making it.
+local function replay_twin(request, refused)
+    local twin, err = find_twin(request)
+    if not twin then
+        return nil, err or refused
+    end
+    return replay(twin, request.actor)
+end
+
 ---@class tael.kernel.Create
 ---@field actor string "key_…"
 ---@field input table the validated body
@@ -276,18 +296,11 @@ function creation.create(request)
     if request.idempotency_key then
         request.key_digest = idempotency.digest(OPERATION, request.idempotency_key)
     end
-    local twin, err = find_twin(request)
-    if twin then
-        return replay(twin, request.actor)
-    elseif err then
-        return nil, err
-    end
     local columns, order = plan(request)
     if not columns then
-        return nil, order
+        return replay_twin(request, order)
     end
-    local done
-    done, err = orders.begin(order, { payment = created_row(columns), details = columns.details,
+    local done, err = orders.begin(order, { payment = created_row(columns), details = columns.details,
         statements = (units.creation(columns)), actor = request.actor,
         committed = function() announce(columns) end })
     if done then
@@ -295,11 +308,8 @@ function creation.create(request)
     elseif err.code ~= "guard" or err.otherwise ~= "twin" then
         return payments.store_problem(err)
     end
-    twin, err = find_twin(request)
-    if not twin then
-        return nil, err or { code = "store_unavailable", detail = "the twin of this request cannot be read" }
-    end
-    return replay(twin, request.actor)
+    return replay_twin(request,
+        { code = "store_unavailable", detail = "the twin of this request cannot be read" })
 end
 
 return creation

@@ -8,15 +8,26 @@ local store = require "tael.store"
 local due = {}
 
 local EPOCH_MS = 1577836800000 -- 2020-01-01 UTC, where ids begin
-local STAMP_BITS = 22
+local STAMP_BITS, STAMP_BYTES = 22, 3
+local STAMPS_AT_ONCE = 64 -- the system is asked for randomness once for so many
+
+local stamps, next_stamp = "", 1
+
+local function random_stamp()
+    if next_stamp > #stamps then
+        stamps, next_stamp = crypto.random(STAMPS_AT_ONCE * STAMP_BYTES), 1
+    end
+    local stamp = (">I3"):unpack(stamps, next_stamp)
+    next_stamp = next_stamp + STAMP_BYTES
+    return stamp & (1 << STAMP_BITS) - 1
+end
 
 --- Id of a timer: due time, then 22 random bits. Two of one millisecond collide once in four million;
 --- the guard of timer.insert then asks for another stamp.
 ---@param ms integer
 ---@return integer
 function due.id(ms)
-    local stamp = (">I3"):unpack(crypto.random(3)) & (1 << STAMP_BITS) - 1
-    return due.before(ms) | stamp
+    return due.before(ms) | random_stamp()
 end
 
 --- Ids of all timers due before this moment are below it.

@@ -4,6 +4,7 @@
 --- missing one are told apart by nobody.
 local crypto = require "tael.crypto"
 local ids = require "tael.kernel.ids"
+local key_memory = require "tael.kernel.key_memory"
 local registry = require "tael.kernel.registry"
 local secrets = require "tael.kernel.secrets"
 local store = require "tael.store"
@@ -112,12 +113,24 @@ end
 ---@param id integer of the scope's merchant
 ---@return boolean done
 function keys.revoke(id)
-    return store.commit { { "key.revoke", { key = id, now = time.now() } } } ~= nil
+    local done = store.commit { { "key.revoke", { key = id, now = time.now() } } } ~= nil
+    if done then
+        key_memory.forget(id)
+    end
+    return done
 end
+
+---@class tael.kernel.Key
+---@field merchant integer
+---@field key_id integer
+---@field actor string "key_…"
+---@field mode "live"|"test"
+---@field scopes table<string, true>
+---@field expires_at integer? ms
 
 --- Whose key is this? Runs before a merchant is known.
 ---@param text string
----@return { merchant: integer, key_id: integer, actor: string, mode: string, scopes: table<string, true> }?
+---@return tael.kernel.Key?
 ---@return { code: string }? err unauthenticated | key_revoked | key_expired | store_unavailable
 function keys.authenticate(text)
     local key = keys.parse(text)
@@ -142,7 +155,7 @@ function keys.authenticate(text)
         scopes[scope] = true
     end
     return { merchant = row.merchant, key_id = row.id, actor = ids.encode("key", row.id), mode = row.mode,
-        scopes = scopes }
+        scopes = scopes, expires_at = row.expires_at }
 end
 
 return keys

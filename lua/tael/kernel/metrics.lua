@@ -11,7 +11,10 @@ local help = {
     tael_alarms_total = "what a person should know",
 }
 
-local counters = {} -- name -> labels text -> integer
+---@class tael.kernel.Counter one series; whoever counts in it often keeps it
+---@field count integer
+
+local counters = {} -- name -> labels text -> tael.kernel.Counter
 
 local order = {} -- name -> label names, sorted once
 
@@ -38,16 +41,30 @@ local function label_text(name, labels)
     return text
 end
 
+--- The series of these labels, to be counted in.
 ---@param name string
 ---@param labels table<string, string>
-function metrics.count(name, labels)
+---@return tael.kernel.Counter
+function metrics.counter(name, labels)
     local series = counters[name]
     if not series then
         series = {}
         counters[name] = series
     end
     local text = label_text(name, labels)
-    series[text] = (series[text] or 0) + 1
+    local counter = series[text]
+    if not counter then
+        counter = { count = 0 }
+        series[text] = counter
+    end
+    return counter
+end
+
+---@param name string
+---@param labels table<string, string>
+function metrics.count(name, labels)
+    local counter = metrics.counter(name, labels)
+    counter.count = counter.count + 1
 end
 
 workers.answer("metrics", function()
@@ -70,8 +87,8 @@ function metrics.text()
     for _, answer in ipairs(workers.ask("metrics", {})) do
         for name, series in pairs(answer) do
             sums[name] = sums[name] or {}
-            for labels, value in pairs(series) do
-                sums[name][labels] = (sums[name][labels] or 0) + value
+            for labels, counter in pairs(series) do
+                sums[name][labels] = (sums[name][labels] or 0) + counter.count
             end
         end
     end

@@ -26,7 +26,7 @@
 ---@field refund? tael.channel.ContextRefund  of refund and refund_query
 ---@field now integer                  ms
 ---@field time { cst: string, rfc3339: string, unix: integer }   cst: "2026-01-15 10:20:30" in GMT+8
----@field nonce? string
+---@field nonce string                of order and time
 ---@field notify_url? string
 ---@field return_url? string
 ---@field options table                channel_options of this channel, {} when none
@@ -166,7 +166,6 @@ function account.prepare(package, record) end
 ---@field notify_url? string
 ---@field return_url? string
 ---@field options? table
----@field nonce? string
 
 --- code: invalid_field currency_not_supported amount_out_of_range product_not_supported missing_field
 --- not_implemented_by_channel script_failed

@@ -23,4 +23,9 @@ function log.warn(event, fields) end
 ---@param fields? tael.log.Fields
 function log.error(event, fields) end
 
+--- Are lines of this level written? For whoever would make their fields in vain.
+---@param level "debug"|"info"|"warn"|"error"
+---@return boolean
+function log.wants(level) end
+
 return log
