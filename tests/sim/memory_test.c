@@ -351,6 +351,31 @@ static void each_allocation(struct place *place, const struct work *work, long c
         CHECK_NAMED(tally.silent < n / 4, "mostly there is an answer");
 }
 
+/* ---- opening ---- */
+
+/* Allocations of an opening are many: n grows by a part of itself, a smaller one the more is asked
+ * for. */
+static void opening_may_fail(const char *folder, int every)
+{
+    long n = 1, refused = 0, unsaid = 0, tries = 0;
+    for (bool failed = true; failed; tries++) {
+        struct history history;
+        tael_status rc = TAEL_ENOMEM;
+        if (!begin(&history, &script, 100 + (uint64_t)tries, folder))
+            break;
+        alloc_fail_run(n, NEVER);
+        rc = open_engine(&history);
+        failed = alloc_fail_end();
+        refused += rc != TAEL_OK;
+        unsaid += rc != TAEL_OK && history.err.message[0] == '\0';
+        end(&history);
+        n += 1 + n * every / 400;
+    }
+    printf("# %ld openings up to allocation %ld, %ld refused\n", tries, n, refused);
+    CHECK_NAMED(refused > 5 && refused >= tries - 2, "an engine without memory does not open");
+    CHECK_NAMED(unsaid == 0, "and says why");
+}
+
 static bool open_place(struct place *place, const char *folder)
 {
     const char *every = getenv("EVERY");
@@ -405,6 +430,7 @@ int main(void)
         return end_folder(folder);
     bool open = open_place(&place, folder);
     CHECK(open);
+    opening_may_fail(folder, place.every);
     if (open)
         new_payment(&place);
     for (size_t i = 0; open && i < sizeof(works) / sizeof(works[0]); i++) {
