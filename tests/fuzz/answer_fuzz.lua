@@ -1,7 +1,7 @@
 --- An answer of the gateway from its bytes to what it means. The first byte of an input chooses the operation
---- and, above 127, that the rest is signed with Alipay's key, so that mutations get past the signature; the
---- second byte chooses the status. What must hold: nothing raises; without evidence it is unknown; evidence is
---- what a fresh check confirms.
+--- and, above 127, that the rest is signed with Alipay's key, so that mutations get past the signature;
+--- the second byte chooses the status. What must hold: nothing raises; without evidence it is unknown;
+--- evidence is what a fresh check confirms.
 local support = require "tests.spec.channel_support"
 local call = require "tael.channel.call"
 local json = require "tael.json"

@@ -36,7 +36,7 @@ return function(bytes)
     local text = json.encode(value)
     assert(utf8.len(text), "not UTF-8")
     assert(not text:find("[%z\1-\31]"), "a control character was written")
-    local again = assert(json.decode(text))
+    local again = json.decode(text) -- may be false
     assert(same(value, again), "reading what was written gives something else")
     assert(json.encode(again) == text, "written in two ways")
 end

@@ -1,5 +1,5 @@
---- Money as text and back, and arithmetic that cannot wrap. Input: a byte that chooses the number of decimals,
---- and text; the same bytes once more as integers.
+--- Money as text and back, and arithmetic that cannot wrap. Input: a byte that chooses the number of decimals
+--- and is followed by text; the same bytes once more as integers.
 local decimal = require "tael.decimal"
 local money = require "tael.kernel.money"
 

@@ -1,7 +1,7 @@
 --- A notification from its first byte to what the kernel may believe. The first byte of an input says what is
---- done with the rest: as it is, or signed with Alipay's key (one of four texts), so that mutations get past the
---- signature. What must hold: nothing raises; evidence only of what a fresh check of the signature confirms;
---- an admitted fact says what the form says.
+--- done with the rest: as it is, or signed with Alipay's key (one of four texts), so that mutations get past
+--- the signature. What must hold: nothing raises; evidence only of what a fresh check of the signature
+--- confirms; an admitted fact says what the form says.
 local support = require "tests.spec.kernel_support"
 local channel = require "tests.spec.channel_support"
 local evidence = require "tael.kernel.evidence"
