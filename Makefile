@@ -93,8 +93,14 @@ $(B)/fuzz/%: $(B)/obj/tests/fuzz/%_fuzz.o $(if $(FUZZING),,$(B)/obj/tests/fuzz/r
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(if $(FUZZING),-fsanitize=fuzzer) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
+# the engine's HTTP server alone, behind others' (tests/interop)
+$(B)/test/http_echo: $(B)/obj/tests/interop/http_echo.o $(B)/libtael.a
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
+
 fuzz-programs: $(FUZZ)
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(B)/test/http_echo
 unit: $(UNIT)
 	@for t in $(UNIT); do echo "# $$t"; $$t || exit 1; done
 

@@ -5,6 +5,8 @@
  * what the code did. A row's text is what the handler saw ("METHOD target [body]" a line) and how
  * the connection ended ("!400"). Each is sent whole, byte by byte, and in random pieces; the
  * verdict must not change.
+ * With the argument "rows" they are only written, for other tests: name, tab, bytes, tab, verdict,
+ * both in hexadecimal.
  */
 #include "base/sim.h"
 #include "net/http_server.h"
@@ -106,8 +108,25 @@ static bool is_verdict(const char *bytes, size_t len, struct tael_span want, siz
     return same;
 }
 
+static bool listing; /* rows are written, not judged */
+
+static void list_row(const char *name, const char *bytes, size_t len, const char *text)
+{
+    printf("%s\t", name);
+    for (size_t i = 0; i < len; i++)
+        printf("%02x", (unsigned char)bytes[i]);
+    printf("\t");
+    for (size_t i = 0; text[i] != '\0'; i++)
+        printf("%02x", (unsigned char)text[i]);
+    printf("\n");
+}
+
 static void judge(const char *name, const char *bytes, size_t len, const char *text)
 {
+    if (listing) {
+        list_row(name, bytes, len, text);
+        return;
+    }
     char title[160];
     struct tael_span want = tael_span_of(text);
     snprintf(title, sizeof(title), "%s: whole", name);
@@ -558,8 +577,9 @@ static void damaged(const struct row *rows, size_t count)
 }
 #define DAMAGED(rows) damaged(rows, sizeof(rows) / sizeof(rows[0]))
 
-int main(void)
+int main(int argc, char **argv)
 {
+    listing = argc == 2 && strcmp(argv[1], "rows") == 0;
     JUDGE_ALL(accepted);
     JUDGE_ALL(bad_line);
     JUDGE_ALL(bad_field);
@@ -579,6 +599,8 @@ int main(void)
     body_of(BODY_MAX, true, NULL);
     body_of(BODY_MAX + 1, false, "!413");
     body_of(BODY_MAX + 1, true, "!413");
+    if (listing)
+        return 0;
     DAMAGED(accepted);
     DAMAGED(bad_length);
     DAMAGED(bad_chunk);
