@@ -260,6 +260,9 @@ static void begin_drain(struct tael_worker *worker)
 {
     int64_t drain_ms = atomic_load(&worker->engine->drain_ms);
     worker->draining = true;
+    if (worker->number == 1)
+        TAEL_LOG(worker->engine->log, TAEL_LOG_INFO, "engine.draining",
+                 tael_log_int("at_most_ms", drain_ms));
     tael_task_wake_key(worker->state, drain_key, sizeof(drain_key) - 1, "", 0);
     tael_timer_start(worker->deadline, drain_ms * 1000);
     tael_http_server_drain(worker->server, drain_ms, http_drained, worker);

@@ -72,6 +72,8 @@ void tael_sim_streams_free(struct tael_sim *sim); /* connections that nobody hol
 tael_status tael_sim_listen(struct tael_loop *loop, const char *address, tael_accept_fn accept,
                             void *user, struct tael_listener **out);
 const char *tael_sim_listener_address(struct tael_listener *listener);
+void tael_sim_listener_retire(struct tael_listener *listener);
+int tael_sim_listener_share(struct tael_listener *listener);
 void tael_sim_listener_close(struct tael_listener *listener);
 tael_status tael_sim_connect(struct tael_loop *loop, const char *address,
                              const struct tael_stream_events *events, void *user,

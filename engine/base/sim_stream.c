@@ -72,6 +72,7 @@ struct tael_sim_listener {
     tael_accept_fn accept;
     void *user;
     struct tael_sim_listener *next, **link;
+    bool retired;
     char address[ADDRESS_MAX];
 };
 
@@ -255,7 +256,8 @@ static struct tael_sim_listener *find_listener(struct tael_sim *sim, const char 
     struct tael_sim_listener *listener, *found = NULL;
     uint64_t count = 0;
     for (listener = sim->listeners; listener != NULL; listener = listener->next) {
-        if (tael_sim_loop_of(listener->base.loop)->dead || strcmp(listener->address, address) != 0)
+        if (listener->retired || tael_sim_loop_of(listener->base.loop)->dead ||
+            strcmp(listener->address, address) != 0)
             continue;
         if (tael_sim_below(sim, ++count) == 0)
             found = listener;
@@ -586,6 +588,17 @@ tael_status tael_sim_listen(struct tael_loop *loop, const char *address, tael_ac
 const char *tael_sim_listener_address(struct tael_listener *listener)
 {
     return ((struct tael_sim_listener *)listener)->address;
+}
+
+void tael_sim_listener_retire(struct tael_listener *base)
+{
+    ((struct tael_sim_listener *)base)->retired = true;
+}
+
+int tael_sim_listener_share(struct tael_listener *base)
+{
+    (void)base;
+    return -1; /* there is no other process */
 }
 
 void tael_sim_listener_close(struct tael_listener *base)

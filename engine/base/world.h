@@ -77,6 +77,8 @@ struct tael_loop_ops {
     tael_status (*listen)(struct tael_loop *loop, const char *address, tael_accept_fn accept,
                           void *user, struct tael_listener **out);
     const char *(*listener_address)(struct tael_listener *listener);
+    void (*listener_retire)(struct tael_listener *listener);
+    int (*listener_share)(struct tael_listener *listener);
     void (*listener_close)(struct tael_listener *listener);
     tael_status (*connect)(struct tael_loop *loop, const char *address,
                            const struct tael_stream_events *events, void *user,
@@ -221,6 +223,10 @@ static inline void tael_timer_free(struct tael_timer *timer) /* NULL allowed */
 /* Before an address: TAEL_EBUSY when anybody, another engine included, listens there already. */
 #define TAEL_LISTEN_ALONE "alone:"
 
+/* The whole address "given:7": descriptor 7 is a listening socket already; it is the loop's from
+ * then on, on failure too. */
+#define TAEL_LISTEN_GIVEN "given:"
+
 /* address: "127.0.0.1:8080", "[::1]:8080" (port 0: any free one) or "unix:PATH" (mode 0600). On the
  * real world TCP listeners use SO_REUSEPORT so that each worker has its own; the first of them asks
  * to be alone. */
@@ -234,6 +240,23 @@ static inline tael_status tael_listen(struct tael_loop *loop, const char *addres
 static inline const char *tael_listener_address(struct tael_listener *listener)
 {
     return listener->loop->ops->listener_address(listener);
+}
+
+/* Nobody new comes in: a handshake that begins now is not answered, so that the client tries again
+ * and then finds nobody, or another; the file of a unix socket is gone. Who is on the way is still
+ * accepted until the close, which resets whoever is left. NULL allowed. */
+static inline void tael_listener_retire(struct tael_listener *listener)
+{
+    if (listener != NULL)
+        listener->loop->ops->listener_retire(listener);
+}
+
+/* A descriptor of the listening socket, the caller's, for TAEL_LISTEN_GIVEN here or in another
+ * process; from now on the close of this listener leaves socket and file be: who connects waits.
+ * -1: not to be had. */
+static inline int tael_listener_share(struct tael_listener *listener)
+{
+    return listener->loop->ops->listener_share(listener);
 }
 
 static inline void tael_listener_close(struct tael_listener *listener) /* NULL allowed */

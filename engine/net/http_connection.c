@@ -190,7 +190,8 @@ static int64_t wait_ms(const struct tael_http_connection *connection)
 {
     switch (connection->wait) {
     case TAEL_HTTP_WAIT_REQUEST:
-        return connection->server->limits.idle_ms;
+        return connection->server->draining ? connection->server->quiet_ms
+                                            : connection->server->limits.idle_ms;
     case TAEL_HTTP_WAIT_HEAD:
         return connection->server->limits.head_ms;
     case TAEL_HTTP_WAIT_BODY:
@@ -204,6 +205,7 @@ static int64_t wait_ms(const struct tael_http_connection *connection)
 static void start_wait(struct tael_http_connection *connection)
 {
     connection->body_bytes = 0;
+    connection->last_look = false;
     if (connection->wait == TAEL_HTTP_WAIT_NOTHING)
         tael_timer_stop(connection->timer);
     else
@@ -265,9 +267,7 @@ static void settle(struct tael_http_connection *connection)
     if (connection->stream == NULL)
         return;
     bool sent = connection->rest.len == 0 && tael_stream_queued(connection->stream) == 0;
-    bool enough = connection->closing ? sent /* else set_stall watches */
-                                      : connection->server->draining && is_idle(connection);
-    if (enough) {
+    if (connection->closing && sent) { /* not yet sent: set_stall watches */
         close_connection(connection);
         return;
     }
@@ -504,13 +504,24 @@ static bool body_is_late(const struct tael_http_connection *connection)
     return connection->body_bytes < least;
 }
 
+/* A request may have come while the loop was busy: what the kernel holds is read first. */
+static void end_idle(struct tael_http_connection *connection)
+{
+    if (connection->last_look) {
+        close_connection(connection);
+        return;
+    }
+    connection->last_look = true;
+    tael_timer_start(connection->timer, TAEL_HTTP_LAST_LOOK_US);
+}
+
 static void on_timer(void *user)
 {
     struct tael_http_connection *connection = user;
     enter(connection);
     switch (connection->wait) {
     case TAEL_HTTP_WAIT_REQUEST:
-        close_connection(connection);
+        end_idle(connection);
         break;
     case TAEL_HTTP_WAIT_HEAD:
         fail(connection, too_slow);
@@ -685,6 +696,8 @@ void tael_http_connection_drain(struct tael_http_connection *connection)
 {
     enter(connection);
     settle(connection);
+    if (connection->stream != NULL && connection->wait == TAEL_HTTP_WAIT_REQUEST)
+        start_wait(connection);
     leave(connection);
 }
 

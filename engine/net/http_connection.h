@@ -33,11 +33,17 @@ struct tael_http_server {
     size_t connection_count;
     struct tael_http_peers peers;
     struct tael_buf out; /* an answer while it is built; empty in between */
-    bool draining;
+    bool draining;       /* every answer may be a connection's last */
+    int64_t quiet_ms;    /* then: how long a connection may stay without a request */
     struct tael_timer *drain_timer;
+    struct tael_timer *retire_timer; /* who is on the way in is waited for */
+    bool retired;                    /* it has fired once */
     void (*drained)(void *user, bool clean);
     void *drained_user;
 };
+
+/* Before something is closed for being quiet, the loop looks at the sockets once more. */
+enum { TAEL_HTTP_LAST_LOOK_US = 1000 };
 
 enum tael_http_wait { /* what the connection's timer runs for */
                       TAEL_HTTP_WAIT_NOTHING,
@@ -76,7 +82,8 @@ struct tael_http_connection {
     bool continue_due;                /* incoming waits for 100 */
     bool closing;                     /* the last answer has been given */
     bool reading;
-    bool working; /* a call further up the stack parses or hands over */
+    bool last_look; /* idle long enough: closes at the next tick */
+    bool working;   /* a call further up the stack parses or hands over */
     unsigned busy;
 };
 
@@ -86,7 +93,8 @@ void tael_http_connection_accept(void *listener, struct tael_stream *stream);
 void tael_http_connection_answer(struct tael_http_connection *connection,
                                  struct tael_http_answer *answer,
                                  const struct tael_http_flaw *flaw);
-void tael_http_connection_drain(struct tael_http_connection *connection); /* closes it when idle */
+/* The server drains: an idle connection has quiet_ms left. */
+void tael_http_connection_drain(struct tael_http_connection *connection);
 /* Closes at once, saying 503 to a client that has begun a request. */
 void tael_http_connection_cut(struct tael_http_connection *connection);
 

@@ -8,6 +8,12 @@
 
 #include "net/http_connection.h"
 
+enum {
+    QUIET_MS = 1000,  /* a client in the middle of its work sends its next request within this */
+    QUIET_SHARE = 16, /* and it is at most so small a part of the drain */
+    RETIRE_MS = 100,  /* a handshake that has begun is over within this */
+};
+
 static size_t or_default(size_t value, size_t otherwise)
 {
     return value != 0 ? value : otherwise;
@@ -40,6 +46,7 @@ static struct tael_http_limits with_defaults(const struct tael_http_limits *give
 /* ---- life ---- */
 
 static void on_drain_timer(void *user);
+static void on_retire_timer(void *user);
 
 tael_status tael_http_server_new(struct tael_http_server **out,
                                  const struct tael_http_server_options *options)
@@ -50,7 +57,10 @@ tael_status tael_http_server_new(struct tael_http_server **out,
     if (server == NULL)
         return TAEL_ENOMEM;
     server->drain_timer = tael_timer_new(options->loop, on_drain_timer, server);
-    if (server->drain_timer == NULL) {
+    server->retire_timer = tael_timer_new(options->loop, on_retire_timer, server);
+    if (server->drain_timer == NULL || server->retire_timer == NULL) {
+        tael_timer_free(server->drain_timer);
+        tael_timer_free(server->retire_timer);
         free(server);
         return TAEL_ENOMEM;
     }
@@ -107,7 +117,8 @@ void tael_http_server_free(struct tael_http_server *server)
     close_listeners(server);
     cut_connections(server);
     tael_timer_free(server->drain_timer);
-    server->drain_timer = NULL;
+    tael_timer_free(server->retire_timer);
+    server->drain_timer = server->retire_timer = NULL;
     server->log = NULL; /* the owner's, like the loop: not to be used for late answers */
     tael_http_server_release(server);
 }
@@ -182,9 +193,17 @@ size_t tael_http_server_open(const struct tael_http_server *server)
 
 /* ---- drain ---- */
 
+static bool listens(const struct tael_http_server *server)
+{
+    for (const struct tael_http_listener *at = server->listeners; at != NULL; at = at->next)
+        if (at->listener != NULL)
+            return true;
+    return false;
+}
+
 static bool is_drained(const struct tael_http_server *server)
 {
-    return server->connections == NULL && server->open == 0;
+    return server->connections == NULL && server->open == 0 && !listens(server);
 }
 
 void tael_http_server_settle(struct tael_http_server *server)
@@ -199,24 +218,60 @@ static void on_drain_timer(void *user)
     void (*drained)(void *user, bool clean) = server->drained;
     bool clean = is_drained(server);
     server->drained = NULL;
+    close_listeners(server);
     cut_connections(server);
     if (drained != NULL)
         drained(server->drained_user, clean); /* last: the server may be gone afterwards */
 }
 
-void tael_http_server_drain(struct tael_http_server *server, int64_t drain_ms,
-                            void (*done)(void *user, bool clean), void *user)
+/* Nobody new is on the way any more; who came in the meantime has been accepted. */
+static void on_retire_timer(void *user)
+{
+    struct tael_http_server *server = user;
+    if (!server->retired) {
+        server->retired = true;
+        tael_timer_start(server->retire_timer, TAEL_HTTP_LAST_LOOK_US);
+        return;
+    }
+    close_listeners(server);
+    tael_http_server_settle(server);
+}
+
+static void retire_listeners(struct tael_http_server *server)
+{
+    int64_t wait_ms = server->quiet_ms < RETIRE_MS ? server->quiet_ms : RETIRE_MS;
+    for (struct tael_http_listener *at = server->listeners; at != NULL; at = at->next)
+        tael_listener_retire(at->listener);
+    server->retired = false;
+    tael_timer_start(server->retire_timer, wait_ms * 1000);
+}
+
+void tael_http_server_ebb(struct tael_http_server *server, int64_t quiet_ms)
 {
     server->draining = true;
-    server->drained = done;
-    server->drained_user = user;
-    tael_timer_start(server->drain_timer, drain_ms * 1000);
-    close_listeners(server);
+    server->quiet_ms = quiet_ms;
     struct tael_http_connection *at = server->connections;
     while (at != NULL) {
         struct tael_http_connection *next = at->next; /* at may close; no other does */
         tael_http_connection_drain(at);
         at = next;
     }
+}
+
+int64_t tael_http_quiet_ms(int64_t drain_ms)
+{
+    return drain_ms / QUIET_SHARE < QUIET_MS ? drain_ms / QUIET_SHARE : QUIET_MS;
+}
+
+void tael_http_server_drain(struct tael_http_server *server, int64_t drain_ms,
+                            void (*done)(void *user, bool clean), void *user)
+{
+    server->drained = done;
+    server->drained_user = user;
+    tael_timer_start(server->drain_timer, drain_ms * 1000);
+    if (!server->draining)
+        tael_http_server_ebb(server, tael_http_quiet_ms(drain_ms));
+    if (listens(server))
+        retire_listeners(server);
     tael_http_server_settle(server);
 }

@@ -82,11 +82,19 @@ tael_status tael_http_server_listen_tls(struct tael_http_server *server, const c
 void tael_http_respond(struct tael_http_request *request, int status,
                        const struct tael_http_header *headers, size_t count, struct tael_span body);
 
-/* Graceful stop: closes listeners, closes idle connections, answers what is open with Connection:
- * close, then calls done(user) once nothing is open or drain_ms has passed (then the rest is cut).
+/* Graceful stop. Who is on the way in is still accepted, then the listeners close. Every answer
+ * from now on says Connection: close; a connection without a request closes when it has been quiet
+ * for tael_http_quiet_ms, for its client may be sending at this very moment. done(user) comes once
+ * nothing is open or drain_ms has passed (then the rest is cut).
  */
 void tael_http_server_drain(struct tael_http_server *server, int64_t drain_ms,
                             void (*done)(void *user, bool clean), void *user);
+
+int64_t tael_http_quiet_ms(int64_t drain_ms); /* ms: a second, or less of a short drain */
+
+/* The part of a drain that stops nothing: listeners stay, connections end with their next answer or
+ * when they have been quiet for so long. A drain may follow. */
+void tael_http_server_ebb(struct tael_http_server *server, int64_t quiet_ms);
 
 /* How an answer goes wrong, for simulators of others' servers. */
 struct tael_http_flaw {

@@ -2,7 +2,8 @@
  *
  * TCP listeners set SO_REUSEPORT, so that every worker has its own and the kernel spreads
  * connections. A unix socket is made with mode 0600 before anybody can connect to it; a socket file
- * that nobody listens on is taken away first; ours is taken away when the listener closes.
+ * that nobody listens on is taken away first; ours is taken away when the listener closes or
+ * retires, unless its socket is shared: then another listener, of this process or the next, has it.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <string.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/filter.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -32,6 +35,7 @@ struct listener {
     tael_accept_fn accept;
     void *user;
     struct tael_uv_timer retry;
+    bool shared;  /* the socket lives on without us */
     dev_t device; /* of the unix socket's file */
     ino_t inode;
     char address[TAEL_UV_ADDRESS_TEXT];
@@ -217,10 +221,49 @@ static void on_closed(uv_handle_t *handle)
 void tael_uv_listener_close(struct tael_listener *base)
 {
     struct listener *listener = (struct listener *)base;
-    if (listener->uv.handle.type == UV_NAMED_PIPE)
+    if (listener->uv.handle.type == UV_NAMED_PIPE && !listener->shared)
         unlink_ours(listener);
     tael_uv_timer_stop(&listener->retry.base);
     tael_uv_close((struct tael_uv_loop *)base->loop, &listener->uv.handle, on_closed);
+}
+
+/* Drops the SYNs of a listening socket and nothing else: a client sends its own again a second
+ * later. */
+static void drop_new(int fd)
+{
+    enum { TCP_FLAGS = 13, SYN = 0x02, SYN_ACK = 0x12 };
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, TCP_FLAGS),
+        BPF_STMT(BPF_ALU | BPF_AND | BPF_K, SYN_ACK),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYN, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    struct sock_fprog program = {sizeof(code) / sizeof(code[0]), code};
+    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)); /* best effort */
+}
+
+void tael_uv_listener_retire(struct tael_listener *base)
+{
+    struct listener *listener = (struct listener *)base;
+    uv_os_fd_t fd;
+    if (listener->shared)
+        return;
+    if (listener->uv.handle.type == UV_NAMED_PIPE)
+        unlink_ours(listener);
+    else if (uv_fileno(&listener->uv.handle, &fd) == 0)
+        drop_new(fd);
+}
+
+int tael_uv_listener_share(struct tael_listener *base)
+{
+    struct listener *listener = (struct listener *)base;
+    uv_os_fd_t fd;
+    int copy = -1;
+    if (uv_fileno(&listener->uv.handle, &fd) == 0)
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    listener->shared = listener->shared || copy >= 0;
+    return copy;
 }
 
 const char *tael_uv_listener_address(struct tael_listener *base)
@@ -239,36 +282,79 @@ static int adopt(struct tael_uv_loop *loop, struct listener *listener, int fd, b
     return uv_tcp_open(&listener->uv.tcp, fd);
 }
 
-tael_status tael_uv_listen(struct tael_loop *base, const char *address, tael_accept_fn accept,
-                           void *user, struct tael_listener **out)
+/* A socket that listens already: its address, and of a unix socket the file that is ours then. */
+static tael_status take_given(int fd, struct listener *listener, bool *local)
 {
-    struct tael_uv_loop *loop = (struct tael_uv_loop *)base;
+    struct tael_uv_address at = {.len = sizeof(at.at)};
+    int on = 1, listens = 0;
+    struct stat file;
+    socklen_t len = sizeof(listens);
+    if (getsockname(fd, &at.at.any, &at.len) != 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || listens == 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        return TAEL_ENETWORK;
+    *local = at.at.any.sa_family == AF_UNIX;
+    if (!*local) {
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)); /* more workers may come */
+        tael_uv_address_format(&at.at.any, listener->address);
+        return TAEL_OK;
+    }
+    const char *path = at.at.local.sun_path;
+    snprintf(listener->address, sizeof(listener->address), "unix:%s", path);
+    if (lstat(path, &file) == 0) {
+        listener->device = file.st_dev;
+        listener->inode = file.st_ino;
+    }
+    return TAEL_OK;
+}
+
+/* A new socket, bound; *fd is the caller's on success. */
+static tael_status bind_new(const char *address, struct listener *listener, int *fd, bool *local)
+{
     struct tael_uv_address at;
     bool alone = strncmp(address, TAEL_LISTEN_ALONE, sizeof(TAEL_LISTEN_ALONE) - 1) == 0;
     address += alone ? sizeof(TAEL_LISTEN_ALONE) - 1 : 0;
     tael_status status = tael_uv_address_parse(address, &at);
-    bool local = status == TAEL_OK && at.at.any.sa_family == AF_UNIX;
-    if (status == TAEL_OK && alone && !local)
+    *local = status == TAEL_OK && at.at.any.sa_family == AF_UNIX;
+    if (status == TAEL_OK && alone && !*local)
         status = find_free(&at);
     if (status != TAEL_OK)
         return status;
+    *fd = socket(at.at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0)
+        return TAEL_ENETWORK;
+    status = *local ? bind_local(*fd, &at, listener) : bind_tcp(*fd, &at, listener);
+    if (status != TAEL_OK)
+        close(*fd);
+    return status;
+}
+
+/* The descriptor that the address gives; -1: none. */
+static int given_fd(const char *address)
+{
+    size_t len = sizeof(TAEL_LISTEN_GIVEN) - 1;
+    return strncmp(address, TAEL_LISTEN_GIVEN, len) == 0 ? atoi(address + len) : -1;
+}
+
+tael_status tael_uv_listen(struct tael_loop *base, const char *address, tael_accept_fn accept,
+                           void *user, struct tael_listener **out)
+{
+    struct tael_uv_loop *loop = (struct tael_uv_loop *)base;
+    int fd = given_fd(address);
+    bool given = fd >= 0, local = false;
+    tael_status status = TAEL_ENOMEM;
     struct listener *listener = calloc(1, sizeof(*listener));
     if (listener == NULL)
-        return TAEL_ENOMEM;
+        goto close_given;
     status = tael_uv_timer_begin(loop, &listener->retry, on_retry, listener);
     if (status != TAEL_OK)
         goto free_listener;
     listener->base.loop = base;
     listener->accept = accept;
     listener->user = user;
-
-    status = TAEL_ENETWORK;
-    int fd = socket(at.at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        goto end_timer;
-    status = local ? bind_local(fd, &at, listener) : bind_tcp(fd, &at, listener);
+    status = given ? take_given(fd, listener, &local) : bind_new(address, listener, &fd, &local);
     if (status != TAEL_OK)
-        goto close_socket;
+        goto end_timer;
     if (adopt(loop, listener, fd, local) != 0)
         close(fd); /* the handle is closed below, like after a failed listen */
     listener->uv.handle.data = listener;
@@ -279,11 +365,12 @@ tael_status tael_uv_listen(struct tael_loop *base, const char *address, tael_acc
     *out = &listener->base;
     return TAEL_OK;
 
-close_socket:
-    close(fd);
 end_timer:
     tael_uv_timer_end(&listener->retry);
 free_listener:
     free(listener);
+close_given:
+    if (given)
+        close(fd);
     return status;
 }

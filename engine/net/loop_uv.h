@@ -111,6 +111,8 @@ void tael_uv_address_format(const struct sockaddr *address, char out[TAEL_UV_ADD
 tael_status tael_uv_listen(struct tael_loop *loop, const char *address, tael_accept_fn accept,
                            void *user, struct tael_listener **out);
 const char *tael_uv_listener_address(struct tael_listener *listener);
+void tael_uv_listener_retire(struct tael_listener *listener);
+int tael_uv_listener_share(struct tael_listener *listener);
 void tael_uv_listener_close(struct tael_listener *listener);
 
 #endif

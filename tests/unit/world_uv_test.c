@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -718,14 +720,93 @@ static void unix_sockets_are_private_and_cleaned_up(void)
 
 /* ---- closing towards a plain socket, which shows what a peer sees ---- */
 
+static int local_connect(const char *path)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
+    return fd;
+}
+
 static int plain_connect(const char *address)
 {
     struct sockaddr_in at = {.sin_family = AF_INET};
+    if (strncmp(address, "unix:", 5) == 0)
+        return local_connect(address + 5);
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     at.sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1));
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0);
     return fd;
+}
+
+/* Lets the loop run for so long. */
+static void run_for(struct tael_loop *loop, int64_t us)
+{
+    struct tael_timer *timer = tael_timer_new(loop, stop_now, loop);
+    CHECK(timer != NULL);
+    tael_timer_start(timer, us);
+    CHECK(tael_loop_run(loop) == TAEL_OK);
+    tael_timer_free(timer);
+}
+
+static void who_is_on_the_way_in_is_taken_when_a_listener_retires(void)
+{
+    struct tael_loop *loop = new_loop();
+    struct tael_listener *listener = NULL;
+    struct peer server = {.loop = loop};
+    struct pollfd late = {.events = POLLOUT};
+    CHECK(tael_listen(loop, "127.0.0.1:0", on_accept, &server, &listener) == TAEL_OK);
+    int early = plain_connect(tael_listener_address(listener));
+    CHECK(send(early, "x", 1, 0) == 1); /* in the backlog: the loop has not run */
+    tael_listener_retire(listener);
+    late.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    at.sin_port = htons((uint16_t)atoi(strrchr(tael_listener_address(listener), ':') + 1));
+    CHECK(connect(late.fd, (struct sockaddr *)&at, sizeof(at)) != 0 && errno == EINPROGRESS);
+    run_for(loop, 20000);
+    CHECK(server.stream != NULL && server.got.len == 1);
+    CHECK(poll(&late, 1, 0) == 0); /* neither connected nor refused: it tries again later */
+    tael_listener_close(listener);
+    close(early);
+    close(late.fd);
+    tael_stream_close(server.stream);
+    tael_buf_free(&server.got);
+    tael_loop_free(loop);
+}
+
+/* A socket that is given on: who connects while nobody listens waits, and is not refused. */
+static void a_shared_socket_outlives_its_listener(const char *address)
+{
+    struct tael_loop *first = new_loop(), *second = new_loop();
+    struct tael_listener *listener = NULL;
+    struct peer server = {.loop = second, .want = 1};
+    char given[32], real[128];
+    CHECK(tael_listen(first, address, on_accept, NULL, &listener) == TAEL_OK);
+    snprintf(real, sizeof(real), "%s", tael_listener_address(listener));
+    int fd = tael_listener_share(listener);
+    CHECK(fd >= 0);
+    tael_listener_retire(listener); /* no effect on a socket that others have */
+    tael_listener_close(listener);
+    tael_loop_free(first);
+    int client = plain_connect(real);
+    CHECK(send(client, "x", 1, 0) == 1);
+    snprintf(given, sizeof(given), "%s%d", TAEL_LISTEN_GIVEN, fd);
+    CHECK(tael_listen(second, given, on_accept, &server, &listener) == TAEL_OK);
+    CHECK(strcmp(tael_listener_address(listener), real) == 0);
+    CHECK(tael_loop_run(second) == TAEL_OK);
+    CHECK(server.stream != NULL && server.got.len == 1);
+    close(client);
+    tael_stream_close(server.stream);
+    tael_buf_free(&server.got);
+    tael_listener_close(listener);
+    CHECK(strncmp(real, "unix:", 5) != 0 || access(real + 5, F_OK) != 0); /* ours in the end */
+    int no_socket = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    snprintf(given, sizeof(given), "%s%d", TAEL_LISTEN_GIVEN, no_socket);
+    CHECK(tael_listen(second, given, on_accept, &server, &listener) == TAEL_ENETWORK);
+    CHECK(fcntl(no_socket, F_GETFD) == -1); /* taken all the same */
+    tael_loop_free(second);
 }
 
 static void answer_and_close(void *user, struct tael_stream *stream)
@@ -973,6 +1054,10 @@ int main(void)
     reading_can_pause();
     connecting_to_nobody_fails_later();
     addresses_are_strict();
+    who_is_on_the_way_in_is_taken_when_a_listener_retires();
+    a_shared_socket_outlives_its_listener("127.0.0.1:0");
+    snprintf(unix_address, sizeof(unix_address), "unix:%s/shared.sock", folder);
+    a_shared_socket_outlives_its_listener(unix_address);
     workers_share_a_port();
     unix_sockets_are_private_and_cleaned_up();
     an_answer_survives_what_the_peer_still_sends();

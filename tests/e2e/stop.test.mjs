@@ -1,0 +1,77 @@
+// stop.test.mjs - SIGTERM under load: whoever was answered or was on the way in has an answer, nothing is lost, and
+// the program ends with 0 and, under a sanitizer, without a leak.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import { test } from 'node:test';
+import { Load } from './load.mjs';
+import { Engine, sleep, until } from './tael.mjs';
+
+const rounds = Number(process.env.ROUNDS ?? 3);
+
+test(`${rounds} stops under load fail no request`, { timeout: 180_000 }, async () => {
+    const engine = await new Engine({ env: { TAEL_WORKERS: '2' } }).start();
+    let closes = 0;
+    for (let round = 0; round < rounds; round++) {
+        const load = new Load(engine, { shops: 6 }).start();
+        await until('there is some load', () => load.paid.length > 20);
+        await sleep(round * 37);
+        load.stopping = true;
+        const end = await engine.stop();
+        await load.end();
+        assert.deepEqual(end, { code: 0, signal: null }, engine.process.output.slice(-4000));
+        assert.deepEqual(load.failures.slice(0, 5), []);
+        assert.match(engine.process.output, /"event":"engine\.stopped"[^\n]*"drain":"clean"/);
+        closes += load.closes;
+        await engine.start();
+        assert.deepEqual(await load.verify(40), []);
+    }
+    assert.ok(closes > 0, 'no client was told that its connection closes');
+    await engine.prove();
+    fs.rmSync(engine.folder, { recursive: true, force: true });
+});
+
+/** Sends `text` and gives everything that comes until the end. */
+async function talk(socket, text) {
+    let got = '';
+    socket.setEncoding('utf8').on('data', (data) => { got += data; });
+    socket.write(text);
+    await once(socket, 'close');
+    return got;
+}
+
+test('a connection without a request may still send one when the stop has begun', async () => {
+    const engine = await new Engine({ env: { TAEL_DRAIN: '60s' } }).start();
+    const connect = async () => {
+        const socket = net.connect(engine.ports.api, '127.0.0.1');
+        await once(socket, 'connect');
+        return socket;
+    };
+    const [busy, idle] = [await connect(), await connect()];
+    const idled = once(idle, 'close'); // closed without a reset: that would be an error
+    idle.resume();
+    const ended = engine.stop();
+    await until('the drain has begun', () => engine.process.output.includes('"event":"engine.draining"'));
+    const answer = await talk(busy, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n');
+    assert.match(answer, /^HTTP\/1\.1 200 OK\r\n[^]*\r\nConnection: close\r\n/i);
+    await idled;
+    assert.equal((await ended).code, 0);
+    await engine.remove();
+});
+
+test('who waits in the backlog when SIGTERM comes is served', async () => {
+    const engine = await new Engine().start();
+    const { pid } = engine.process.child;
+    process.kill(pid, 'SIGSTOP'); // connections come in, and nobody takes them
+    const waiting = [];
+    for (let i = 0; i < 40; i++) {
+        const socket = net.connect(engine.ports.api, '127.0.0.1');
+        await once(socket, 'connect');
+        waiting.push(talk(socket, 'GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n'));
+    }
+    process.kill(pid, 'SIGTERM');
+    process.kill(pid, 'SIGCONT');
+    for (const answer of await Promise.all(waiting)) assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/);
+    await engine.remove();
+});
