@@ -74,8 +74,8 @@ $(B)/test/%_test: $(B)/obj/tests/sim/%_test.o $(B)/libtael.a
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
-# Its malloc stands before the shared libraries' too (tests/unit/alloc_fail.h).
-$(B)/test/memory_test: TAEL_LDFLAGS += $(foreach name,malloc calloc realloc,-Wl,--export-dynamic-symbol=$(name))
+# Their malloc stands before the shared libraries' too (tests/unit/alloc_fail.h).
+$(B)/test/memory_test $(B)/test/bind_memory_test: TAEL_LDFLAGS += $(foreach name,malloc calloc realloc,-Wl,--export-dynamic-symbol=$(name))
 
 $(B)/obj/tests/unit/postgres_test.o: TAEL_CFLAGS += $(shell pkg-config --cflags libpq 2>/dev/null)
 
