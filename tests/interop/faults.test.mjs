@@ -53,6 +53,9 @@ const behave = async (body) => {
     assert.equal(answer.status, 200, JSON.stringify(answer.body));
     return answer.body;
 };
+const LONG = 600000;
+const later = async (ms) =>
+    assert.equal((await sandbox.lever('POST', 'clock', { advance_ms: ms })).status, 200);
 const moved = async ({ out_trade_no }) => {
     const { body } = await sandbox.lever('GET', 'bill');
     return body.trades.find((trade) => trade.out_trade_no === out_trade_no).refunded
@@ -136,7 +139,7 @@ test('a refund of an answer that was lost: asked for, and sent again', async () 
 test('a refund in process: not known to be done, then done; or undone, and made again', async () => {
     for (const fault of ['in_process', 'in_process_fails']) {
         const content = await paid();
-        await behave({ op: 'refund', fault, ms: 700 });
+        await behave({ op: 'refund', fault, ms: LONG }); // by the sandbox's clock, which only we set ahead
         const first = await refund(content, '20.00', 'R1');
         assert.deepEqual([first.fundChange, first.refundFee, first.gmtRefundPay], ['N', '0.00', undefined]);
         const running = await refundQuery(content, 'R1');
@@ -145,6 +148,7 @@ test('a refund in process: not known to be done, then done; or undone, and made 
             out_request_no: 'R2' })).subCode, 'ACQ.REASON_TRADE_REFUND_FEE_ERR'); // its part is held
         const cancel = await ask('cancel', { out_trade_no: content.out_trade_no });
         assert.deepEqual([cancel.retryFlag, cancel.action], ['Y', undefined]);
+        await later(LONG);
         if (fault === 'in_process') {
             await until('it is done', async () => (await refundQuery(content, 'R1')).refundStatus === 'REFUND_SUCCESS');
             assert.equal((await query(content)).tradeStatus, 'TRADE_CLOSED');
@@ -159,9 +163,10 @@ test('a refund in process: not known to be done, then done; or undone, and made 
 
 test('refund query that lags behind', async () => {
     const content = await paid();
-    await behave({ op: 'refund', fault: 'query_lags', ms: 500 });
+    await behave({ op: 'refund', fault: 'query_lags', ms: LONG });
     assert.equal((await refund(content, '5.00', 'R1')).fundChange, 'Y');
     assert.equal((await refundQuery(content, 'R1')).refundStatus, undefined);
+    await later(LONG);
     await until('it is known', async () => (await refundQuery(content, 'R1')).refundStatus === 'REFUND_SUCCESS');
 });
 
