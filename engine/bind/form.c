@@ -88,21 +88,48 @@ static int push_fault(lua_State *L, const struct tael_form *form, enum tael_form
     return 2;
 }
 
-int tael_form_push(lua_State *L, struct tael_span bytes, int options)
+/* How many fields there may be, so that memory is taken for no more. */
+static size_t fields_in(struct tael_span bytes, size_t max)
+{
+    size_t count = 1, left = bytes.len;
+    for (const char *at = bytes.data; count < max && left > 0; count++) {
+        const char *stop = memchr(at, '&', left);
+        if (stop == NULL)
+            break;
+        left -= (size_t)(stop - at) + 1;
+        at = stop + 1;
+    }
+    return count < max ? count : max;
+}
+
+struct tael_form *tael_form_push_fields(lua_State *L, struct tael_span bytes, int options)
 {
     struct tael_form_limits limits;
-    struct tael_form form = {0};
+    int top = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, "form");
     read_limits(L, options, &limits);
-    form.bytes = lua_newuserdatauv(L, bytes.len + 1, 0);
-    form.fields = lua_newuserdatauv(L, (limits.fields + 1) * sizeof(form.fields[0]), 0);
-    enum tael_form_fault fault = tael_form_decode(&form, bytes, &limits);
+    size_t room = fields_in(bytes, limits.fields) + 1;
+    size_t size = sizeof(struct tael_form) + room * sizeof(struct tael_form_field);
+    struct tael_form *form = lua_newuserdatauv(L, size + bytes.len + 1, 0);
+    form->fields = (struct tael_form_field *)(form + 1);
+    form->bytes = (char *)form + size;
+    enum tael_form_fault fault = tael_form_decode(form, bytes, &limits);
     if (fault != TAEL_FORM_NONE)
-        return push_fault(L, &form, fault, limits.fields);
-    lua_createtable(L, 0, (int)form.count);
-    lua_createtable(L, (int)form.count, 0);
-    for (size_t i = 0; i < form.count; i++) {
-        const struct tael_form_field *field = &form.fields[i];
+        push_fault(L, form, fault, limits.fields);
+    lua_rotate(L, top + 1, fault == TAEL_FORM_NONE ? 1 : 2);
+    lua_settop(L, top + (fault == TAEL_FORM_NONE ? 1 : 2));
+    return fault == TAEL_FORM_NONE ? form : NULL;
+}
+
+int tael_form_push(lua_State *L, struct tael_span bytes, int options)
+{
+    const struct tael_form *form = tael_form_push_fields(L, bytes, options);
+    if (form == NULL)
+        return 2;
+    lua_createtable(L, 0, (int)form->count);
+    lua_createtable(L, (int)form->count, 0);
+    for (size_t i = 0; i < form->count; i++) {
+        const struct tael_form_field *field = &form->fields[i];
         lua_pushlstring(L, field->name.data, field->name.len);
         lua_pushvalue(L, -1);
         lua_rawseti(L, -3, (lua_Integer)i + 1);
@@ -251,42 +278,25 @@ static void check_except(lua_State *L, int index)
         luaL_error(L, "form: except must be a list of names");
 }
 
-void tael_form_push_canonical(lua_State *L, int map, int options)
-{
-    static const char *const names[] = {"except", "drop_empty", NULL};
-    int top = lua_gettop(L);
-    int except = 0;
-    bool drop_empty = false;
-    size_t count;
-    if (!lua_isnoneornil(L, options)) {
-        tael_check_options(L, options, names);
-        if (lua_getfield(L, options, "except") != LUA_TNIL) {
-            except = lua_gettop(L);
-            check_except(L, except);
-        }
-        lua_getfield(L, options, "drop_empty");
-        drop_empty = lua_toboolean(L, -1);
-    }
-    const struct pair *pairs = push_pairs(L, map, except, drop_empty, &count);
-    push_joined(L, pairs, count, false);
-    lua_insert(L, top + 1);
-    lua_createtable(L, 0, (int)(count < FIELDS_MAX ? count : FIELDS_MAX));
-    for (size_t i = 0; i < count; i++) {
-        struct tael_span value = value_of(&pairs[i]);
-        lua_pushlstring(L, pairs[i].name.data, pairs[i].name.len);
-        lua_pushlstring(L, value.data, value.len);
-        lua_rawset(L, -3);
-    }
-    lua_insert(L, top + 2);
-    lua_settop(L, top + 2);
-}
-
 /* form.canonical(map, {except=, drop_empty=}?) -> "a=1&b=2", sorted, raw */
 static int form_canonical(lua_State *L)
 {
+    static const char *const names[] = {"except", "drop_empty", NULL};
+    int except = 0;
+    bool drop_empty = false;
+    size_t count;
     lua_settop(L, 2);
-    tael_form_push_canonical(L, 1, 2);
-    lua_pop(L, 1);
+    if (!lua_isnil(L, 2)) {
+        tael_check_options(L, 2, names);
+        if (lua_getfield(L, 2, "except") != LUA_TNIL) {
+            except = lua_gettop(L);
+            check_except(L, except);
+        }
+        lua_getfield(L, 2, "drop_empty");
+        drop_empty = lua_toboolean(L, -1);
+    }
+    const struct pair *pairs = push_pairs(L, 1, except, drop_empty, &count);
+    push_joined(L, pairs, count, false);
     return 1;
 }
 

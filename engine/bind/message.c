@@ -15,6 +15,7 @@
 
 #include "base/json_span.h"
 #include "bind/json.h"
+#include "bind/message_form.h"
 #include "bind/proof.h"
 
 enum { RAW_MAX = 64 * 1024 * 1024, HEADERS_MAX = 256 };
@@ -29,8 +30,9 @@ enum material_kind { MATERIAL_FORM, MATERIAL_SPAN, MATERIAL_LINES };
 
 struct material { /* userdata "tael.material" */
     enum material_kind kind;
+    unsigned char covered[]; /* FORM: a byte for each field of the message */
 };
-enum { /* COVERED: FORM: the fields; LINES: the headers */
+enum { /* COVERED: LINES: the headers */
        MATERIAL_MESSAGE = 1,
        MATERIAL_TEXT,
        MATERIAL_COVERED,
@@ -116,9 +118,18 @@ static struct message *check_message(lua_State *L, int index)
     return luaL_checkudata(L, index, "tael.message");
 }
 
-static void push_lower(lua_State *L, struct tael_span name)
+/* Pushes the text at index in lower case. */
+static void push_lower(lua_State *L, int index)
 {
     luaL_Buffer buffer;
+    struct tael_span name = tael_check_text(L, index);
+    size_t upper = 0;
+    while (upper < name.len && (name.data[upper] < 'A' || name.data[upper] > 'Z'))
+        upper++;
+    if (upper == name.len) {
+        lua_pushvalue(L, index);
+        return;
+    }
     char *out = luaL_buffinitsize(L, &buffer, name.len);
     for (size_t i = 0; i < name.len; i++) {
         char c = name.data[i];
@@ -140,7 +151,7 @@ static void push_headers(lua_State *L, int index)
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING ||
             ++count > HEADERS_MAX)
             luaL_error(L, "message.new: headers must be a map of at most 256 strings");
-        push_lower(L, tael_check_text(L, lua_gettop(L) - 1));
+        push_lower(L, lua_gettop(L) - 1);
         lua_pushvalue(L, -1);
         if (lua_rawget(L, copy) != LUA_TNIL)
             luaL_error(L, "message.new: a header occurs twice");
@@ -207,10 +218,10 @@ static int message_new(lua_State *L)
     if (tael_digest_of(TAEL_DIGEST_SHA256, raw, message->digest, &len) != TAEL_OK)
         return luaL_error(L, "message.new: no digest");
     if (wants_form(L, 1)) {
-        tael_form_push(L, raw, 1);
-        if (lua_isnil(L, -2))
+        struct tael_form *form = tael_form_push_fields(L, raw, 1);
+        if (form == NULL)
             return 2;
-        lua_pop(L, 1);
+        tael_message_form_sort(form);
         lua_setiuservalue(L, 2, MESSAGE_FORM);
     }
     lua_getfield(L, 1, "headers");
@@ -221,6 +232,24 @@ static int message_new(lua_State *L)
     lua_settop(L, 2);
     luaL_setmetatable(L, "tael.message");
     return 1;
+}
+
+/* Pushes the fields of the message at index; NULL: nil, it is no form. */
+static const struct tael_form *push_form_of(lua_State *L, int index)
+{
+    lua_getiuservalue(L, index, MESSAGE_FORM);
+    return lua_touserdata(L, -1);
+}
+
+/* message:fields(name, …) -> value | nil, … */
+static int message_fields(lua_State *L)
+{
+    check_message(L, 1);
+    const struct tael_form *form = push_form_of(L, 1);
+    if (form == NULL)
+        return luaL_error(L, "message:fields: the message is not a form");
+    lua_replace(L, 1); /* the names follow */
+    return tael_message_form_push_values(L, form, NULL, 2);
 }
 
 static int message_text(lua_State *L)
@@ -239,8 +268,10 @@ static int message_index(lua_State *L)
         return 1;
     if (key_is(L, "raw"))
         return lua_getiuservalue(L, 1, MESSAGE_RAW), 1;
-    if (key_is(L, "form"))
-        return lua_getiuservalue(L, 1, MESSAGE_FORM), copy_table(L);
+    if (key_is(L, "form")) {
+        const struct tael_form *form = push_form_of(L, 1);
+        return form != NULL ? tael_message_form_push(L, form, NULL) : 1;
+    }
     if (key_is(L, "headers"))
         return lua_getiuservalue(L, 1, MESSAGE_HEADERS), copy_table(L);
     if (key_is(L, "json"))
@@ -283,10 +314,19 @@ static int message_canonical(lua_State *L)
 {
     check_message(L, 1);
     lua_settop(L, 2);
-    if (lua_getiuservalue(L, 1, MESSAGE_FORM) != LUA_TTABLE)
+    const struct tael_form *form = push_form_of(L, 1);
+    if (form == NULL)
         return luaL_error(L, "message:canonical: the message is not a form");
-    tael_form_push_canonical(L, 3, 2);
-    return push_material(L, MATERIAL_FORM);
+    struct material *material =
+        lua_newuserdatauv(L, sizeof(*material) + form->count, MATERIAL_VALUES);
+    material->kind = MATERIAL_FORM;
+    tael_message_form_cover(L, form, 2, material->covered);
+    tael_message_form_push_text(L, form, material->covered);
+    lua_setiuservalue(L, -2, MATERIAL_TEXT);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, MATERIAL_MESSAGE);
+    luaL_setmetatable(L, "tael.material");
+    return 1;
 }
 
 /* Pushes text with every "\/" replaced by "/", from left to right. */
@@ -354,7 +394,7 @@ static int message_lines(lua_State *L)
     lua_newtable(L);                          /* 4: covered */
     for (lua_Unsigned i = 1; i <= count; i++) {
         lua_rawgeti(L, 2, (lua_Integer)i);
-        push_lower(L, tael_check_text(L, -1));
+        push_lower(L, lua_gettop(L));
         lua_pushvalue(L, -1);
         if (lua_rawget(L, 3) == LUA_TNIL)
             return tael_bind_fail(L, "missing", "a header that is signed is not there");
@@ -367,7 +407,7 @@ static int message_lines(lua_State *L)
     luaL_buffinit(L, &buffer);
     for (lua_Unsigned i = 1; i <= count; i++) {
         lua_rawgeti(L, 2, (lua_Integer)i);
-        push_lower(L, tael_check_text(L, -1));
+        push_lower(L, lua_gettop(L));
         lua_rawget(L, 4);
         lua_remove(L, -2);
         luaL_addvalue(&buffer);
@@ -470,7 +510,7 @@ static int evidence_of_material(lua_State *L, const struct material *material)
     if (key_is(L, "text"))
         return lua_getiuservalue(L, 3, MATERIAL_TEXT), 1;
     if (key_is(L, "form") && material->kind == MATERIAL_FORM)
-        return lua_getiuservalue(L, 3, MATERIAL_COVERED), copy_table(L);
+        return tael_message_form_push(L, push_form_of(L, 4), material->covered);
     if (key_is(L, "headers") && material->kind == MATERIAL_LINES)
         return lua_getiuservalue(L, 3, MATERIAL_COVERED), copy_table(L);
     if (key_is(L, "json") && material->kind == MATERIAL_SPAN)
@@ -490,6 +530,8 @@ static int evidence_index(lua_State *L)
     const struct message *message = push_message_of(L, 3);
     if (key_is(L, "digest"))
         lua_pushlstring(L, (const char *)message->digest, sizeof(message->digest));
+    else if (key_is(L, "kind"))
+        lua_pushstring(L, kind_names[material->kind]);
     else if (key_is(L, "key_id"))
         lua_pushstring(L, evidence->key_id);
     else if (key_is(L, "account"))
@@ -498,6 +540,44 @@ static int evidence_index(lua_State *L)
         lua_pushinteger(L, message->at);
     else
         return evidence_of_material(L, material);
+    return 1;
+}
+
+/* Pushes the fields of the message that the evidence at 1 is of, and gives which are signed. */
+static const struct tael_form *push_signed_form(lua_State *L, const unsigned char **covered)
+{
+    luaL_checkudata(L, 1, "tael.evidence");
+    lua_getiuservalue(L, 1, EVIDENCE_MATERIAL);
+    const struct material *material = lua_touserdata(L, -1);
+    *covered = material->covered;
+    if (material->kind != MATERIAL_FORM)
+        return NULL;
+    push_message_of(L, lua_gettop(L));
+    return push_form_of(L, lua_gettop(L));
+}
+
+/* evidence:fields(name, …) -> value | nil, …: of those that were signed */
+static int evidence_fields(lua_State *L)
+{
+    const unsigned char *covered;
+    int names = lua_gettop(L);
+    const struct tael_form *form = push_signed_form(L, &covered);
+    if (form == NULL)
+        return luaL_error(L, "evidence:fields: the message is not a form");
+    lua_replace(L, 1);
+    lua_settop(L, names);
+    return tael_message_form_push_values(L, form, covered, 2);
+}
+
+/* evidence:states(value) -> boolean: a field that was signed has this value */
+static int evidence_states(lua_State *L)
+{
+    const unsigned char *covered;
+    struct tael_span value = tael_check_text(L, 2);
+    const struct tael_form *form = push_signed_form(L, &covered);
+    if (form == NULL)
+        return luaL_error(L, "evidence:states: the message is not a form");
+    lua_pushboolean(L, tael_message_form_states(form, covered, value));
     return 1;
 }
 
@@ -537,11 +617,13 @@ int tael_open_message(lua_State *L)
                                          {"check", check_evidence},
                                          {NULL, NULL}};
     static const luaL_Reg message_methods[] = {{"canonical", message_canonical},
+                                               {"fields", message_fields},
                                                {"span", message_span},
                                                {"lines", message_lines},
                                                {NULL, NULL}};
     static const luaL_Reg material_methods[] = {{"text", material_get_text}, {NULL, NULL}};
-    static const luaL_Reg evidence_methods[] = {{NULL, NULL}};
+    static const luaL_Reg evidence_methods[] = {
+        {"fields", evidence_fields}, {"states", evidence_states}, {NULL, NULL}};
     make_metatable(L, "tael.message", message_index, message_text, message_methods);
     make_metatable(L, "tael.material", material_index, material_text, material_methods);
     make_metatable(L, "tael.evidence", evidence_index, evidence_text, evidence_methods);

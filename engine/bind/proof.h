@@ -4,6 +4,7 @@
 #ifndef TAEL_BIND_PROOF_H
 #define TAEL_BIND_PROOF_H
 
+#include "base/form.h"
 #include "bind/bind.h"
 #include "crypto/key.h"
 #include "crypto/secret.h"
@@ -43,12 +44,12 @@ void tael_crypto_add_keys(lua_State *L); /* to the module on top of L */
 
 extern const char *const tael_form_options[]; /* names that decoding knows */
 
+/* Decodes into memory that is pushed as a userdata, fields in the order they came; NULL: pushes nil
+ * and the error instead. The names of limits that options gives must outlive the call only. */
+struct tael_form *tael_form_push_fields(lua_State *L, struct tael_span bytes, int options);
 /* Pushes the map and the list of names, or nil and the error; returns 2. options: index of a table,
  * or 0; names that are not decoding's are ignored. */
 int tael_form_push(lua_State *L, struct tael_span bytes, int options);
-/* Pushes the sorted, raw "a=1&b=2" of the map at index, then a table of the fields in it.
- * options: index of {except=, drop_empty=} or of nil. */
-void tael_form_push_canonical(lua_State *L, int map, int options);
 
 /* ---- evidence (message.c) ---- */
 

@@ -196,6 +196,29 @@ describe("a message", function()
         assert.has_error(function() received.account = 8 end)
     end)
 
+    it("gives single fields", function()
+        local received = assert(inbound("c=&b=2%3D&a=1", { content = "form" }))
+        assert.are.same({ "1", nil, "2=", "" }, { received:fields("a", "d", "b", "c") })
+        assert.are.equal(0, select("#", received:fields()))
+        assert.has_error(function() received:fields(1) end)
+        assert.has_error(function() assert(inbound("a=1")):fields("a") end)
+    end)
+
+    it("reads as many fields as there may be, and sorts them", function()
+        local parts, sorted = {}, {}
+        for i = 1, 200 do
+            parts[i] = ("%s%d=%d"):format(("n"):rep(i * 7 % 13 + 1), i, i)
+            sorted[i] = parts[i]
+        end
+        table.sort(sorted, function(a, b) return a:match("[^=]+") < b:match("[^=]+") end)
+        local received = assert(inbound(table.concat(parts, "&"), { content = "form" }))
+        assert.are.equal(table.concat(sorted, "&"), received:canonical():text())
+        parts[201] = "last=1"
+        local none, err = inbound(table.concat(parts, "&"), { content = "form" })
+        assert.is_nil(none)
+        assert.are.equal("too_many", err.code)
+    end)
+
     it("keeps the headers it was made with", function()
         local headers = { h = "1" }
         local received = assert(inbound("", { headers = headers }))
@@ -378,6 +401,33 @@ end)
 
 --- A script with more than a channel's package has: base functions without debug, modules, keys, a
 --- message and evidence that is genuine for a smaller amount.
+describe("evidence of a form", function()
+    local key = verify_key "alipay"
+
+    it("gives and states what was signed alone", function()
+        local received = assert(inbound(signed_form { a = "1", empty = "" }, { content = "form" }))
+        local evidence = assert(attest_form(received, key))
+        local shown = evidence.form
+        assert.is_nil(shown.sign)
+        assert.are.equal("form", evidence.kind)
+        assert.are.same({ "1", nil, shown.empty }, { evidence:fields("a", "sign", "empty") })
+        assert.is_true(evidence:states "1")
+        assert.is_false(evidence:states "2")
+        assert.is_false(evidence:states(received.form.sign))
+        shown.a = "2"
+        assert.are.equal("1", evidence:fields "a")
+    end)
+
+    it("is asked for fields only where there are some", function()
+        local received = assert(inbound('{"r":"x"}'))
+        local material = assert(received:span "r")
+        local evidence = assert(key:attest("sha256", material, sign_key "alipay":sign("sha256", '"x"')))
+        assert.are.equal("span", evidence.kind)
+        assert.has_error(function() evidence:fields "r" end)
+        assert.has_error(function() evidence:states "x" end)
+    end)
+end)
+
 describe("a script that wants evidence of its own", function()
     local genuine = signed_form { out_trade_no = "T1", total_amount = "0.01" }
     local forged = "out_trade_no=T1&total_amount=1000.00&sign_type=RSA2&sign="

@@ -63,9 +63,9 @@ end
 ---@return true?
 ---@return tael.channel.Refusal?
 function notification.identity(package, prepared, claims)
-    for name, field in pairs(package.fields) do
-        local claimed, ours = claims.identity[name], prepared[name]
-        if field.type ~= "key" and claimed ~= nil and ours ~= nil and claimed ~= ours then
+    for name, claimed in pairs(claims.identity) do
+        local field, ours = package.fields[name], prepared[name]
+        if field and field.type ~= "key" and ours ~= nil and claimed ~= ours then
             return refused("identity", name .. " is not this account's")
         end
     end
@@ -95,17 +95,18 @@ end
 ---@return tael.channel.Refusal?
 function notification.verify(package, prepared, message)
     local ran, evidence, reason = task.pure(package.notification.verify, prepared, message)
+    if ran and evidence ~= nil and message_module.check(evidence, message)
+        and evidence.account == prepared.id then
+        return evidence
+    end
     local refusal = { check = "signature", key_id = verify_key(package, prepared) }
     if not ran then
         refusal.detail = "verify raised: " .. shapes.line(evidence)
     elseif evidence == nil then
         refusal.detail = reason == nil and "the signature does not fit" or shapes.line(reason)
         refusal.signed_text = signed_text(package, prepared, message)
-    elseif not message_module.is_evidence(evidence) or not message_module.check(evidence, message)
-        or evidence.account ~= prepared.id then
-        refusal.detail = "evidence of another message or account"
     else
-        return evidence
+        refusal.detail = "evidence of another message or account"
     end
     return nil, refusal
 end

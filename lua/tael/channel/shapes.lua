@@ -68,9 +68,9 @@ local result_members = {
 
 local function copied(members, value)
     local copy = {}
-    for name, check in pairs(members) do
-        local member = rawget(value, name)
-        if member ~= nil then
+    for name, member in next, value do
+        local check = members[name]
+        if check then
             local good = check(member)
             if not good then
                 return nil, name

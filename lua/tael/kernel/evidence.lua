@@ -30,22 +30,60 @@ local function collect(value, words, depth)
     end
 end
 
---- Every scalar that the signed part holds.
-local function stated_words(proof)
-    local words = {}
-    collect(proof.form, words, 0)
-    collect(proof.json, words, 0)
+--- What the signed part holds. The fields of a form stay in C and are asked for one by one; of a document
+--- every scalar is collected.
+---@param proof tael.Evidence
+---@return { form: tael.Evidence?, json: any, words: table<string, true>? }
+local function signed_part(proof)
+    if proof.kind == "form" then
+        return { form = proof }
+    end
+    local part = { json = proof.json, words = {} }
+    collect(part.json, part.words, 0)
+    return part
+end
+
+--- The words of the one member that the manifest declares.
+local function words_at(part, path)
+    local value, words = part.json, {}
+    for name in path:gmatch("[^.]+") do
+        value = type(value) == "table" and value[name] or nil
+    end
+    collect(value, words, DEPTH_MAX)
     return words
+end
+
+--- Does the signed part say this word: in the declared place alone or, where the manifest declares none,
+--- anywhere?
+---@param part table of signed_part
+---@param path string?
+---@param word string
+local function states(part, path, word)
+    if not part.form then
+        return (path and words_at(part, path) or part.words)[word] == true
+    elseif path then
+        return part.form:fields(path) == word
+    end
+    return part.form:states(word)
 end
 
 --- A channel writes its amounts in one way, which its manifest names: read in the other, a signed 12 would
 --- prove 0.12.
-local function states_amount(words, amount, currency, unit)
+local function states_amount(part, path, amount, fact, unit)
     if unit == "minor" then
-        return words[tostring(amount)] == true
+        return states(part, path, tostring(amount))
+    elseif part.form and path then
+        return money.parse(part.form:fields(path), fact.currency) == amount -- "12.3" states 1230 too
     end
-    for word in pairs(words) do -- "12.3" states 1230 too
-        if money.parse(word, currency) == amount then
+    local words = part.words
+    if part.form then
+        words = {}
+        collect(part.form.form, words, 0)
+    elseif path then
+        words = words_at(part, path)
+    end
+    for word in pairs(words) do
+        if money.parse(word, fact.currency) == amount then
             return true
         end
     end
@@ -56,17 +94,25 @@ local function plain(text)
     return type(text) == "string" and #text > 0 and #text <= TEXT_MAX and not text:find("[^\33-\126]")
 end
 
-local function check_money(fact)
-    for _, member in ipairs { "amount", "total" } do
-        local value = fact[member]
-        local nothing = member == "total" and math.type(value) == "integer" and value == 0
-        if value ~= nil and not nothing and not money.in_range(value) then
-            return refused("amount", "the amount is out of range")
-        elseif value ~= nil and not money.exponent(fact.currency) then
-            return refused("amount", "the currency is not known")
-        end
+local function check_amount(fact, amount)
+    if not money.in_range(amount) then
+        return refused("amount", "the amount is out of range")
+    elseif not money.exponent(fact.currency) then
+        return refused("amount", "the currency is not known")
     end
     return true
+end
+
+local function check_money(fact)
+    local good, refusal = true, nil
+    if fact.amount ~= nil then
+        good, refusal = check_amount(fact, fact.amount)
+    end
+    if good and fact.total ~= nil then -- in all, nothing may have gone back yet
+        local nothing = math.type(fact.total) == "integer" and fact.total == 0
+        good, refusal = check_amount(fact, nothing and money.MIN or fact.total)
+    end
+    return good, refusal
 end
 
 local kinds = { payment = true, refund = true }
@@ -89,14 +135,14 @@ local function check_shape(fact)
 end
 
 --- The identities that the message claims are the account's, and were signed.
-local function check_identity(account, identity, words)
+local function check_identity(account, identity, part)
     local compared = 0
     for name, value in pairs(identity) do
         local ours = account.fields[name]
         if ours ~= nil then
             if ours ~= value then
                 return refused("identity", name .. " is not this account's")
-            elseif not words[value] then
+            elseif not states(part, nil, value) then
                 return refused("identity", name .. " was not signed")
             end
             compared = compared + 1
@@ -125,54 +171,29 @@ local function check_seller(account, identity, seller)
     return refused("identity", "the seller is not this account's")
 end
 
---- The words that may stand for one member of a fact: the declared field alone, or, where the manifest
---- declares none, all that was signed.
-local function words_for(proof, stated, member, all)
-    local path = stated and stated[member]
-    if not path then
-        return all
-    end
-    local value = proof.form and proof.form[path]
-    if value == nil and type(proof.json) == "table" then
-        value = proof.json
-        for name in path:gmatch("[^.]+") do
-            value = type(value) == "table" and value[name] or nil
-        end
-    end
-    local words = {}
-    collect(value, words, DEPTH_MAX)
-    return words
-end
-
 --- Words of the channel that the kernel may act on only when they were signed: money that came, a refund that
 --- has ended.
 local settling = {
     payment = { succeeded = true }, refund = { succeeded = true, failed = true, abnormal = true },
 }
 
-local function check_stated(input, all)
-    local fact = input.fact
-    local function words(member)
-        return words_for(input.proof, input.stated, member, all)
-    end
-    local function lacks(member)
-        return fact[member] and not words(member)[fact[member]]
-    end
-    local function lacks_amount(member)
-        return fact[member]
-            and not states_amount(words(member), fact[member], fact.currency, input.amounts)
-    end
-    if lacks "order_no" then
+local NOTHING = {}
+
+local function check_stated(input, part)
+    local fact, stated = input.fact, input.stated or NOTHING
+    if fact.order_no and not states(part, stated.order_no, fact.order_no) then
         return refused("order", "the signed part does not name the order")
-    elseif lacks "trade_no" then
+    elseif fact.trade_no and not states(part, stated.trade_no, fact.trade_no) then
         return refused("order", "the signed part does not name the trade number")
-    elseif lacks "refund_no" then
+    elseif fact.refund_no and not states(part, stated.refund_no, fact.refund_no) then
         return refused("order", "the signed part does not name the refund")
-    elseif lacks_amount "amount" or lacks_amount "total" then
+    elseif fact.amount and not states_amount(part, stated.amount, fact.amount, fact, input.amounts)
+        or fact.total and not states_amount(part, stated.total, fact.total, fact, input.amounts) then
         return refused("amount", "the signed part does not state the amount")
-    elseif input.stated and input.stated.seller and lacks "seller" then
+    elseif stated.seller and fact.seller and not states(part, stated.seller, fact.seller) then
         return refused("identity", "the signed part does not name the seller")
-    elseif settling[fact.kind][fact.state] and not words("state")[fact.channel_state] then
+    elseif settling[fact.kind][fact.state]
+        and not (fact.channel_state and states(part, stated.state, fact.channel_state)) then
         return refused("state", "the signed part does not say that it was done")
     end
     return true
@@ -185,14 +206,14 @@ end
 ---@return true?
 ---@return table? refusal {check, detail}
 function evidence.authentic(proof, about, account)
-    if not message.is_evidence(proof) then
+    if message.check(proof, about) and proof.account == account.id then
+        return true
+    elseif not message.is_evidence(proof) then
         return refused("signature", "no evidence")
     elseif not message.check(proof, about) then
         return refused("signature", "evidence of another message")
-    elseif proof.account ~= account.id then
-        return refused("signature", "evidence of another account")
     end
-    return true
+    return refused("signature", "evidence of another account")
 end
 
 --- May the kernel act on this fact?
@@ -210,9 +231,9 @@ function evidence.admit(input)
     if not good then
         return nil, refusal
     end
-    local words = stated_words(proof)
+    local part = signed_part(proof)
     if input.identity then
-        good, refusal = check_identity(account, input.identity, words)
+        good, refusal = check_identity(account, input.identity, part)
         if not good then
             return nil, refusal
         end
@@ -221,7 +242,7 @@ function evidence.admit(input)
     if not good then
         return nil, refusal
     end
-    return check_stated(input, words)
+    return check_stated(input, part)
 end
 
 --- Short name of the key that proved it, as a number for the row: the last 8 hex digits of its id.

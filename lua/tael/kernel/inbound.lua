@@ -51,15 +51,31 @@ local function check_source(run)
 end
 
 --- "application/json; charset=utf-8" -> "application/json", "utf-8"
-local function content_type(header)
-    local kind, parameters = (header or ""):lower():match("^%s*([^;%s]+)%s*;?(.*)$")
+local function read_content_type(header)
+    local kind, parameters = header:lower():match("^%s*([^;%s]+)%s*;?(.*)$")
     local charset = parameters and parameters:match('charset%s*=%s*"?([%w%-_]+)"?')
-    return kind, charset
+    return { kind = kind, charset = charset }
+end
+
+-- Channels write the same few headers; anybody may write others.
+local TYPES_MAX = 64
+local types, type_count = {}, 0
+
+local function content_type(header)
+    local known = types[header or ""]
+    if not known then
+        if type_count == TYPES_MAX then
+            types, type_count = {}, 0
+        end
+        known = read_content_type(header or "")
+        types[header or ""], type_count = known, type_count + 1
+    end
+    return known.kind, known.charset
 end
 
 local function among(list, word)
-    for _, item in ipairs(list) do
-        if item == word then
+    for i = 1, #list do
+        if list[i] == word then
             return true
         end
     end
@@ -68,12 +84,13 @@ end
 
 local function check_size(run)
     local notify, request = run.package.notify, run.request
-    local kind, charset = content_type(request.headers["content-type"])
+    local headers = request.headers
+    local kind, charset = content_type(headers["content-type"])
     if not among(notify.methods, request.method) then
         return refused("size", "method " .. request.method .. " is not used by this channel")
     elseif kind ~= inbound.media[notify.content] then
         return refused("size", "content type is not " .. inbound.media[notify.content])
-    elseif (request.headers["content-encoding"] or "identity") ~= "identity" then
+    elseif (headers["content-encoding"] or "identity") ~= "identity" then
         return refused("size", "the body is compressed")
     elseif #request.body == 0 then
         return refused("size", "the body is empty")
@@ -101,18 +118,17 @@ local function check_query(run)
     end
 end
 
+local FORM_LIMITS = { sign = SIGN_MAX }
+
 local function check_decode(run)
-    local notify = run.package.notify
-    local charset = notify.charset or "utf-8"
-    if run.charset_declared and run.charset_declared ~= charset:lower() then
-        return refused("decode", "charset " .. run.charset_declared .. " is not the configured one")
+    local notify, is_form = run.package.notify, run.package.notify.content == "form"
+    local charset, declared = notify.charset or "utf-8", run.charset_declared
+    if declared and declared ~= charset and declared ~= charset:lower() then
+        return refused("decode", "charset " .. declared .. " is not the configured one")
     end
-    local options = { account = run.account.id, raw = run.request.body, headers = run.request.headers,
-        at = run.at, content = notify.content }
-    if notify.content == "form" then
-        options.charset, options.limits = charset, { sign = SIGN_MAX }
-    end
-    local made, err = message.new(options)
+    local made, err = message.new { account = run.account.id, raw = run.request.body,
+        headers = run.request.headers, at = run.at, content = notify.content,
+        charset = is_form and charset or nil, limits = is_form and FORM_LIMITS or nil }
     if not made then
         local where = err.field and (" in " .. err.field) or ""
         return refused("decode", tostring(err.message or err.code) .. where)
@@ -129,10 +145,11 @@ end
 
 --- Presence and shape of what signs, and the algorithm, which are one step of the package.
 local function check_form(run)
-    local good, refusal = steps.form(run.package, run.prepared, run.message)
-    if not good then
+    local claims, refusal = steps.claims(run.package, run.prepared, run.message)
+    if not claims then
         return refusal
     end
+    run.claims = claims
     run.verdict:pass("form")
     run.verdict:pass("algorithm")
 end
@@ -140,11 +157,7 @@ end
 --- Where the channel signs a time of delivery, that time is bounded. Where it repeats for a day, nothing
 --- can be older than the order that it names.
 local function check_window(run)
-    local claims, refusal = steps.claims(run.package, run.prepared, run.message)
-    if not claims then
-        return refusal
-    end
-    run.claims = claims
+    local claims = run.claims
     local window_ms = (run.package.notify.window_s or 0) * 1000
     if window_ms > 0 and (not claims.at or math.abs(run.at - claims.at) > window_ms) then
         return refused("window", "the message's time is outside the window")
@@ -195,8 +208,8 @@ local checks = {
 ---@param run tael.kernel.Inbound
 ---@return tael.channel.Refusal? refusal
 function inbound.check(run)
-    for _, check in ipairs(checks) do
-        local refusal = check(run)
+    for i = 1, #checks do
+        local refusal = checks[i](run)
         if refusal then
             run.verdict:fail(refusal.check, refusal.detail)
             return refusal

@@ -46,11 +46,7 @@ local function checks_of(run, decision)
     if not decision.check then
         return nil
     end
-    local record = verdict.new(time.micros)
-    for i, check in ipairs(run.verdict.checks) do
-        record.checks[i] = check
-    end
-    record.since = run.verdict.since
+    local record = run.verdict:copy()
     record:fail(decision.check, decision.detail)
     return record:encode()
 end
@@ -112,9 +108,28 @@ local function answer_of(package, record)
     return answer
 end
 
-local function finish(run, record)
-    metrics.count("tael_notifications_total", { channel = run.account.channel, verdict = record.verdict,
+local passed = {} ---@type table<string, table<string, tael.kernel.Counter>> by channel and effect
+
+local function counter_of(channel, record)
+    return metrics.counter("tael_notifications_total", { channel = channel, verdict = record.verdict,
         check = record.failed_check or "", effect = record.effect })
+end
+
+local function count(channel, record)
+    local by_effect = passed[channel]
+    local counter = record.verdict == "pass" and by_effect and by_effect[record.effect]
+    if not counter then
+        counter = counter_of(channel, record)
+        if record.verdict == "pass" then
+            passed[channel] = by_effect or {}
+            passed[channel][record.effect] = counter
+        end
+    end
+    counter.count = counter.count + 1
+end
+
+local function finish(run, record)
+    count(run.account.channel, record)
     return answer_of(run.package, record)
 end
 

@@ -92,7 +92,7 @@ local function among(networks, bytes)
 end
 
 local function without_port(peer)
-    return peer:match("^%[(.-)%]:%d+$") or peer:match("^([%d%.]+):%d+$") or peer
+    return peer:match("^([%d%.]+):%d+$") or peer:match("^%[(.-)%]:%d+$") or peer
 end
 
 ---@param texts string[] CIDR
@@ -113,8 +113,11 @@ end
 ---@return string address
 function source.of(peer, forwarded, proxies)
     local address = without_port(peer)
+    if not forwarded or #proxies == 0 then
+        return address
+    end
     local hops = {}
-    for hop in (forwarded or ""):gmatch("[^,%s]+") do
+    for hop in forwarded:gmatch("[^,%s]+") do
         hops[#hops + 1] = hop
     end
     for i = #hops, 1, -1 do
@@ -129,6 +132,9 @@ end
 
 ---@param address string
 function source.is_loopback(address)
+    if address == "127.0.0.1" then
+        return true
+    end
     local bytes = source.address(address)
     return bytes == nil or among(LOOPBACK, bytes) -- "unix" and in-process calls are this machine too
 end

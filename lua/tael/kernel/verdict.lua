@@ -22,20 +22,25 @@ local function shown(detail)
     return text
 end
 
+--- A record is a flat list of name, word and microseconds, three for each check; what has a detail is in
+--- `details` by name. Nearly all records are thrown away unread.
 ---@param clock fun(): integer microseconds
 function verdict.new(clock)
-    return setmetatable({ clock = clock, since = clock(), checks = {} }, verdict)
+    return setmetatable({ clock = clock, since = clock(), count = 0 }, verdict)
 end
 
 function verdict:record(name, word, detail)
-    local now = self.clock()
-    self.checks[#self.checks + 1] = { name = name, verdict = word, detail = shown(detail),
-        micros = now - self.since }
-    self.since = now
+    local now, count = self.clock(), self.count
+    self[count + 1], self[count + 2], self[count + 3] = name, word, now - self.since
+    self.since, self.count = now, count + 3
+    if detail then
+        self.details = self.details or {}
+        self.details[name] = shown(detail)
+    end
 end
 
-function verdict:pass(name, detail)
-    self:record(name, "pass", detail)
+function verdict:pass(name)
+    self:record(name, "pass")
 end
 
 function verdict:skip(name, detail)
@@ -45,8 +50,8 @@ end
 --- Marks the failed check; the ones that come before it in the order and were not made yet have passed.
 function verdict:fail(name, detail)
     local made = {}
-    for _, check in ipairs(self.checks) do
-        made[check.name] = true
+    for i = 1, self.count, 3 do
+        made[self[i]] = true
     end
     for _, earlier in ipairs(verdict.ORDER) do
         if earlier == name then
@@ -58,12 +63,24 @@ function verdict:fail(name, detail)
     self:record(name, "fail", detail)
 end
 
+--- A record that goes on from here by itself.
+function verdict:copy()
+    local copy = setmetatable({ clock = self.clock, since = self.since, count = self.count }, verdict)
+    table.move(self, 1, self.count, 1, copy)
+    for name, detail in pairs(self.details or {}) do
+        copy.details = copy.details or {}
+        copy.details[name] = detail
+    end
+    return copy
+end
+
 --- Short form for the row: [["source","pass",3],["size","fail",1,"why"]]
 ---@return string
 function verdict:encode()
     local list = json.array {}
-    for i, check in ipairs(self.checks) do
-        list[i] = json.array { check.name, check.verdict, check.micros, check.detail }
+    for i = 1, self.count, 3 do
+        list[#list + 1] = json.array { self[i], self[i + 1], self[i + 2],
+            self.details and self.details[self[i]] }
     end
     return json.encode(list)
 end
