@@ -5,6 +5,7 @@
  */
 #include "base/bytes.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ tael_status tael_buf_reserve(struct tael_buf *buf, size_t more)
     size_t max = ceiling_of(buf);
     if (buf->len > max || more > max - buf->len)
         return TAEL_ELIMIT;
+    assert(buf->len <= buf->cap && (buf->data != NULL || buf->cap == 0));
     size_t need = buf->len + more;
     if (need <= buf->cap)
         return TAEL_OK;
@@ -44,6 +46,7 @@ tael_status tael_buf_append(struct tael_buf *buf, const void *data, size_t len)
         return status;
     memcpy(buf->data + buf->len, data, len);
     buf->len += len;
+    assert(buf->len <= buf->cap && buf->len <= ceiling_of(buf));
     return TAEL_OK;
 }
 
@@ -116,6 +119,7 @@ void tael_buf_free(struct tael_buf *buf)
 bool tael_cursor_take_until(struct tael_cursor *cursor, char stop, size_t max,
                             struct tael_span *out)
 {
+    assert(cursor->at <= cursor->end);
     size_t left = (size_t)(cursor->end - cursor->at);
     if (left == 0)
         return false;

@@ -8,6 +8,7 @@
  */
 #include "base/log_ring.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -41,6 +42,7 @@ struct tael_log_ring {
 
 static void put(struct tael_log_ring *ring, const char *data, size_t len)
 {
+    assert(len <= ring->size - ring->len);
     size_t at = (ring->start + ring->len) % ring->size;
     size_t first = len < ring->size - at ? len : ring->size - at;
     memcpy(ring->data + at, data, first);
@@ -56,6 +58,7 @@ static size_t take(struct tael_log_ring *ring, char *out, size_t max)
     memcpy(out + first, ring->data, len - first);
     ring->start = (ring->start + len) % ring->size;
     ring->len -= len;
+    assert(ring->len <= ring->size && ring->start < ring->size);
     return len;
 }
 

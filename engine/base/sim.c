@@ -115,6 +115,7 @@ static tael_status run_until(struct tael_sim *sim, int64_t until_us)
             break;
         }
         struct tael_sim_event *event = (struct tael_sim_event *)node;
+        assert(node->at >= sim->now_us); /* 3: schedule never takes an earlier time */
         sim->now_us = node->at;
         sim->events++;
         tael_heap_remove(&sim->queue, node);
@@ -146,6 +147,7 @@ static void deliver(struct tael_sim_event *event)
 {
     struct tael_sim_box *box = (struct tael_sim_box *)event;
     struct tael_sim *sim = sim_of_loop(box->to);
+    assert(box->mail != NULL && !box->to->dead);
     struct tael_mail *mail = box->mail;
     box->mail = mail->next;
     if (box->mail == NULL)
@@ -178,6 +180,7 @@ static tael_status add_box(struct tael_sim_loop *to, uint64_t from)
 static void remove_box(struct tael_sim_box **link)
 {
     struct tael_sim_box *box = *link;
+    assert(box->event.node.place == 0 || box->mail != NULL);
     struct tael_sim *sim = sim_of_loop(box->to);
     *link = box->next;
     tael_sim_cancel(sim, &box->event);
@@ -238,6 +241,7 @@ static void fire(struct tael_sim_event *event)
     struct tael_sim_timer *timer =
         (struct tael_sim_timer *)(void *)((char *)event - offsetof(struct tael_sim_timer, event));
     struct tael_sim_loop *loop = tael_sim_loop_of(timer->base.loop);
+    assert(!loop->dead); /* 2 */
     sim_of_loop(loop)->current = loop;
     timer->fn(timer->user);
 }

@@ -82,6 +82,7 @@ static tael_status insert(struct tael_http_peers *peers, size_t place,
     if (entry == NULL)
         return TAEL_ENOMEM;
     *entry = (struct tael_http_peer){.network = *network};
+    assert(place <= peers->count && peers->count < peers->room);
     memmove(peers->entries + place + 1, peers->entries + place,
             (peers->count - place) * sizeof(struct tael_http_peer *));
     peers->entries[place] = entry;

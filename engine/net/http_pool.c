@@ -5,6 +5,7 @@
  * go when they are empty, groups when they have been without a pool for as long as connections are
  * used again; that is looked at whenever a call starts.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,6 +22,7 @@ static bool is_public(const struct tael_http_client *client, const struct tael_h
 
 void tael_http_group_destroy(struct tael_http_group *group)
 {
+    assert(group->pools == NULL);
     struct tael_http_client *client = group->client;
     struct tael_http_group **at = &client->groups;
     while (*at != group)
@@ -131,6 +133,7 @@ void tael_http_pool_settle(struct tael_http_pool *pool)
     struct tael_http_group *group = pool->group;
     if (pool->running != NULL || pool->waiting != NULL)
         return;
+    assert(pool->running_count == 0);
     *pool->place = pool->next;
     if (pool->next != NULL)
         pool->next->place = pool->place;
@@ -162,6 +165,7 @@ static tael_status begin(struct tael_http_exchange *exchange)
 {
     struct tael_http_client *client = exchange->client;
     struct tael_http_pool *pool = exchange->pool;
+    assert(!exchange->begun && pool->running_count < client->options.per_pool);
     link_exchange(&pool->running, exchange);
     pool->running_count++;
     exchange->begun = true;
@@ -207,6 +211,7 @@ void tael_http_pool_leave(struct tael_http_exchange *exchange)
 {
     struct tael_http_pool *pool = exchange->pool;
     unlink_exchange(exchange);
+    assert(!exchange->begun || pool->running_count > 0);
     if (exchange->begun)
         pool->running_count--;
     begin_waiting(pool);

@@ -10,6 +10,7 @@
  */
 #include "net/resolve.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include <netdb.h>
@@ -94,6 +95,7 @@ static const char *look_up_system(void *user, const char *name, struct tael_addr
 
 static void shared_release(struct shared *shared) /* the lock is held, and given back */
 {
+    assert(shared->holders > 0);
     bool last = --shared->holders == 0;
     pthread_mutex_unlock(&shared->lock);
     if (!last)
@@ -275,6 +277,7 @@ static void run_waiting(struct tael_resolver *resolver)
 
 static void finish_job(struct tael_resolver *resolver, struct job *job)
 {
+    assert(resolver->running_count > 0 && resolver->running_count <= TAEL_RESOLVE_THREADS);
     unlink_job(job);
     resolver->running_count--;
     if (job->why == NULL)

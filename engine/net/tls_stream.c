@@ -10,6 +10,7 @@
  * 4. What a peer makes us send of TLS's own (answers to key updates, refusals of renegotiation) has
  *    a limit while it takes nothing.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,7 @@ static void enter(struct tls_stream *stream)
 
 static void leave(struct tls_stream *stream)
 {
+    assert(stream->busy > 0);
     if (--stream->busy > 0 || !stream->closed)
         return;
     SSL_free(stream->ssl);
@@ -167,6 +169,7 @@ static void send_pending(struct tls_stream *stream)
 static bool shake_hands(struct tls_stream *stream)
 {
     ERR_clear_error();
+    assert(!stream->established && !stream->broken);
     int rc = SSL_do_handshake(stream->ssl);
     if (rc != 1) {
         if (SSL_get_error(stream->ssl, rc) != SSL_ERROR_WANT_READ)
@@ -184,6 +187,7 @@ static bool shake_hands(struct tls_stream *stream)
 static bool take_record(struct tls_stream *stream)
 {
     char data[RECORD] __attribute__((uninitialized)); /* zeroing it would cost more than reading */
+    assert(stream->established && stream->busy > 0);  /* 2 */
     size_t len = 0;
     ERR_clear_error();
     int rc = SSL_read_ex(stream->ssl, data, sizeof(data), &len);
@@ -232,6 +236,7 @@ static void pump(struct tls_stream *stream)
 /* Pumps what is held, and lets go of what was taken. */
 static void pump_held(struct tls_stream *stream)
 {
+    assert(stream->coming.len == 0 && stream->busy > 0);
     stream->coming = (struct tael_span){stream->held.data, stream->held.len};
     pump(stream);
     tael_buf_consume(&stream->held, stream->held.len - stream->coming.len);
@@ -356,6 +361,7 @@ static const char *tls_peer(struct tael_stream *base)
 static void tls_close(struct tael_stream *base)
 {
     struct tls_stream *stream = stream_of(base);
+    assert(!stream->closed);
     enter(stream);
     stream->closed = true;
     if (stream->established && !stream->broken) {

@@ -97,6 +97,7 @@ bool tael_mem_file_sync(struct tael_mem_file *file)
         if (!image_step(&file->safe, step))
             return false;
     file->safe.there = true;
+    assert(file->safe.len == file->now.len || !file->now.there);
     steps_drop(file);
     return true;
 }
