@@ -122,6 +122,16 @@ static size_t escape(const char *text, size_t len, char out[8], size_t *used)
     return *used;
 }
 
+/* How much of the text stands in a JSON string as it is; at most max. */
+static size_t plain_length(struct tael_span text, size_t max)
+{
+    size_t at = 0;
+    while (at < text.len && at < max && text.data[at] >= ' ' && text.data[at] < 0x7f &&
+           text.data[at] != '"' && text.data[at] != '\\')
+        at++;
+    return at;
+}
+
 /* A JSON string of at most max escaped bytes; "…" marks a cut. */
 static bool put_string(struct line *line, struct tael_span text, size_t max)
 {
@@ -129,6 +139,9 @@ static bool put_string(struct line *line, struct tael_span text, size_t max)
     if (!put(line, "\"", 1))
         return false;
     size_t start = line->len, mark = start; /* mark: where a cut leaves room for the ellipsis */
+    size_t plain = plain_length(text, max);
+    if (plain == text.len) /* nothing to escape, nothing to cut */
+        return put(line, text.data, plain) && put(line, "\"", 1);
     for (size_t at = 0, used; at < text.len; at += used) {
         char out[8];
         size_t len = escape(text.data + at, text.len - at, out, &used);

@@ -111,30 +111,52 @@ static bool text_at(const struct scan *scan, size_t at, const char *text)
 
 static const struct name_row {
     const char *name;
+    size_t len;
     enum tael_log_name kind;
     bool prose; /* "password: x" hides x too; for "key: x" an error text is likelier */
 } name_rows[] = {
-    {"key", TAEL_LOG_NAME_SECRET, false},          {"keys", TAEL_LOG_NAME_SECRET, false},
-    {"apikey", TAEL_LOG_NAME_SECRET, true},        {"privatekey", TAEL_LOG_NAME_SECRET, true},
-    {"secretkey", TAEL_LOG_NAME_SECRET, true},     {"secret", TAEL_LOG_NAME_SECRET, true},
-    {"secrets", TAEL_LOG_NAME_SECRET, true},       {"token", TAEL_LOG_NAME_SECRET, false},
-    {"tokens", TAEL_LOG_NAME_SECRET, false},       {"accesstoken", TAEL_LOG_NAME_SECRET, true},
-    {"password", TAEL_LOG_NAME_SECRET, true},      {"passwd", TAEL_LOG_NAME_SECRET, true},
-    {"pwd", TAEL_LOG_NAME_SECRET, true},           {"passphrase", TAEL_LOG_NAME_SECRET, true},
-    {"credential", TAEL_LOG_NAME_SECRET, true},    {"credentials", TAEL_LOG_NAME_SECRET, true},
-    {"sign", TAEL_LOG_NAME_SECRET, false},         {"signature", TAEL_LOG_NAME_SECRET, false},
-    {"authorization", TAEL_LOG_NAME_SECRET, true}, {"cookie", TAEL_LOG_NAME_SECRET, true},
-    {"cookies", TAEL_LOG_NAME_SECRET, true},       {"pem", TAEL_LOG_NAME_SECRET, false},
-    {"cvv", TAEL_LOG_NAME_SECRET, true},           {"cvc", TAEL_LOG_NAME_SECRET, true},
-    {"cvn", TAEL_LOG_NAME_SECRET, true},           {"pin", TAEL_LOG_NAME_SECRET, true},
-    {"openid", TAEL_LOG_NAME_SECRET, true},        {"phone", TAEL_LOG_NAME_PERSONAL, false},
-    {"mobile", TAEL_LOG_NAME_PERSONAL, false},     {"tel", TAEL_LOG_NAME_PERSONAL, false},
-    {"card", TAEL_LOG_NAME_PERSONAL, false},       {"pan", TAEL_LOG_NAME_PERSONAL, false},
+#define ROW(name, kind, prose)                                                                     \
+    {                                                                                              \
+        (name), sizeof(name) - 1, (kind), (prose)                                                  \
+    }
+    ROW("key", TAEL_LOG_NAME_SECRET, false),
+    ROW("keys", TAEL_LOG_NAME_SECRET, false),
+    ROW("apikey", TAEL_LOG_NAME_SECRET, true),
+    ROW("privatekey", TAEL_LOG_NAME_SECRET, true),
+    ROW("secretkey", TAEL_LOG_NAME_SECRET, true),
+    ROW("secret", TAEL_LOG_NAME_SECRET, true),
+    ROW("secrets", TAEL_LOG_NAME_SECRET, true),
+    ROW("token", TAEL_LOG_NAME_SECRET, false),
+    ROW("tokens", TAEL_LOG_NAME_SECRET, false),
+    ROW("accesstoken", TAEL_LOG_NAME_SECRET, true),
+    ROW("password", TAEL_LOG_NAME_SECRET, true),
+    ROW("passwd", TAEL_LOG_NAME_SECRET, true),
+    ROW("pwd", TAEL_LOG_NAME_SECRET, true),
+    ROW("passphrase", TAEL_LOG_NAME_SECRET, true),
+    ROW("credential", TAEL_LOG_NAME_SECRET, true),
+    ROW("credentials", TAEL_LOG_NAME_SECRET, true),
+    ROW("sign", TAEL_LOG_NAME_SECRET, false),
+    ROW("signature", TAEL_LOG_NAME_SECRET, false),
+    ROW("authorization", TAEL_LOG_NAME_SECRET, true),
+    ROW("cookie", TAEL_LOG_NAME_SECRET, true),
+    ROW("cookies", TAEL_LOG_NAME_SECRET, true),
+    ROW("pem", TAEL_LOG_NAME_SECRET, false),
+    ROW("cvv", TAEL_LOG_NAME_SECRET, true),
+    ROW("cvc", TAEL_LOG_NAME_SECRET, true),
+    ROW("cvn", TAEL_LOG_NAME_SECRET, true),
+    ROW("pin", TAEL_LOG_NAME_SECRET, true),
+    ROW("openid", TAEL_LOG_NAME_SECRET, true),
+    ROW("phone", TAEL_LOG_NAME_PERSONAL, false),
+    ROW("mobile", TAEL_LOG_NAME_PERSONAL, false),
+    ROW("tel", TAEL_LOG_NAME_PERSONAL, false),
+    ROW("card", TAEL_LOG_NAME_PERSONAL, false),
+    ROW("pan", TAEL_LOG_NAME_PERSONAL, false),
+#undef ROW
 };
 
-static bool same_name(struct tael_span word, const char *name)
+static bool same_name(struct tael_span word, const char *name, size_t len)
 {
-    if (word.len != strlen(name))
+    if (word.len != len)
         return false;
     for (size_t i = 0; i < word.len; i++) {
         if (lower(word.data[i]) != name[i])
@@ -146,7 +168,7 @@ static bool same_name(struct tael_span word, const char *name)
 static const struct name_row *find_name(struct tael_span word)
 {
     for (size_t i = 0; i < sizeof(name_rows) / sizeof(name_rows[0]); i++) {
-        if (same_name(word, name_rows[i].name))
+        if (same_name(word, name_rows[i].name, name_rows[i].len))
             return &name_rows[i];
     }
     return NULL;
@@ -245,7 +267,7 @@ static bool hide_bearer(struct scan *scan)
         return false;
     size_t end = run_of(scan, scan->at, is_letter);
     struct tael_span word = {scan->in + scan->at, end - scan->at};
-    if (char_at(scan, end) != ' ' || !(same_name(word, "bearer") || same_name(word, "basic")))
+    if (char_at(scan, end) != ' ' || !(same_name(word, "bearer", 6) || same_name(word, "basic", 5)))
         return false;
     size_t stop = run_of(scan, end + 1, is_token);
     bool machine = stop - end > 20; /* prose has shorter words, without digits */
@@ -409,6 +431,18 @@ bool tael_log_number_is_card(int64_t number)
 
 /* ---- all of it ---- */
 
+/* Where the letters end that no rule begins at: all but the keys of ours begin where a run of
+ * letters, of digits or of both does. Most of every text is this. */
+static size_t in_a_word(const struct scan *scan)
+{
+    size_t at = scan->at;
+    if (at == 0 || !is_letter(scan->in[at - 1]))
+        return at;
+    while (at < scan->len && is_letter(scan->in[at]) && scan->in[at] != 't')
+        at++;
+    return at;
+}
+
 size_t tael_log_mask(struct tael_span text, char *out, size_t cap)
 {
     static bool (*const rules[])(struct scan * scan) = {
@@ -420,6 +454,11 @@ size_t tael_log_mask(struct tael_span text, char *out, size_t cap)
         return scan.written;
     }
     while (scan.at < scan.len && scan.written < scan.cap) {
+        size_t plain = in_a_word(&scan);
+        if (plain > scan.at) {
+            emit_through(&scan, plain);
+            continue;
+        }
         bool matched = false;
         for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]) && !matched; i++)
             matched = rules[i](&scan);

@@ -11,19 +11,30 @@
 
 enum { PREFIX_MAX = 16, NUMBER_BYTES = 8, PROOF_BYTES = 8 };
 
-/* Every function's upvalue 1 is a userdata whose one user value is the key's handle. */
+struct keyed {              /* userdata, every function's upvalue 1 */
+    struct tael_hmac *hmac; /* NULL: no key is set */
+};
+
+static int keyed_close(lua_State *L)
+{
+    struct keyed *keyed = lua_touserdata(L, 1);
+    tael_hmac_free(keyed->hmac);
+    keyed->hmac = NULL;
+    return 0;
+}
 
 /* id.set_key(bytes | secret), once per state */
 static int id_set_key(lua_State *L)
 {
-    if (!tael_is_secret(L, 1)) {
+    struct keyed *keyed = lua_touserdata(L, lua_upvalueindex(1));
+    if (!tael_is_secret(L, 1)) { /* the rules of secrets hold for bytes, too */
         tael_push_secret(L, tael_check_text(L, 1));
         lua_replace(L, 1);
     }
-    if (lua_getiuservalue(L, lua_upvalueindex(1), 1) != LUA_TNIL)
+    if (keyed->hmac != NULL)
         return luaL_error(L, "id.set_key: the key is set");
-    lua_settop(L, 1);
-    lua_setiuservalue(L, lua_upvalueindex(1), 1);
+    if (tael_hmac_new(&keyed->hmac, TAEL_DIGEST_SHA256, tael_check_secret(L, 1)) != TAEL_OK)
+        return luaL_error(L, "tael.id: no digest");
     return 0;
 }
 
@@ -48,13 +59,12 @@ static void fill(lua_State *L, struct tael_span prefix, int64_t number,
         bytes[i] = (unsigned char)((uint64_t)number >> (56 - 8 * i) & 255);
     memcpy(message, prefix.data, prefix.len);
     memcpy(message + prefix.len, bytes, NUMBER_BYTES);
-    if (lua_getiuservalue(L, lua_upvalueindex(1), 1) == LUA_TNIL)
+    const struct keyed *keyed = lua_touserdata(L, lua_upvalueindex(1));
+    if (keyed->hmac == NULL)
         luaL_error(L, "tael.id: no key is set");
-    if (tael_hmac_of(TAEL_DIGEST_SHA256, tael_check_secret(L, lua_gettop(L)),
-                     (struct tael_span){message, prefix.len + NUMBER_BYTES}, proof,
-                     &len) != TAEL_OK)
+    if (tael_hmac_run(keyed->hmac, (struct tael_span){message, prefix.len + NUMBER_BYTES}, proof,
+                      &len) != TAEL_OK)
         luaL_error(L, "tael.id: no digest");
-    lua_pop(L, 1);
     memcpy(bytes + NUMBER_BYTES, proof, PROOF_BYTES);
 }
 
@@ -143,8 +153,12 @@ int tael_open_id(lua_State *L)
         {"set_key", id_set_key}, {"encode", id_encode},           {"decode", id_decode},
         {"number", id_number},   {"from_number", id_from_number}, {NULL, NULL},
     };
+    static const luaL_Reg meta[] = {{"__gc", keyed_close}, {NULL, NULL}};
     luaL_newlibtable(L, functions);
-    lua_newuserdatauv(L, 0, 1);
+    struct keyed *keyed = lua_newuserdatauv(L, sizeof(*keyed), 0);
+    keyed->hmac = NULL;
+    tael_push_metatable(L, "tael.id.keyed", meta);
+    lua_setmetatable(L, -2);
     luaL_setfuncs(L, functions, 1);
     return 1;
 }

@@ -2,10 +2,12 @@
 #include "crypto/digest.h"
 
 #include <limits.h>
+#include <stdlib.h>
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 
 bool tael_digest_named(struct tael_span name, enum tael_digest *out)
@@ -51,6 +53,54 @@ tael_status tael_hmac_of(enum tael_digest kind, struct tael_span key, struct tae
     if (EVP_Q_mac(NULL, "HMAC", NULL, tael_digest_name(kind), NULL, bytes, key.len,
                   (const unsigned char *)data.data, data.len, out, TAEL_DIGEST_MAX,
                   out_len) == NULL) {
+        ERR_clear_error();
+        return TAEL_EINTERNAL;
+    }
+    return TAEL_OK;
+}
+
+struct tael_hmac {
+    EVP_MAC_CTX *ctx;
+};
+
+tael_status tael_hmac_new(struct tael_hmac **out, enum tael_digest kind, struct tael_span key)
+{
+    const char *bytes = key.len > 0 ? key.data : "";
+    OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string("digest", (char *)(uintptr_t)tael_digest_name(kind), 0),
+        OSSL_PARAM_construct_end()};
+    struct tael_hmac *hmac = calloc(1, sizeof(*hmac));
+    if (hmac == NULL)
+        return TAEL_ENOMEM;
+    EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    EVP_MAC_CTX *ctx = mac != NULL ? EVP_MAC_CTX_new(mac) : NULL;
+    EVP_MAC_free(mac); /* ctx holds it */
+    if (ctx == NULL || EVP_MAC_init(ctx, (const unsigned char *)bytes, key.len, params) != 1) {
+        EVP_MAC_CTX_free(ctx);
+        free(hmac);
+        ERR_clear_error();
+        return TAEL_EINTERNAL;
+    }
+    *out = hmac;
+    hmac->ctx = ctx;
+    return TAEL_OK;
+}
+
+void tael_hmac_free(struct tael_hmac *hmac)
+{
+    if (hmac == NULL)
+        return;
+    EVP_MAC_CTX_free(hmac->ctx);
+    free(hmac);
+}
+
+tael_status tael_hmac_run(struct tael_hmac *hmac, struct tael_span data,
+                          unsigned char out[TAEL_DIGEST_MAX], size_t *out_len)
+{
+    EVP_MAC_CTX *ctx = hmac->ctx;
+    if (EVP_MAC_init(ctx, NULL, 0, NULL) != 1 || /* the same key, from the beginning */
+        EVP_MAC_update(ctx, (const unsigned char *)data.data, data.len) != 1 ||
+        EVP_MAC_final(ctx, out, out_len, TAEL_DIGEST_MAX) != 1) {
         ERR_clear_error();
         return TAEL_EINTERNAL;
     }

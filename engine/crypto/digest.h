@@ -22,6 +22,13 @@ tael_status tael_digest_of(enum tael_digest kind, struct tael_span data,
 tael_status tael_hmac_of(enum tael_digest kind, struct tael_span key, struct tael_span data,
                          unsigned char out[TAEL_DIGEST_MAX], size_t *out_len);
 
+/* HMAC with one key, again and again: the key is taken in once. One thread at a time. */
+struct tael_hmac;
+tael_status tael_hmac_new(struct tael_hmac **out, enum tael_digest kind, struct tael_span key);
+void tael_hmac_free(struct tael_hmac *hmac); /* NULL allowed */
+tael_status tael_hmac_run(struct tael_hmac *hmac, struct tael_span data,
+                          unsigned char out[TAEL_DIGEST_MAX], size_t *out_len);
+
 /* The time depends on the lengths only. */
 bool tael_equal(struct tael_span a, struct tael_span b);
 

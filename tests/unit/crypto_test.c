@@ -62,6 +62,23 @@ static void digests_have_their_published_values(void)
     CHECK(!tael_digest_named(tael_span_of(""), &kind));
 }
 
+static void hmac_with_a_key_taken_once_is_the_same_each_time(void)
+{
+    static const char *const texts[] = {"what do ya want for nothing?", "", "x", "what"};
+    unsigned char once[TAEL_DIGEST_MAX], again[TAEL_DIGEST_MAX];
+    struct tael_hmac *hmac = NULL;
+    size_t len = 0, len_again = 0;
+    CHECK(tael_hmac_new(&hmac, TAEL_DIGEST_SHA256, tael_span_of("Jefe")) == TAEL_OK);
+    for (size_t i = 0; i < 2 * sizeof(texts) / sizeof(texts[0]); i++) {
+        struct tael_span text = tael_span_of(texts[i % 4]);
+        CHECK(tael_hmac_of(TAEL_DIGEST_SHA256, tael_span_of("Jefe"), text, once, &len) == TAEL_OK);
+        CHECK(tael_hmac_run(hmac, text, again, &len_again) == TAEL_OK);
+        CHECK(len == 32 && len_again == 32 && memcmp(once, again, 32) == 0);
+    }
+    tael_hmac_free(hmac);
+    tael_hmac_free(NULL);
+}
+
 static void hmac_agrees_with_rfc_4231(void)
 {
     unsigned char key[131], out[TAEL_DIGEST_MAX];
@@ -882,6 +899,7 @@ int main(void)
 {
     digests_have_their_published_values();
     hmac_agrees_with_rfc_4231();
+    hmac_with_a_key_taken_once_is_the_same_each_time();
     comparison_is_of_all_bytes();
     gcm_agrees_with_its_specification();
     gcm_opens_nothing_that_was_touched();
