@@ -132,13 +132,17 @@ static tael_status open_store(tael_engine *engine, tael_error *err)
     struct tael_store_options options = engine->plan.store;
     options.world = engine->world;
     options.log = engine->log;
+    options.has_lock = engine->legacy.lock_fd >= 0;
+    options.lock_fd = engine->legacy.lock_fd;
+    engine->legacy.lock_fd = -1;
     tael_status rc = tael_store_open(&engine->store, &options, err);
     if (rc == TAEL_OK && engine->plan.clock_adjustable)
         follow_store(engine);
     return rc;
 }
 
-static tael_status open_planned(tael_engine *engine, const tael_options *options, tael_error *err)
+static tael_status open_planned(tael_engine *engine, const tael_options *options,
+                                const struct tael_engine_setup *setup, tael_error *err)
 {
     tael_status rc = tael_plan_make(&engine->plan, engine, err);
     for (size_t i = 0; rc == TAEL_OK && i < engine->plan.folder_count; i++)
@@ -157,6 +161,8 @@ static tael_status open_planned(tael_engine *engine, const tael_options *options
     rc = tael_meter_new(&engine->meter, engine->world);
     if (rc == TAEL_OK)
         rc = tael_engine_open_tls(engine, err);
+    if (rc == TAEL_OK && setup->inherit != NULL)
+        rc = setup->inherit(setup->inherit_user, &engine->plan, &engine->legacy, err);
     if (rc == TAEL_OK)
         rc = open_companions(engine, options, err);
     return rc == TAEL_OK ? open_store(engine, err) : rc;
@@ -172,6 +178,7 @@ tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
         goto report;
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->changed, NULL);
+    engine->legacy.lock_fd = -1;
     rc = keep_options(engine, options, setup);
     if (rc == TAEL_OK && engine->lua_root == NULL) {
         rc = TAEL_ECONFIG;
@@ -182,7 +189,7 @@ tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
     if (rc == TAEL_OK)
         rc = open_world(engine, options, setup);
     if (rc == TAEL_OK)
-        rc = open_planned(engine, options, &failure);
+        rc = open_planned(engine, options, setup, &failure);
     if (rc == TAEL_OK) {
         *out = engine;
         return TAEL_OK;
@@ -217,6 +224,15 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
+tael_status tael_engine_run_worker(struct tael_worker *worker)
+{
+    if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
+        return TAEL_ENOMEM;
+    worker->has_thread = true;
+    worker->joined = false;
+    return TAEL_OK;
+}
+
 static enum tael_worker_phase await_worker(tael_engine *engine, struct tael_worker *worker)
 {
     pthread_mutex_lock(&engine->lock);
@@ -244,11 +260,10 @@ static tael_status start_worker(tael_engine *engine, struct tael_worker *worker,
     tael_status rc = tael_worker_open(worker, err);
     if (rc != TAEL_OK)
         return rc;
-    if (!engine->world->simulated) {
-        if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
-            return TAEL_ENOMEM;
-        worker->has_thread = true;
-    }
+    if (!engine->world->simulated)
+        rc = tael_engine_run_worker(worker);
+    if (rc != TAEL_OK)
+        return rc;
     if (await_worker(engine, worker) == TAEL_WORKER_READY)
         return TAEL_OK;
     pthread_mutex_lock(&engine->lock);
@@ -380,6 +395,7 @@ void tael_engine_close(tael_engine *engine)
         free(engine->addresses[i]);
     free(engine->addresses);
     tael_engine_close_tls(engine);
+    tael_legacy_free(&engine->legacy);
     free(engine->companions);
     tael_plan_free(&engine->plan);
     tael_meter_free(engine->meter);

@@ -42,6 +42,20 @@ struct tael_plan_companion {
     const char *app, *args_json;
 };
 
+/* What one process leaves to the next: the owner's lock of the store and sockets that listen. The
+ * descriptors are the legacy's. */
+struct tael_legacy_socket {
+    int fd;
+    char name[32];     /* of the listener */
+    char address[128]; /* the real one */
+};
+
+struct tael_legacy {
+    int lock_fd; /* -1: none, or somebody's by now */
+    struct tael_legacy_socket *sockets;
+    size_t count;
+};
+
 struct tael_plan { /* what the application asked for; all memory is the plan's */
     int workers;
     int64_t drain_ms;
@@ -58,6 +72,7 @@ struct tael_plan { /* what the application asked for; all memory is the plan's *
     bool has_store;
     struct tael_store_options store; /* world and log are set by the engine */
     const char *pass_json;           /* plain data for app.open */
+    const char *handover;            /* path of the socket that a successor asks at; NULL: none */
     struct tael_plan_companion *companions;
     size_t companion_count;
     struct tael_plan_block *blocks; /* memory */
@@ -69,6 +84,11 @@ struct tael_engine_setup {
     const char *args_json;    /* JSON handed to app.plan as options.args; NULL: {} */
     struct tael_world *world; /* NULL: a real one, made and freed by the engine */
     const atomic_bool *stop;  /* true ends scripts that are being loaded; outlives the engine */
+    /* Asked when the plan is made and nothing of it is open yet: what another process leaves to
+     * this engine. NULL: nothing. */
+    tael_status (*inherit)(void *user, const struct tael_plan *plan, struct tael_legacy *legacy,
+                           tael_error *err);
+    void *inherit_user;
 };
 
 enum tael_worker_phase { TAEL_WORKER_STARTING, TAEL_WORKER_READY, TAEL_WORKER_FAILED };
@@ -87,9 +107,9 @@ struct tael_worker {
     bool has_thread;              /* written before `running`, then only read */
     bool joined;                  /* the owner's */
     enum tael_worker_phase phase; /* under engine->lock */
-    struct tael_timer *deadline;  /* of the drain */
+    struct tael_timer *deadline;  /* of the ebb, then of the drain */
     struct tael_timer *tls_look;  /* at the files of certificates; worker 1 */
-    bool draining, http_drained, late, drained, clean;
+    bool leaving, resumed, draining, http_drained, late, drained, clean;
     size_t calls; /* in-process calls not yet answered; the worker's thread */
 };
 
@@ -115,6 +135,8 @@ struct tael_engine {
     atomic_bool running; /* all workers are ready: calls may come */
     atomic_size_t calls; /* in-process calls not yet answered */
     atomic_int stopping;
+    atomic_bool handing_over;  /* the stop is for a successor: sockets and lock are to be left */
+    struct tael_legacy legacy; /* of or for another process; under lock while workers run */
     atomic_int_fast64_t drain_ms;
     atomic_uint next_worker;
 };
@@ -128,6 +150,9 @@ void tael_engine_abandon(tael_engine *engine);
 
 /* Address of a listener of the plan, with its real port; NULL before start. */
 const char *tael_engine_address(const tael_engine *engine, const char *listener);
+
+/* Starts the worker's thread. */
+tael_status tael_engine_run_worker(struct tael_worker *worker);
 
 /* ---- engine_plan.c ---- */
 
@@ -154,6 +179,30 @@ bool tael_worker_certificate(struct tael_host *host, size_t *at, struct tael_cer
 /* Begins to look at the files once a second. */
 tael_status tael_worker_watch_tls(struct tael_worker *worker);
 
+/* ---- engine_handover.c ---- */
+
+/* [any thread] Begins a stop that leaves the listening sockets open: tael_engine_run returns when
+ * all is drained, the legacy then holds them. TAEL_ECLOSED: it does not run, or stops already. */
+tael_status tael_engine_hand_over(tael_engine *engine);
+/* After that: nothing of the engine writes any more; the legacy has the lock, too (still ours, as
+ * well). Opener's thread, like the next two. */
+void tael_engine_pause(tael_engine *engine);
+/* The successor did not take over: serves again. On failure the engine can only be closed. */
+tael_status tael_engine_resume(tael_engine *engine, tael_error *err);
+/* Closes what the legacy holds: whoever has it by other descriptors keeps it. */
+void tael_legacy_free(struct tael_legacy *legacy);
+/* fd is the legacy's, on failure closed. */
+tael_status tael_legacy_add(struct tael_legacy *legacy, const char *name, const char *address,
+                            int fd);
+/* A copy of a socket of that listener, the n-th for this worker; -1: no more, *any tells whether
+ * there is one for other workers. */
+int tael_legacy_socket_for(const struct tael_legacy *legacy,
+                           const struct tael_plan_listener *listener, int worker, int workers,
+                           size_t n, bool *any);
+/* The worker's part: what a stop does before it drains, and how it begins anew. */
+bool tael_worker_ebb(struct tael_worker *worker);
+void tael_worker_share(struct tael_worker *worker);
+
 /* ---- engine_reload.c ---- */
 
 /* [any thread, until close] As SIGHUP asks: has the application read again what it can. */
@@ -167,6 +216,8 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err);
 void tael_worker_run(struct tael_worker *worker);
 void tael_worker_settle(struct tael_worker *worker); /* delivers the mail that is left */
 void tael_worker_close(struct tael_worker *worker);
+/* Opens the plan's listeners, on inherited sockets where there are any. */
+tael_status tael_worker_listen(struct tael_worker *worker, tael_error *err);
 /* The drain is over when sockets and calls are done with, or its time has passed. */
 void tael_worker_end_drain(struct tael_worker *worker);
 

@@ -391,6 +391,7 @@ static int plan_in_lua(lua_State *L)
     read_store(L, plan);
     read_companions(L, plan);
     plan->pass_json = field_json(L, plan, "pass");
+    plan->handover = field_text(L, plan, "handover");
     return 0;
 }
 

@@ -33,38 +33,88 @@ static void set_phase(struct tael_worker *worker, enum tael_worker_phase phase,
         tael_loop_stop(worker->loop); /* gives control back to tael_engine_start */
 }
 
-static tael_status listen_all(struct tael_worker *worker, tael_error *err)
+/* What cannot be listened on is named as the plan names it. */
+static tael_status refuse_listener(const struct tael_plan_listener *listener, tael_status rc,
+                                   tael_error *err)
+{
+    rc = rc == TAEL_EBUSY ? TAEL_ENETWORK : rc;
+    tael_error_set(err, rc, "listen", "cannot listen on %s (%s): %s", listener->address,
+                   listener->name,
+                   rc == TAEL_ENETWORK ? "in use by another program, or not an address "
+                                         "of this machine"
+                                       : tael_status_text(rc));
+    return rc;
+}
+
+/* The first worker tells where: the others follow to the port that it got. */
+static tael_status note_address(struct tael_engine *engine, size_t i, const char *real)
+{
+    if (engine->addresses[i] != NULL)
+        return TAEL_OK;
+    engine->addresses[i] = strdup(real);
+    if (engine->addresses[i] == NULL)
+        return TAEL_ENOMEM;
+    TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.listening",
+             tael_log_text("name", engine->plan.listeners[i].name), tael_log_text("address", real));
+    return TAEL_OK;
+}
+
+static tael_status listen_at(struct tael_worker *worker, size_t i, const char *address,
+                             tael_error *err)
 {
     struct tael_engine *engine = worker->engine;
+    const struct tael_plan_listener *listener = &engine->plan.listeners[i];
+    const char *real = NULL;
+    tael_status rc =
+        tael_http_server_listen_tls(worker->server, listener->name, address, engine->tls[i], &real);
+    return rc == TAEL_OK ? note_address(engine, i, real) : refuse_listener(listener, rc, err);
+}
+
+/* *any: the address is served by sockets that were left to us, by this worker or others. */
+static tael_status listen_inherited(struct tael_worker *worker, size_t i, bool *any,
+                                    tael_error *err)
+{
+    struct tael_engine *engine = worker->engine;
+    char address[32];
+    int fd;
+    for (size_t n = 0;
+         (fd = tael_legacy_socket_for(&engine->legacy, &engine->plan.listeners[i], worker->number,
+                                      engine->plan.workers, n, any)) >= 0;
+         n++) {
+        snprintf(address, sizeof(address), "%s%d", TAEL_LISTEN_GIVEN, fd);
+        tael_status rc = listen_at(worker, i, address, err);
+        if (rc != TAEL_OK)
+            return rc;
+    }
+    return TAEL_OK;
+}
+
+static tael_status listen_new(struct tael_worker *worker, size_t i, tael_error *err)
+{
+    struct tael_engine *engine = worker->engine;
+    const struct tael_plan_listener *listener = &engine->plan.listeners[i];
+    bool first = worker->number == 1;
+    char address[160]; /* the first worker alone */
+    int len = snprintf(address, sizeof(address), "%s%s", first ? TAEL_LISTEN_ALONE : "",
+                       first ? listener->address : engine->addresses[i]);
+    if (len <= 0 || (size_t)len >= sizeof(address))
+        return refuse_listener(listener, TAEL_EINVAL, err);
+    return listen_at(worker, i, address, err);
+}
+
+tael_status tael_worker_listen(struct tael_worker *worker, tael_error *err)
+{
+    const struct tael_engine *engine = worker->engine;
     for (size_t i = 0; engine->listen && i < engine->plan.listener_count; i++) {
         const struct tael_plan_listener *listener = &engine->plan.listeners[i];
-        if (worker->number > 1 && strncmp(listener->address, "unix:", 5) == 0)
+        bool local = strncmp(listener->address, "unix:", 5) == 0, any = false;
+        if (worker->number > 1 && local)
             continue;
-        const char *real = NULL;
-        char address[160]; /* the first worker alone; the others on the port that it got */
-        int len =
-            snprintf(address, sizeof(address), "%s%s", worker->number > 1 ? "" : TAEL_LISTEN_ALONE,
-                     worker->number > 1 ? engine->addresses[i] : listener->address);
-        tael_status rc = TAEL_EINVAL;
-        if (len > 0 && (size_t)len < sizeof(address))
-            rc = tael_http_server_listen_tls(worker->server, listener->name, address,
-                                             engine->tls[i], &real);
-        if (rc != TAEL_OK) {
-            rc = rc == TAEL_EBUSY ? TAEL_ENETWORK : rc;
-            tael_error_set(err, rc, "listen", "cannot listen on %s (%s): %s", listener->address,
-                           listener->name,
-                           rc == TAEL_ENETWORK ? "in use by another program, or not an address "
-                                                 "of this machine"
-                                               : tael_status_text(rc));
+        tael_status rc = listen_inherited(worker, i, &any, err);
+        if (rc == TAEL_OK && !any)
+            rc = listen_new(worker, i, err);
+        if (rc != TAEL_OK)
             return rc;
-        }
-        if (worker->number > 1)
-            continue;
-        engine->addresses[i] = strdup(real);
-        if (engine->addresses[i] == NULL)
-            return TAEL_ENOMEM;
-        TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.listening",
-                 tael_log_text("name", listener->name), tael_log_text("address", real));
     }
     return TAEL_OK;
 }
@@ -80,7 +130,7 @@ static void open_done(void *user, tael_status status, lua_State *L, int count, c
         message = lua_tostring(L, -1);
     }
     if (status == TAEL_OK)
-        status = listen_all(worker, &err);
+        status = tael_worker_listen(worker, &err);
     else
         tael_error_set(&err, status, "open", "%s",
                        message != NULL ? message : tael_status_text(status));
@@ -246,15 +296,8 @@ static void http_drained(void *user, bool clean)
     tael_worker_end_drain(worker);
 }
 
-static void on_deadline(void *user)
-{
-    struct tael_worker *worker = user;
-    worker->late = true;
-    tael_worker_end_drain(worker);
-}
-
 /* Requests that only wait for news end now: their tasks wait for this key. */
-static const char drain_key[] = "engine.drain";
+static const char drain_key[] = "engine.drain", resume_key[] = "engine.resume";
 
 static void begin_drain(struct tael_worker *worker)
 {
@@ -263,18 +306,39 @@ static void begin_drain(struct tael_worker *worker)
     if (worker->number == 1)
         TAEL_LOG(worker->engine->log, TAEL_LOG_INFO, "engine.draining",
                  tael_log_int("at_most_ms", drain_ms));
+    tael_worker_share(worker);
     tael_task_wake_key(worker->state, drain_key, sizeof(drain_key) - 1, "", 0);
     tael_timer_start(worker->deadline, drain_ms * 1000);
     tael_http_server_drain(worker->server, drain_ms, http_drained, worker);
+}
+
+static void on_deadline(void *user)
+{
+    struct tael_worker *worker = user;
+    if (!worker->draining) { /* it was the ebb's */
+        begin_drain(worker);
+        return;
+    }
+    worker->late = true;
+    tael_worker_end_drain(worker);
+}
+
+static void leave(struct tael_worker *worker)
+{
+    worker->leaving = true;
+    if (!tael_worker_ebb(worker))
+        begin_drain(worker);
 }
 
 void tael_worker_run(struct tael_worker *worker)
 {
     static const tael_error stopped = {TAEL_ECLOSED, "stopped", "stopped before it had started"};
     struct tael_engine *engine = worker->engine;
+    if (worker->resumed)
+        tael_task_wake_key(worker->state, resume_key, sizeof(resume_key) - 1, "", 0);
     while (!worker->drained) {
-        if (atomic_load(&engine->stopping) != 0 && !worker->draining)
-            begin_drain(worker);
+        if (atomic_load(&engine->stopping) != 0 && !worker->leaving)
+            leave(worker);
         if (tael_loop_run(worker->loop) == TAEL_ENOTFOUND)
             break; /* a simulated world in which nothing is left to happen */
     }

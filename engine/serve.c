@@ -10,6 +10,7 @@
 
 #include "base/log_ring.h"
 #include "engine.h"
+#include "handover.h"
 #include "signals.h"
 
 void tael_serve_prepare(void)
@@ -34,7 +35,9 @@ const char *tael_serve_next(const tael_error *err, bool dev)
     if (strcmp(err->code, "store_behind") == 0)
         return "tael migrate";
     if (strcmp(err->code, "store_locked") == 0)
-        return "stop that process, or work in another folder";
+        return "stop that process, or tael serve --takeover, or work in another folder";
+    if (strcmp(err->code, "takeover") == 0)
+        return "its log says more; it can be asked again";
     if (err->status == TAEL_ECONFIG && strcmp(err->code, "open") != 0)
         return "correct the configuration; tael doctor checks it";
     return "tael doctor";
@@ -62,17 +65,47 @@ static void print_banner(tael_engine *engine)
     tael_free(text);
 }
 
-static int run(tael_engine *engine, struct tael_signals *signals, const struct tael_words *words)
+/* Serves until it is told to stop or a successor serves. A successor that fails changes nothing. */
+static tael_status serve(tael_engine *engine, struct tael_handover *handover,
+                         struct tael_signals *signals, tael_error *err)
+{
+    tael_status rc = tael_engine_run(engine);
+    while (tael_handover_came(handover) &&
+           tael_handover_give(handover, signals) == TAEL_HANDOVER_FAILED) {
+        rc = tael_engine_resume(engine, err);
+        if (rc == TAEL_OK)
+            rc = tael_handover_again(handover);
+        if (rc != TAEL_OK)
+            return rc;
+        tael_signals_are_for(signals, engine); /* a stop that came in between is made good */
+        rc = tael_engine_run(engine);
+    }
+    return rc;
+}
+
+static int run(tael_engine *engine, struct tael_signals *signals, struct tael_taking *taking,
+               const struct tael_words *words)
 {
     tael_error err = {0};
+    struct tael_handover *handover = NULL;
     tael_signals_are_for(signals, engine);
     tael_status rc = tael_engine_start(engine, &err);
     if (rc == TAEL_OK) {
+        if (tael_taking_found(taking))
+            TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.took_over",
+                     tael_log_int("sockets", (int64_t)engine->legacy.count));
+        if (tael_handover_open(&handover, engine) != TAEL_OK)
+            TAEL_LOG(engine->log, TAEL_LOG_WARN, "engine.no_handover",
+                     tael_log_text("why", "its socket cannot be made; a restart works"));
+        tael_taking_done(taking);
+        tael_legacy_free(&engine->legacy);
         print_banner(engine);
-        rc = tael_engine_run(engine);
+        rc = serve(engine, handover, signals, &err);
     }
     tael_signals_are_for(signals, NULL);
+    tael_handover_close(handover);
     tael_engine_close(engine);
+    tael_taking_drop(taking);
     if (err.status == TAEL_OK)
         return rc == TAEL_OK ? TAEL_EXIT_DONE : TAEL_EXIT_NO;
     if (atomic_load(&signals->stop))
@@ -91,9 +124,15 @@ static int open_and_run(const struct tael_words *words, const char *app, const c
     options.listen = 1;
     options.log = tael_log_ring_write;
     options.log_user = ring;
-    struct tael_engine_setup setup = {.app = app, .args_json = args, .stop = &signals->stop};
+    struct tael_taking taking = {.stop = &signals->stop, .connection = -1};
+    struct tael_engine_setup setup = {.app = app,
+                                      .args_json = args,
+                                      .stop = &signals->stop,
+                                      .inherit = words->takeover ? tael_taking_inherit : NULL,
+                                      .inherit_user = &taking};
     if (tael_engine_open_app(&engine, &options, &setup, &err) == TAEL_OK)
-        return run(engine, signals, words);
+        return run(engine, signals, &taking, words);
+    tael_taking_drop(&taking); /* no store of ours is open any more */
     if (atomic_load(&signals->stop))
         return TAEL_EXIT_DONE;
     return tael_complain(&err, next_of(&err, words));

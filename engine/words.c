@@ -135,6 +135,8 @@ static bool take_switch(struct tael_words *words, const char *word)
         words->quiet = true;
     else if (strcmp(word, "--dev") == 0)
         words->dev = true;
+    else if (strcmp(word, "--takeover") == 0)
+        words->takeover = true;
     else
         return false;
     return true;

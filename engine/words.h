@@ -22,8 +22,8 @@ enum {
 
 struct tael_words {
     const char *config, *url, *key, *merchant, *lang;
-    bool json, quiet, dev, help; /* help: of tael itself */
-    bool asks_help;              /* of one command; the word stays among rest */
+    bool json, quiet, dev, takeover, help; /* help: of tael itself */
+    bool asks_help;                        /* of one command; the word stays among rest */
     int count;
     char **rest; /* the command and what follows it */
 };

@@ -258,6 +258,37 @@ void tael_http_server_ebb(struct tael_http_server *server, int64_t quiet_ms)
     }
 }
 
+tael_status tael_http_server_share(struct tael_http_server *server,
+                                   void (*each)(void *user, const char *name, const char *address,
+                                                int fd),
+                                   void *user)
+{
+    for (struct tael_http_listener *at = server->listeners; at != NULL; at = at->next) {
+        int fd = at->listener != NULL ? tael_listener_share(at->listener) : -1;
+        if (at->listener == NULL)
+            continue;
+        if (fd < 0)
+            return TAEL_ENETWORK;
+        tael_listener_close(at->listener);
+        at->listener = NULL;
+        each(user, at->name, at->address, fd);
+    }
+    return TAEL_OK;
+}
+
+void tael_http_server_resume(struct tael_http_server *server)
+{
+    tael_timer_stop(server->drain_timer);
+    tael_timer_stop(server->retire_timer);
+    server->draining = false;
+    server->drained = NULL;
+}
+
+size_t tael_http_server_connections(const struct tael_http_server *server)
+{
+    return server->connection_count;
+}
+
 int64_t tael_http_quiet_ms(int64_t drain_ms)
 {
     return drain_ms / QUIET_SHARE < QUIET_MS ? drain_ms / QUIET_SHARE : QUIET_MS;

@@ -96,6 +96,19 @@ int64_t tael_http_quiet_ms(int64_t drain_ms); /* ms: a second, or less of a shor
  * when they have been quiet for so long. A drain may follow. */
 void tael_http_server_ebb(struct tael_http_server *server, int64_t quiet_ms);
 
+/* Takes the listening sockets away: each(user, name, address, fd) owns the descriptor from then on,
+ * and the listeners are closed. Who connects waits in the backlog of whoever has the sockets.
+ * TAEL_ENETWORK: a descriptor was not to be had; its listener goes on. */
+tael_status tael_http_server_share(struct tael_http_server *server,
+                                   void (*each)(void *user, const char *name, const char *address,
+                                                int fd),
+                                   void *user);
+
+/* After a drain: as if there had been none. Listeners are opened anew. */
+void tael_http_server_resume(struct tael_http_server *server);
+
+size_t tael_http_server_connections(const struct tael_http_server *server);
+
 /* How an answer goes wrong, for simulators of others' servers. */
 struct tael_http_flaw {
     bool drop;        /* nothing is sent: the connection closes */

@@ -149,6 +149,12 @@ void tael_store_reader_close(struct tael_store_reader *reader)
     free(reader);
 }
 
+void tael_store_reader_rest(struct tael_store_reader *reader)
+{
+    if (reader != NULL)
+        tael_db_close(&reader->db);
+}
+
 /* ---- reads on their way ---- */
 
 static void read_free(struct tael_read *read)

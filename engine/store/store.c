@@ -7,6 +7,7 @@
  * leaves the newest id as its mark, so ids rise over restarts whatever the clock does, and a commit
  * whose end was not seen can be told from one that did not happen.
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,6 +59,36 @@ static tael_status lock_held(struct tael_store *store, const char *name, int fd,
                            text[0] != '\0' ? ", process " : "", text, name);
 }
 
+/* The lock of the process before us, whose descriptor we have: it was never free in between. */
+static tael_status lock_inherit(struct tael_store *store, const char *name, tael_error *err)
+{
+    struct stat ours, there;
+    if (fstat(store->lock_fd, &ours) != 0 || stat(name, &there) != 0)
+        return tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name, strerror(errno));
+    if (ours.st_dev != there.st_dev || ours.st_ino != there.st_ino)
+        return tael_store_fail(err, TAEL_EBUSY, "store_locked",
+                               "%s: what was handed over is the lock of another store", name);
+    if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
+        return lock_held(store, name, store->lock_fd, err);
+    return TAEL_OK;
+}
+
+static tael_status lock_open(struct tael_store *store, const char *name, tael_error *err)
+{
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
+    if (fd < 0)
+        return tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name, strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        tael_status rc = errno == EWOULDBLOCK ? lock_held(store, name, fd, err)
+                                              : tael_store_fail(err, TAEL_ESTORE, "store_lock",
+                                                                "%s: %s", name, strerror(errno));
+        close(fd);
+        return rc;
+    }
+    store->lock_fd = fd;
+    return TAEL_OK;
+}
+
 static tael_status lock_take(struct tael_store *store, tael_error *err)
 {
     struct tael_buf name = {0};
@@ -68,22 +99,13 @@ static tael_status lock_take(struct tael_store *store, tael_error *err)
         rc = tael_buf_append_char(&name, '\0');
     if (rc != TAEL_OK)
         goto free_name;
-    int fd = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
-    if (fd < 0) {
-        rc = tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name.data, strerror(errno));
+    rc = store->lock_fd >= 0 ? lock_inherit(store, name.data, err)
+                             : lock_open(store, name.data, err);
+    if (rc != TAEL_OK)
         goto free_name;
-    }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        rc = errno == EWOULDBLOCK ? lock_held(store, name.data, fd, err)
-                                  : tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s",
-                                                    name.data, strerror(errno));
-        close(fd);
-        goto free_name;
-    }
-    store->lock_fd = fd;
     char pid[16];
     int len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, pid, (size_t)len, 0) != len)
+    if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, pid, (size_t)len, 0) != len)
         rc = tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name.data, strerror(errno));
 free_name:
     tael_buf_free(&name);
@@ -208,7 +230,7 @@ static tael_status new_store(struct tael_store **out, const struct tael_store_op
         goto free_work;
     store->world = options->world;
     store->log = options->log;
-    store->lock_fd = -1;
+    store->lock_fd = options->has_lock ? options->lock_fd : -1;
     store->migrate = options->migrate;
     store->group_max = options->group_max > 0 ? options->group_max : GROUP_DEFAULT;
     store->queue_max = options->queue_max > 0 ? options->queue_max : QUEUE_DEFAULT;
@@ -242,6 +264,8 @@ tael_status tael_store_open(struct tael_store **out, const struct tael_store_opt
     if (err != NULL)
         *err = (tael_error){0};
     tael_status rc = new_store(&store, options);
+    if (rc != TAEL_OK && options->has_lock)
+        close(options->lock_fd);
     if (rc == TAEL_OK)
         rc = load_sql(store, options, err);
     if (rc == TAEL_OK)
@@ -275,6 +299,40 @@ void tael_store_stop(struct tael_store *store)
     pthread_mutex_unlock(&store->lock);
     tael_writer_finish(store);
     tael_reader_finish(store);
+}
+
+void tael_store_pause(struct tael_store *store)
+{
+    tael_store_stop(store);
+    tael_db_close(&store->db);
+}
+
+tael_status tael_store_resume(struct tael_store *store, tael_error *err)
+{
+    int64_t mark = 0;
+    assert(store->stopping && store->threaded);
+    tael_status rc = tael_db_open(&store->db, store, err);
+    if (rc == TAEL_OK)
+        rc = recover(store, err);
+    if (rc == TAEL_OK)
+        rc = tael_db_prepare(&store->db, store, err);
+    if (rc == TAEL_OK)
+        rc = tael_db_number(&store->db, "SELECT mark FROM store_mark WHERE id = 1", &mark, err);
+    if (rc == TAEL_OK && mark > atomic_load(&store->last_id))
+        atomic_store(&store->last_id, mark);
+    store->stopping = rc != TAEL_OK; /* no thread of ours runs */
+    if (rc == TAEL_OK)
+        rc = tael_writer_start(store);
+    if (rc == TAEL_OK)
+        rc = tael_reader_start(store);
+    if (rc != TAEL_OK)
+        tael_store_pause(store);
+    return rc;
+}
+
+int tael_store_lock(const struct tael_store *store)
+{
+    return store != NULL ? store->lock_fd : -1;
 }
 
 void tael_store_close(struct tael_store *store)

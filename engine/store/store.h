@@ -34,6 +34,8 @@ struct tael_store_options {
     size_t queue_max;     /* units waiting; above: TAEL_EBUSY; 0: 10000 */
     int checkpoint_pages; /* 0: 4000 */
     int cache_kib;        /* per connection; 0: 8192 */
+    bool has_lock; /* lock_fd is the owner's lock already, handed over; the store's from then on */
+    int lock_fd;
 };
 
 /* Takes the lock, opens, checks, migrates, prepares every statement. err names file, line and
@@ -47,6 +49,16 @@ void tael_store_stop(struct tael_store *store);
  * or dropped their mail: what is not fetched by then is answered here, on this thread. NULL
  * allowed. */
 void tael_store_close(struct tael_store *store);
+
+/* Lets another process write: finishes the queue, posts the answers, joins the threads and closes
+ * the writer's connection; submits are TAEL_ECLOSED. The lock stays with us until whoever it is
+ * handed to has it, too. Readers are closed by tael_store_reader_rest. Real world only. */
+void tael_store_pause(struct tael_store *store);
+/* Takes the file up again; what another has written meanwhile is seen. On failure it stays paused.
+ */
+tael_status tael_store_resume(struct tael_store *store, tael_error *err);
+/* The descriptor of the owner's lock, the store's; -1: it has none. */
+int tael_store_lock(const struct tael_store *store);
 
 const struct tael_statement *tael_store_statement(const struct tael_store *store, const char *name);
 const char *tael_statement_name(const struct tael_statement *statement);
@@ -111,6 +123,8 @@ void tael_rows_free(struct tael_rows *rows); /* NULL allowed */
 /* One per thread that reads on its own; opened and used on that thread. */
 tael_status tael_store_reader_open(struct tael_store_reader **out, struct tael_store *store);
 void tael_store_reader_close(struct tael_store_reader *reader); /* NULL allowed */
+/* Closes its connection until the next read. While its thread does not run. NULL allowed. */
+void tael_store_reader_rest(struct tael_store_reader *reader);
 /* At most 1000 rows: more is TAEL_ELIMIT. */
 tael_status tael_store_read(struct tael_store_reader *reader,
                             const struct tael_statement *statement, int64_t scope,

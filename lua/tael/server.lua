@@ -53,6 +53,7 @@ function app.plan(options)
         folders = { config.data }, client = plan_of.client(config),
         store = plan_of.store(config, options.lua_root, config.store.migrate == "auto"),
         pass = config, companions = companions(config),
+        handover = not config.dev and plan_of.handover(config) or nil,
     }
 end
 

@@ -55,7 +55,7 @@ export class Load {
             } });
             request.on('socket', (socket) => {
                 connected = !socket.connecting;
-                socket.once('connect', () => { connected = true; });
+                if (!connected) socket.once('connect', () => { connected = true; });
             });
             request.on('response', (response) => {
                 let text = '';

@@ -10,8 +10,9 @@ import { Engine, sleep, until } from './tael.mjs';
 
 const rounds = Number(process.env.ROUNDS ?? 3);
 
-test(`${rounds} stops under load fail no request`, { timeout: 180_000 }, async () => {
+test(`${rounds} stops under load fail no request`, { timeout: 180_000 }, async (t) => {
     const engine = await new Engine({ env: { TAEL_WORKERS: '2' } }).start();
+    t.after(() => engine.stop('SIGKILL'));
     let closes = 0;
     for (let round = 0; round < rounds; round++) {
         const load = new Load(engine, { shops: 6 }).start();

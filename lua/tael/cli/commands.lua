@@ -28,7 +28,7 @@ end
 commands.list = {
     require "tael.cli.project",
     outside("dev", { port = { value = "PORT", doc = "dev_port" } }),
-    outside("serve", { dev = { doc = "serve_dev" } }),
+    outside("serve", { dev = { doc = "serve_dev" }, takeover = { doc = "serve_takeover" } }),
     require "tael.cli.pay",
     require "tael.cli.refund",
     require "tael.cli.payments",
@@ -66,7 +66,7 @@ local function by_name(list)
 end
 
 local function unknown_option(word)
-    local known = { dev = true, help = true }
+    local known = { dev = true, takeover = true, help = true }
     for _, option in ipairs(OF_ALL) do
         known[option[1]] = true
         if option[2] and word == "--" .. option[1] then

@@ -12,6 +12,13 @@ function plan.socket(config)
     return config.data .. "/tael.sock"
 end
 
+--- Where `tael serve --takeover` asks; the longest of the sockets' names.
+---@param config table
+---@return string path
+function plan.handover(config)
+    return config.data .. "/tael.takeover"
+end
+
 ---@param config table
 ---@return table[]?
 ---@return table? err
@@ -25,9 +32,10 @@ function plan.listeners(config)
         list[#list + 1] = { name = "operations", address = config.operations.listen }
     end
     local socket = plan.socket(config)
-    if #socket > SOCKET_MAX then
+    local longest = plan.handover(config)
+    if #longest > SOCKET_MAX then
         return nil, { code = "config_wrong_value",
-            message = ("data: the path is too long: %s has more than %d bytes"):format(socket, SOCKET_MAX) }
+            message = ("data: the path is too long: %s has more than %d bytes"):format(longest, SOCKET_MAX) }
     end
     list[#list + 1] = { name = "local", address = "unix:" .. socket }
     return list

@@ -43,17 +43,21 @@ local function run(watch)
     end
 end
 
---- A stop of the engine ends all waiting.
+--- A stop of the engine ends all waiting, until an engine that was to be replaced goes on after all.
 local function watch_stop()
     if stop_watched then
         return
     end
     stop_watched = true
     task.spawn(function()
-        while not task.wait("engine.drain", LONG_MS) do end
-        stopping = true
-        for _, watch in pairs(watches) do
-            tell(watch)
+        while true do
+            while not task.wait("engine.drain", LONG_MS) do end
+            stopping = true
+            for _, watch in pairs(watches) do
+                tell(watch)
+            end
+            while not task.wait("engine.resume", LONG_MS) do end
+            stopping = false
         end
     end)
 end

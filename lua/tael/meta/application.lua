@@ -32,6 +32,7 @@
 ---@field folders string[]?     made with mode 0700
 ---@field store tael.app.Store?
 ---@field pass any              plain data for context.pass
+---@field handover string?      socket where another process of the same owner may ask to take over
 ---@field companions { app: string, options: table }[]? engines in the same world, started before this one
 
 ---@class tael.app.Listener

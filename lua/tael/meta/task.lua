@@ -30,7 +30,8 @@ function task.set_scope(merchant) end
 
 --- Waits until somebody wakes the key. A wake that came before is not kept: look at the facts first, and do
 --- not wait for anything else between looking and this. Then no wake is missed, from other workers neither.
---- "engine.drain" is woken once on each worker when the engine begins to stop.
+--- "engine.drain" is woken on each worker when the engine begins to stop, "engine.resume" when the successor
+--- that it was to hand over to did not come and it goes on.
 ---@param key string
 ---@param timeout_ms integer 0 to one day
 ---@return string? payload nil: the time is over
