@@ -86,7 +86,7 @@ return {
     ["option.sandbox_speed"] = "its clock runs so much faster",
     ["option.secret"] = "a secret of 32 random bytes in place of a pair",
     ["option.serve_dev"] = "with sandbox, demo merchant and generated keys",
-    ["option.serve_takeover"] = "takes sockets and store over from the engine that runs, without a refused connection",
+    ["option.serve_takeover"] = "takes over from the engine that runs; no connection is refused",
     ["option.subject"] = "what the payer reads",
     ["option.trade_no"] = "the channel's number",
     ["option.trigger_times"] = "how many notifications are delivered at once",

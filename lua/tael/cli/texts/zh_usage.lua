@@ -86,7 +86,7 @@ return {
     ["option.sandbox_speed"] = "时钟加快的倍数",
     ["option.secret"] = "生成 32 个随机字节的机密，而不是密钥对",
     ["option.serve_dev"] = "带沙箱、演示商户与生成的密钥",
-    ["option.serve_takeover"] = "从正在运行的引擎接管套接字与存储，不拒绝任何连接",
+    ["option.serve_takeover"] = "从正在运行的引擎接管，不拒绝任何连接",
     ["option.subject"] = "付款人看到的标题",
     ["option.trade_no"] = "渠道的交易号",
     ["option.trigger_times"] = "同时投递的通知数",
