@@ -31,6 +31,8 @@ static const struct tael_http_refusal too_slow = {408, "request_timeout",
                                                   "The request did not come in time."};
 static const struct tael_http_refusal draining = {503, "draining",
                                                   "The server is stopping; send it again."};
+static const struct tael_http_refusal crowded = {503, "overloaded",
+                                                 "There are too many connections; try again."};
 static const struct tael_http_refusal bad_answer = {500, "internal",
                                                     "The answer could not be given."};
 
@@ -85,7 +87,9 @@ static void close_connection(struct tael_http_connection *connection)
     *connection->place = connection->next;
     if (connection->next != NULL)
         connection->next->place = connection->place;
+    tael_http_queue_leave(connection);
     server->connection_count--;
+    tael_http_crowd_left(server);
     tael_http_server_settle(server);
 }
 
@@ -212,6 +216,16 @@ static void start_wait(struct tael_http_connection *connection)
         tael_timer_start(connection->timer, wait_ms(connection) * 1000);
 }
 
+static void line_up(struct tael_http_connection *connection)
+{
+    tael_http_queue_leave(connection);
+    if (connection->wait == TAEL_HTTP_WAIT_REQUEST)
+        tael_http_queue_enter(connection,
+                              connection->messages == 0 ? TAEL_HTTP_RANK_NEW : TAEL_HTTP_RANK_IDLE);
+    else if (connection->wait == TAEL_HTTP_WAIT_HEAD)
+        tael_http_queue_enter(connection, TAEL_HTTP_RANK_SLOW);
+}
+
 static void set_wait(struct tael_http_connection *connection)
 {
     enum tael_http_wait wait = wanted(connection);
@@ -220,6 +234,7 @@ static void set_wait(struct tael_http_connection *connection)
     connection->wait = wait;
     connection->wait_message = connection->messages;
     connection->body_windows = 0;
+    line_up(connection);
     start_wait(connection);
 }
 
@@ -550,20 +565,31 @@ static void refuse_connection(struct tael_http_listener *listener, struct tael_s
     tael_stream_close(stream);
 }
 
+/* One that only holds its place goes. */
+static bool make_room(struct tael_http_server *server)
+{
+    struct tael_http_connection *first = tael_http_queue_first(server);
+    if (first == NULL)
+        return false;
+    tael_http_connection_make_room(first);
+    return true;
+}
+
 void tael_http_connection_accept(void *user, struct tael_stream *stream)
 {
     struct tael_http_listener *listener = user;
     struct tael_http_server *server = listener->server;
     struct tael_http_peer *peer = NULL;
     const char *address = tael_stream_peer(stream);
-    if (server->connection_count >= server->limits.connections) {
-        refuse_connection(listener, stream, "too many connections");
-        return;
-    }
     if (!tael_http_peer_is_local(address) &&
         tael_http_peers_add(&server->peers, address, server->limits.per_address, &peer) !=
             TAEL_OK) {
         refuse_connection(listener, stream, "too many connections of this address");
+        return;
+    }
+    if (server->connection_count >= server->limits.connections && !make_room(server)) {
+        refuse_connection(listener, stream, "too many connections");
+        tael_http_peers_remove(&server->peers, peer);
         return;
     }
     struct tael_http_connection *connection = calloc(1, sizeof(*connection));
@@ -587,6 +613,7 @@ void tael_http_connection_accept(void *user, struct tael_stream *stream)
         connection->next->place = &connection->next;
     server->connections = connection;
     server->connection_count++;
+    tael_http_crowd_came(server);
     tael_http_server_retain(server);
     enter(connection);
     tael_stream_start(stream, &events, connection);
@@ -701,15 +728,28 @@ void tael_http_connection_drain(struct tael_http_connection *connection)
     leave(connection);
 }
 
-void tael_http_connection_cut(struct tael_http_connection *connection)
+static void cut_with(struct tael_http_connection *connection, const struct tael_http_refusal *why)
 {
     bool begun = connection->incoming != NULL || connection->in.len > 0;
     enter(connection);
     if (begun && !connection->closing && connection->active == NULL && connection->ready == NULL &&
         connection->rest.len == 0) {
-        connection->failure = draining;
+        connection->failure = *why;
         answer_failure(connection);
     }
     close_connection(connection);
     leave(connection);
+}
+
+void tael_http_connection_cut(struct tael_http_connection *connection)
+{
+    cut_with(connection, &draining);
+}
+
+void tael_http_connection_make_room(struct tael_http_connection *connection)
+{
+    TAEL_LOG(connection->server->log, TAEL_LOG_INFO, "http.connection_evicted",
+             tael_log_text("listener", connection->listener->name),
+             tael_log_text("peer", tael_stream_peer(connection->stream)));
+    cut_with(connection, &crowded);
 }

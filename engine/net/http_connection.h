@@ -21,6 +21,19 @@ struct tael_http_listener {
     char name[];
 };
 
+/* Who has to make room first when there are too many connections; each rank a queue, oldest first.
+ */
+enum tael_http_rank {
+    TAEL_HTTP_RANK_NEW,  /* has not asked for anything yet */
+    TAEL_HTTP_RANK_IDLE, /* has, and is between two requests */
+    TAEL_HTTP_RANK_SLOW, /* in the middle of a head */
+    TAEL_HTTP_RANKS,     /* of the others nobody */
+};
+
+struct tael_http_queue {
+    struct tael_http_connection *first, **end; /* end NULL: empty as first */
+};
+
 struct tael_http_server {
     struct tael_loop *loop;
     struct tael_log *log;
@@ -31,6 +44,9 @@ struct tael_http_server {
     struct tael_http_listener *listeners;
     struct tael_http_connection *connections;
     size_t connection_count;
+    size_t crowd; /* most of them since memory was last given back */
+    struct tael_timer *crowd_timer;
+    struct tael_http_queue queues[TAEL_HTTP_RANKS];
     struct tael_http_peers peers;
     struct tael_buf out; /* an answer while it is built; empty in between */
     bool draining;       /* every answer may be a connection's last */
@@ -56,8 +72,11 @@ struct tael_http_connection {
     struct tael_http_server *server;
     struct tael_http_listener *listener;
     struct tael_http_connection *next, **place; /* in server->connections */
-    struct tael_stream *stream;                 /* NULL: closed */
-    struct tael_http_peer *peer;                /* NULL: not counted */
+    struct tael_http_connection *queue_next,
+        **queue_place; /* in the queue of its rank; NULL: none */
+    enum tael_http_rank rank;
+    struct tael_stream *stream;  /* NULL: closed */
+    struct tael_http_peer *peer; /* NULL: not counted */
     struct tael_timer *timer;
     struct tael_timer *stall; /* made when an answer is not taken at once */
     size_t stalled_at;        /* bytes queued when it was started */
@@ -97,6 +116,18 @@ void tael_http_connection_answer(struct tael_http_connection *connection,
 void tael_http_connection_drain(struct tael_http_connection *connection);
 /* Closes at once, saying 503 to a client that has begun a request. */
 void tael_http_connection_cut(struct tael_http_connection *connection);
+
+/* http_crowd.c: when there are many. */
+void tael_http_queue_leave(struct tael_http_connection *connection);
+void tael_http_queue_enter(struct tael_http_connection *connection, enum tael_http_rank rank);
+/* The one that has to go for another, NULL: none may. */
+struct tael_http_connection *tael_http_queue_first(struct tael_http_server *server);
+void tael_http_crowd_came(struct tael_http_server *server);
+void tael_http_crowd_left(struct tael_http_server *server);
+tael_status tael_http_crowd_begin(struct tael_http_server *server);
+void tael_http_crowd_end(struct tael_http_server *server);
+/* Closes at once, saying 503 to a client that has begun a request. */
+void tael_http_connection_make_room(struct tael_http_connection *connection);
 
 void tael_http_server_retain(struct tael_http_server *server);
 void tael_http_server_release(struct tael_http_server *server);

@@ -56,15 +56,16 @@ tael_status tael_http_server_new(struct tael_http_server **out,
     struct tael_http_server *server = calloc(1, sizeof(*server));
     if (server == NULL)
         return TAEL_ENOMEM;
+    server->loop = options->loop;
     server->drain_timer = tael_timer_new(options->loop, on_drain_timer, server);
     server->retire_timer = tael_timer_new(options->loop, on_retire_timer, server);
-    if (server->drain_timer == NULL || server->retire_timer == NULL) {
+    if (server->drain_timer == NULL || server->retire_timer == NULL ||
+        tael_http_crowd_begin(server) != TAEL_OK) {
         tael_timer_free(server->drain_timer);
         tael_timer_free(server->retire_timer);
         free(server);
         return TAEL_ENOMEM;
     }
-    server->loop = options->loop;
     server->log = options->log;
     server->limits = with_defaults(&options->limits);
     server->handler = options->handler;
@@ -118,6 +119,7 @@ void tael_http_server_free(struct tael_http_server *server)
     cut_connections(server);
     tael_timer_free(server->drain_timer);
     tael_timer_free(server->retire_timer);
+    tael_http_crowd_end(server);
     server->drain_timer = server->retire_timer = NULL;
     server->log = NULL; /* the owner's, like the loop: not to be used for late answers */
     tael_http_server_release(server);

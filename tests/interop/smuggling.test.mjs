@@ -68,7 +68,8 @@ const shown = (bytes) => JSON.stringify(bytes.toString('latin1'));
 /** The path and query of a target in absolute form: nginx tells no more of it. */
 function pathOf(target) {
     const rest = /^https?:\/\/[^/?]*(.*)$/i.exec(target)?.[1] ?? target;
-    return rest === '' || rest.startsWith('?') ? `/${rest}` : rest;
+    const path = rest === '' || rest.startsWith('?') ? `/${rest}` : rest;
+    return path === '/?' ? '/' : path; // nginx makes one of the other where there is no path
 }
 
 const parts = ({ method, target, body }) => ({ method, target: pathOf(target), body });

@@ -395,19 +395,61 @@ static void there_are_only_so_many_connections(void)
     site_open(&site, 21, &limits);
     for (size_t i = 0; i < 3; i++) {
         wire_connect(&wires[i], site.loop, site.address);
+        wire_send(&wires[i], i == 0 ? GET("/hold") : POST("/b", "2") "h");
         site_run(&site, SOON);
     }
     CHECK(!wires[0].ended && !wires[1].ended && wires[2].ended);
     CHECK(site_logged(&site, "http.connection_refused"));
-    wire_free(&wires[0]);
+    wire_free(&wires[1]);
     site_run(&site, SOON);
     wire_free(&wires[2]);
     wire_connect(&wires[2], site.loop, site.address);
     wire_send(&wires[2], GET("/a"));
     site_run(&site, SOON);
     CHECK(wire_is(&wires[2], OK("3", "/a:")));
-    wire_free(&wires[1]);
+    site_answer(&site, 0, "x");
+    site_run(&site, SOON);
+    CHECK(wire_is(&wires[0], OK("1", "x")));
+    wire_free(&wires[0]);
     wire_free(&wires[2]);
+    site_close(&site);
+}
+
+/* First those that have asked nothing yet, then those between two requests, then unfinished heads;
+ * of each the oldest. Nobody who waits for an answer. */
+static void who_only_holds_a_place_makes_room(void)
+{
+    struct site site;
+    enum { SLOW, IDLE, NEW, NEWER, WAITING, PLACES };
+    static const char *const begins[PLACES] = {"GET /slow HTTP", GET("/a"), "", "", GET("/hold")};
+    static const int order[] = {NEW, NEWER, IDLE, SLOW};
+    struct wire wires[PLACES], more[PLACES];
+    struct tael_http_limits limits = {.connections = PLACES};
+    site_open(&site, 24, &limits);
+    for (size_t i = 0; i < PLACES; i++) {
+        wire_connect(&wires[i], site.loop, site.address);
+        wire_send(&wires[i], begins[i]);
+        site_run(&site, SOON);
+    }
+    for (size_t n = 0; n < 4; n++) {
+        CHECK(!wires[order[n]].ended);
+        wire_connect(&more[n], site.loop, site.address);
+        wire_send(&more[n], GET("/hold")); /* has to stay */
+        site_run(&site, SOON);
+        CHECK(wires[order[n]].ended && !more[n].ended && site.held_count == n + 2);
+    }
+    CHECK(wire_count(&wires[SLOW], "HTTP/1.1 503 ") == 1 && !wires[WAITING].ended);
+    CHECK(wires[NEW].got.len == 0 && site_logged(&site, "http.connection_evicted"));
+    wire_connect(&more[4], site.loop, site.address);
+    site_run(&site, SOON);
+    CHECK(more[4].ended);
+    for (size_t i = 0; i < 5; i++)
+        site_answer(&site, i, "x");
+    site_run(&site, SOON);
+    for (size_t i = 0; i < PLACES; i++) {
+        wire_free(&wires[i]);
+        wire_free(&more[i]);
+    }
     site_close(&site);
 }
 
@@ -532,6 +574,7 @@ int main(void)
     a_client_that_does_not_read_is_cut();
     a_client_that_reads_slowly_is_served();
     there_are_only_so_many_connections();
+    who_only_holds_a_place_makes_room();
     one_address_has_only_so_many_of_them();
     addresses_are_counted_apart();
     a_network_of_ip6_counts_as_one_peer();
