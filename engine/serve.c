@@ -17,6 +17,7 @@ void tael_serve_prepare(void)
 {
     struct rlimit files;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a full disk, no reason to die */
     umask(S_IRWXG | S_IRWXO); /* store, keys and sockets are the service user's alone */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;

@@ -515,7 +515,7 @@ static int store_info(lua_State *L)
 {
     struct tael_store_info info;
     tael_store_info(check_store(L, "store.info"), &info);
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     set_integer(L, "schema", info.schema);
     set_integer(L, "queued", info.queued);
     set_integer(L, "units", info.units);
@@ -523,6 +523,8 @@ static int store_info(lua_State *L)
     set_integer(L, "failed", info.failed);
     lua_pushboolean(L, info.healthy);
     lua_setfield(L, -2, "healthy");
+    lua_pushstring(L, info.trouble); /* NULL: nil */
+    lua_setfield(L, -2, "trouble");
     return 1;
 }
 

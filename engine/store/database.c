@@ -45,11 +45,26 @@ int tael_db_saw(struct tael_db *db, int code)
     case SQLITE_CANTOPEN:
     case SQLITE_PROTOCOL:
         db->broken = true;
+        db->why = errno; /* SQLite keeps it for itself when a COMMIT fails */
         break;
     default:
         break;
     }
     return code;
+}
+
+const char *tael_db_trouble(const struct tael_db *db)
+{
+    int code = db->handle != NULL ? sqlite3_extended_errcode(db->handle) : SQLITE_CANTOPEN;
+    int why = db->why;
+    if (tael_db_status(code) == TAEL_ENOMEM)
+        return "there is no memory left";
+    bool said = (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+    if ((code & 0xff) == SQLITE_FULL || (said && (why == ENOSPC || why == EDQUOT || why == EFBIG)))
+        return "the disk is full";
+    if ((code & 0xff) == SQLITE_READONLY || (said && why == EROFS))
+        return "the disk is read-only";
+    return "the disk answers with errors";
 }
 
 tael_status tael_db_status(int code)
@@ -95,8 +110,9 @@ int tael_db_control(struct tael_db *db, enum tael_control control)
 {
     sqlite3_stmt *stmt = db->controls[control];
     int code = sqlite3_step(stmt);
+    tael_db_saw(db, code); /* before the reset may change errno */
     sqlite3_reset(stmt);
-    return tael_db_saw(db, code == SQLITE_DONE ? SQLITE_OK : code);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
 int tael_db_mark_set(struct tael_db *db, int64_t mark)

@@ -48,6 +48,7 @@ struct tael_db {
     sqlite3_stmt *controls[TAEL_CONTROLS]; /* the writer's alone */
     int frames;                            /* in the write-ahead log after the last commit */
     bool broken; /* an error of the disk was seen: the handle is not trusted any more */
+    int why;     /* errno of that error */
 };
 
 /* The writer's connection; the file is made when missing. Settings, but no statements yet. */
@@ -67,6 +68,8 @@ int tael_db_mark_set(struct tael_db *db, int64_t mark);
  * then. */
 tael_status tael_db_settle(struct tael_db *db, tael_error *err);
 tael_status tael_db_status(int code); /* of a failure: TAEL_ENOMEM or TAEL_ESTORE */
+/* What the connection's last error says of the disk, in words for its operator; static text. */
+const char *tael_db_trouble(const struct tael_db *db);
 /* Remembers what an error says of the handle; returns code. */
 int tael_db_saw(struct tael_db *db, int code);
 int tael_db_bind(sqlite3_stmt *stmt, int place, const struct tael_value *value);
@@ -190,6 +193,8 @@ struct tael_store {
 
     pthread_mutex_t db_lock; /* held while db is used; taken before lock, never inside it */
     struct tael_db db;       /* the writer's */
+    const char *told;        /* trouble that the log was told of, until it ends; the writer's */
+    bool told_closed;        /* and that the file could not be opened again */
 
     pthread_mutex_t lock; /* guards all below */
     pthread_cond_t work;  /* for the writer */
@@ -201,7 +206,7 @@ struct tael_store {
     struct tael_mail run;   /* simulated world: brings the writer's turn */
     bool run_posted;
     int64_t units, groups, failed;
-    bool healthy;
+    const char *trouble; /* why units were lost; NULL: what was written last was stored */
     struct tael_read *read_first, **read_behind;
     size_t reads_queued;
     struct tael_read *reads_open;

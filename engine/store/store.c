@@ -242,7 +242,6 @@ static tael_status new_store(struct tael_store **out, const struct tael_store_op
     store->shared = !store->threaded || store->memory || options->world->vfs != NULL;
     store->behind = &store->first;
     store->read_behind = &store->read_first;
-    store->healthy = true;
     *out = store;
     return TAEL_OK;
 free_work:
@@ -367,7 +366,8 @@ void tael_store_info(struct tael_store *store, struct tael_store_info *out)
                                     .units = store->units,
                                     .groups = store->groups,
                                     .failed = store->failed,
-                                    .healthy = store->healthy};
+                                    .healthy = store->trouble == NULL,
+                                    .trouble = store->trouble};
     pthread_mutex_unlock(&store->lock);
 }
 

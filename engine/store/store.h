@@ -143,7 +143,8 @@ struct tael_store_info {
     int64_t schema;                /* number of the newest migration applied */
     int64_t queued;                /* units waiting */
     int64_t units, groups, failed; /* since open: answered; committed; units lost to the disk */
-    bool healthy;                  /* the last group lost none */
+    bool healthy;                  /* what was written last was stored */
+    const char *trouble;           /* why it was not: "the disk is full"; NULL while healthy */
 };
 void tael_store_info(struct tael_store *store, struct tael_store_info *out); /* [any] */
 

@@ -25,6 +25,9 @@
 
 enum { LOG_FULL = 8 }; /* so many times checkpoint_pages: readers are waited for */
 
+static const char NOT_STORED[] = "the last units were not stored";
+static const char NOT_REOPENED[] = "the store cannot be opened again";
+
 /* ---- answers ---- */
 
 static void open_insert(struct tael_unit *unit)
@@ -60,7 +63,8 @@ static bool is_lost(const struct tael_unit *unit)
     return unit->outcome.status == TAEL_ESTORE && unit->outcome.statement == NULL;
 }
 
-static void answer_group(struct tael_store *store, struct tael_unit *group)
+/* committed: something was written for it. What wrote nothing says nothing about the disk. */
+static void answer_group(struct tael_store *store, struct tael_unit *group, bool committed)
 {
     int64_t count = 0, lost = 0;
     for (const struct tael_unit *unit = group; unit != NULL; unit = unit->next) {
@@ -70,8 +74,18 @@ static void answer_group(struct tael_store *store, struct tael_unit *group)
     pthread_mutex_lock(&store->lock);
     store->units += count;
     store->failed += lost;
-    store->healthy = lost == 0;
+    if (lost > 0)
+        store->trouble = store->told != NULL ? store->told : NOT_STORED;
+    else if (committed)
+        store->trouble = NULL;
+    int64_t failed = store->failed;
     pthread_mutex_unlock(&store->lock);
+    if (committed && lost == 0 && store->told != NULL) {
+        store->told = NULL;
+        store->told_closed = false;
+        TAEL_LOG(store->log, TAEL_LOG_INFO, "store.recovered", tael_log_text("path", store->path),
+                 tael_log_int("lost", failed));
+    }
     while (group != NULL) {
         struct tael_unit *unit = group;
         group = unit->next; /* posted, a unit is its loop's */
@@ -82,12 +96,17 @@ static void answer_group(struct tael_store *store, struct tael_unit *group)
 
 /* ---- the connection, when something went wrong ---- */
 
+/* Told once until it ends: a full disk is often the log's disk, too. */
 static void log_trouble(struct tael_store *store, const char *what)
 {
     struct tael_db *db = &store->db;
+    const char *trouble = tael_db_trouble(db);
+    if (store->told == trouble)
+        return;
+    store->told = trouble;
     TAEL_LOG(
         store->log, TAEL_LOG_ERROR, "store.trouble", tael_log_text("path", store->path),
-        tael_log_text("what", what),
+        tael_log_text("what", what), tael_log_text("trouble", trouble),
         tael_log_text("message", db->handle != NULL ? sqlite3_errmsg(db->handle) : "not open"));
 }
 
@@ -115,8 +134,11 @@ tael_status tael_writer_mend(struct tael_store *store)
     if (rc == TAEL_OK)
         return TAEL_OK;
     tael_db_abandon(db);
-    TAEL_LOG(store->log, TAEL_LOG_ERROR, "store.not_reopened", tael_log_text("path", store->path),
-             tael_log_text("message", err.message));
+    if (!store->told_closed)
+        TAEL_LOG(store->log, TAEL_LOG_ERROR, "store.not_reopened",
+                 tael_log_text("path", store->path), tael_log_text("message", err.message));
+    store->told_closed = true;
+    store->told = store->told != NULL ? store->told : NOT_REOPENED; /* what began it says more */
     return rc;
 }
 
@@ -244,6 +266,7 @@ static void checkpoint(struct tael_store *store)
 
 static void run_group(struct tael_store *store, struct tael_unit *group)
 {
+    int64_t before = store->groups; /* changed by this thread alone */
     pthread_mutex_lock(&store->db_lock);
     enum pass pass = group_pass(store, group, NULL, false);
     if (pass == PASS_UNDO)
@@ -253,7 +276,7 @@ static void run_group(struct tael_store *store, struct tael_unit *group)
     else if (pass == PASS_DOWN)
         fail_units(group);
     pthread_mutex_unlock(&store->db_lock);
-    answer_group(store, group);
+    answer_group(store, group, store->groups > before);
     pthread_mutex_lock(&store->db_lock);
     checkpoint(store); /* after the answers: it takes its time */
     pthread_mutex_unlock(&store->db_lock);

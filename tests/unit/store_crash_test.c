@@ -368,7 +368,17 @@ static void fault_for_group(unsigned on, const char *suffix, int code, uint64_t 
     struct tael_store_info info;
     tael_store_info(fixture.store, &info);
     CHECK(info.healthy == (want == TAEL_OK) && info.failed == (want == TAEL_OK ? 0 : 8));
+    CHECK((info.trouble == NULL) == info.healthy);
+    CHECK(info.healthy || code != SQLITE_FULL || strcmp(info.trouble, "the disk is full") == 0);
     tael_vfs_mem_fail(vfs, &(struct tael_vfs_fault){.on = 0});
+    if (want != TAEL_OK) { /* what writes nothing does not say that the disk works again */
+        struct tael_unit *idle = new_unit(&fixture, 7);
+        add(idle, &fixture, "item.take", "item", INT(1), "taken", INT(1), (char *)NULL);
+        CHECK(commit(&fixture, idle)->status == TAEL_ENOTFOUND);
+        tael_unit_free(idle);
+        tael_store_info(fixture.store, &info);
+        CHECK(!info.healthy);
+    }
     for (int i = 0; i < 8; i++) {
         right += tael_unit_outcome(units[i])->status == want;
         tael_unit_free(units[i]);

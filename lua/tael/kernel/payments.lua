@@ -24,8 +24,10 @@ local function store_problem(err)
         return nil, { code = "overloaded",
             detail = "too much is waiting to be stored; send it again shortly" }
     end
-    log.error("store.failed", { code = code, statement = err and err.statement,
-        message = err and err.message })
+    if code ~= "unavailable" then -- that was told when it began, not for each who meets it
+        log.error("store.failed", { code = code, statement = err and err.statement,
+            message = err and err.message })
+    end
     return nil, { code = "store_unavailable", detail = "the store did not take it; send it again" }
 end
 

@@ -64,7 +64,8 @@ function store.id_ms(id) end
 ---@field units integer    answered since open
 ---@field groups integer   transactions committed since open
 ---@field failed integer   units lost to the disk since open
----@field healthy boolean  the last group lost none
+---@field healthy boolean  what was written last was stored
+---@field trouble string?  why it was not: "the disk is full"
 
 ---@return tael.store.Info
 function store.info() end
