@@ -133,7 +133,7 @@ test: deps
 	@tests/run < build/suites
 
 # One line a suite: name, tab, command. The sanitizer run is the same suites with the other program.
-suites: all unit-programs build/lua/tael_modules.so build/node_modules/.stamp
+suites: all unit-programs bench-programs build/lua/tael_modules.so build/node_modules/.stamp
 	@$(MAKE) --no-print-directory SAN=address,undefined all unit-programs fuzz-programs
 	@tests/suites > build/suites
 
@@ -143,14 +143,20 @@ long: deps-long suites
 	@tests/suites long > build/suites.long
 	@SUITE_SECONDS=7200 tests/run < build/suites.long
 
+# What one core does beside the machine's limits; the last accepted ratios are tests/bench/accepted.json.
 bench: deps
-	@$(MAKE) --no-print-directory all build/bench/load
-	@tests/bench/run
+	@$(MAKE) --no-print-directory all bench-programs
+	@node tests/bench/bench.mjs
 
-build/bench/load: build/obj/tests/bench/load.o
+bench-accept:
+	@node tests/bench/bench.mjs --accept
+
+bench-programs: build/bench/load build/bench/group
+
+build/bench/%: build/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
-	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $< -lm
+	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $< -lm -lsqlite3
 
 lint: deps
 	clang-format --dry-run -Werror $(shell git ls-files -co --exclude-standard '*.c' '*.h')
@@ -176,6 +182,6 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
-.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long bench lint install clean
+.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long bench bench-accept bench-programs lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -1,178 +1,175 @@
-// bench.mjs - what one core does: payments created, notifications settled, beside the limits of the machine.
-// Every answer is checked, the signature of every page URL is verified, and the store is counted afterwards:
-// figures are printed only when all of it agrees. How long something takes never decides the exit code.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+// bench.mjs - what one core does with Tael, beside the limits of the machine. Every answer is checked, the signature of
+// every page URL is verified, and the store is counted: figures are printed only when all of it agrees.
+//   node tests/bench/bench.mjs             measures; exit code 2 when an accepted ratio was lost
+//   node tests/bench/bench.mjs --accept    makes the ratios of the last run the accepted ones
 import fs from 'node:fs';
 import path from 'node:path';
-import { root } from '../e2e/tael.mjs';
+import { program, root } from '../e2e/tael.mjs';
+import { compare, ratios } from './gates.mjs';
+import { idleConnections } from './idle.mjs';
 import * as limits from './limits.mjs';
-import { answers, readCreated, writeCreates, writeNotifications } from './requests.mjs';
+import { load } from './load.mjs';
+import { writeRoutes } from './requests.mjs';
+import { Runs, isDisturbed } from './runs.mjs';
 import { Server } from './server.mjs';
-import { Store } from './store.mjs';
-import { printChecks, printMachine, printRows } from './table.mjs';
+import { settings } from './settings.mjs';
+import { printChecks, printGates, printMachine, printRoom, printWorks } from './table.mjs';
+import { Works } from './works.mjs';
 
-const CREATES_MAX = 6000; // more a second than one core can sign
-const RATED_SECONDS = 3;
-const output = path.join(root, 'build/bench');
-
-function readSettings(works) {
-    const number = (name, usual) => Number(process.env[name] ?? usual);
-    const [first, second] = limits.allowedCores();
-    const alone = second === undefined;
-    return {
-        wants: (work) => works.length === 0 || works.includes(work),
-        seconds: number('SECONDS_EACH', 5), warm: number('WARM', 1), connections: number('CONNECTIONS', 64),
-        rate: number('RATE', 800), payments: number('PAYMENTS', 40000), workers: number('WORKERS', 1),
-        serverCore: alone ? null : number('SERVER_CORE', first), loadCore: alone ? null : number('LOAD_CORE', second),
-        profile: process.env.PROFILE,
-    };
-}
+const STARTS = 5, CEILING_MAX = 250000;
+const { output, accepted } = settings, last = path.join(output, 'last.json');
 
 class Bench {
-    constructor(setup) {
-        this.setup = setup;
+    constructor() {
         fs.mkdirSync(output, { recursive: true });
-        this.folder = fs.mkdtempSync(path.join(output, 'run-')); // not /tmp: that may be memory
-        this.rows = [];
-        this.created = [];
-        this.settled = { good: 0, forged: 0, payments: new Set() };
+        this.folder = fs.mkdtempSync(path.join(output, 'run-'));
+        this.servers = [];
+        this.runs = new Runs();
+        this.rsas = [];
     }
 
-    file(name) {
-        return path.join(this.folder, name);
+    newFolder(name) {
+        const folder = path.join(this.folder, name);
+        fs.mkdirSync(folder);
+        return folder;
     }
 
-    async start() {
-        const { serverCore, workers } = this.setup;
-        this.machine = limits.machine();
-        this.rsa = limits.rsa(serverCore, 1);
-        this.flush = limits.flush(this.folder, 1);
-        this.server = new Server({ folder: this.folder, core: serverCore, workers });
-        await this.server.start();
-        this.store = new Store(this.file('data/tael.db'));
-        this.memory = { idle: this.server.memory() };
+    async start(server) {
+        this.servers.push(server);
+        await server.start();
+        return server;
     }
 
-    // ---- one run of the load ----
-
-    /** The figures of the load; throws when an answer was wrong or missing. */
-    async load(options) {
-        const args = ['-p', this.server.port, '-c', this.setup.connections];
-        for (const [flag, value] of Object.entries(options)) args.push(`-${flag}`, value);
-        const [command, all] = limits.pinned(this.setup.loadCore, path.join(output, 'load'), args.map(String));
-        const child = spawn(command, all, { stdio: ['ignore', 'pipe', 'inherit'] });
-        let text = '';
-        child.stdout.on('data', (data) => { text += data; });
-        const [code] = await once(child, 'close');
-        if (code !== 0) throw new Error(`answers were wrong or missing: ${text.trim()}`);
-        return JSON.parse(text);
+    async stopAll() {
+        for (const server of this.servers.splice(0)) await (server.stop ?? server.end).call(server);
     }
 
-    /** perf beside a work, where a folder for it is named; gives what ends it. The libraries keep no frame pointers. */
-    profile(name) {
-        if (!this.setup.profile) return async () => {};
-        fs.mkdirSync(this.setup.profile, { recursive: true });
-        const perf = spawn('perf', ['record', '-q', '-F', '499', '--call-graph', 'dwarf,16384',
-            '-p', String(this.server.process.pid),
-            '-o', path.join(this.setup.profile, `${name.replace(/\W+/g, '-')}.perf`)], { stdio: 'inherit' });
-        const ended = once(perf, 'exit');
+    /** The middle one of several starts, ms. */
+    async startTime(make) {
+        const times = [];
+        for (let i = 0; i < STARTS; i++) {
+            const server = make();
+            await server.start();
+            times.push(server.start_ms);
+            await server.end();
+        }
+        return times.sort((a, b) => a - b)[STARTS >> 1];
+    }
+
+    rsa() {
+        this.rsas.push(limits.rsa());
+    }
+
+    /** The limits of RSA: the best seen, since others can only take from it. */
+    bestRsa() {
+        const best = (name) => Math.max(...this.rsas.map((one) => one[name]));
+        return { sign: best('sign'), verify: best('verify') };
+    }
+
+    ceilingRun(ceiling) {
+        const file = path.join(this.folder, 'ceiling.requests'), d = settings.seconds + settings.warm;
+        writeRoutes(file, '/', CEILING_MAX * d, '=ok');
         return async () => {
-            perf.kill('SIGINT');
-            await ended;
+            const { result, cpu_ns, others } = await ceiling.during(() => load(ceiling.port, { f: file, d, w: settings.warm }));
+            return { work: 'HTTP ceiling (nginx, 2 bytes)', ...result, cpu_us: cpu_ns / 1000 / result.right, others };
         };
     }
 
-    /** The load's figures, what they cost the server and what was written to the store. */
-    async measure(name, limit, options) {
-        const before = this.store.written();
-        const endProfile = this.profile(name);
-        const { result, cpu_ns, each, ...rest } = await this.server.during(() => this.load(options));
-        await endProfile();
-        const written = Store.perRequest(before, this.store.written(), result.right);
-        const us = (ns) => ns / 1000 / result.right;
-        this.rows.push({
-            work: name, limit, fixed: 'r' in options, ...result, ...written, ...rest, cpu_us: us(cpu_ns),
-            thread_us: each.map(us).filter((part) => part >= 0.5),
-        });
-    }
-
-    agree(what, found, expected) {
-        if (found !== expected) throw new Error(`${what}: the store has ${found}, the answers say ${expected}`);
-    }
-
-    // ---- the works ----
-
-    /** Creates `count` payments at most, by `run`. */
-    async create(count, run) {
-        const files = { f: this.file('create.requests'), o: this.file('create.answers') };
-        writeCreates(files.f, this.server.key, this.created.length + 1, count);
-        await run(files);
-        this.created.push(...readCreated(files.o, this.folder));
-        this.agree('payments', this.store.payments(), this.created.length);
-    }
-
-    async measureCreate() {
-        const { seconds, warm } = this.setup;
-        await this.create(CREATES_MAX * (seconds + warm), (files) =>
-            this.measure('create', this.rsa.sign, { ...files, d: seconds + warm, w: warm }));
-    }
-
-    async createUpTo(count) {
-        if (count > this.created.length)
-            await this.create(count - this.created.length, (files) => this.load(files));
-    }
-
-    async notify(name, payments, options) {
-        const files = { f: this.file('notify.requests'), o: this.file('notify.answers') };
-        const meaning = await writeNotifications(files.f, payments, this.folder);
-        await this.measure(name, this.rsa.verify, { ...files, ...options });
-        for (const [id] of answers(files.o)) {
-            const { kind, payment } = meaning[id];
-            this.settled[kind === 'forged' ? 'forged' : 'good']++;
-            if (kind !== 'forged') this.settled.payments.add(payment);
+    /** Creates with as many workers as cores, server and load wherever there is room, against one worker alike. */
+    async twoWorkers() {
+        for (const workers of [1, 2]) {
+            const folder = this.newFolder(`workers-${workers}`);
+            const server = await this.start(new Server({ folder, workers, core: null }));
+            const works = new Works(server);
+            await this.runs.once(async () => ({ ...await works.creates(), work: `create, ${workers} worker(s), both cores` }));
         }
-        this.compareSettled();
-    }
-
-    compareSettled() {
-        const found = this.store.settled(), payments = this.settled.payments.size;
-        this.agree('paid payments', found.paid, payments);
-        this.agree('transitions to paid', found.transitions, payments);
-        this.agree('notifications with an effect', found.effective, payments);
-        this.agree('repeated notifications', found.repeats, this.settled.good - payments);
-        this.agree('forged notifications', found.refused, 0);
-    }
-
-    async measureNotify() {
-        const { seconds, warm, rate, payments } = this.setup;
-        await this.createUpTo(payments + rate * RATED_SECONDS);
-        await this.notify('notify', this.created.slice(0, payments), { d: seconds + warm, w: warm });
-        await this.notify(`notify, ${rate}/s`, this.created.slice(payments, payments + rate * RATED_SECONDS),
-            { r: rate, d: RATED_SECONDS, w: 0.5 });
     }
 
     async run() {
-        await this.start();
-        printMachine(this);
-        if (this.setup.wants('create')) await this.measureCreate();
-        if (this.setup.wants('notify')) await this.measureNotify();
-        this.memory.after = this.server.memory();
-        printRows(this.rows);
-        printChecks(this);
-        const { machine, rsa, flush, memory, rows } = this;
-        fs.writeFileSync(path.join(output, 'last.json'),
-            `${JSON.stringify({ machine, rsa, flush, memory, rows }, null, 2)}\n`);
+        const { runs } = this;
+        const machine = limits.machine(), flush = limits.flush(this.folder, 1), groups = limits.groups(this.folder, 1);
+        printMachine({ machine, flush, groups });
+        const folder = this.newFolder('engine'), nginx = this.newFolder('nginx');
+        const start_ms = await this.startTime(() => new Server({ folder }));
+        const ceiling_start_ms = await this.startTime(() => new limits.Ceiling(nginx));
+        const server = await this.start(new Server({ folder }));
+        const memory = { idle: server.memory() };
+        const idle = await idleConnections(server, settings.idle);
+        const works = new Works(server);
+        const ceiling = await this.start(new limits.Ceiling(nginx));
+        const hasRoutes = fs.existsSync(path.join(root, 'scripts/routes'));
+        await runs.inTurns([
+            () => { this.rsa(); return works.creates(); },
+            async () => {
+                const payments = await works.open(settings.payments);
+                this.rsa();
+                const row = await works.notifies(payments);
+                memory.load = row.memory;
+                return row;
+            },
+            () => works.notifiesAtRate(),
+            () => works.notifiesBesideCreates(),
+            ...hasRoutes ? [() => works.routes()] : [],
+            this.ceilingRun(ceiling),
+        ]);
+        await this.stopAll();
+        await this.twoWorkers();
+        const measured = {
+            machine, flush, groups, rsa: this.bestRsa(), memory, idle, start_ms, ceiling_start_ms,
+            connections: settings.connections,
+            create: runs.middle('create'), notify: runs.middle('notify'),
+            rated: runs.middle(`notify, ${settings.rate}/s`), beside: runs.middle(`notify, ${settings.rate}/s beside creates`),
+            route: runs.middle('route'), ceiling: runs.middle('HTTP ceiling (nginx, 2 bytes)'),
+            one: runs.middle('create, 1 worker(s), both cores'), two: runs.middle('create, 2 worker(s), both cores'),
+        };
+        this.report(measured, works);
+    }
+
+    report(measured, works) {
+        const { create, notify, rated, beside, route, ceiling, one, two, rsa } = measured;
+        create.limit = rsa.sign;
+        notify.limit = rsa.verify;
+        if (route) route.limit = ceiling.rate;
+        const rows = [create, notify, rated, beside, route, ceiling, one, two].filter(Boolean);
+        printWorks(rows, rsa);
+        console.log(`creates beside the notifications: ${Math.round(beside.creates).toLocaleString('en-US')}/s; `
+            + `two workers on both cores: ${(two.rate / one.rate).toFixed(2)} × one`);
+        printRoom(measured);
+        printChecks(works);
+        const now = ratios(measured);
+        fs.writeFileSync(last, `${JSON.stringify({ ...measured, ratios: now, runs: this.runs.rows }, null, 2)}\n`);
+        const compared = fs.existsSync(accepted) ? compare(JSON.parse(fs.readFileSync(accepted, 'utf8')), now) : [];
+        printGates(now, compared);
+        this.judge(compared, rows);
+    }
+
+    judge(compared, rows) {
+        const lost = compared.filter((gate) => gate.fails);
+        if (lost.length === 0) return;
+        const disturbed = rows.some(isDisturbed) ? ' (runs were disturbed: measure again on a quiet machine)' : '';
+        console.error(`bench: lost against tests/bench/accepted.json: ${lost.map((gate) => gate.name).join('; ')}${disturbed}`);
+        process.exitCode = 2;
     }
 }
 
-const bench = new Bench(readSettings(process.argv.slice(2)));
-let failure;
-for (const step of [() => bench.run(), () => bench.server?.stop()])
-    await Promise.resolve().then(step).catch((error) => { failure ??= error; });
-if (failure) {
-    console.error(`bench: ${failure.message}\nbench: what it left is in ${bench.folder}`);
-    process.exitCode = 1;
-} else {
+function accept() {
+    const { ratios: now } = JSON.parse(fs.readFileSync(last, 'utf8'));
+    fs.writeFileSync(accepted, `${JSON.stringify(now, null, 4)}\n`);
+    console.log(`tests/bench/accepted.json: ${Object.keys(now).length} ratios of the last run`);
+}
+
+async function main() {
+    if (process.argv[2] === '--accept') return accept();
+    if (!fs.existsSync(program)) throw new Error(`${program} is missing: make`);
+    const bench = new Bench();
+    let failure;
+    for (const step of [() => bench.run(), () => bench.stopAll()])
+        await Promise.resolve().then(step).catch((error) => { failure ??= error; });
+    if (failure) throw new Error(`${failure.message}\nbench: what it left is in ${bench.folder}`);
     fs.rmSync(bench.folder, { recursive: true });
 }
+
+main().catch((error) => {
+    console.error(`bench: ${error.message}`);
+    process.exitCode = 1;
+});

@@ -1,26 +1,15 @@
-// limits.mjs - what the machine itself can do, on the core that the server will have.
+// limits.mjs - what the machine itself can do, on the core that the server has.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-
-/** Runs a program on one core; null: wherever there is room. */
-export function pinned(core, program, args) {
-    return core === null ? [program, args] : ['taskset', ['-c', String(core), program, ...args]];
-}
-
-/** The cores that this process may use. */
-export function allowedCores() {
-    const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(fs.readFileSync('/proc/self/status', 'utf8'))[1];
-    return list.split(',').flatMap((range) => {
-        const [first, last = first] = range.split('-').map(Number);
-        return Array.from({ length: last - first + 1 }, (_, i) => first + i);
-    });
-}
+import { Measured } from './measured.mjs';
+import { freePort, root } from '../e2e/tael.mjs';
+import { placed, settings } from './settings.mjs';
 
 /** RSA-2048 by OpenSSL: signatures and verifications a second of CPU time. */
-export function rsa(core, seconds) {
-    const [program, args] = pinned(core, 'openssl', ['speed', '-seconds', String(seconds), 'rsa2048']);
+export function rsa(seconds = 1) {
+    const [program, args] = placed(settings.serverCore, 'openssl', ['speed', '-seconds', seconds, 'rsa2048']);
     const text = execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     const [, sign, verify] = /^rsa\s+2048 bits\s+\S+s\s+\S+s\s+([\d.]+)\s+([\d.]+)/m.exec(text);
     return { sign: Number(sign), verify: Number(verify) };
@@ -43,6 +32,38 @@ export function flush(folder, seconds) {
     fs.unlinkSync(file);
     times.sort((a, b) => a - b);
     return { rate: times.length / seconds, p99_ms: times[Math.ceil(times.length * 0.99) - 1] };
+}
+
+/** Rows a second that SQLite inserts, 1 and 64 to a durable commit. */
+export function groups(folder, seconds) {
+    const file = path.join(folder, 'group.db');
+    const rate = (size) => {
+        const [program, args] = placed(settings.serverCore, path.join(root, 'build/bench/group'), [file, size, seconds]);
+        const text = execFileSync(program, args, { encoding: 'utf8' });
+        for (const end of ['', '-wal', '-shm']) fs.rmSync(file + end, { force: true });
+        return Number(text);
+    };
+    return { one: rate(1), many: rate(64) };
+}
+
+/** nginx, that answers two bytes to everything: as much HTTP as a core gives. */
+export class Ceiling extends Measured {
+    constructor(folder) {
+        super({ name: 'nginx', log: path.join(folder, 'nginx.log') });
+        this.folder = folder;
+    }
+
+    async start() {
+        const { folder } = this, file = path.join(folder, 'nginx.conf');
+        this.port = await freePort();
+        fs.writeFileSync(file, `daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/nginx.log warn;
+            ${process.getuid() === 0 ? 'user root;' : ''}
+            events { worker_connections 4096; }
+            http { access_log off; keepalive_requests 1000000000; client_body_buffer_size 64k;
+                ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path ${folder}/nginx-${name};`).join(' ')}
+                server { listen 127.0.0.1:${this.port} backlog=1024; location / { return 200 ok; } } }\n`);
+        await this.launch('nginx', ['-p', folder, '-c', file], { port: this.port, path: '/' });
+    }
 }
 
 export function machine() {

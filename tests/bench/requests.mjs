@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { Alipay, signedText } from '../e2e/alipay.mjs';
+import { rule } from './rule.mjs';
 
 const signAsync = promisify(crypto.sign); // on the threads of Node's pool
 const SELLER = '2088000000000001';
@@ -59,8 +60,7 @@ function pageIsSigned({ biz, sign, ...parameters }, key) {
 
 /** The payments of the answers; throws unless each page URL is the order's, signed with the account's key. */
 export function readCreated(file, folder) {
-    const pem = fs.readFileSync(path.join(folder, 'data/keys/demo.alipay.key'), 'utf8');
-    const key = crypto.createPublicKey(pem);
+    const key = crypto.createPublicKey(fs.readFileSync(path.join(folder, 'keys/shop.pub'), 'utf8'));
     return Array.from(answers(file), ([id, body]) => {
         const payment = JSON.parse(body);
         const page = Alipay.page(payment);
@@ -68,6 +68,37 @@ export function readCreated(file, folder) {
             throw new Error(`create ${id}: the page URL is not that of the order: ${payment.next_action.url}`);
         return payment;
     });
+}
+
+// ---- route ----
+
+const BODIES = 2000; // different ones, sent again and again
+
+function routeBody(i) {
+    const some = (n) => (i * 2654435761 % 4294967296) % n;
+    return {
+        merchant: `m_${String(i).padStart(5, '0')}`,
+        order: { id: `R${String(i).padStart(9, '0')}`, currency: i % 17 === 0 ? 'USD' : 'CNY', hour: i % 24 },
+        payer: { country: 'CN', member: i % 5 === 0, device: i % 3 === 0 ? 'desktop' : 'mobile', risk: some(100) },
+        items: [
+            { sku: 'SKU-0001', quantity: 1 + i % 4, price: 1999 + some(5000) },
+            { sku: 'SKU-0002', quantity: 1 + i % 3, price: 4900 + some(90000) },
+            { sku: 'SKU-0003', quantity: 2, price: 350 },
+        ],
+        limits: { daily: 5000000, used: some(5200000) },
+    };
+}
+
+/** `count` requests to the rule; `expected` may say another answer than the rule's. */
+export function writeRoutes(file, target, count, expected) {
+    const head = `POST ${target} HTTP/1.1\r\nContent-Type: application/json`;
+    const records = Array.from({ length: BODIES }, (_, i) => {
+        const body = routeBody(i);
+        return record(i, head, JSON.stringify(body), expected ?? `"${rule(body).summary}"`);
+    });
+    const out = fs.openSync(file, 'w');
+    for (let sent = 0; sent < count; sent += BODIES) fs.writeSync(out, Buffer.concat(records));
+    fs.closeSync(out);
 }
 
 // ---- notify ----
@@ -115,8 +146,8 @@ async function allForms(alipay, payments) {
  * Gives what each request id stands for: { kind: 'first' | 'repeat' | 'forged', payment }.
  */
 export async function writeNotifications(file, payments, folder) {
-    const alipay = new Alipay({ folder, seller: SELLER });
-    alipay.privateKey = crypto.createPrivateKey(alipay.privateKey); // parsed once
+    const pem = fs.readFileSync(path.join(folder, 'keys/alipay.key'), 'utf8');
+    const alipay = new Alipay({ seller: SELLER }, crypto.createPrivateKey(pem)); // parsed once
     const order = shuffled(payments), forms = await allForms(alipay, order);
     const records = [], meaning = [], later = [];
     const add = (kind, i, body) => {

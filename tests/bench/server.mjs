@@ -1,15 +1,25 @@
-// server.mjs - the measured engine: development mode, a folder of its own, one core, its log in a file.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+// server.mjs - the measured engine: as an operator runs it, with one merchant and one account, in a folder of its own.
+import { execFileSync } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort, program, root, until } from '../e2e/tael.mjs';
-import { pinned } from './limits.mjs';
+import { freePort, program, root } from '../e2e/tael.mjs';
+import { Measured } from './measured.mjs';
 
-const TICK_NS = 1e7; // of /proc/stat
+const CONFIGURATION = `return { merchants = { shop = { mode = "test", accounts = { ["shop-alipay"] = {
+    channel = "alipay", environment = "sandbox", app_id = "2021000000000001", seller_id = "2088000000000001",
+    key = "shop", alipay_key = "alipay" } } } } }
+`;
+
+/** rule.lua as an operator's route. */
+function routeScript() {
+    const rule = fs.readFileSync(path.join(root, 'tests/bench/rule.lua'), 'utf8');
+    return `local rule = (function()\n${rule}end)()\n
+return { auth = "none", handler = function(request) return rule(request.json) end }\n`;
+}
 
 /** Open payments are asked about from five seconds on; here, where none is paid at once, after an hour. */
-function scriptsThatDoNotAsk(folder) {
+function scripts(folder) {
     const copy = path.join(folder, 'scripts');
     fs.cpSync(path.join(root, 'scripts'), copy, { recursive: true });
     const file = path.join(copy, 'channels/alipay/init.lua');
@@ -17,82 +27,59 @@ function scriptsThatDoNotAsk(folder) {
     const changed = text.replaceAll(/query_after = \{[^}]*\}/g, 'query_after = { "1h" }');
     if (changed === text) throw new Error('scripts/channels/alipay/init.lua: query_after is not where it was');
     fs.writeFileSync(file, changed);
+    fs.mkdirSync(path.join(copy, 'routes'), { recursive: true });
+    fs.writeFileSync(path.join(copy, 'routes/bench.lua'), routeScript());
     return copy;
 }
 
-export class Server {
-    constructor({ folder, core, workers }) {
-        Object.assign(this, { folder, core, workers });
+export class Server extends Measured {
+    constructor({ folder, workers = 1, core }) {
+        super({ name: 'tael', core, log: path.join(folder, 'engine.log') });
+        Object.assign(this, { folder, workers, database: path.join(folder, 'data/tael.db') });
+    }
+
+    tael(...args) {
+        const all = ['--config', path.join(this.folder, 'tael.lua'), ...args];
+        return execFileSync(program, all, { cwd: this.folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...this.env } });
+    }
+
+    /** Keys, configuration and an empty store; once a folder. */
+    async prepare() {
+        const api = `127.0.0.1:${this.port = await freePort()}`, operations = `127.0.0.1:${await freePort()}`;
+        this.operations = `http://${operations}`;
+        this.env = {
+            TAEL_WORKERS: String(this.workers), TAEL_HTTP__LISTEN: api, TAEL_HTTP__PUBLIC_URL: `http://${api}`,
+            TAEL_OPERATIONS__LISTEN: operations,
+            TAEL_LIMITS__KEY: 'false', TAEL_LIMITS__NOTIFY_ADDRESS: 'false', // one key and one address ask for all
+            TAEL_SCRIPTS__FOLDER: fs.existsSync(path.join(this.folder, 'scripts'))
+                ? path.join(this.folder, 'scripts') : scripts(this.folder),
+        };
+        if (fs.existsSync(path.join(this.folder, 'tael.lua'))) return;
+        fs.writeFileSync(path.join(this.folder, 'tael.lua'), CONFIGURATION);
+        this.tael('keys', 'generate');
+        this.tael('keys', 'generate', 'shop');
+        const { publicKey, privateKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+        const write = (name, key, type) =>
+            fs.writeFileSync(path.join(this.folder, 'keys', name), key.export({ type, format: 'pem' }), { mode: 0o600 });
+        write('alipay.pub', publicKey, 'spki');
+        write('alipay.key', privateKey, 'pkcs8');
+        this.tael('migrate');
     }
 
     async start() {
-        this.port = await freePort();
-        this.url = `http://127.0.0.1:${this.port}`;
-        const operations = `127.0.0.1:${await freePort()}`;
-        this.operations = `http://${operations}`;
-        this.log = path.join(this.folder, 'engine.log');
-        const log = fs.openSync(this.log, 'a');
-        const [command, args] = pinned(this.core, program, ['serve', '--dev']);
-        this.process = spawn(command, args, {
-            cwd: this.folder,
-            stdio: ['ignore', log, log],
-            env: {
-                ...process.env,
-                TAEL_WORKERS: String(this.workers),
-                TAEL_HTTP__LISTEN: `127.0.0.1:${this.port}`,
-                TAEL_HTTP__PUBLIC_URL: this.url,
-                TAEL_OPERATIONS__LISTEN: operations,
-                TAEL_LIMITS__KEY: 'false', // one key asks for all clients
-                TAEL_SANDBOX__LISTEN: `127.0.0.1:${await freePort()}`,
-                TAEL_SCRIPTS__FOLDER: scriptsThatDoNotAsk(this.folder),
-            },
-        });
-        fs.closeSync(log);
-        this.ended = once(this.process, 'exit');
-        await until('the engine is ready', async () => {
-            if (this.process.exitCode !== null) throw new Error(`the engine ended; its log: ${this.log}`);
-            return (await fetch(`${this.url}/readyz`).catch(() => null))?.ok;
-        });
-        this.key = fs.readFileSync(path.join(this.folder, 'data/demo.key'), 'utf8').trim();
+        await this.prepare();
+        await this.launch(program, ['--config', path.join(this.folder, 'tael.lua'), 'serve'],
+            { cwd: this.folder, env: this.env, port: this.port, path: '/readyz' });
+        const kept = path.join(this.folder, 'api.key');
+        if (!fs.existsSync(kept)) fs.writeFileSync(kept, /tael_test_\w+/.exec(this.tael('keys', 'api', 'shop'))[0]);
+        this.key = fs.readFileSync(kept, 'utf8');
         return this;
     }
 
     /** Throws unless the engine ends as it should. */
     async stop() {
-        if (!this.process) return;
-        if (this.process.exitCode === null && this.process.signalCode === null)
-            process.kill(this.process.pid, 'SIGTERM');
-        const [code, signal] = await this.ended;
-        if (code !== 0) throw new Error(`the engine ended with ${code ?? signal}; its log: ${this.log}`);
-    }
-
-    proc(file) {
-        return `/proc/${this.process.pid}/${file}`;
-    }
-
-    /** CPU time of each thread so far, ns. */
-    threads() {
-        return new Map(fs.readdirSync(this.proc('task')).map((thread) => {
-            const [ns] = fs.readFileSync(this.proc(`task/${thread}/schedstat`), 'utf8').split(' ');
-            return [thread, Number(ns)];
-        }));
-    }
-
-    /** CPU time of everything on the server's core so far, ns; of all cores when it has none of its own. */
-    coreBusy() {
-        const line = fs.readFileSync('/proc/stat', 'utf8').split('\n')
-            .find((text) => text.startsWith(`cpu${this.core ?? ''} `));
-        const [user, nice, system, , , irq, softirq, steal] = line.trim().split(/\s+/).slice(1).map(Number);
-        return (user + nice + system + irq + softirq + steal) * TICK_NS;
-    }
-
-    /** Proportional set size now, KiB; null where the system does not let us look. */
-    memory() {
-        try {
-            return Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(this.proc('smaps_rollup'), 'utf8'))[1]);
-        } catch {
-            return null;
-        }
+        const code = await this.end();
+        if (code !== 0) throw new Error(`the engine ended with ${code}; its log: ${this.log}`);
     }
 
     /** Units of work and the commits that carried them so far. */
@@ -103,17 +90,8 @@ export class Server {
         return { units, groups };
     }
 
-    /** What `work` costs: CPU of the server, and of others on its core; how many units share a commit. */
-    async during(work) {
-        const commits = await this.commits();
-        const before = this.threads(), busy = this.coreBusy(), from = performance.now();
-        const result = await work();
-        const wall = (performance.now() - from) * 1e6;
-        const each = [...this.threads()].map(([thread, ns]) => ns - (before.get(thread) ?? 0)).sort((a, b) => b - a);
-        const cpu_ns = each.reduce((sum, ns) => sum + ns, 0);
-        const others = Math.max(0, this.coreBusy() - busy - cpu_ns) / wall;
-        const now = await this.commits();
-        const group = (now.units - commits.units) / (now.groups - commits.groups);
-        return { result, cpu_ns, each, group, others: this.core === null ? null : others };
+    /** The write-ahead log now, bytes. */
+    logSize() {
+        return fs.statSync(`${this.database}-wal`, { throwIfNoEntry: false })?.size ?? 0;
     }
 }

@@ -37,6 +37,10 @@ export class Store {
         return { rows: (inserted + updated) / requests, trees: (inserted + updated + entries) / requests };
     }
 
+    static agree(what, found, expected) {
+        if (found !== expected) throw new Error(`${what}: the store has ${found}, the answers say ${expected}`);
+    }
+
     payments() {
         return this.number('SELECT count(*) FROM payments');
     }
@@ -49,5 +53,15 @@ export class Store {
             (SELECT count(*) FROM notifications WHERE verdict = 'pass' AND effect <> 'none') AS effective,
             (SELECT count(*) FROM notifications WHERE verdict = 'pass' AND effect = 'none') AS repeats,
             (SELECT count(*) FROM notifications WHERE verdict <> 'pass') AS refused`)[0];
+    }
+
+    /** Throws unless the store holds exactly what the answers said: { good, forged, payments } of them. */
+    compareSettled({ good, payments: { size } }, had) {
+        const found = this.settled();
+        Store.agree('paid payments', found.paid, had + size);
+        Store.agree('transitions to paid', found.transitions, had + size);
+        Store.agree('notifications with an effect', found.effective, had + size);
+        Store.agree('repeated notifications', found.repeats, good - size);
+        Store.agree('forged notifications', found.refused, 0);
     }
 }

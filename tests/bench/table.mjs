@@ -1,46 +1,76 @@
-// table.mjs - prints what was measured.
+// table.mjs - shows what was measured.
+import { DISTURBED } from './runs.mjs';
+import { settings } from './settings.mjs';
+
 const whole = (value) => Math.round(value).toLocaleString('en-US');
 const percent = (part, digits = 0) => `${(100 * part).toFixed(digits)} %`;
+const mib = (kib) => (kib / 1024).toFixed(1);
+const optional = (value, digits) => (value === null || value === undefined ? '' : value.toFixed(digits));
 
-// "of RSA limit" is of the operation that the work cannot do without: a signature, a verification.
+/** Lines of a Markdown table; the first column is text. */
+export function markdown(heads, rows) {
+    const lines = [heads, ...rows.map((row) => row.map(String))];
+    const widths = heads.map((_, i) => Math.max(3, ...lines.map((line) => line[i].length)));
+    const cell = (text, i) => (i === 0 ? text.padEnd(widths[i]) : text.padStart(widths[i]));
+    const line = (cells) => `| ${cells.map(cell).join(' | ')} |`;
+    const rule = `|${widths.map((width, i) => (i === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`;
+    return [line(heads), rule, ...lines.slice(1).map(line)].join('\n');
+}
+
 const columns = [
     ['work', (row) => row.work],
     ['req/s', (row) => whole(row.rate)],
+    ['of limit', (row) => (row.limit ? percent(row.rate / row.limit, 1) : '')],
     ['p50 ms', (row) => (row.p50_us / 1000).toFixed(2)],
     ['p99 ms', (row) => (row.p99_us / 1000).toFixed(2)],
+    ['p999 ms', (row) => (row.p999_us / 1000).toFixed(2)],
     ['CPU µs/req', (row) => row.cpu_us.toFixed(1)],
-    ['RSA µs', (row) => (1e6 / row.limit).toFixed(1)],
-    ['of RSA limit', (row) => (row.fixed ? '' : percent(row.rate / row.limit, 1))],
-    ['rows/req', (row) => row.rows.toFixed(2)],
-    ['b-trees/req', (row) => row.trees.toFixed(2)],
-    ['units/commit', (row) => row.group.toFixed(1)],
-    ['others', (row) => (row.others === null ? '?' : percent(row.others))],
+    ['rows/req', (row) => optional(row.rows, 2)],
+    ['b-trees/req', (row) => optional(row.trees, 2)],
+    ['units/commit', (row) => optional(row.group, 1)],
+    ['others', (row) => percent(row.others)],
+    ['runs (undisturbed)', (row) => `${row.runs} (${row.undisturbed})`],
 ];
 
-export function printMachine({ machine, setup, rsa, flush }) {
-    const { serverCore, loadCore, workers, connections } = setup;
+export function printMachine({ machine, flush, groups }) {
+    const { serverCore, loadCore, connections } = settings;
     console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, ${machine.openssl}`);
     console.log(serverCore === null ? 'one core for server and load: the figures mean little'
         : `server with its store on core ${serverCore}, load on core ${loadCore}`);
-    console.log(`${workers} worker(s), ${connections} connections, log on; SQLite WAL with FULL, answers after the commit`);
-    console.log(`limits of the core: rsa2048 ${whole(rsa.sign)} signatures/s, ${whole(rsa.verify)} verifications/s; `
-        + `4 KiB + fdatasync ${whole(flush.rate)}/s, p99 ${flush.p99_ms.toFixed(2)} ms\n`);
+    console.log(`one worker, ${connections} connections, log on; SQLite WAL with FULL, answers after the commit`);
+    console.log(`4 KiB + fdatasync: ${whole(flush.rate)}/s, p99 ${flush.p99_ms.toFixed(2)} ms; `
+        + `SQLite inserts: ${whole(groups.one)}/s, 64 to a commit ${whole(groups.many)}/s\n`);
 }
 
-export function printRows(rows) {
-    const lines = [columns.map(([head]) => head), ...rows.map((row) => columns.map(([, show]) => show(row)))];
-    const widths = columns.map((_, i) => Math.max(...lines.map((line) => line[i].length)));
-    for (const line of lines)
-        console.log(line.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  '));
-    console.log('\nCPU µs/req by thread:');
-    for (const row of rows) console.log(`  ${row.work}: ${row.thread_us.map((us) => us.toFixed(1)).join(' + ')}`);
-    if (rows.some((row) => row.others > 0.15))
-        console.log('others: something else used more than 15 % of the server\'s core; trust CPU µs/req, not req/s');
+export function printWorks(rows, rsa) {
+    console.log(markdown(columns.map(([head]) => head), rows.map((row) => columns.map(([, show]) => show(row)))));
+    console.log(`\nlimit: of create ${whole(rsa.sign)} RSA-2048 signatures/s (${(1e6 / rsa.sign).toFixed(0)} µs), of notify `
+        + `${whole(rsa.verify)} verifications/s (${(1e6 / rsa.verify).toFixed(1)} µs), of route the HTTP ceiling`);
+    for (const row of rows.filter((one) => one.thread_us))
+        console.log(`CPU µs/req by thread, ${row.work}: ${row.thread_us.map((us) => us.toFixed(1)).join(' + ')}`);
+    if (rows.some((row) => row.others > DISTURBED))
+        console.log(`others used more than ${percent(DISTURBED)} of a core: trust CPU µs/req, not req/s`);
 }
 
-export function printChecks({ created, settled, memory }) {
-    const mib = (kib) => (kib === null ? '?' : (kib / 1024).toFixed(1));
-    console.log(`memory (PSS): ${mib(memory.idle)} MiB idle, ${mib(memory.after)} MiB after the load`);
-    console.log(`checked: ${whole(created.length)} creates and their signatures, ${whole(settled.good)} notifications of `
+export function printRoom({ memory, idle, start_ms, ceiling_start_ms }) {
+    const both = ({ pss, dirty }) => `${mib(pss)} MiB, ${mib(dirty)} of them private and dirty`;
+    console.log(`\nmemory idle: ${both(memory.idle)}`);
+    if (memory.load) console.log(`memory after the load: ${both(memory.load)}`);
+    if (idle) console.log(`an idle connection: ${idle.each_kib.toFixed(2)} KiB (${whole(idle.connections)} of them)`);
+    console.log(`start to first answer: ${start_ms.toFixed(0)} ms (nginx: ${ceiling_start_ms.toFixed(0)} ms)`);
+}
+
+export function printChecks({ count, settled }) {
+    console.log(`checked: ${whole(count)} creates and their signatures, ${whole(settled.good)} notifications of `
         + `${whole(settled.payments.size)} payments, ${whole(settled.forged)} forged ones; the store agrees`);
+}
+
+/** How the ratios stand beside the accepted ones. */
+export function printGates(now, compared) {
+    const of = new Map(compared.map((gate) => [gate.name, gate]));
+    console.log('');
+    console.log(markdown(['ratio', 'now', 'accepted', 'lost'], Object.entries(now).map(([name, value]) => {
+        const gate = of.get(name);
+        return [name, value, gate?.was ?? '', gate ? percent(gate.lost) + (gate.fails ? ' LOST' : '') : ''];
+    })));
 }

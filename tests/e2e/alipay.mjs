@@ -20,9 +20,9 @@ export function sign(fields, privateKey) {
 
 /** The simulated Alipay of one engine: its key, and what it knows of the demo account. */
 export class Alipay {
-    constructor(engine) {
+    constructor(engine, privateKey = fs.readFileSync(path.join(engine.folder, 'data/keys/sandbox.alipay.key'), 'utf8')) {
         this.engine = engine;
-        this.privateKey = fs.readFileSync(path.join(engine.folder, 'data/keys/sandbox.alipay.key'), 'utf8');
+        this.privateKey = privateKey;
     }
 
     /** What the payer's browser is sent to: the parameters of the page URL. */
