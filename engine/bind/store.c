@@ -173,21 +173,23 @@ static struct tael_value check_value(lua_State *L, const struct access *access,
     return value;
 }
 
-/* Values for the statement from the table at params (0: none); their bytes stay the table's. */
-static void check_values(lua_State *L, const struct access *access,
-                         const struct tael_statement *statement, int params,
-                         struct tael_value values[PARAMS_MAX])
+/* Values for the statement from the table at params (0: none); their bytes stay the table's. Gives
+ * how many of the table's it took. */
+static size_t check_values(lua_State *L, const struct access *access,
+                           const struct tael_statement *statement, int params,
+                           struct tael_value values[PARAMS_MAX])
 {
-    size_t count = tael_statement_param_count(statement);
+    size_t count = tael_statement_param_count(statement), taken = 0;
     for (size_t i = 0; i < count && i < PARAMS_MAX; i++) {
         values[i] = (struct tael_value){.kind = TAEL_VALUE_NULL};
         if (params == 0 || !is_asked(access, statement, i))
             continue;
         lua_pushstring(L, tael_statement_param(statement, i));
-        lua_rawget(L, params);
+        taken += lua_rawget(L, params) != LUA_TNIL;
         values[i] = check_value(L, access, statement, i);
         lua_pop(L, 1);
     }
+    return taken;
 }
 
 /* The table at index, or 0 for nil. */
@@ -222,22 +224,66 @@ static void push_value(lua_State *L, const struct tael_value *value)
         lua_pushnil(L);
 }
 
+/* Makes sure that the table on top of the row is its member of this name, made on first use. */
+static void push_member(lua_State *L, int row, const char *name, size_t len, size_t columns)
+{
+    lua_settop(L, row);
+    lua_pushlstring(L, name, len);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, row) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, (int)columns);
+    lua_pushvalue(L, -2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, row);
+}
+
+/* A column "a.b" is b in the row's table a; those of one table stand together. */
+static void push_row(lua_State *L, const struct tael_rows *rows, size_t idx)
+{
+    size_t columns = tael_rows_columns(rows), len = 0;
+    lua_createtable(L, 0, (int)columns);
+    int row = lua_gettop(L);
+    const char *member = NULL;
+    for (size_t column = 0; column < columns; column++) {
+        const char *name = tael_rows_name(rows, column), *dot = strchr(name, '.');
+        if (dot == NULL) {
+            lua_settop(L, row);
+            member = NULL;
+        } else if (member == NULL || len != (size_t)(dot - name) ||
+                   memcmp(member, name, len) != 0) {
+            member = name;
+            len = (size_t)(dot - name);
+            push_member(L, row, member, len, columns - column);
+        }
+        struct tael_value value = tael_rows_value(rows, idx, column);
+        push_value(L, &value);
+        lua_setfield(L, -2, dot == NULL ? name : dot + 1);
+    }
+    lua_settop(L, row);
+}
+
 static void push_rows(lua_State *L, const struct tael_rows *rows)
 {
-    size_t count = tael_rows_count(rows), columns = tael_rows_columns(rows);
+    size_t count = tael_rows_count(rows);
+    luaL_checkstack(L, LUA_MINSTACK, "rows");
     lua_createtable(L, (int)count, 0);
     for (size_t row = 0; row < count; row++) {
-        lua_createtable(L, 0, (int)columns);
-        for (size_t column = 0; column < columns; column++) {
-            struct tael_value value = tael_rows_value(rows, row, column);
-            push_value(L, &value);
-            lua_setfield(L, -2, tael_rows_name(rows, column));
-        }
+        push_row(L, rows, row);
         lua_rawseti(L, -2, (lua_Integer)row + 1);
     }
 }
 
 /* ---- commit ---- */
+
+static bool has_more(lua_State *L, int params, size_t count)
+{
+    size_t keys = 0;
+    for (lua_pushnil(L); lua_next(L, params) != 0; lua_pop(L, 1))
+        keys++;
+    return keys > count;
+}
 
 /* Every key is one that a statement of the list takes: a misspelt one is not silently NULL. */
 static void check_keys(lua_State *L, const struct access *access,
@@ -273,6 +319,7 @@ static const struct tael_statement *push_item(lua_State *L, const struct access 
     return statement;
 }
 
+/* Where an item's own statement did not take all of its parameters, others of the list may. */
 static void check_all_keys(lua_State *L, const struct access *access,
                            const struct tael_statement *const *list, size_t count)
 {
@@ -297,15 +344,19 @@ static void fill_unit(lua_State *L, const struct access *access, struct op *op,
     if (tael_unit_new(&op->unit, access->store, access->scope) != TAEL_OK)
         luaL_error(L, "%s: out of memory", access->name);
     int top = lua_gettop(L);
+    bool shared = false;
     for (size_t i = 0; i < count; i++) {
         list[i] = push_item(L, access, i);
-        check_values(L, access, list[i], check_params(L, access, lua_gettop(L)), values);
+        int params = check_params(L, access, lua_gettop(L));
+        size_t taken = check_values(L, access, list[i], params, values);
+        shared = shared || (params != 0 && has_more(L, params, taken));
         tael_status rc = tael_unit_add(op->unit, list[i], values);
         if (rc != TAEL_OK)
             raise_refused(L, access, list[i], rc);
         lua_settop(L, top);
     }
-    check_all_keys(L, access, list, count);
+    if (shared)
+        check_all_keys(L, access, list, count);
 }
 
 static void set_text(lua_State *L, const char *name, const char *text)
@@ -475,9 +526,9 @@ static int store_query(lua_State *L)
     if (!lists && !tael_statement_reads(statement))
         return luaL_error(L, "store.query: %s: not a read", tael_statement_name(statement));
     int params = check_params(L, &access, 2);
-    if (params != 0)
+    size_t taken = check_values(L, &access, statement, params, values);
+    if (params != 0 && has_more(L, params, taken))
         check_keys(L, &access, &statement, 1, params);
-    check_values(L, &access, statement, params, values);
     return lists ? query_list(L, &access, task, statement, values)
                  : query_inline(L, &access, statement, values);
 }

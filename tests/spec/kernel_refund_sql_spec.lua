@@ -50,6 +50,32 @@ local function with(values, changed)
     return out
 end
 
+describe("attempt.with_payment", function()
+    local function columns_of(name)
+        local lines = store:run(("SELECT name FROM pragma_table_info('%s');"):format(name))
+        return { table.unpack(lines, 2) } -- the first is the heading
+    end
+
+    it("gives every column of both, as if they were read one by one", function()
+        run "DELETE FROM payments; DELETE FROM attempts; DELETE FROM timers;"
+        begin "created"
+        assert(store:commit { { "attempt.insert", { attempt = 2, payment = 1, account = 7, product = "page",
+            attempt_state = "issued", amount = 1000, currency = "CNY", expires_at = 9, now = 1, due = 5 } } })
+        run [[UPDATE payments SET reason = 'other', late = 1, closing = 'expired', proposal = '{}',
+            paid_at = 8, authorized_amount = 1000;]]
+        run [[UPDATE attempts SET prev = 1, trade_no = 'T1', evidence = 4, code = 'OK', next_action = '{}';]]
+        local row = store:query("attempt.with_payment", { attempt = 2 })[1]
+        local payment = store:query("payment.get", { payment = 1 })[1]
+        for _, column in ipairs(columns_of "payments") do
+            assert.is_not_nil(payment[column:match "^'(.*)'$"], column)
+        end
+        assert.are.same(payment, row.of)
+        row.of = nil
+        assert.are.same(store:query("attempt.get", { attempt = 2 })[1], row)
+        assert.are.same({}, store:query("attempt.with_payment", { attempt = 3 }))
+    end)
+end)
+
 describe("refund.move", function()
     it("does exactly the moves of the table", function()
         for from, moves in pairs(states.refund) do

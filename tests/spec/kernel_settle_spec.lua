@@ -6,16 +6,16 @@ local world
 
 package.loaded["tael.store"] = {
     query = function(name, params)
-        if name == "payment.get" then
-            return { world.payments[world.reads] or world.payments[#world.payments] }
-        elseif name == "attempt.get" then
+        if name == "attempt.get" or name == "attempt.with_payment" then
             world.reads = params.attempt == world.attempts[1].id and world.reads + 1 or world.reads
             if params.attempt == world.unreadable then
                 return nil, { code = "unavailable" }
             end
             for _, attempt in ipairs(world.attempts) do
                 if attempt.id == params.attempt then
-                    return { attempt }
+                    local payment = world.payments[world.reads] or world.payments[#world.payments]
+                    return { setmetatable({ of = name == "attempt.with_payment" and payment or nil },
+                        { __index = attempt }) }
                 end
             end
         elseif name == "call.last" then

@@ -168,7 +168,13 @@ function methods:query(name, params)
         else
             local row = {}
             for i = 1, count do
-                row[names[i]] = values[i]
+                local member, name = names[i]:match("^(%w+)%.(.+)$")
+                if member then -- as engine/bind/store.c gives it
+                    row[member] = row[member] or {}
+                    row[member][name] = values[i]
+                else
+                    row[names[i]] = values[i]
+                end
             end
             rows[#rows + 1] = row
         end

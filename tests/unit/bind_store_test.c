@@ -95,6 +95,16 @@ static void units_are_committed(void)
                     "local row = store.query('item.get', { item = 1 })[1]\n"
                     "return show(row)",
                "amount=5 id=1 name=one");
+    check_text("columns with a dot are in tables of their own",
+               HEAD "insert(1, 'one', 5)\n"
+                    "for _, note in ipairs { 'a', 'b' } do\n"
+                    "  assert(store.commit { { 'note.insert', { item = 1, note = note } } })\n"
+                    "end\n"
+                    "local rows = store.query('note.with_item', { item = 1 })\n"
+                    "local a, b = rows[1], rows[2]\n"
+                    "return a.note .. b.note .. show(a.item) .. '|' .. show(b.item) .. '|'\n"
+                    "  .. show(a.more) .. '|' .. tostring(a.item ~= b.item and a.last < b.last)",
+               "abamount=5 name=one|amount=5 name=one|id=1|true");
     check_text("stamps come back, and rows of RETURNING by their place",
                HEAD "insert(1, 'one', 5)\n"
                     "local done = assert(store.commit {\n"

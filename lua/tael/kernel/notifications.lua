@@ -224,19 +224,22 @@ local function unknown_order(detail)
 end
 
 --- The attempt that the channel's order number names, when it is this merchant's and this account's.
+---@return table? attempt row
+---@return table? payment row, or why there is none
+---@return table? err of the store
 local function find_attempt(run, fact)
     local number = fact.order_no == run.claims.order_no and run.claimed_attempt
         or ids.attempt_of(fact.order_no)
     if not number then
         return nil, unknown_order("the order number is none of ours")
     end
-    local rows, err = store.query("attempt.get", { attempt = number })
-    if not rows then
-        return nil, nil, err
-    elseif not rows[1] or rows[1].account ~= run.account.id then
+    local attempt, payment = settle.read(number)
+    if attempt and attempt.account == run.account.id then
+        return attempt, payment
+    elseif attempt or payment.code == "not_found" then
         return nil, unknown_order("there is no such order for this account")
     end
-    return rows[1]
+    return nil, nil, payment
 end
 
 --- A verdict without a move: one row.
@@ -278,16 +281,16 @@ local function record_hints(run, said, attempt)
     return nil, { code = "busy" }
 end
 
-local function apply(run, said, attempt)
+local function apply(run, said, attempt, payment)
     if not said.payment then
         return record_hints(run, said, attempt)
     end
     return settle.apply {
-        attempt = attempt.id, row = attempt, fact = said.payment, actor = run.actor,
+        attempt = attempt.id, row = attempt, payment = payment, fact = said.payment, actor = run.actor,
         proof = { kind = "ntf", id = run.id, digest = run.message.digest,
             key = evidence.key_number(run.proof) },
-        extra = function(made, payment, row)
-            return record_of(run, said, made, payment, row)
+        extra = function(made, now_payment, now_attempt)
+            return record_of(run, said, made, now_payment, now_attempt)
         end,
     }
 end
@@ -301,18 +304,18 @@ local function act(run)
     if not said then
         return record_only(run, decision)
     end
-    local attempt, unknown, err = find_attempt(run, said.payment or said.hints[1])
+    local attempt, payment, err = find_attempt(run, said.payment or said.hints[1])
     if not attempt then
-        if unknown then
-            return record_only(run, unknown)
+        if err then
+            return nil, err
         end
-        return nil, err
+        return record_only(run, payment)
     end
-    local made, payment = apply(run, said, attempt)
-    if made then
-        refund_hints.alarm(run, run.foreign or {}, payment)
+    local made, before = apply(run, said, attempt, payment)
+    if made and run.foreign then
+        refund_hints.alarm(run, run.foreign, before)
     end
-    return made, payment
+    return made, before
 end
 
 local function handle(run)

@@ -24,22 +24,17 @@ local STAMPS = 8
 settle.alarm = alarms.raise
 
 ---@param attempt integer
----@param row table? of the attempt, when it has just been read
 ---@return table? attempt row
 ---@return table|string|nil payment row, or err
-function settle.read(attempt, row)
+function settle.read(attempt)
+    local rows, err = store.query("attempt.with_payment", { attempt = attempt })
+    local row = rows and rows[1]
     if not row then
-        local attempts, err = store.query("attempt.get", { attempt = attempt })
-        row = attempts and attempts[1]
-        if not row then
-            return nil, err or { code = "not_found" }
-        end
-    end
-    local payments, err = store.query("payment.get", { payment = row.payment })
-    if not payments or not payments[1] then
         return nil, err or { code = "not_found" }
     end
-    return row, payments[1]
+    local payment = row.of
+    row.of = nil
+    return row, payment
 end
 
 --- The other attempts of the same payment through which money may still come.
@@ -228,7 +223,8 @@ end
 
 ---@class tael.kernel.Settling
 ---@field attempt integer
----@field row table? of the attempt, when it has just been read
+---@field row table? of the attempt, when it has just been read with its payment
+---@field payment table? row
 ---@field fact table admitted by evidence.lua
 ---@field proof tael.kernel.Proof
 ---@field actor string
@@ -251,7 +247,10 @@ end
 ---@return table payment row before it, or err
 function settle.apply(input)
     for round = 1, ROUNDS do
-        local attempt, payment = settle.read(input.attempt, round == 1 and input.row or nil)
+        local attempt, payment = input.row, input.payment
+        if round > 1 or not attempt or not payment then
+            attempt, payment = settle.read(input.attempt)
+        end
         if not attempt then
             return nil, payment
         end

@@ -158,6 +158,20 @@ SELECT * FROM payments WHERE id > :after ORDER BY id LIMIT :n;
 -- read
 SELECT * FROM attempts WHERE merchant = :merchant AND id = :attempt;
 
+-- An attempt and, as its member "of", the payment: what every settlement reads.
+-- name: attempt.with_payment
+-- read
+SELECT a.*, p.merchant AS "of.merchant", p.id AS "of.id", p.merchant_order_id AS "of.merchant_order_id",
+  p.request AS "of.request", p.state AS "of.state", p.reason AS "of.reason", p.late AS "of.late",
+  p.amount AS "of.amount", p.currency AS "of.currency", p.capture AS "of.capture", p.parallel AS "of.parallel",
+  p.authorized_amount AS "of.authorized_amount", p.captured_amount AS "of.captured_amount",
+  p.refund_reserved AS "of.refund_reserved", p.refunded_amount AS "of.refunded_amount", p.attempt AS "of.attempt",
+  p.detail_event AS "of.detail_event", p.version AS "of.version", p.last_event AS "of.last_event",
+  p.last_hash AS "of.last_hash", p.updated_at AS "of.updated_at", p.expires_at AS "of.expires_at",
+  p.paid_at AS "of.paid_at", p.closing AS "of.closing", p.proposal AS "of.proposal"
+FROM attempts a JOIN payments p ON p.merchant = a.merchant AND p.id = a.payment
+WHERE a.merchant = :merchant AND a.id = :attempt;
+
 -- name: attempt.find
 -- read
 -- operator

@@ -68,3 +68,9 @@ SELECT id, merchant, item, note FROM notes WHERE id > :after ORDER BY id LIMIT 1
 -- name: note.of_item
 -- read
 SELECT id, note FROM notes WHERE merchant = :merchant AND item = :item ORDER BY id;
+
+-- name: note.with_item
+-- read
+SELECT n.note, i.name AS "item.name", i.data AS "item.data", n.id AS last, n.item AS "more.id", i.amount AS "item.amount"
+FROM notes n JOIN items i ON i.merchant = n.merchant AND i.id = n.item
+WHERE n.merchant = :merchant AND n.item = :item ORDER BY n.id;
