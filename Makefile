@@ -137,7 +137,7 @@ suites: all unit-programs bench-programs build/lua/tael_modules.so build/node_mo
 	@$(MAKE) --no-print-directory SAN=address,undefined all unit-programs fuzz-programs
 	@tests/suites > build/suites
 
-long: deps-long suites
+long: deps-long suites build/bench/load
 	@$(MAKE) --no-print-directory CC=clang SAN=fuzzer-no-link,address,undefined fuzz-programs
 	@$(MAKE) --no-print-directory SAN=thread all unit-programs
 	@tests/suites long > build/suites.long
