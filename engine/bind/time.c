@@ -4,8 +4,6 @@
  * Dates are computed on the proleptic Gregorian calendar, years 1 to 9999, with fixed offsets from
  * UTC: no time zone of the system, no leap seconds, nothing that depends on the machine.
  */
-#include <stdio.h>
-
 #include <lauxlib.h>
 
 #include "bind/bind.h"
@@ -87,6 +85,32 @@ static int64_t civil_ms(const struct civil *civil)
 }
 
 /* ---- text ---- */
+
+/* Puts the lowest count digits of value; gives where the next character goes. */
+static char *put_digits(char *at, int value, int count)
+{
+    for (int i = count - 1; i >= 0; i--) {
+        at[i] = (char)('0' + value % 10);
+        value /= 10;
+    }
+    return at + count;
+}
+
+/* "2026-11-23T12:01:07" with the given letter between date and time. */
+static char *put_civil(char *at, const struct civil *civil, char between)
+{
+    at = put_digits(at, civil->year, 4);
+    *at++ = '-';
+    at = put_digits(at, civil->month, 2);
+    *at++ = '-';
+    at = put_digits(at, civil->day, 2);
+    *at++ = between;
+    at = put_digits(at, civil->hour, 2);
+    *at++ = ':';
+    at = put_digits(at, civil->minute, 2);
+    *at++ = ':';
+    return put_digits(at, civil->second, 2);
+}
 
 static bool take_digits(struct tael_cursor *cursor, int count, int *out)
 {
@@ -188,10 +212,11 @@ static int push_parsed(lua_State *L, bool ok, const struct civil *civil, int64_t
 static int time_rfc3339(lua_State *L)
 {
     struct civil at = civil_of(check_wall(L, 1));
-    char text[TEXT_SIZE];
-    int len = snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", at.year, at.month,
-                       at.day, at.hour, at.minute, at.second, at.ms);
-    lua_pushlstring(L, text, (size_t)len);
+    char text[TEXT_SIZE], *end = put_civil(text, &at, 'T');
+    *end++ = '.';
+    end = put_digits(end, at.ms, 3);
+    *end++ = 'Z';
+    lua_pushlstring(L, text, (size_t)(end - text));
     return 1;
 }
 
@@ -214,9 +239,8 @@ static int time_format(lua_State *L)
     luaL_argcheck(L, wall_valid(local), 1, "not within the years 1 to 9999");
     struct civil at = civil_of(local);
     char text[TEXT_SIZE];
-    int len = snprintf(text, sizeof(text), "%04d-%02d-%02d %02d:%02d:%02d", at.year, at.month,
-                       at.day, at.hour, at.minute, at.second);
-    lua_pushlstring(L, text, (size_t)len);
+    const char *end = put_civil(text, &at, ' ');
+    lua_pushlstring(L, text, (size_t)(end - text));
     return 1;
 }
 

@@ -2,11 +2,13 @@
 #ifndef TAEL_SCRIPT_INNER_H
 #define TAEL_SCRIPT_INNER_H
 
+#include "script/pool.h"
 #include "script/state.h"
 
 enum {
     TAEL_FAILURE_MAX = 4096, /* bytes of an error's text with its traceback */
     TAEL_WARNING_MAX = 512,
+    TAEL_IDLE_MAX = 64, /* coroutines kept for the next tasks */
 };
 
 struct tael_state {
@@ -18,6 +20,8 @@ struct tael_state {
     unsigned context;   /* TAEL_CTX_* in force now */
     bool closing;       /* no new tasks */
 
+    bool pooled; /* small blocks come from the pool, else all from malloc */
+    struct tael_pool pool;
     size_t memory_used, memory_max;
     size_t memory_reserve; /* what may be used above memory_max while a task's end is reported */
 
@@ -27,6 +31,11 @@ struct tael_state {
     struct tael_task *ready;   /* first to be resumed */
     struct tael_task **behind; /* where the next ready task is linked in */
     size_t tasks;
+    struct {
+        lua_State *co;
+        int ref;           /* anchor in the registry */
+    } idle[TAEL_IDLE_MAX]; /* coroutines whose function has returned: they can run another */
+    size_t idle_count;
 
     char warning[TAEL_WARNING_MAX]; /* pieces of a Lua warning until it is whole */
     size_t warning_len;

@@ -26,13 +26,45 @@ enum {
 
 /* ---- memory ---- */
 
+static bool is_pooled(const struct tael_state *state, size_t size)
+{
+    return state->pooled && size > 0 && size <= TAEL_POOL_MAX;
+}
+
+static void release(struct tael_state *state, void *block, size_t size)
+{
+    if (is_pooled(state, size))
+        tael_pool_give(&state->pool, block, size);
+    else
+        free(block);
+}
+
+/* NULL: out of memory, and the block is as it was. */
+static void *resize(struct tael_state *state, void *block, size_t old_size, size_t size)
+{
+    bool from_pool = is_pooled(state, old_size), to_pool = is_pooled(state, size);
+    if (!from_pool && !to_pool) {
+        void *moved = realloc(block, size);
+        return moved != NULL || size > old_size ? moved : block; /* shrinking has to succeed */
+    }
+    if (from_pool && to_pool && tael_pool_same(old_size, size))
+        return block;
+    void *moved = to_pool ? tael_pool_take(&state->pool, size) : malloc(size);
+    if (moved != NULL && block != NULL) {
+        memcpy(moved, block, old_size < size ? old_size : size);
+        release(state, block, old_size);
+    }
+    return moved;
+}
+
 static void *memory_allocate(void *user, void *block, size_t old_size, size_t size)
 {
     struct tael_state *state = user;
     if (block == NULL)
         old_size = 0; /* Lua gives the object's type instead */
     if (size == 0) {
-        free(block);
+        if (block != NULL)
+            release(state, block, old_size);
         state->memory_used -= old_size;
         return NULL;
     }
@@ -41,14 +73,21 @@ static void *memory_allocate(void *user, void *block, size_t old_size, size_t si
         if (size - old_size > max || state->memory_used > max - (size - old_size))
             return NULL;
     }
-    void *moved = realloc(block, size);
-    if (moved == NULL) {
-        if (size > old_size)
-            return NULL;
-        moved = block; /* Lua counts on it that shrinking succeeds */
-    }
-    state->memory_used = state->memory_used - old_size + size;
+    void *moved = resize(state, block, old_size, size);
+    if (moved != NULL)
+        state->memory_used = state->memory_used - old_size + size;
     return moved;
+}
+
+/* Where every single allocation is made to fail, or is watched, each has to be one of malloc's. */
+static bool wants_pool(const struct tael_state_options *options)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)options;
+    return false;
+#else
+    return options->loop != NULL && !options->loop->world->simulated;
+#endif
 }
 
 /* ---- errors ---- */
@@ -294,6 +333,7 @@ tael_status tael_state_new(struct tael_state **out, const struct tael_state_opti
     state->context = TAEL_CTX_LOAD;
     state->memory_max = options->memory_max > 0 ? options->memory_max : MEMORY_DEFAULT;
     state->behind = &state->ready;
+    state->pooled = wants_pool(options);
     if (state->loop != NULL) {
         state->timer = tael_timer_new(state->loop, tael_task_drain, state);
         if (state->timer == NULL)
@@ -327,6 +367,7 @@ void tael_state_free(struct tael_state *state)
         tael_task_end_all(state);
         lua_close(state->L);
     }
+    tael_pool_free(&state->pool);
     tael_timer_free(state->timer);
     free(state);
 }

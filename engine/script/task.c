@@ -8,7 +8,7 @@
  * and queued. 2 Only the drain resumes and ends tasks, so neither spawn, wake nor cancel runs Lua
  * or a done function. The drain is a timer and not mail: a timer can be taken back when the state
  * ends. 3 A task that ends, however it ends, runs the undo that is still registered, closes its
- * to-be-closed variables, loses its anchor in the registry and calls done, in that order, each
+ * to-be-closed variables, loses its coroutine and calls done, in that order, each
  * once. 4 The coroutine's extra space points to its task. A coroutine that Lua code makes copies
  * the main thread's, which is NULL.
  */
@@ -93,23 +93,58 @@ struct spawn {
     void *arg;
 };
 
+/* Gives the task a coroutine, with an anchor: an idle one, or a new one. */
+static void take_coroutine(lua_State *L, struct tael_task *task)
+{
+    struct tael_state *state = task->state;
+    if (state->idle_count > 0) {
+        state->idle_count--;
+        task->co = state->idle[state->idle_count].co;
+        task->ref = state->idle[state->idle_count].ref;
+    } else {
+        lua_State *co = lua_newthread(L);
+        task->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+        task->co = co;
+    }
+    *(struct tael_task **)lua_getextraspace(task->co) = task;
+}
+
+/* Takes it back: to the idle ones when its function has returned, with nothing left open. */
+static void give_coroutine(lua_State *L, struct tael_task *task, bool returned)
+{
+    struct tael_state *state = task->state;
+    if (returned && state->idle_count < TAEL_IDLE_MAX) {
+        lua_settop(task->co, 0);
+        *(struct tael_task **)lua_getextraspace(task->co) = NULL;
+        state->idle[state->idle_count].co = task->co;
+        state->idle[state->idle_count].ref = task->ref;
+        state->idle_count++;
+    } else {
+        lua_resetthread(task->co);
+        luaL_unref(L, LUA_REGISTRYINDEX, task->ref);
+    }
+    task->co = NULL;
+}
+
 static int spawn_protected(lua_State *L)
 {
     struct spawn *spawn = lua_touserdata(L, 1);
     struct tael_task *task = spawn->task;
-    lua_State *co = lua_newthread(L);
-    *(struct tael_task **)lua_getextraspace(co) = task;
     int base = lua_gettop(L);
     int count = spawn->prepare(L, spawn->arg);
     if (count < 1 || lua_gettop(L) < base + count)
         return luaL_error(L, "a task needs a function");
-    if (!lua_checkstack(co, count + LUA_MINSTACK))
+    take_coroutine(L, task);
+    if (!lua_checkstack(task->co, count + LUA_MINSTACK))
         return luaL_error(L, "out of memory");
-    lua_xmove(L, co, count);
-    lua_settop(L, base);
-    task->ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    task->co = co;
+    lua_xmove(L, task->co, count);
     task->args = count - 1;
+    return 0;
+}
+
+static int give_protected(lua_State *L)
+{
+    give_coroutine(L, lua_touserdata(L, 1), false);
     return 0;
 }
 
@@ -132,6 +167,8 @@ tael_status tael_task_spawn(struct tael_state *state, int (*prepare)(lua_State *
     if (rc != TAEL_OK) {
         TAEL_LOG(state->log, TAEL_LOG_ERROR, "task.not_spawned",
                  tael_log_text("message", err.message));
+        if (task->co != NULL)
+            tael_state_call(state, give_protected, task, NULL);
         free(task);
         return rc;
     }
@@ -175,8 +212,7 @@ static void close_coroutine(lua_State *L, struct ending *ending)
         luaL_checkstack(L, ending->count + LUA_MINSTACK, "results");
         lua_xmove(task->co, L, ending->count);
     }
-    lua_resetthread(task->co);
-    luaL_unref(L, LUA_REGISTRYINDEX, task->ref);
+    give_coroutine(L, task, ending->status == TAEL_OK);
     ending->closed = true;
 }
 

@@ -1,0 +1,107 @@
+/* pool_test.c - small blocks: never two of them in one place, whatever the order of taking and
+ * giving back; and no more memory than the most that was in use at once. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "alloc_fail.h"
+#include "script/pool.h"
+#include "tap.h"
+
+enum { BLOCKS = 700, STEPS = 200000 };
+
+struct held {
+    unsigned char *block;
+    size_t size;
+    unsigned char mark;
+};
+
+static uint32_t next_random(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+static bool is_whole(const struct held *held)
+{
+    for (size_t i = 0; i < held->size; i++)
+        if (held->block[i] != held->mark)
+            return false;
+    return true;
+}
+
+static void blocks_keep_what_is_written(void)
+{
+    static struct held all[BLOCKS];
+    struct tael_pool pool = {0};
+    uint32_t random = 7;
+    bool whole = true, aligned = true;
+    for (int i = 0; i < STEPS; i++) {
+        struct held *held = &all[next_random(&random) % BLOCKS];
+        if (held->block != NULL) {
+            whole = whole && is_whole(held);
+            tael_pool_give(&pool, held->block, held->size);
+            held->block = NULL;
+            continue;
+        }
+        held->size = next_random(&random) % TAEL_POOL_MAX + 1;
+        held->mark = (unsigned char)next_random(&random);
+        held->block = tael_pool_take(&pool, held->size);
+        aligned = aligned && (uintptr_t)held->block % _Alignof(max_align_t) == 0;
+        memset(held->block, held->mark, held->size);
+    }
+    CHECK(whole && aligned);
+    tael_pool_free(&pool);
+    CHECK(pool.chunks == NULL && pool.at == pool.end);
+}
+
+/* A million times taken and given back: the block is the same one. */
+static void a_block_is_used_again(void)
+{
+    struct tael_pool pool = {0};
+    bool same = true;
+    for (size_t size = 1; size <= TAEL_POOL_MAX; size++) {
+        void *first = tael_pool_take(&pool, size);
+        tael_pool_give(&pool, first, size);
+        for (int i = 0; i < 2000; i++) {
+            void *block = tael_pool_take(&pool, size);
+            same = same && block == first;
+            tael_pool_give(&pool, block, size);
+        }
+    }
+    CHECK(same);
+    tael_pool_free(&pool);
+}
+
+static void sizes_share_a_block(void)
+{
+    CHECK(tael_pool_same(1, 16) && tael_pool_same(17, 32) && tael_pool_same(497, 512));
+    CHECK(!tael_pool_same(16, 17) && !tael_pool_same(1, 512));
+}
+
+static void without_memory_nothing_is_lost(void)
+{
+    struct tael_pool pool = {0};
+    alloc_fail_at(1);
+    void *block = tael_pool_take(&pool, 100);
+    CHECK(alloc_fail_end() && block == NULL && pool.chunks == NULL);
+    block = tael_pool_take(&pool, 100);
+    CHECK(block != NULL);
+    int taken = 0;
+    alloc_fail_at(1);
+    while (tael_pool_take(&pool, TAEL_POOL_MAX) != NULL)
+        taken++;
+    CHECK(alloc_fail_end() && taken > 10);
+    void *small = tael_pool_take(&pool, 1); /* of what was left of the chunk */
+    CHECK(small != NULL && small != block);
+    tael_pool_free(&pool);
+}
+
+int main(void)
+{
+    blocks_keep_what_is_written();
+    a_block_is_used_again();
+    sizes_share_a_block();
+    without_memory_nothing_is_lost();
+    return tap_end();
+}
