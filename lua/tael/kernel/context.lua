@@ -1,14 +1,21 @@
 --- What a channel's pure functions get of the outside world. Of stored facts alone when the time is the
---- attempt's own: the same facts give the same signed bytes again, so a page URL need not be stored.
+--- attempt's own: the same facts give the same signed bytes again, so a page URL need not be stored. What
+--- was made of them lately is kept, since it costs a signature. It holds as long as the account and its key
+--- are the same: of an order nothing changes once it has been handed out, its timestamp neither.
 local call = require "tael.channel.call"
 local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
+local recent = require "tael.recent"
 local registry = require "tael.kernel.registry"
 local store = require "tael.store"
 
 local context = {}
+
+local HANDED_MAX = 512 -- of about 1.2 KB each, and as many older ones
+
+local handed = recent.new(HANDED_MAX) -- attempt -> { prepared = account, action = next_action }
 
 --- The nonce is as good as the time and the number it is made of: made when a channel asks for it.
 local with_nonce = {
@@ -64,18 +71,16 @@ function context.of(payment, details, attempt, account, now, refund)
     return setmetatable(ctx, with_nonce)
 end
 
---- What the payer is sent to. Pure and repeatable.
----@param payment table row
----@param details table
+--- Keeps what the payer of this order is handed.
 ---@param attempt table row
----@return table? next_action
----@return table? err {code, field?, detail}
-function context.next_action(payment, details, attempt)
-    local account = registry.account(attempt.account)
-    local prepared = registry.prepared(account)
-    if not prepared then
-        return nil, { code = "no_channel_available", detail = "the account is no longer configured" }
-    end
+---@param action table next_action of its create
+function context.hand_out(attempt, action)
+    local prepared = registry.prepared(registry.account(attempt.account))
+    handed:put(attempt.id, { prepared = prepared, action = action })
+end
+
+--- Asks the package for what the payer is sent to. Pure and repeatable.
+local function build(payment, details, attempt, account, prepared)
     local ctx = context.of(payment, details, attempt, account, store.id_ms(attempt.id))
     local request, err = call.build(registry.package(account.channel), "create", prepared, ctx)
     if not request then
@@ -89,6 +94,30 @@ function context.next_action(payment, details, attempt)
             .. ": create.build gave no next_action" }
     end
     return result.next_action
+end
+
+--- What the payer is sent to: the same for an order each time.
+---@param payment table row
+---@param details table
+---@param attempt table row
+---@return table? next_action not to be changed
+---@return table? err {code, field?, detail}
+function context.next_action(payment, details, attempt)
+    local account = registry.account(attempt.account)
+    local prepared = registry.prepared(account)
+    if not prepared then
+        return nil, { code = "no_channel_available", detail = "the account is no longer configured" }
+    end
+    local known = handed:get(attempt.id)
+    if known and known.prepared == prepared then
+        return known.action
+    end
+    local action, err = build(payment, details, attempt, account, prepared)
+    if not action then
+        return nil, err
+    end
+    context.hand_out(attempt, action)
+    return action
 end
 
 return context

@@ -4,6 +4,7 @@
 --- 1 The unique indexes decide, not a read before: a twin is looked for when they, or a check, have said no.
 --- 2 A twin, a retry and a replay get the payment as it is now, rendered from stored facts; an order whose
 --- answer never came is gone on with. 3 The same key or order with another body is refused.
+local context = require "tael.kernel.context"
 local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
 local events_wake = require "tael.kernel.events_wake"
@@ -263,6 +264,7 @@ end
 
 local function made(columns, order)
     if order.next_action then
+        context.hand_out(order.row, order.next_action)
         return { payment = views.payment_with(created_row(columns), columns.details, order.row,
             order.next_action), replayed = false }
     end

@@ -56,6 +56,18 @@ function details.payer(stored, payment)
     return plain and json.decode(plain) or nil
 end
 
+--- The details in an event's data.
+---@param text string? canonical JSON; nil: there is no such event
+---@return table? details
+---@return table? err
+function details.of_event(text)
+    local data = text and json.decode(text)
+    if not data or type(data.details) ~= "table" then
+        return nil, { code = "damaged", message = "the event that holds the payment's details is not there" }
+    end
+    return data.details
+end
+
 ---@param payment table row
 ---@return table? details
 ---@return table? err
@@ -64,11 +76,7 @@ function details.read(payment)
     if not rows then
         return nil, err
     end
-    local data = rows[1] and json.decode(rows[1].data)
-    if not data or type(data.details) ~= "table" then
-        return nil, { code = "damaged", message = "the event that holds the payment's details is not there" }
-    end
-    return data.details
+    return details.of_event(rows[1] and rows[1].data)
 end
 
 return details

@@ -79,6 +79,37 @@ local function row_of(id)
     return rows[1]
 end
 
+--- The newest attempt as its columns stand beside the payment's.
+local function attempt_beside(row)
+    return row.a_state and {
+        merchant = row.merchant, id = row.attempt, payment = row.id, prev = row.a_prev,
+        account = row.a_account, product = row.a_product, state = row.a_state, amount = row.a_amount,
+        currency = row.a_currency, trade_no = row.a_trade_no, evidence = row.a_evidence, code = row.a_code,
+        expires_at = row.a_expires_at, updated_at = row.a_updated_at, next_action = row.a_next_action,
+        due = row.a_due,
+    } or nil
+end
+
+---@param id integer
+---@return table? view
+---@return table? problem, or the payment's row
+local function whole_view(id)
+    local rows, err = store.query("payment.whole", { payment = id })
+    if not rows then
+        return store_problem(err)
+    end
+    local row = rows[1]
+    if not row then
+        return problem("not_found", "there is no such payment")
+    end
+    local details
+    details, err = details_of.of_event(row.data)
+    if not details then
+        return store_problem(err)
+    end
+    return views.payment(row, details, attempt_beside(row)), row
+end
+
 --- The attempts of a payment, newest first.
 ---@param payment table row
 ---@return table[]? rows
@@ -123,16 +154,12 @@ function payments.get(id_text, options)
     if not id then
         return problem("not_found", "there is no such payment")
     end
-    local payment, err = row_of(id)
-    if not payment then
-        return nil, err
-    end
-    local view
-    view, err = view_of(payment)
+    local view, payment = whole_view(id)
     if not view then
-        return nil, err
+        return nil, payment
     end
     if options and options.expand and options.expand.attempts then
+        local err
         view.attempts, err = attempt_views(payment)
         if not view.attempts then
             return nil, err

@@ -127,6 +127,17 @@ DELETE FROM idempotency WHERE id >= :from_id AND id < :to_id;
 -- read
 SELECT * FROM payments WHERE merchant = :merchant AND id = :payment;
 
+-- A payment with its newest attempt and the event that holds its details: all that it is shown by.
+-- name: payment.whole
+-- read
+SELECT p.*, a.prev AS a_prev, a.account AS a_account, a.product AS a_product, a.state AS a_state, a.amount AS a_amount,
+  a.currency AS a_currency, a.trade_no AS a_trade_no, a.evidence AS a_evidence, a.code AS a_code,
+  a.expires_at AS a_expires_at, a.updated_at AS a_updated_at, a.next_action AS a_next_action, a.due AS a_due,
+  e.data AS data
+FROM payments p LEFT JOIN attempts a ON a.merchant = p.merchant AND a.id = p.attempt
+  LEFT JOIN events e ON e.merchant = p.merchant AND e.id = p.detail_event
+WHERE p.merchant = :merchant AND p.id = :payment;
+
 -- name: payment.find
 -- read
 -- operator
