@@ -168,10 +168,10 @@ function methods:query(name, params)
         else
             local row = {}
             for i = 1, count do
-                local member, name = names[i]:match("^(%w+)%.(.+)$")
+                local member, column = names[i]:match("^(%w+)%.(.+)$")
                 if member then -- as engine/bind/store.c gives it
                     row[member] = row[member] or {}
-                    row[member][name] = values[i]
+                    row[member][column] = values[i]
                 else
                     row[names[i]] = values[i]
                 end

@@ -40,8 +40,8 @@ local store = {}
 ---@return tael.store.Error? err
 function store.commit(list) end
 
---- One array of rows; columns by name, NULL absent; a column "a.b" is b in the row's table a. At most 1000 rows: more raises. ⏸ for `-- read
---- list`.
+--- One array of rows; columns by name, NULL absent; a column "a.b" is b in the row's table a. At
+--- most 1000 rows: more raises. ⏸ for `-- read list`.
 ---@param name string
 ---@param params? tael.store.Params
 ---@return tael.store.Row[]?
