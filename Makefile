@@ -148,6 +148,12 @@ bench: deps
 	@$(MAKE) --no-print-directory all bench-programs
 	@node tests/bench/bench.mjs
 
+# Tael and its peers in turns; installs and builds them (Node, Go, nginx with Lua, HAProxy with Lua).
+bench-peers: deps
+	@.ci/install bench
+	@$(MAKE) --no-print-directory all bench-programs
+	@node tests/bench/peers/compare.mjs
+
 bench-accept:
 	@node tests/bench/bench.mjs --accept
 
@@ -182,6 +188,6 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
-.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long bench bench-accept bench-programs lint install clean
+.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long bench bench-accept bench-peers bench-programs lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

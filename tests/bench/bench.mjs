@@ -4,7 +4,7 @@
 //   node tests/bench/bench.mjs --accept    makes the ratios of the last run the accepted ones
 import fs from 'node:fs';
 import path from 'node:path';
-import { program, root } from '../e2e/tael.mjs';
+import { program } from '../e2e/tael.mjs';
 import { compare, ratios } from './gates.mjs';
 import { idleConnections } from './idle.mjs';
 import * as limits from './limits.mjs';
@@ -97,7 +97,7 @@ class Bench {
         const idle = await idleConnections(server, settings.idle);
         const works = new Works(server);
         const ceiling = await this.start(new limits.Ceiling(nginx));
-        const hasRoutes = fs.existsSync(path.join(root, 'scripts/routes'));
+        const hasRoutes = await works.hasRoutes();
         await runs.inTurns([
             () => { this.rsa(); return works.creates(); },
             async () => {

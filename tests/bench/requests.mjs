@@ -35,8 +35,8 @@ export function* answers(file) {
 
 // ---- create ----
 
-const orderOf = (id) => `P${String(id).padStart(9, '0')}`;
-const amountOf = (id) => 100 + (id * 7919) % 99999;
+export const orderOf = (id) => `P${String(id).padStart(9, '0')}`;
+export const amountOf = (id) => 100 + (id * 7919) % 99999;
 
 /** Creates number `first` and following. */
 export function writeCreates(file, key, first, count) {

@@ -1,6 +1,8 @@
--- rule.lua - the operator's script of the route work: which way a payment goes, what that costs, whether a person
--- looks at it. Plain Lua of 5.1 and later, so that every host that is compared runs the same text; rule.mjs is its twin.
-local BASIS_POINTS = { intercard = 290, unionpay = 45, ["alipay.wap"] = 60, ["alipay.page"] = 55, ["wechat.native"] = 60 }
+-- rule.lua - the operator's script of the route work: which way a payment goes, what that costs, whether a
+-- person looks at it. Plain Lua of 5.1 and later, so that every host that is compared runs the same text;
+-- rule.mjs is its twin.
+local BASIS_POINTS = { intercard = 290, unionpay = 45, ["alipay.wap"] = 60, ["alipay.page"] = 55,
+    ["wechat.native"] = 60 }
 
 local function totals(items)
     local amount, pieces = 0, 0

@@ -20,6 +20,8 @@ export class Runs {
         for (let i = 0; i < settings.tries; i++) {
             const row = await work();
             this.rows.push(row);
+            console.error(`${row.work}: ${row.rate.toFixed(0)}/s, p99 ${(row.p99_us / 1000).toFixed(2)} ms, CPU `
+                + `${row.cpu_us.toFixed(1)} µs, others ${(100 * row.others).toFixed(0)} %`);
             if (!isDisturbed(row)) return;
         }
     }

@@ -139,6 +139,11 @@ export class Works {
 
     // ---- route ----
 
+    async hasRoutes() {
+        const { status } = await fetch(`http://127.0.0.1:${this.server.port}/r/bench`, { method: 'POST', body: '{}' });
+        return status !== 404;
+    }
+
     routes(target = '/r/bench', name = 'route', expected = undefined) {
         const timed = this.timed(), file = this.file('route.requests');
         writeRoutes(file, target, ROUTES_MAX * timed.d, expected);
