@@ -33,8 +33,8 @@ local function is_valid(order)
     return order and type(order.merchant_order_id) == "string" and #order.merchant_order_id <= 64
         and order.merchant_order_id:find("^[%w_-]+$") and type(order.amount) == "number"
         and order.amount % 1 == 0 and order.amount >= 1 and order.amount <= 1e10
-        and order.currency == "CNY" and order.channel == "alipay" and order.product == "page" and type(order.subject) == "string" and #order.subject > 0
-        and #order.subject <= 1024
+        and order.currency == "CNY" and order.channel == "alipay" and order.product == "page"
+        and type(order.subject) == "string" and #order.subject > 0 and #order.subject <= 1024
 end
 
 local function page_url(order)

@@ -28,7 +28,8 @@ local function prepare(sql)
 end
 
 local insert = prepare([[INSERT INTO orders
-    (merchant_order_id, amount, currency, channel, product, subject, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)]])
+    (merchant_order_id, amount, currency, channel, product, subject, created_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?)]])
 local update = prepare([[UPDATE orders SET status = 'paid', trade_no = ?, paid_at = ?
     WHERE merchant_order_id = ? AND amount = ? AND status = 'pending']])
 local find = prepare("SELECT status, amount, coalesce(trade_no, '') FROM orders WHERE merchant_order_id = ?")
