@@ -19,6 +19,7 @@
 #include <lua.h>
 
 #include "engine.h"
+#include "net/address.h"
 
 struct tael_plan_block {
     struct tael_plan_block *next;
@@ -173,6 +174,18 @@ static void read_listeners(lua_State *L, struct tael_plan *plan)
     lua_pop(L, 1);
 }
 
+static void read_exempt(lua_State *L, struct tael_plan *plan, struct tael_http_limits *limits)
+{
+    const char **texts = field_texts(L, plan, "exempt", &limits->exempt_count);
+    if (texts == NULL)
+        return;
+    struct tael_network *networks = plan_alloc(L, plan, limits->exempt_count * sizeof(*networks));
+    for (size_t i = 0; i < limits->exempt_count; i++)
+        if (!tael_network_parse(&networks[i], tael_span_of(texts[i])))
+            luaL_error(L, "plan.exempt: '%s' is no address range", texts[i]);
+    limits->exempt = networks;
+}
+
 static void read_limits(lua_State *L, struct tael_plan *plan)
 {
     struct tael_http_limits *limits = &plan->limits;
@@ -191,6 +204,7 @@ static void read_limits(lua_State *L, struct tael_plan *plan)
         limits->per_address = (size_t)field_int(L, "per_address", 0);
         limits->requests = (size_t)field_int(L, "requests", 0);
         limits->pipeline = (size_t)field_int(L, "pipeline", 0);
+        read_exempt(L, plan, limits);
     }
     lua_pop(L, 1);
     plan->body_limit_count = field_list(L, "body_limits");

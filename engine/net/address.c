@@ -106,6 +106,37 @@ bool tael_address_parse(struct tael_address *out, struct tael_span text)
     return inet_pton(out->ip6 ? AF_INET6 : AF_INET, copy, out->bytes) == 1;
 }
 
+bool tael_network_parse(struct tael_network *out, struct tael_span text)
+{
+    const char *slash = text.len > 0 ? memchr(text.data, '/', text.len) : NULL;
+    size_t len = slash != NULL ? (size_t)(slash - text.data) : text.len;
+    if (!tael_address_parse(&out->address, (struct tael_span){text.data, len}))
+        return false;
+    unsigned most = out->address.ip6 ? 128 : 32;
+    out->bits = most;
+    if (slash == NULL)
+        return true;
+    size_t digits = text.len - len - 1;
+    out->bits = 0;
+    for (size_t i = 0; i < digits; i++) {
+        char c = slash[1 + i];
+        if (c < '0' || c > '9')
+            return false;
+        out->bits = out->bits * 10 + (unsigned)(c - '0');
+    }
+    return digits > 0 && digits <= 3 && out->bits <= most;
+}
+
+bool tael_network_holds(const struct tael_network *network, const struct tael_address *address)
+{
+    const uint8_t *a = network->address.bytes, *b = address->bytes;
+    size_t whole = network->bits / 8;
+    unsigned rest = network->bits % 8;
+    if (network->address.ip6 != address->ip6 || memcmp(a, b, whole) != 0)
+        return false;
+    return rest == 0 || ((a[whole] ^ b[whole]) >> (8 - rest)) == 0;
+}
+
 bool tael_address_of_socket(struct tael_address *out, const struct sockaddr *from)
 {
     if (from->sa_family == AF_INET) {

@@ -24,6 +24,15 @@ bool tael_address_parse(struct tael_address *out, struct tael_span text);
 bool tael_address_of_socket(struct tael_address *out, const struct sockaddr *from); /* not unix */
 void tael_address_format(const struct tael_address *address, char out[TAEL_ADDRESS_TEXT]);
 
+struct tael_network {
+    struct tael_address address;
+    unsigned bits;
+};
+
+/* "10.0.0.0/8", "2001:db8::/32", or an address alone. */
+bool tael_network_parse(struct tael_network *out, struct tael_span text);
+bool tael_network_holds(const struct tael_network *network, const struct tael_address *address);
+
 /* Why no public server is there, in words: "loopback"; NULL: one may be. The text is static. */
 const char *tael_address_refusal(const struct tael_address *address);
 

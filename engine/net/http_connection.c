@@ -582,6 +582,7 @@ void tael_http_connection_accept(void *user, struct tael_stream *stream)
     struct tael_http_peer *peer = NULL;
     const char *address = tael_stream_peer(stream);
     if (!tael_http_peer_is_local(address) &&
+        !tael_http_peer_is_among(address, server->limits.exempt, server->limits.exempt_count) &&
         tael_http_peers_add(&server->peers, address, server->limits.per_address, &peer) !=
             TAEL_OK) {
         refuse_connection(listener, stream, "too many connections of this address");

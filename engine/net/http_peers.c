@@ -14,22 +14,30 @@ struct tael_http_peer {
     struct tael_address network;
 };
 
-/* IPv4: the address. IPv6: its /64, for every host of it can take any address in it. IPv4 that
- * comes in the clothes of IPv6 is IPv4. */
-static struct tael_address network_of(const char *peer)
+/* IPv4 that comes in the clothes of IPv6 is IPv4. */
+static bool read_peer(struct tael_address *out, const char *peer)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    struct tael_address network = {.ip6 = false};
     const char *colon = strrchr(peer, ':');
     size_t len = colon != NULL ? (size_t)(colon - peer) : strlen(peer);
     bool brackets = len > 2 && peer[0] == '[';
     struct tael_span text = {brackets ? peer + 1 : peer, brackets ? len - 2 : len};
-    if (!tael_address_parse(&network, text))
-        return (struct tael_address){.ip6 = false}; /* no such peer: all of them are one */
-    if (network.ip6 && memcmp(network.bytes, mapped, sizeof(mapped)) == 0) {
-        memmove(network.bytes, network.bytes + sizeof(mapped), 4);
-        network.ip6 = false;
+    if (!tael_address_parse(out, text))
+        return false;
+    if (out->ip6 && memcmp(out->bytes, mapped, sizeof(mapped)) == 0) {
+        memmove(out->bytes, out->bytes + sizeof(mapped), 4);
+        out->ip6 = false;
+        memset(out->bytes + 4, 0, sizeof(out->bytes) - 4);
     }
+    return true;
+}
+
+/* IPv4: the address. IPv6: its /64, for every host of it can take any address in it. */
+static struct tael_address network_of(const char *peer)
+{
+    struct tael_address network = {.ip6 = false};
+    if (!read_peer(&network, peer))
+        return (struct tael_address){.ip6 = false}; /* no such peer: all of them are one */
     size_t kept = network.ip6 ? NETWORK_BYTES : 4;
     memset(network.bytes + kept, 0, sizeof(network.bytes) - kept);
     return network;
@@ -42,6 +50,17 @@ bool tael_http_peer_is_local(const char *peer)
         if (strncmp(peer, prefixes[i], strlen(prefixes[i])) == 0)
             return true;
     }
+    return false;
+}
+
+bool tael_http_peer_is_among(const char *peer, const struct tael_network *networks, size_t count)
+{
+    struct tael_address address;
+    if (count == 0 || !read_peer(&address, peer))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (tael_network_holds(&networks[i], &address))
+            return true;
     return false;
 }
 

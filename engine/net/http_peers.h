@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct tael_network;
 struct tael_http_peer;
 
 struct tael_http_peers { /* all zero: empty */
@@ -21,6 +22,9 @@ struct tael_http_peers { /* all zero: empty */
 
 /* Loopback addresses and local sockets, which no limit of one address applies to. */
 bool tael_http_peer_is_local(const char *peer);
+
+/* Whether one of the networks holds the peer. */
+bool tael_http_peer_is_among(const char *peer, const struct tael_network *networks, size_t count);
 
 /* peer: "192.0.2.1:51234", "[2001:db8::1]:51234". TAEL_ELIMIT: max connections are open already. */
 tael_status tael_http_peers_add(struct tael_http_peers *peers, const char *peer, size_t max,

@@ -40,6 +40,8 @@ static struct tael_http_limits with_defaults(const struct tael_http_limits *give
         .per_address = or_default(given->per_address, 256),
         .requests = or_default(given->requests, 1000),
         .pipeline = or_default(given->pipeline, 16),
+        .exempt = given->exempt,
+        .exempt_count = given->exempt_count,
     };
 }
 

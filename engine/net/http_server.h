@@ -16,6 +16,7 @@
 
 struct tael_http_server;
 struct tael_tls_server;
+struct tael_network;
 
 struct tael_http_limits { /* 0: the default in brackets */
     size_t line;          /* request line, bytes [8192] -> 414 */
@@ -31,6 +32,8 @@ struct tael_http_limits { /* 0: the default in brackets */
     size_t per_address;   /* of one address, of IPv6 one /64 [256], loopback exempt -> refused */
     size_t requests;      /* per connection [1000] -> close */
     size_t pipeline;      /* complete requests buffered per connection [16] -> stop reading */
+    const struct tael_network *exempt; /* from per_address, as loopback: many clients in one */
+    size_t exempt_count;               /* the list must outlive the server */
 };
 
 struct tael_http_request {           /* valid until answered */

@@ -1,5 +1,6 @@
 /* http_server_test.c - what a client of the server sees: order, framing, limits and times.
  * In the simulated world, so that 30 seconds pass at once and to the microsecond. */
+#include "net/address.h"
 #include "net/http_peers.h"
 #include "site.h"
 #include "tap.h"
@@ -492,6 +493,56 @@ static void one_address_has_only_so_many_of_them(void)
     site_close(&site);
 }
 
+/* A proxy is as many clients as there are behind it. */
+static void networks_may_be_exempt(void)
+{
+    struct site site;
+    struct wire wires[3];
+    struct tael_network proxies;
+    struct tael_http_limits limits = {.per_address = 2, .exempt = &proxies, .exempt_count = 1};
+    CHECK(tael_network_parse(&proxies, tael_span_of("192.0.2.0/29")));
+    site_open(&site, 25, &limits);
+    site.ops = *site.loop->ops;
+    site.ops.stream_peer = foreign_peer;
+    site.loop->ops = &site.ops;
+    for (size_t i = 0; i < 3; i++)
+        wire_connect(&wires[i], site.loop, site.address);
+    site_run(&site, SOON);
+    CHECK(!wires[0].ended && !wires[1].ended && !wires[2].ended);
+    for (size_t i = 0; i < 3; i++)
+        wire_free(&wires[i]);
+    site_close(&site);
+}
+
+static void peers_are_found_in_networks(void)
+{
+    static const struct {
+        const char *network, *peer;
+        bool among;
+    } rows[] = {
+        {"192.0.2.0/29", "192.0.2.7:1", true},
+        {"192.0.2.0/29", "192.0.2.8:1", false},
+        {"192.0.2.7", "192.0.2.7:1", true},
+        {"192.0.2.7", "192.0.2.6:1", false},
+        {"0.0.0.0/0", "192.0.2.7:1", true},
+        {"0.0.0.0/0", "[2001:db8::1]:1", false},
+        {"2001:db8::/33", "[2001:db8::1]:1", true},
+        {"2001:db8::/33", "[2001:db8:8000::1]:1", false},
+        {"::/0", "192.0.2.7:1", false},
+        {"192.0.2.0/29", "[::ffff:192.0.2.7]:1", true},
+        {"192.0.2.0/29", "unix", false},
+    };
+    static const char *const wrong[] = {"",    "192.0.2.0/",   "192.0.2.0/33",         "::/129",
+                                        "a/8", "192.0.2.0/-1", "192.0.2.0/4294967304", "/8"};
+    struct tael_network network;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        CHECK_NAMED(tael_network_parse(&network, tael_span_of(rows[i].network)) &&
+                        tael_http_peer_is_among(rows[i].peer, &network, 1) == rows[i].among,
+                    rows[i].peer);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        CHECK_NAMED(!tael_network_parse(&network, tael_span_of(wrong[i])), wrong[i]);
+}
+
 static void addresses_are_counted_apart(void)
 {
     struct tael_http_peers peers = {0};
@@ -576,6 +627,8 @@ int main(void)
     there_are_only_so_many_connections();
     who_only_holds_a_place_makes_room();
     one_address_has_only_so_many_of_them();
+    networks_may_be_exempt();
+    peers_are_found_in_networks();
     addresses_are_counted_apart();
     a_network_of_ip6_counts_as_one_peer();
     return tap_end();

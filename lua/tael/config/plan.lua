@@ -49,6 +49,7 @@ function plan.limits(config)
         head = limits.head, body = limits.body, connections = limits.connections,
         per_address = limits.per_address, pipeline = limits.pipeline, idle_ms = limits.keepalive,
         head_ms = limits.head_time, body_ms = limits.body_time,
+        exempt = config.http.trusted_proxies, -- a proxy is as many clients as there are behind it
     }
 end
 

@@ -26,7 +26,8 @@
 ---@field log { level: "error"|"warn"|"info"|"debug" }?
 ---@field clock "adjustable"?   tael.time.advance may be called (development, simulators)
 ---@field listeners tael.app.Listener[]?
----@field limits table<string, integer>? of struct tael_http_limits, 0 or absent is its default
+---@field limits table<string, integer>? of struct tael_http_limits, 0 or absent is its default; and
+---  exempt: string[]?, networks that per_address does not apply to
 ---@field body_limits { prefix: string, max: integer }[]? bytes, the first that fits a path counts
 ---@field client tael.app.Client?
 ---@field folders string[]?     made with mode 0700
