@@ -154,6 +154,11 @@ bench-peers: deps
 	@$(MAKE) --no-print-directory all bench-programs
 	@node tests/bench/peers/compare.mjs
 
+# Cost of a payment beside 1,000 and 1,000,000 others: SIZES=1000,10000000 for more (2 GiB a million).
+bench-scale: deps
+	@$(MAKE) --no-print-directory all bench-programs build/lua/tael_modules.so
+	@node tests/bench/scale/scale.mjs
+
 bench-accept:
 	@node tests/bench/bench.mjs --accept
 
@@ -188,6 +193,6 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
-.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long bench bench-accept bench-peers bench-programs lint install clean
+.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long bench bench-accept bench-peers bench-programs bench-scale lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

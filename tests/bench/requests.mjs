@@ -52,6 +52,12 @@ export function writeCreates(file, key, first, count) {
     fs.writeFileSync(file, Buffer.concat(list));
 }
 
+/** Reads of the payments with these orders. */
+export function writeReads(file, key, orders) {
+    fs.writeFileSync(file, Buffer.concat(orders.map((order, id) => record(id,
+        `GET /v1/payments?merchant_order_id=${order} HTTP/1.1\r\nAuthorization: Bearer ${key}`, '', `"${order}"`))));
+}
+
 /** The text that a request signs: everything but the signature, sign_type too. */
 function pageIsSigned({ biz, sign, ...parameters }, key) {
     const text = Object.keys(parameters).sort().map((name) => `${name}=${parameters[name]}`).join('&');

@@ -12,9 +12,9 @@ import { Store } from './store.mjs';
 const CREATES_MAX = 6000, ROUTES_MAX = 200000; // more a second than one core can answer
 
 export class Works {
-    /** `had`: payments that the store already held. */
-    constructor(server, had = { payments: 0, paid: 0 }) {
-        Object.assign(this, { server, had, folder: server.folder, store: new Store(server.database) });
+    /** since: rows with smaller ids were in the store before, and are left out of every count. */
+    constructor(server, since) {
+        Object.assign(this, { server, folder: server.folder, store: new Store(server.database, since) });
         this.created = []; // and not yet paid
         this.count = 0; // of all created
         this.settled = { good: 0, forged: 0, payments: new Set() };
@@ -72,7 +72,7 @@ export class Works {
         const payments = readCreated(files.o, this.folder);
         this.created.push(...payments);
         this.count += payments.length;
-        Store.agree('payments', this.store.payments(), this.had.payments + this.count);
+        Store.agree('payments', this.store.payments(), this.count);
         return result;
     }
 
@@ -100,7 +100,7 @@ export class Works {
             this.settled[kind === 'forged' ? 'forged' : 'good']++;
             if (kind !== 'forged') this.settled.payments.add(payment);
         }
-        this.store.compareSettled(this.settled, this.had.paid);
+        this.store.compareSettled(this.settled);
         return result;
     }
 
