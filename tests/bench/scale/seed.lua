@@ -47,7 +47,8 @@ end
 
 local tables = { ---@type { name: string, columns: string, rows: string[] }[]
     { name = "payments", columns = "merchant,id,merchant_order_id,request,state,amount,currency,"
-        .. "captured_amount,attempt,detail_event,version,last_event,last_hash,updated_at,expires_at,paid_at" },
+        .. "captured_amount,attempt,detail_event,version,last_event,last_hash,updated_at,expires_at,"
+        .. "paid_at" },
     { name = "attempts", columns = "merchant,id,payment,account,product,state,amount,currency,trade_no,"
         .. "evidence,code,expires_at,updated_at,due" },
     { name = "events", columns = "merchant,id,payment,object,version,prev,type,actor,at,data,hash" },
@@ -130,10 +131,11 @@ local function leave_open(order, created, hash)
     add("timers", 1, attempt.due, "'attempt'", attempt.id)
 end
 
-local function pay(order, created, hash, low)
+local function pay(i, order, created, hash, low)
     local at, attempt = order.now + 5000, order.order
     local notification, paid = number(at, low + 4), number(at, low + 5)
-    local trade_no = os.date("!%Y%m%d", at // 1000) .. ("220014%010d"):format(math.random(0, 9999999999))
+    local trade_no = os.date("!%Y%m%d", at // 1000) .. ("220014%010d%04d"):format(math.random(0, 9999999999),
+        i % 10000)
     local raw = form(order, attempt.id, trade_no)
     local digest = crypto.digest("sha256", raw)
     local list, head = units.transition {
@@ -155,6 +157,7 @@ local function pay(order, created, hash, low)
         "'127.0.0.1'", at, blob(digest), blob(crypto.aes_gcm_seal(raw_key, raw, "ntf:" .. notification)))
 end
 
+math.randomseed(1)
 io.write("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -1000000;\nBEGIN;\n")
 for i = 1, count do
     local low = (i & 15) << 3
@@ -162,7 +165,7 @@ for i = 1, count do
     if i % OPEN_EVERY == 0 then
         leave_open(order, created, hash)
     else
-        pay(order, created, hash, low)
+        pay(i, order, created, hash, low)
     end
     if i % BATCH == 0 or i == count then
         flush()
