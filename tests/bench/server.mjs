@@ -15,7 +15,7 @@ const CONFIGURATION = `return { merchants = { shop = { mode = "test", accounts =
 function routeScript() {
     const rule = fs.readFileSync(path.join(root, 'tests/bench/rule.lua'), 'utf8');
     return `local rule = (function()\n${rule}end)()\n
-return { auth = "none", handler = function(request) return rule(request.json) end }\n`;
+return { ["POST /"] = { auth = "none", handler = function(request) return { json = rule(request.json) } end } }\n`;
 }
 
 /** Open payments are asked about from five seconds on; here, where none is paid at once, after an hour. */
