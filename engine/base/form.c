@@ -52,24 +52,24 @@ size_t tael_percent_encode(char *out, const char *text, size_t len)
 
 bool tael_percent_decode(char *out, size_t *out_len, const char *text, size_t len, bool plus)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < len; i++) {
-        char c = text[i];
-        if (c == '+' && plus) {
-            c = ' ';
-        } else if (c == '%') {
-            if (len - i < 3)
+    const char *end = text + len;
+    char *at = out;
+    while (text < end) {
+        char c = *text++;
+        if (c == '%') {
+            if (end - text < 2)
                 return false;
-            int high = tael_hex_value(text[i + 1]);
-            int low = tael_hex_value(text[i + 2]);
+            int high = tael_hex_value(text[0]), low = tael_hex_value(text[1]);
             if (high < 0 || low < 0)
                 return false;
             c = (char)(high * 16 + low);
-            i += 2;
+            text += 2;
+        } else if (c == '+' && plus) {
+            c = ' ';
         }
-        out[n++] = c;
+        *at++ = c;
     }
-    *out_len = n;
+    *out_len = (size_t)(at - out);
     return true;
 }
 
@@ -98,6 +98,14 @@ static bool is_text(struct tael_span span, enum tael_form_charset charset)
     const unsigned char *at = (const unsigned char *)span.data;
     size_t left = span.len;
     while (left > 0) {
+        uint64_t eight = UINT64_MAX;
+        if (left >= sizeof(eight))
+            memcpy(&eight, at, sizeof(eight));
+        if ((eight & UINT64_C(0x8080808080808080)) == 0) { /* nothing but ASCII, as nearly always */
+            at += sizeof(eight);
+            left -= sizeof(eight);
+            continue;
+        }
         size_t size = charset == TAEL_FORM_UTF8 ? utf8_length(at, left) : gbk_length(at, left);
         if (size == 0)
             return false;

@@ -143,6 +143,21 @@ describe("a verdict", function()
         assert.are.equal(json.null, view[4].micros)
     end)
 
+    it("writes marks out as they were made, when it is read", function()
+        local record = verdict.new(clock())
+        record:mark { "source" }
+        record:mark { "form", "algorithm" }
+        record:mark { "decrypt", word = "skipped", detail = "not used" }
+        local copy = record:copy()
+        copy:fail("order", "why")
+        local checks = verdict.decode(copy:encode())
+        assert.are.same({ name = "form", verdict = "pass", micros = 3 }, checks[2])
+        assert.are.same({ name = "algorithm", verdict = "pass", micros = 0 }, checks[3])
+        assert.are.same({ name = "decrypt", verdict = "skipped", micros = 3, detail = "not used" }, checks[4])
+        assert.are.same({ name = "order", verdict = "fail", micros = 3, detail = "why" }, checks[#checks])
+        assert.are.equal(4, #verdict.decode(record:encode()))
+    end)
+
     it("of a failure marks what came before as passed", function()
         local record = verdict.new(clock())
         record:fail("window", "old")

@@ -6,6 +6,8 @@ local is_plain = require("tael.text").is_plain
 
 local shapes = {}
 
+local type, math_type, utf8_len = type, math.type, utf8.len
+
 local max_text = 1024
 local max_message = 512
 
@@ -26,11 +28,11 @@ function shapes.line(value)
 end
 
 local function is_text(value)
-    return type(value) == "string" and #value <= max_text and utf8.len(value) ~= nil
+    return type(value) == "string" and #value <= max_text and utf8_len(value) ~= nil
 end
 
 local function is_integer(value)
-    return math.type(value) == "integer"
+    return math_type(value) == "integer"
 end
 
 local function is_boolean(value)
@@ -45,7 +47,7 @@ local function map(max)
         end
         local copy = {}
         for name, text in next, value do
-            if type(name) ~= "string" or type(text) ~= "string" or #text > max or not utf8.len(text) then
+            if type(name) ~= "string" or type(text) ~= "string" or #text > max or not utf8_len(text) then
                 return nil
             end
             copy[name] = text

@@ -33,6 +33,10 @@ inbound.media = { form = "application/x-www-form-urlencoded", json = "applicatio
 ---@field claims? table
 ---@field proof? userdata
 
+local SOURCE, SIZE, DECODE, FORM = { "source" }, { "size" }, { "decode" }, { "form", "algorithm" }
+local WINDOW, IDENTITY, SIGNATURE, DECRYPT = { "window" }, { "identity" }, { "signature" }, { "decrypt" }
+local PLAIN = { "decrypt", word = "skipped", detail = "this channel does not encrypt" }
+
 local function refused(check, detail)
     return { check = check, detail = detail }
 end
@@ -47,7 +51,7 @@ local function check_source(run)
         refusal.retry_s = retry_s
         return refusal
     end
-    run.verdict:pass("source")
+    run.verdict:mark(SOURCE)
 end
 
 --- "application/json; charset=utf-8" -> "application/json", "utf-8"
@@ -98,7 +102,7 @@ local function check_size(run)
         return refused("size", ("the body is longer than %d bytes"):format(notify.max_body))
     end
     run.charset_declared = charset
-    run.verdict:pass("size")
+    run.verdict:mark(SIZE)
 end
 
 --- A name in the address and in the body could be read either way.
@@ -140,7 +144,7 @@ local function check_decode(run)
     if failed then
         return failed
     end
-    run.verdict:pass("decode")
+    run.verdict:mark(DECODE)
 end
 
 --- Presence and shape of what signs, and the algorithm, which are one step of the package.
@@ -150,8 +154,7 @@ local function check_form(run)
         return refusal
     end
     run.claims = claims
-    run.verdict:pass("form")
-    run.verdict:pass("algorithm")
+    run.verdict:mark(FORM)
 end
 
 --- Where the channel signs a time of delivery, that time is bounded. Where it repeats for a day, nothing
@@ -170,7 +173,7 @@ local function check_window(run)
     if claims.at and attempt and claims.at < store.id_ms(attempt) - CLOCK_SKEW_MS then
         return refused("window", "the message is older than its order")
     end
-    run.verdict:pass("window")
+    run.verdict:mark(WINDOW)
 end
 
 local function check_identity(run)
@@ -178,7 +181,7 @@ local function check_identity(run)
     if not good then
         return refusal
     end
-    run.verdict:pass("identity")
+    run.verdict:mark(IDENTITY)
 end
 
 local function check_signature(run)
@@ -192,12 +195,8 @@ local function check_signature(run)
         return refusal
     end
     run.proof = proof
-    run.verdict:pass("signature")
-    if run.package.notification.open then
-        run.verdict:pass("decrypt")
-    else
-        run.verdict:skip("decrypt", "this channel does not encrypt")
-    end
+    run.verdict:mark(SIGNATURE)
+    run.verdict:mark(run.package.notification.open and DECRYPT or PLAIN)
 end
 
 local checks = {

@@ -193,6 +193,18 @@ function settle.commit(list)
     return nil, { code = "busy" }
 end
 
+local entered = {} ---@type table<string, tael.kernel.Counter> by channel and state
+
+local function count(channel, state)
+    local key = channel .. "\n" .. state
+    local counter = entered[key]
+    if not counter then
+        counter = metrics.counter("tael_payments_total", { channel = channel, state = state })
+        entered[key] = counter
+    end
+    counter.count = counter.count + 1
+end
+
 local function announce(input, decision, payment, attempt)
     if decision.alarm then
         settle.alarm(decision.alarm, {
@@ -204,9 +216,7 @@ local function announce(input, decision, payment, attempt)
         return
     end
     if decision.payment.to then
-        metrics.count("tael_payments_total", {
-            channel = registry.account(attempt.account).channel, state = decision.payment.to,
-        })
+        count(registry.account(attempt.account).channel, decision.payment.to)
     end
     log.info(decision.event, {
         payment = ids.encode("pay", payment.id), attempt = ids.encode("att", attempt.id),

@@ -29,14 +29,41 @@ function verdict.new(clock)
     return setmetatable({ clock = clock, since = clock(), count = 0 }, verdict)
 end
 
-function verdict:record(name, word, detail)
-    local now, count = self.clock(), self.count
+local function add(self, name, word, now, detail)
+    local count = self.count
     self[count + 1], self[count + 2], self[count + 3] = name, word, now - self.since
     self.since, self.count = now, count + 3
     if detail then
         self.details = self.details or {}
         self.details[name] = shown(detail)
     end
+end
+
+--- These checks have passed, now, or do not apply: written out when somebody wants to read it.
+---@param names { [integer]: string, word: string?, detail: string? } kept, not copied
+function verdict:mark(names)
+    local marks = self.marks
+    if not marks then
+        marks = {}
+        self.marks = marks
+    end
+    marks[#marks + 1], marks[#marks + 2] = names, self.clock()
+end
+
+local function write_out(self)
+    local marks = self.marks or {}
+    self.marks = nil
+    for i = 1, #marks, 2 do
+        local made = marks[i]
+        for _, name in ipairs(made) do
+            add(self, name, made.word or "pass", marks[i + 1], made.detail)
+        end
+    end
+end
+
+function verdict:record(name, word, detail)
+    write_out(self)
+    add(self, name, word, self.clock(), detail)
 end
 
 function verdict:pass(name)
@@ -49,6 +76,7 @@ end
 
 --- Marks the failed check; the ones that come before it in the order and were not made yet have passed.
 function verdict:fail(name, detail)
+    write_out(self)
     local made = {}
     for i = 1, self.count, 3 do
         made[self[i]] = true
@@ -65,6 +93,7 @@ end
 
 --- A record that goes on from here by itself.
 function verdict:copy()
+    write_out(self)
     local copy = setmetatable({ clock = self.clock, since = self.since, count = self.count }, verdict)
     table.move(self, 1, self.count, 1, copy)
     for name, detail in pairs(self.details or {}) do
@@ -77,6 +106,7 @@ end
 --- Short form for the row: [["source","pass",3],["size","fail",1,"why"]]
 ---@return string
 function verdict:encode()
+    write_out(self)
     local list = json.array {}
     for i = 1, self.count, 3 do
         list[#list + 1] = json.array { self[i], self[i + 1], self[i + 2],

@@ -3,7 +3,10 @@ local values = require "channels.alipay.values"
 
 local notices = {}
 
-local text_of = values.text
+--- A field that is there and not empty; those of a form are texts.
+local function text_of(field)
+    return field ~= "" and field or nil
+end
 
 local function without_sign_type(drop_empty)
     return { except = { "sign", "sign_type" }, drop_empty = drop_empty }
