@@ -435,6 +435,17 @@ static double cpu_seconds(void)
            (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 }
 
+/* How long it was ready and did not run: others had its core. */
+static double waited_seconds(void)
+{
+    uint64_t ran = 0, waited = 0;
+    FILE *file = fopen("/proc/self/schedstat", "r");
+    if (file == NULL || fscanf(file, "%" SCNu64 " %" SCNu64, &ran, &waited) != 2)
+        give_up("/proc/self/schedstat");
+    fclose(file);
+    return (double)waited / 1e9;
+}
+
 static int report(struct load *load)
 {
     uint64_t end = load->last_answer_ns < load->stop_ns ? load->last_answer_ns : load->stop_ns;
@@ -443,11 +454,11 @@ static int report(struct load *load)
     printf("{\"right\":%zu,\"wrong\":%zu,\"lost\":%zu,\"unanswered\":%zu,\"counted\":%zu,"
            "\"seconds\":%.3f,\"rate\":%.1f,\"p50_us\":%" PRIu32 ",\"p90_us\":%" PRIu32
            ",\"p99_us\":%" PRIu32 ",\"p999_us\":%" PRIu32 ",\"max_us\":%" PRIu32
-           ",\"load_cpu_s\":%.3f}\n",
+           ",\"load_cpu_s\":%.3f,\"load_wait_s\":%.3f}\n",
            load->right, load->wrong, load->lost, load->unanswered, load->counted, seconds,
            seconds > 0 ? (double)load->counted / seconds : 0, percentile(load, 0.5),
            percentile(load, 0.9), percentile(load, 0.99), percentile(load, 0.999),
-           percentile(load, 1), cpu_seconds());
+           percentile(load, 1), cpu_seconds(), waited_seconds());
     if (load->first_wrong[0] != '\0')
         fprintf(stderr, "load: first wrong answer: %s\n", load->first_wrong);
     return load->wrong + load->lost + load->unanswered > 0 ? 1 : 0;

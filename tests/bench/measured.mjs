@@ -93,18 +93,18 @@ export class Measured {
     }
 
     /**
-     * Runs `work` (which gives load_cpu_s, the CPU time of the load) and says what it cost: CPU of the server by
-     * thread, and which share of the busier of the two cores was used by others.
+     * Runs `work` (which gives the load's CPU time and how long it waited for its core) and says what it cost: CPU of
+     * the server by thread, and how much others took: of the server's core, or of the load's time, whichever is more.
      */
     async during(work) {
-        const cores = this.core === null ? [null] : [this.core, settings.loadCore];
-        const threads = this.threads(), before = cores.map(busy), from = performance.now();
+        const threads = this.threads(), before = busy(this.core), from = performance.now();
         const result = await work();
         const wall = (performance.now() - from) * 1e6;
         const each = [...this.threads()].map(([thread, ns]) => ns - (threads.get(thread) ?? 0)).sort((a, b) => b - a);
-        const cpu_ns = each.reduce((sum, ns) => sum + ns, 0), load_ns = result.load_cpu_s * 1e9;
-        const ours = this.core === null ? [cpu_ns + load_ns] : [cpu_ns, load_ns];
-        const others = Math.max(...cores.map((core, i) => (busy(core) - before[i] - ours[i]) / wall), 0);
+        const cpu_ns = each.reduce((sum, ns) => sum + ns, 0);
+        const beside = this.core === null ? result.load_cpu_s * 1e9 : 0;
+        const taken = busy(this.core) - before - cpu_ns - beside;
+        const others = Math.max(taken, result.load_wait_s * 1e9, 0) / wall;
         return { result, cpu_ns, each, others };
     }
 }

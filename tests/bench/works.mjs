@@ -132,7 +132,7 @@ export class Works {
                         this.load({ ...notify, ...rated }), this.load({ ...create, ...this.timed() })]);
                     return {
                         ...notified, creates: created.rate, served: notified.right + created.right,
-                        load_cpu_s: notified.load_cpu_s + created.load_cpu_s,
+                        load_cpu_s: notified.load_cpu_s + created.load_cpu_s, load_wait_s: notified.load_wait_s,
                     };
                 })));
     }
