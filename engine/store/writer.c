@@ -21,6 +21,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include <sched.h>
+
 #include "store/inner.h"
 
 enum { LOG_FULL = 8 }; /* so many times checkpoint_pages: readers are waited for */
@@ -47,15 +49,40 @@ static void open_remove(struct tael_unit *unit)
         unit->open_next->open_link = unit->open_link;
 }
 
+/* The units of one loop in one group, linked by next. */
 static void deliver(struct tael_mail *mail)
 {
-    struct tael_unit *unit = (struct tael_unit *)mail;
-    struct tael_store *store = unit->store;
+    struct tael_unit *first = (struct tael_unit *)mail;
+    struct tael_store *store = first->store;
     pthread_mutex_lock(&store->lock);
-    open_remove(unit);
+    for (struct tael_unit *unit = first; unit != NULL; unit = unit->next)
+        open_remove(unit);
     pthread_mutex_unlock(&store->lock);
-    unit->submitted = false;
-    unit->done(unit, unit->user); /* unit may be gone afterwards */
+    while (first != NULL) {
+        struct tael_unit *unit = first;
+        first = unit->next;
+        unit->submitted = false;
+        unit->done(unit, unit->user); /* unit may be gone afterwards */
+    }
+}
+
+/* Takes the units of the first one's loop off the list, in their order. */
+static struct tael_unit *take_of_one_loop(struct tael_unit **list)
+{
+    struct tael_unit *chain = NULL, **end = &chain, **at = list;
+    const struct tael_loop *loop = (*list)->loop;
+    while (*at != NULL) {
+        struct tael_unit *unit = *at;
+        if (unit->loop != loop) {
+            at = &unit->next;
+            continue;
+        }
+        *at = unit->next;
+        *end = unit;
+        end = &unit->next;
+    }
+    *end = NULL;
+    return chain;
 }
 
 static bool is_lost(const struct tael_unit *unit)
@@ -86,11 +113,10 @@ static void answer_group(struct tael_store *store, struct tael_unit *group, bool
         TAEL_LOG(store->log, TAEL_LOG_INFO, "store.recovered", tael_log_text("path", store->path),
                  tael_log_int("lost", failed));
     }
-    while (group != NULL) {
-        struct tael_unit *unit = group;
-        group = unit->next; /* posted, a unit is its loop's */
-        unit->mail.fn = deliver;
-        tael_loop_post(unit->loop, &unit->mail);
+    while (group != NULL) { /* posted, units are their loop's */
+        struct tael_unit *chain = take_of_one_loop(&group);
+        chain->mail.fn = deliver;
+        tael_loop_post(chain->loop, &chain->mail);
     }
 }
 
@@ -313,9 +339,18 @@ static void run_queue(struct tael_store *store)
     }
 }
 
+/* Whoever submits goes on until it waits, also where both share a core: what it submits meanwhile
+ * is one group then, and its turn is not cut to pieces. */
+static void yield_to_loops(void)
+{
+    const struct sched_param param = {.sched_priority = 0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &param); /* only slower without it */
+}
+
 static void *writer_main(void *arg)
 {
     struct tael_store *store = arg;
+    yield_to_loops();
     pthread_mutex_lock(&store->lock);
     for (;;) {
         while (store->first == NULL && !store->stopping)
@@ -391,6 +426,8 @@ void tael_writer_finish(struct tael_store *store)
 
 void tael_writer_drop(struct tael_store *store)
 {
-    while (store->open != NULL)
+    while (store->open != NULL) {
+        store->open->next = NULL; /* of a queue or a chain that nobody follows any more */
         deliver(&store->open->mail);
+    }
 }
