@@ -30,6 +30,8 @@ struct tael_vfs_mem {
     uint64_t random; /* state of the generator */
     uint64_t epoch, ops, crash_in;
     bool down; /* between a crash and the boot */
+    bool lies;
+    uint64_t room; /* 0: no end */
     struct tael_vfs_fault fault;
 };
 
@@ -91,6 +93,31 @@ void tael_vfs_mem_fail(struct tael_vfs_mem *vfs, const struct tael_vfs_fault *fa
     pthread_mutex_lock(&vfs->lock);
     vfs->fault = *fault;
     pthread_mutex_unlock(&vfs->lock);
+}
+
+void tael_vfs_mem_room(struct tael_vfs_mem *vfs, uint64_t bytes)
+{
+    pthread_mutex_lock(&vfs->lock);
+    vfs->room = bytes;
+    pthread_mutex_unlock(&vfs->lock);
+}
+
+void tael_vfs_mem_lie(struct tael_vfs_mem *vfs, bool lies)
+{
+    pthread_mutex_lock(&vfs->lock);
+    vfs->lies = lies;
+    pthread_mutex_unlock(&vfs->lock);
+}
+
+/* Is there room for a file to end there? */
+static bool has_room(const struct tael_vfs_mem *vfs, const struct tael_mem_file *grown, size_t end)
+{
+    uint64_t bytes = end > grown->now.len ? end - grown->now.len : 0;
+    if (vfs->room == 0 || bytes == 0)
+        return true;
+    for (const struct tael_mem_file *file = vfs->files; file != NULL; file = file->next)
+        bytes += file->now.there ? file->now.len : 0;
+    return bytes <= vfs->room;
 }
 
 /* Counts one operation; true: the power goes now. */
@@ -189,7 +216,11 @@ static int write_locked(struct handle *handle, const void *data, size_t len, siz
     if (is_dead(handle))
         return SQLITE_IOERR_WRITE;
     bool power_goes = op_counts(vfs);
-    int code = fault_hits(vfs, TAEL_VFS_WRITE, handle->file->path);
+    int code = has_room(vfs, handle->file, at + len)
+                   ? fault_hits(vfs, TAEL_VFS_WRITE, handle->file->path)
+                   : SQLITE_FULL;
+    if (code == SQLITE_FULL && vfs->room > 0 && !has_room(vfs, handle->file, at + len / 2))
+        len = 0;
     if (code != SQLITE_OK)
         len = len / 2; /* it stopped in the middle */
     if (len > 0 && !tael_mem_file_step(handle->file, at, data, len))
@@ -238,6 +269,8 @@ static int sync_locked(struct handle *handle)
         crash_locked(vfs, TAEL_CRASH_POWER);
         return SQLITE_IOERR_FSYNC;
     }
+    if (vfs->lies)
+        return SQLITE_OK;
     int code = fault_hits(vfs, TAEL_VFS_SYNC, handle->file->path);
     bool good = code == SQLITE_OK ? tael_mem_file_sync(handle->file)
                                   : tael_mem_file_gamble(handle->file, &vfs->random);

@@ -53,6 +53,10 @@ struct tael_vfs_fault {
     uint64_t times;     /* then so many fail; 0: all */
 };
 
+/* Room for so many bytes in all files: a write beyond is SQLITE_FULL; 0: no end. */
+void tael_vfs_mem_room(struct tael_vfs_mem *vfs, uint64_t bytes);
+/* Syncs say that they have synced, and do nothing. */
+void tael_vfs_mem_lie(struct tael_vfs_mem *vfs, bool lies);
 void tael_vfs_mem_fail(struct tael_vfs_mem *vfs, const struct tael_vfs_fault *fault);
 
 uint64_t tael_vfs_mem_ops(struct tael_vfs_mem *vfs);         /* that crash_in counts */

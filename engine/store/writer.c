@@ -233,9 +233,10 @@ static enum pass group_pass(struct tael_store *store, struct tael_unit *first,
     bool alone = first->next == end, wrote = false;
     if (tael_writer_mend(store) != TAEL_OK)
         return PASS_DOWN;
-    if (tael_db_control(db, TAEL_CONTROL_BEGIN) != SQLITE_OK) {
+    int code = tael_db_control(db, TAEL_CONTROL_BEGIN);
+    if (code != SQLITE_OK) {
         log_trouble(store, "begin");
-        return db->broken ? PASS_LOST : PASS_DOWN;
+        return (code & 0xff) == SQLITE_BUSY ? PASS_DOWN : PASS_LOST; /* a stranger's lock stays */
     }
     for (struct tael_unit *unit = first; unit != end; unit = unit->next) {
         enum tael_verdict verdict = savepoints ? run_saved(unit, db) : tael_unit_run(unit, db);
