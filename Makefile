@@ -144,6 +144,11 @@ long: deps-long suites build/bench/load
 	@SUITE_SECONDS=7200 tests/run < build/suites.long
 
 # What one core does beside the machine's limits; the last accepted ratios are tests/bench/accepted.json.
+# An hour of mixed load (SOAK_SECONDS, SOAK_RATE): memory must not grow.
+soak: deps
+	@$(MAKE) --no-print-directory all
+	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} TAEL=$(B)/tael node --test tests/soak/soak.test.mjs
+
 bench: deps
 	@$(MAKE) --no-print-directory all bench-programs
 	@node tests/bench/bench.mjs
@@ -193,6 +198,6 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
-.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long bench bench-accept bench-peers bench-programs bench-scale lint install clean
+.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long soak bench bench-accept bench-peers bench-programs bench-scale lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:
