@@ -33,6 +33,15 @@ describe("due.next", function()
         assert.are.equal(15000, next_after(1820000, { state = "waiting_payer", trade_no = "T1" }))
     end)
 
+    it("neither hurries nor forgets when the clock was put back by an hour", function()
+        local hour = 3600000
+        local ends = { expires_at = support.now + 1800000 }
+        assert.are.equal(60000, next_after(-hour, ends, { 5000, 15000, 60000 }), "what seems to come from the future")
+        local unknown = { state = "unknown", updated_at = support.now, expires_at = support.now + 4 * hour }
+        assert.are.equal(hour, next_after(-hour, unknown), "as long as it seems to take until it began")
+        assert.are.equal(5000, next_after(-5000, unknown), "and soon, when that is near")
+    end)
+
     it("never waits past a moment at which the order ends", function()
         assert.are.equal(1000, next_after(1799000, { state = "unknown" }))
         assert.are.equal(2000, next_after(1800000 + GRACE - 2000, { state = "unknown" }))

@@ -44,12 +44,14 @@ function due.ms(id)
     return (id >> STAMP_BITS) + EPOCH_MS
 end
 
---- The pause of a list for what has been waiting this long: short at first, then ever longer.
+--- The pause of a list for what has been waiting this long: short at first, then ever longer. A wait
+--- that has not begun yet (the clock was put back) counts as long as it is until then, lest it be a storm.
 ---@param list integer[] ms
 ---@param waited integer ms
 ---@return integer ms
 function due.pause(list, waited)
     local chosen = list[1]
+    waited = math.abs(waited)
     for _, ms in ipairs(list) do
         if ms <= waited then
             chosen = ms
@@ -58,13 +60,14 @@ function due.pause(list, waited)
     return chosen
 end
 
---- query_after lists the pauses between queries while the payer has time; nil when the list is used up.
+--- query_after lists the pauses between queries while the payer has time; nil when the list is used up. What
+--- was created in the future (the clock was put back) waits no longer than for the longest of them.
 local function next_query(list, created, now)
-    local at = created
+    local at, longest = created, math.max(0, table.unpack(list))
     for _, pause in ipairs(list) do
         at = at + pause
         if at > now then
-            return at
+            return math.min(at, now + longest)
         end
     end
 end

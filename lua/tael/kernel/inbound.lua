@@ -10,6 +10,7 @@ local message = require "tael.message"
 local limits = require "tael.kernel.limits"
 local steps = require "tael.channel.notification"
 local store = require "tael.store"
+local time = require "tael.time"
 
 local inbound = {}
 
@@ -157,21 +158,30 @@ local function check_form(run)
     run.verdict:mark(FORM)
 end
 
+--- Both clocks are named: one of them is wrong, and a person has to see which.
+local function out_of_window(why, claimed, here)
+    return refused("window", ("the message's time, %s, %s; here it is %s"):format(time.rfc3339(claimed), why,
+        time.rfc3339(here)))
+end
+
 --- Where the channel signs a time of delivery, that time is bounded. Where it repeats for a day, nothing
 --- can be older than the order that it names.
 local function check_window(run)
     local claims = run.claims
     local window_ms = (run.package.notify.window_s or 0) * 1000
-    if window_ms > 0 and (not claims.at or math.abs(run.at - claims.at) > window_ms) then
-        return refused("window", "the message's time is outside the window")
-    end
-    if claims.at and claims.at > run.at + CLOCK_SKEW_MS then
-        return refused("window", "the message's time lies in the future")
+    if window_ms > 0 and not claims.at then
+        return refused("window", "the message has no time")
+    elseif window_ms > 0 and math.abs(run.at - claims.at) > window_ms then
+        return out_of_window(("is more than %d s away"):format(window_ms // 1000), claims.at, run.at)
+    elseif claims.at and claims.at > run.at + CLOCK_SKEW_MS then
+        return out_of_window("lies in the future", claims.at, run.at)
     end
     local attempt = ids.attempt_of(claims.order_no)
     run.claimed_attempt = attempt
-    if claims.at and attempt and claims.at < store.id_ms(attempt) - CLOCK_SKEW_MS then
-        return refused("window", "the message is older than its order")
+    -- ids never go back: after the clock was, new orders seem to be of the future
+    local ordered = attempt and math.min(store.id_ms(attempt), run.at)
+    if claims.at and ordered and claims.at < ordered - CLOCK_SKEW_MS then
+        return out_of_window("is before its order was made, " .. time.rfc3339(ordered), claims.at, run.at)
     end
     run.verdict:mark(WINDOW)
 end
