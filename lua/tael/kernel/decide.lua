@@ -12,7 +12,7 @@ local states = require "tael.kernel.states"
 ---@field fact table {state, amount?, currency?, trade_no?, at?, code?, decline_code?, next_action?,
 ---       reversed?, given_back?}
 ---@field by "ntf"|"cal"|nil a notification or an answer
----@field policy { late: "accept"|"refund"|"review", duplicate: "refund"|"review" }
+---@field policy { late: "accept"|"refund"|"review", duplicate: "refund"|"review" }? nil: of a pending payment
 ---@field now integer ms
 ---@field grace integer ms after expires_at until "not found" means never paid
 ---@field waits_unopened boolean? the channel does not know an order before the payer opens it

@@ -245,12 +245,20 @@ function evidence.admit(input)
     return check_stated(input, part)
 end
 
+local numbers = {} ---@type table<string, integer> by key id: as many as there are keys
+
 --- Short name of the key that proved it, as a number for the row: the last 8 hex digits of its id.
 ---@param proof userdata
 ---@return integer? key_id
 function evidence.key_number(proof)
-    local hex = type(proof.key_id) == "string" and proof.key_id:match("(%x%x%x%x%x%x%x%x)[^%x]*$")
-    return hex and tonumber(hex, 16)
+    local id = proof.key_id
+    if type(id) ~= "string" then
+        return nil
+    elseif not numbers[id] then
+        local hex = id:match("(%x%x%x%x%x%x%x%x)[^%x]*$")
+        numbers[id] = hex and tonumber(hex, 16)
+    end
+    return numbers[id]
 end
 
 return evidence

@@ -257,6 +257,9 @@ end
 
 --- The row, and what the hints do, for one unit.
 local function record_of(run, said, decision, payment, attempt)
+    if #said.hints == 0 then
+        return { row_statement(run, decision, payment, attempt) }
+    end
     local list
     list, run.foreign = refund_hints.statements(said.hints, payment, attempt)
     table.insert(list, 1, row_statement(run, decision, payment, attempt))

@@ -74,6 +74,11 @@ local function is_reversing(input, payment, attempt)
     return not rows or last ~= nil and (last.class == nil or not_ended[last.class] == true)
 end
 
+local function policies(merchant)
+    return { late = registry.policy(merchant, "on_late_paid"),
+        duplicate = registry.policy(merchant, "on_duplicate_paid") }
+end
+
 local function case_of(input, payment, attempt, now)
     local others, err = others_of(attempt, payment.attempt)
     if not others then
@@ -84,10 +89,7 @@ local function case_of(input, payment, attempt, now)
         grace = registry.config.payments.grace,
         waits_unopened = registry.product(attempt).not_found == "waiting",
         others = others, others_open = #others > 0, reversing = is_reversing(input, payment, attempt),
-        policy = {
-            late = registry.policy(payment.merchant, "on_late_paid"),
-            duplicate = registry.policy(payment.merchant, "on_duplicate_paid"),
-        },
+        policy = payment.state ~= "pending" and policies(payment.merchant) or nil, -- in time needs none
     }
 end
 
