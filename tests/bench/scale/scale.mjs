@@ -13,11 +13,11 @@ const sizes = (process.env.SIZES ?? '1000,1000000').split(',').map(Number);
 function print(runs, all) {
     const rows = [];
     for (const name of ['create', 'notify', 'notify of old ones']) {
-        const base = runs.middle(`${name}, ${all[0].name}`);
+        const base = runs.middle(`${name}, ${all[0].name}`) ?? runs.middle(`notify, ${all[0].name}`);
         for (const { name: size } of all) {
             const row = runs.middle(`${name}, ${size}`);
             if (!row) continue;
-            rows.push([row.work, Math.round(row.rate), row.cpu_us.toFixed(1), base ? (row.cpu_us / base.cpu_us).toFixed(2) : '',
+            rows.push([row.work, Math.round(row.rate), row.cpu_us.toFixed(1), (row.cpu_us / base.cpu_us).toFixed(2),
                 (row.p99_us / 1000).toFixed(2), (row.wal / 1048576).toFixed(1), (row.memory.pss / 1024).toFixed(1),
                 `${row.runs} (${row.undisturbed})`]);
         }
