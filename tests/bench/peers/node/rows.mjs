@@ -42,7 +42,7 @@ export function openRows(Database, { DATABASE }) {
     }
 
     function create(order) {
-        const now = Date.now(), payment = { id: id() }, attempt = id(), due = (now + TIMER_MS) * 4096 + last % 4096;
+        const now = Date.now(), payment = { id: id() }, attempt = id(), due = attempt + TIMER_MS * 4096;
         const expires = now + LIFE_MS;
         const request = sha256(JSON.stringify(order)).subarray(0, 16);
         const { subject, ...columns } = order;
