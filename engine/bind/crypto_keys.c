@@ -342,7 +342,8 @@ static tael_status public_text(struct tael_keyring *ring, const char *name, bool
         return rc;
     rc = pem ? tael_key_public_pem(key, out) : tael_key_public_der(key, out);
     if (rc != TAEL_OK && err != NULL)
-        *err = (tael_error){.status = rc, .code = "internal", .message = "no text for the key: out of memory"};
+        *err = (tael_error){
+            .status = rc, .code = "internal", .message = "no text for the key: out of memory"};
     tael_key_release(key);
     return rc;
 }

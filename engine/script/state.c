@@ -44,8 +44,10 @@ static void *resize(struct tael_state *state, void *block, size_t old_size, size
 {
     bool from_pool = is_pooled(state, old_size), to_pool = is_pooled(state, size);
     if (!from_pool && !to_pool) {
-        void *moved = realloc(block, size);
-        return moved != NULL || size > old_size ? moved : block; /* shrinking has to succeed */
+        void *resized = realloc(block, size);
+        if (resized == NULL && size <= old_size)
+            return block; /* shrinking has to succeed */
+        return resized;
     }
     if (from_pool && to_pool && tael_pool_same(old_size, size))
         return block;
