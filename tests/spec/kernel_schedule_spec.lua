@@ -36,7 +36,8 @@ describe("due.next", function()
     it("neither hurries nor forgets when the clock was put back by an hour", function()
         local hour = 3600000
         local ends = { expires_at = support.now + 1800000 }
-        assert.are.equal(60000, next_after(-hour, ends, { 5000, 15000, 60000 }), "what seems to come from the future")
+        assert.are.equal(60000, next_after(-hour, ends, { 5000, 15000, 60000 }),
+            "what seems to come from the future")
         local unknown = { state = "unknown", updated_at = support.now, expires_at = support.now + 4 * hour }
         assert.are.equal(hour, next_after(-hour, unknown), "as long as it seems to take until it began")
         assert.are.equal(5000, next_after(-5000, unknown), "and soon, when that is near")
