@@ -239,6 +239,21 @@ static int task_wake(lua_State *L)
     return 0;
 }
 
+/* ---- last ---- */
+
+static int last_continue(lua_State *L, int status, lua_KContext context)
+{
+    (void)L, (void)status, (void)context;
+    return 0;
+}
+
+/* task.last() */
+static int task_last(lua_State *L)
+{
+    tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "task.last"));
+    return lua_yieldk(L, 0, 0, last_continue);
+}
+
 /* ---- spawn ---- */
 
 struct spawned { /* what a handle and the task's end share; the later of the two frees it */
@@ -405,11 +420,17 @@ int tael_open_task(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"spawn", task_spawn},    {"detach", task_detach},
-        {"scope", task_scope},    {"set_scope", task_set_scope},
-        {"wait", task_wait},      {"wake", task_wake},
-        {"pure", task_pure},      {"worker", task_worker},
-        {"keep", tael_task_keep}, {NULL, NULL},
+        {"spawn", task_spawn},
+        {"detach", task_detach},
+        {"scope", task_scope},
+        {"set_scope", task_set_scope},
+        {"wait", task_wait},
+        {"wake", task_wake},
+        {"last", task_last},
+        {"pure", task_pure},
+        {"worker", task_worker},
+        {"keep", tael_task_keep},
+        {NULL, NULL},
     };
     make_metatable(L, "tael.task.waiters", waiters_free);
     make_metatable(L, "tael.task.waiter", waiter_close);

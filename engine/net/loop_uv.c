@@ -4,7 +4,8 @@
  * when it was empty; the loop takes the whole stack at once and turns it round. The loop's own
  * thread appends to a plain list and makes no system call. The list is drained right before and
  * right after poll, one batch each time, so that mail which begets mail cannot keep the sockets
- * waiting. Timers: our own heap over one uv_timer, in microseconds. Stopping, and starting again at
+ * waiting. Timers: our own heap over one uv_timer, in microseconds; between two rounds of them the
+ * sockets are looked at. Stopping, and starting again at
  * a later time, only write the new time down (the common case of a connection's deadlines); the
  * heap learns of it when the old time comes. Invariants: 1 one sender's mail runs in its order; 2
  * timers fire in the order of (due, start); 3 no callback comes after stop/free/close; 4 SIGPIPE is
@@ -61,6 +62,14 @@ static void on_busy(uv_idle_t *handle)
     (void)handle; /* that it is active is all: poll returns at once */
 }
 
+static void set_busy(struct tael_uv_loop *loop)
+{
+    if (loop->mail != NULL || loop->due_after_poll)
+        uv_idle_start(&loop->busy, on_busy);
+    else
+        uv_idle_stop(&loop->busy);
+}
+
 static void deliver_batch(struct tael_uv_loop *loop)
 {
     struct tael_mail *mail = loop->mail;
@@ -71,10 +80,7 @@ static void deliver_batch(struct tael_uv_loop *loop)
         mail->fn(mail);
         mail = next;
     }
-    if (loop->mail != NULL)
-        uv_idle_start(&loop->busy, on_busy);
-    else
-        uv_idle_stop(&loop->busy);
+    set_busy(loop);
 }
 
 void tael_uv_post(struct tael_loop *base, struct tael_mail *mail)
@@ -111,9 +117,14 @@ static void on_before_poll(uv_prepare_t *handle)
     deliver_batch(handle->data);
 }
 
+static void fire_due(struct tael_uv_loop *loop);
+
 static void on_after_poll(uv_check_t *handle)
 {
-    deliver_batch(handle->data);
+    struct tael_uv_loop *loop = handle->data;
+    deliver_batch(loop);
+    if (loop->due_after_poll)
+        fire_due(loop);
 }
 
 static void on_wake(uv_async_t *handle)
@@ -164,9 +175,10 @@ static struct tael_uv_timer *take_due(struct tael_uv_loop *loop, int64_t now)
     return NULL;
 }
 
-static void on_tick(uv_timer_t *handle)
+/* What becomes due meanwhile fires after the next poll: libuv would fire a timer without a delay at
+ * once, and a timer that starts itself anew would keep the sockets waiting. */
+static void fire_due(struct tael_uv_loop *loop)
 {
-    struct tael_uv_loop *loop = handle->data;
     int64_t now =
         tael_uv_mono_us(NULL); /* stands still: timers started meanwhile wait their turn */
     struct tael_uv_timer *timer;
@@ -175,7 +187,17 @@ static void on_tick(uv_timer_t *handle)
         timer->fn(timer->user);
     loop->firing = false;
     loop->tick_at = -1;
-    set_tick(loop, tael_uv_mono_us(NULL));
+    now = tael_uv_mono_us(NULL) + 1; /* a microsecond is not worth sleeping for */
+    const struct tael_heap_node *first = tael_heap_first(&loop->timers);
+    loop->due_after_poll = first != NULL && first->at <= now;
+    set_busy(loop);
+    if (!loop->due_after_poll)
+        set_tick(loop, now);
+}
+
+static void on_tick(uv_timer_t *handle)
+{
+    fire_due(handle->data);
 }
 
 tael_status tael_uv_timer_begin(struct tael_uv_loop *loop, struct tael_uv_timer *timer,

@@ -35,7 +35,7 @@ struct tael_uv_loop {
     uv_async_t wake;
     uv_prepare_t before_poll;
     uv_check_t after_poll;
-    uv_idle_t busy; /* active: mail waits, poll must not block */
+    uv_idle_t busy; /* active: mail or due timers wait, poll must not block */
     uv_timer_t tick;
     size_t closing; /* handles whose close callback is still to come */
 
@@ -43,6 +43,7 @@ struct tael_uv_loop {
     uint64_t timer_seq;
     int64_t tick_at; /* what tick is set to; -1: nothing */
     bool firing;
+    bool due_after_poll; /* timers are due, but the sockets come first */
 
     _Atomic(struct tael_mail *) inbox;  /* from other threads, newest first */
     struct tael_mail *mail, **mail_end; /* this thread's, oldest first */

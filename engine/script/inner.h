@@ -30,6 +30,8 @@ struct tael_state {
     struct tael_task *all;     /* every task alive */
     struct tael_task *ready;   /* first to be resumed */
     struct tael_task **behind; /* where the next ready task is linked in */
+    struct tael_task *last;    /* first of those that take long: resumed when none is ready */
+    struct tael_task **last_behind;
     size_t tasks;
     struct {
         lua_State *co;

@@ -335,6 +335,7 @@ tael_status tael_state_new(struct tael_state **out, const struct tael_state_opti
     state->context = TAEL_CTX_LOAD;
     state->memory_max = options->memory_max > 0 ? options->memory_max : MEMORY_DEFAULT;
     state->behind = &state->ready;
+    state->last_behind = &state->last;
     state->pooled = wants_pool(options);
     if (state->loop != NULL) {
         state->timer = tael_timer_new(state->loop, tael_task_drain, state);

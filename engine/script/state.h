@@ -89,6 +89,11 @@ void tael_task_wait(struct tael_task *task, void (*undo)(void *op), void *op);
  * task that waits, which may be before it has yielded. */
 void tael_task_wake(struct tael_task *task);
 
+/* The task waits until nothing is ready, since what it does next takes long: after everything else
+ * of a turn of the loop a few such tasks go on, in the order in which they came, and the sockets
+ * are looked at before the next few. Then lua_yieldk with no results. */
+void tael_task_wait_last(struct tael_task *task);
+
 void tael_task_cancel(struct tael_task *task); /* no effect when detached */
 void tael_task_detach(struct tael_task *task); /* the client's going away no longer cancels it */
 bool tael_task_detached(const struct tael_task *task);

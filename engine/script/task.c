@@ -4,13 +4,13 @@
  * Everything runs on the loop's thread.
  *
  * 1 A task is queued (in the ready list), running (lua_resume is on the C stack) or waiting (an
- * undo is registered). Between wait and yield it is running and waiting; woken that early, running
- * and queued. 2 Only the drain resumes and ends tasks, so neither spawn, wake nor cancel runs Lua
- * or a done function. The drain is a timer and not mail: a timer can be taken back when the state
- * ends. 3 A task that ends, however it ends, runs the undo that is still registered, closes its
- * to-be-closed variables, loses its coroutine and calls done, in that order, each
- * once. 4 The coroutine's extra space points to its task. A coroutine that Lua code makes copies
- * the main thread's, which is NULL.
+ * undo is registered; one that takes long waits in the last list). Between wait and yield it is
+ * running and waiting; woken that early, running and queued. 2 Only the drain resumes and ends
+ * tasks, so neither spawn, wake nor cancel runs Lua or a done function. The drain is a timer and
+ * not mail: a timer can be taken back when the state ends. 3 A task that ends, however it ends,
+ * runs the undo that is still registered, closes its to-be-closed variables, loses its coroutine
+ * and calls done, in that order, each once. 4 The coroutine's extra space points to its task. A
+ * coroutine that Lua code makes copies the main thread's, which is NULL.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -22,6 +22,8 @@
 
 enum {
     DRAIN_MAX = 1024,          /* tasks resumed in a row before the loop gets its turn */
+    LAST_MAX = 4,              /* of those that take long */
+    LAST_US = 1000,            /* no further one is begun after so long */
     END_RESERVE = 1024 * 1024, /* bytes above the ceiling for reporting a task's end */
 };
 
@@ -38,7 +40,7 @@ struct tael_task {
     tael_task_done_fn done;
     void *user;
     struct tael_task *next, **link;             /* in state->all */
-    struct tael_task *ready_next, **ready_link; /* in the ready list, when queued */
+    struct tael_task *ready_next, **ready_link; /* in the ready list, when queued; or in the last */
 };
 
 /* ---- the two lists ---- */
@@ -83,6 +85,25 @@ static void ready_remove(struct tael_task *task)
     else
         state->behind = task->ready_link;
     task->queued = false;
+}
+
+static void last_insert(struct tael_task *task)
+{
+    struct tael_state *state = task->state;
+    task->ready_next = NULL;
+    task->ready_link = state->last_behind;
+    *state->last_behind = task;
+    state->last_behind = &task->ready_next;
+}
+
+static void last_remove(void *user) /* the undo of its wait, too */
+{
+    struct tael_task *task = user;
+    *task->ready_link = task->ready_next;
+    if (task->ready_next != NULL)
+        task->ready_next->ready_link = task->ready_link;
+    else
+        task->state->last_behind = task->ready_link;
 }
 
 /* ---- spawn ---- */
@@ -305,12 +326,8 @@ static void task_resume(struct tael_task *task)
     }
 }
 
-void tael_task_drain(void *user)
+static void drain_ready(struct tael_state *state)
 {
-    struct tael_state *state = user;
-    state->draining = true;
-    if (state->awake != NULL)
-        atomic_store(state->awake, true); /* before any task looks at anything */
     for (int i = 0; i < DRAIN_MAX && state->ready != NULL; i++) {
         struct tael_task *task = state->ready;
         ready_remove(task);
@@ -319,10 +336,36 @@ void tael_task_drain(void *user)
         else
             task_resume(task);
     }
+}
+
+static void drain_last(struct tael_state *state)
+{
+    struct tael_world *world = state->loop->world;
+    int64_t begin = tael_mono_us(world);
+    for (int i = 0; i < LAST_MAX && state->last != NULL; i++) { /* one at least in every turn */
+        struct tael_task *task = state->last;
+        if (i > 0 && (state->ready != NULL || tael_mono_us(world) - begin >= LAST_US))
+            break;
+        last_remove(task);
+        task->waiting = false;
+        task->undo = NULL;
+        task_resume(task);
+    }
+}
+
+void tael_task_drain(void *user)
+{
+    struct tael_state *state = user;
+    state->draining = true;
+    if (state->awake != NULL)
+        atomic_store(state->awake, true); /* before any task looks at anything */
+    drain_ready(state);
+    if (state->last != NULL)
+        drain_last(state);
     state->draining = false;
     if (state->awake != NULL)
         atomic_store(state->awake, false);
-    if (state->ready != NULL)
+    if (state->ready != NULL || state->last != NULL)
         tael_timer_start(state->timer, 1); /* not 0: the loop's other events come first */
 }
 
@@ -353,6 +396,12 @@ void tael_task_wait(struct tael_task *task, void (*undo)(void *op), void *op)
     task->waiting = true;
     task->undo = undo;
     task->op = op;
+}
+
+void tael_task_wait_last(struct tael_task *task)
+{
+    tael_task_wait(task, last_remove, task);
+    last_insert(task);
 }
 
 void tael_task_wake(struct tael_task *task)

@@ -6,7 +6,7 @@ local json = require "tael.json"
 local support = {}
 
 package.preload["tael.task"] = package.preload["tael.task"] or function()
-    return { pure = pcall, spawn = function() end }
+    return { pure = pcall, spawn = function() end, last = function() end }
 end
 package.preload["tael.http"] = package.preload["tael.http"] or function()
     return { request = function() error("no network in specs") end }

@@ -12,7 +12,8 @@ package.loaded["tael.store"] = { query = function(name, params)
     end
     return {}
 end, id_ms = function(id) return (id >> 22) + support.EPOCH_MS end }
-package.loaded["tael.task"] = { scope = function() return 3 end, pure = pcall, wake = function() end }
+package.loaded["tael.task"] = { last = function() end,
+    scope = function() return 3 end, pure = pcall, wake = function() end }
 package.loaded["tael.log"] = { info = function() end, error = function() end, warn = function() end }
 package.loaded["tael.kernel.creation"] = {
     route = function() return { id = 8, slug = "other" }, "qr" end,

@@ -57,7 +57,8 @@ package.loaded["tael.kernel.settle"] = {
     end,
 }
 package.loaded["tael.kernel.events_wake"] = { announce = function() world.announced = true end }
-package.loaded["tael.task"] = { spawn = function(fn) fn() end, wake = function() end, pure = pcall,
+package.loaded["tael.task"] = { last = function() end,
+    spawn = function(fn) fn() end, wake = function() end, pure = pcall,
     wait = function() world.waited = true end, worker = function() return 1 end,
     scope = function() return 3 end }
 package.loaded["tael.time"] = { now = function() return support.now end,

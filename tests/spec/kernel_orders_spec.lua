@@ -72,6 +72,7 @@ package.loaded["tael.store"] = {
     next_id = function() return support.id(support.now, 2) end,
 }
 package.loaded["tael.task"] = {
+    last = function() end,
     wake = function() end, scope = function() return 3 end, pure = pcall,
     wait = function(_, ms)
         note("wait " .. ms)

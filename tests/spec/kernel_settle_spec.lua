@@ -35,7 +35,8 @@ package.loaded["tael.store"] = {
     id_ms = function(id) return (id >> 22) + support.EPOCH_MS end,
     next_id = function() return support.id(support.now, 99) end,
 }
-package.loaded["tael.task"] = { wake = function() end, scope = function() return 3 end, pure = pcall,
+package.loaded["tael.task"] = { last = function() end,
+    wake = function() end, scope = function() return 3 end, pure = pcall,
     worker = function() return 1 end, spawn = function() end, wait = function() end }
 package.loaded["tael.time"] = { now = function() return support.now + 6000 end,
     monotonic = function() return 0 end }

@@ -104,6 +104,7 @@ local function wait(key)
 end
 
 package.loaded["tael.task"] = {
+    last = function() end,
     spawn = spawn, set_scope = function() end, wake = wake, worker = function() return 1 end, wait = wait,
     scope = function() return 0 end, pure = pcall, keep = function(_, _, fn) spawn(fn) end,
 }

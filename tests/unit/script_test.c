@@ -200,6 +200,63 @@ static void sleepers_wake_in_order_of_time(void)
     room_close(&room);
 }
 
+/* What becomes ready meanwhile goes before the next of them; one that is cancelled never comes. */
+static void what_takes_long_goes_last(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome =
+        run(&room, "local time, task = require 'tael.time', require 'tael.task'\n"
+                   "local seen, long = {}, {}\n"
+                   "local function see(word) seen[#seen + 1] = word end\n"
+                   "for i = 1, 6 do\n"
+                   "  long[i] = task.spawn(function()\n"
+                   "    task.last() see('L' .. i) task.spawn(see, 'r' .. i)\n"
+                   "  end)\n"
+                   "end\n"
+                   "task.spawn(function() see 't1' long[5]:cancel() end)\n"
+                   "task.spawn(see, 't2')\n"
+                   "time.sleep(10)\n"
+                   "return table.concat(seen, ' ') .. ' ' .. tostring(long[5]:alive())");
+    CHECK(strcmp(outcome.text, "t1 t2 L1 r1 L2 r2 L3 r3 L4 r4 L6 r6 false") == 0);
+    room_close(&room);
+}
+
+/* In a turn of the loop there are a few of them, and its other events have their turn between. */
+static void what_takes_long_does_not_keep_the_loop(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome =
+        run(&room, "local time, task = require 'tael.time', require 'tael.task'\n"
+                   "local ran, before = 0\n"
+                   "for i = 1, 100 do\n"
+                   "  task.spawn(function() task.last() ran = ran + 1 end)\n"
+                   "end\n"
+                   "task.spawn(function() task.last() time.sleep(0) before = ran end)\n"
+                   "for i = 1, 100 do\n"
+                   "  task.spawn(function() task.last() ran = ran + 1 end)\n"
+                   "end\n"
+                   "time.sleep(100)\n"
+                   "return ran .. ' ' .. tostring(before >= 100 and before < 110)");
+    CHECK(strcmp(outcome.text, "200 true") == 0);
+    room_close(&room);
+}
+
+static void the_state_ends_while_some_wait_to_be_last(void)
+{
+    struct room room;
+    struct outcome outcomes[8];
+    room_open(&room, 0, NULL);
+    for (size_t i = 0; i < 8; i++)
+        start(&room, &outcomes[i], "require('tael.task').last() return 'ran'");
+    room_close(&room);
+    bool all = true;
+    for (size_t i = 0; i < 8; i++)
+        all = all && outcomes[i].calls == 1 && outcomes[i].status == TAEL_ECLOSED;
+    CHECK(all);
+}
+
 static void waiting_works_inside_pcall_and_iterators(void)
 {
     struct room room;
@@ -566,6 +623,9 @@ int main(void)
     an_error_in_done_is_logged();
     a_task_without_done_logs_its_error();
     sleepers_wake_in_order_of_time();
+    what_takes_long_goes_last();
+    what_takes_long_does_not_keep_the_loop();
+    the_state_ends_while_some_wait_to_be_last();
     waiting_works_inside_pcall_and_iterators();
     waiting_is_refused_where_it_cannot_be();
     a_task_does_not_yield_by_itself();

@@ -320,6 +320,50 @@ static void endless_mail_does_not_starve_the_loop(void)
     tael_loop_free(eternal.loop);
 }
 
+/* A timer that starts itself again without a delay must let the sockets have their turn: another
+ * thread's mail comes through one. */
+struct restless {
+    struct tael_mail mail; /* first */
+    struct tael_loop *loop;
+    struct tael_timer *timer;
+    pthread_t sender;
+    long runs;
+};
+
+static void *send_mail(void *user)
+{
+    struct restless *restless = user;
+    tael_loop_post(restless->loop, &restless->mail);
+    return NULL;
+}
+
+static void fire_again(void *user)
+{
+    struct restless *restless = user;
+    if (restless->runs == 0)
+        pthread_create(&restless->sender, NULL, send_mail, restless);
+    if (++restless->runs > 100000000)
+        abort(); /* the mail never came */
+    tael_timer_start(restless->timer, 0);
+}
+
+static void mail_of_restless(struct tael_mail *mail)
+{
+    tael_loop_stop(((struct restless *)mail)->loop);
+}
+
+static void endless_timer_does_not_starve_the_loop(void)
+{
+    struct restless restless = {.mail = {NULL, mail_of_restless}, .loop = new_loop()};
+    restless.timer = tael_timer_new(restless.loop, fire_again, &restless);
+    tael_timer_start(restless.timer, 0);
+    CHECK(tael_loop_run(restless.loop) == TAEL_OK);
+    CHECK(restless.runs > 0);
+    pthread_join(restless.sender, NULL);
+    tael_timer_free(restless.timer);
+    tael_loop_free(restless.loop);
+}
+
 static void mail_left_over_can_be_taken(void)
 {
     struct post_office office = {.loop = new_loop(), .ordered = true, .left = 3};
@@ -1044,6 +1088,7 @@ int main(void)
     mail_of_every_thread_arrives_in_order();
     waiting_mail_keeps_the_loop_awake();
     endless_mail_does_not_starve_the_loop();
+    endless_timer_does_not_starve_the_loop();
     mail_left_over_can_be_taken();
     a_loop_stops_from_anywhere();
     snprintf(unix_address, sizeof(unix_address), "unix:%s/echo.sock", folder);

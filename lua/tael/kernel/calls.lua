@@ -15,6 +15,7 @@ local registry = require "tael.kernel.registry"
 local secrets = require "tael.kernel.secrets"
 local settle = require "tael.kernel.settle"
 local store = require "tael.store"
+local task = require "tael.task"
 local time = require "tael.time"
 
 local calls = {}
@@ -76,7 +77,7 @@ local function report(asked, asking)
     end
 end
 
---- The request, built from stored facts and the clock. Pure but for the clock.
+--- The request, built from stored facts and the clock, in its turn: a signature takes long.
 ---@param asking tael.kernel.Asking
 ---@return tael.kernel.Built?
 ---@return table? err {code, channel?, field?, detail}
@@ -93,6 +94,7 @@ function calls.build(asking)
     if not details then
         return nil, err
     end
+    task.last() -- it will be signed
     local ctx = context.of(asking.payment, details, asking.attempt, account, asking.now or time.now(),
         asking.refund)
     local request

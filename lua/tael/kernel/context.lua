@@ -10,6 +10,7 @@ local log = require "tael.log"
 local recent = require "tael.recent"
 local registry = require "tael.kernel.registry"
 local store = require "tael.store"
+local task = require "tael.task"
 
 local context = {}
 
@@ -81,6 +82,7 @@ end
 
 --- Asks the package for what the payer is sent to. Pure and repeatable.
 local function build(payment, details, attempt, account, prepared)
+    task.last()
     local ctx = context.of(payment, details, attempt, account, store.id_ms(attempt.id))
     local request, err = call.build(registry.package(account.channel), "create", prepared, ctx)
     if not request then
