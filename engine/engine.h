@@ -38,6 +38,13 @@ struct tael_plan_body_limit {
     size_t max;
 };
 
+struct tael_plan_routes { /* endpoints of the operator's own (engine_routes.h) */
+    const char *listener; /* NULL: none */
+    const char *prefix;   /* "/r/" */
+    const char *folder;   /* that holds NAME.lua */
+    const char *shown;    /* the same in messages */
+};
+
 struct tael_plan_companion {
     const char *app, *args_json;
 };
@@ -67,6 +74,7 @@ struct tael_plan { /* what the application asked for; all memory is the plan's *
     struct tael_http_client_options client;
     struct tael_plan_body_limit *body_limits;
     size_t body_limit_count;
+    struct tael_plan_routes routes;
     const char **folders;
     size_t folder_count;
     bool has_store;
@@ -101,6 +109,7 @@ struct tael_worker {
         wakeable; /* loop, for tael_engine_stop; NULL when not to be touched */
     struct tael_state *state;
     struct tael_http_server *server;
+    struct tael_routes *routes; /* NULL: the plan has none */
     struct tael_host host;
     struct tael_waiting waiting;
     pthread_t thread;
@@ -234,6 +243,20 @@ void tael_worker_push_app(lua_State *L, const struct tael_worker *worker, const 
 void tael_worker_on_request(void *user, struct tael_http_request *request);
 void tael_worker_on_gone(void *user, struct tael_http_request *request);
 size_t tael_worker_on_body_max(void *user, const struct tael_http_request *head);
+struct tael_worker_refusal { /* texts; NULL: none */
+    const char *code;        /* the application's word */
+    const char *detail;
+    const char *allow; /* methods */
+    const char *fault; /* for the log alone: may hold what no client is told */
+};
+/* Answers as app.refuse(request, refusal) says. */
+void tael_worker_refuse(struct tael_worker *worker, struct tael_http_request *request,
+                        const struct tael_worker_refusal *refusal);
+/* Asks app.admit(request) who calls. It gives {admitted = table}, then admitted(user, L) is called
+ * with that table on top and has to answer; or it gives an answer, or fails, which answers: then
+ * admitted(user, NULL) is called. Once, perhaps before this returns. */
+void tael_worker_admit(struct tael_worker *worker, struct tael_http_request *request,
+                       void (*admitted)(void *user, lua_State *L), void *user);
 tael_status tael_worker_call(struct tael_worker *worker, const char *method, const char *path,
                              const char *json, const char *merchant, tael_response_fn fn,
                              void *user);

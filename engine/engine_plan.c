@@ -220,6 +220,20 @@ static void read_limits(lua_State *L, struct tael_plan *plan)
     lua_pop(L, 1);
 }
 
+static void read_own_routes(lua_State *L, struct tael_plan *plan)
+{
+    lua_getfield(L, -1, "routes");
+    if (lua_istable(L, -1)) {
+        plan->routes.listener = field_text_needed(L, plan, "listener");
+        plan->routes.prefix = field_text_needed(L, plan, "prefix");
+        plan->routes.folder = field_text_needed(L, plan, "folder");
+        plan->routes.shown = field_text_needed(L, plan, "shown");
+    } else if (!lua_isnil(L, -1)) {
+        luaL_error(L, "plan.routes: table expected");
+    }
+    lua_pop(L, 1);
+}
+
 /* Absent: the client's own defaults, and no private addresses. */
 static void read_client(lua_State *L, struct tael_plan *plan)
 {
@@ -400,6 +414,7 @@ static int plan_in_lua(lua_State *L)
     read_clock(L, plan);
     read_listeners(L, plan);
     read_limits(L, plan);
+    read_own_routes(L, plan);
     read_client(L, plan);
     plan->folders = field_texts(L, plan, "folders", &plan->folder_count);
     read_store(L, plan);

@@ -14,6 +14,7 @@
 #include <lua.h>
 
 #include "engine.h"
+#include "engine_routes.h"
 
 /* ---- a request on its way ---- */
 
@@ -22,6 +23,10 @@ struct handling {
     struct tael_http_request *request; /* NULL: an in-process call */
     struct tael_task *task;
     struct call *call;
+    const char *function;                       /* of the application */
+    const struct tael_worker_refusal *refusal;  /* its second argument, while it is prepared */
+    void (*admitted)(void *user, lua_State *L); /* NULL: what it gives is the answer */
+    void *user;
     bool answered;
 };
 
@@ -136,12 +141,28 @@ static void push_request(lua_State *L, const struct handling *handling)
         set_span(L, "merchant", tael_span_of(call->merchant));
 }
 
+static void set_text(lua_State *L, const char *name, const char *text)
+{
+    if (text == NULL)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
 static int prepare_request(lua_State *L, void *arg)
 {
     struct handling *handling = arg;
-    tael_worker_push_app(L, handling->worker, "handle");
+    const struct tael_worker_refusal *refusal = handling->refusal;
+    tael_worker_push_app(L, handling->worker, handling->function);
     push_request(L, handling);
-    return 2;
+    if (refusal == NULL)
+        return 2;
+    lua_createtable(L, 0, 4);
+    set_text(L, "code", refusal->code);
+    set_text(L, "detail", refusal->detail);
+    set_text(L, "allow", refusal->allow);
+    set_text(L, "fault", refusal->fault);
+    return 3;
 }
 
 /* ---- the answer ---- */
@@ -292,6 +313,13 @@ static int answer_protected(lua_State *L)
     struct answer answer = {0};
     if (ended->status == TAEL_ENOMEM)
         return 0; /* whatever is made of it in Lua wants memory, too */
+    if (ended->status == TAEL_OK && handling->admitted != NULL && lua_istable(L, 2) &&
+        lua_getfield(L, 2, "admitted") == LUA_TTABLE) {
+        handling->answered = true; /* by whom it is handed to */
+        handling->admitted(handling->user, L);
+        handling->admitted = NULL;
+        return 0;
+    }
     if (ended->status == TAEL_OK && lua_gettop(L) >= 2 && read_answer(L, 2, &answer)) {
         send_answer(handling, &answer);
         return 0;
@@ -307,6 +335,13 @@ static int answer_protected(lua_State *L)
     return 0;
 }
 
+static void handling_free(struct handling *handling)
+{
+    if (handling->admitted != NULL)
+        handling->admitted(handling->user, NULL);
+    free(handling);
+}
+
 static void request_done(void *user, tael_status status, lua_State *L, int count,
                          const char *message)
 {
@@ -320,7 +355,7 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
             send_failed(handling);
         else
             answer_call(handling, TAEL_ECLOSED, 0, (struct tael_span){NULL, 0});
-        free(handling);
+        handling_free(handling);
         return;
     }
     if (L != NULL) {
@@ -340,27 +375,55 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
     } else if (!handling->answered) {
         send_failed(handling);
     }
-    free(handling);
+    handling_free(handling);
+}
+
+static void ask(const struct handling *wanted)
+{
+    struct tael_http_request *request = wanted->request;
+    struct handling *handling = malloc(sizeof(*handling));
+    struct answer busy = busy_answer();
+    if (handling == NULL) {
+        tael_http_respond(request, busy.status, busy.headers, busy.header_count, busy.body);
+        if (wanted->admitted != NULL)
+            wanted->admitted(wanted->user, NULL);
+        return;
+    }
+    *handling = *wanted;
+    if (tael_task_spawn(handling->worker->state, prepare_request, handling, request_done, handling,
+                        &handling->task) != TAEL_OK) {
+        send_answer(handling, &busy);
+        handling_free(handling);
+        return;
+    }
+    handling->refusal = NULL; /* was read */
+    request->user = handling;
 }
 
 void tael_worker_on_request(void *user, struct tael_http_request *request)
 {
     struct tael_worker *worker = user;
-    struct handling *handling = calloc(1, sizeof(*handling));
-    struct answer busy = busy_answer();
-    if (handling == NULL) {
-        tael_http_respond(request, busy.status, busy.headers, busy.header_count, busy.body);
-        return;
-    }
-    handling->worker = worker;
-    handling->request = request;
-    if (tael_task_spawn(worker->state, prepare_request, handling, request_done, handling,
-                        &handling->task) != TAEL_OK) {
-        send_answer(handling, &busy);
-        free(handling);
-        return;
-    }
-    request->user = handling;
+    if (tael_routes_takes(worker->routes, request))
+        tael_routes_serve(worker->routes, request);
+    else
+        ask(&(struct handling){.worker = worker, .request = request, .function = "handle"});
+}
+
+void tael_worker_refuse(struct tael_worker *worker, struct tael_http_request *request,
+                        const struct tael_worker_refusal *refusal)
+{
+    ask(&(struct handling){
+        .worker = worker, .request = request, .function = "refuse", .refusal = refusal});
+}
+
+void tael_worker_admit(struct tael_worker *worker, struct tael_http_request *request,
+                       void (*admitted)(void *user, lua_State *L), void *user)
+{
+    ask(&(struct handling){.worker = worker,
+                           .request = request,
+                           .function = "admit",
+                           .admitted = admitted,
+                           .user = user});
 }
 
 void tael_worker_on_gone(void *user, struct tael_http_request *request)
@@ -373,7 +436,10 @@ void tael_worker_on_gone(void *user, struct tael_http_request *request)
 
 size_t tael_worker_on_body_max(void *user, const struct tael_http_request *head)
 {
-    const struct tael_plan *plan = &((struct tael_worker *)user)->engine->plan;
+    const struct tael_worker *worker = user;
+    const struct tael_plan *plan = &worker->engine->plan;
+    if (tael_routes_takes(worker->routes, head))
+        return tael_routes_body_max(worker->routes, head);
     for (size_t i = 0; i < plan->body_limit_count; i++) {
         size_t len = strlen(plan->body_limits[i].prefix);
         if (head->target.len >= len &&
@@ -396,6 +462,7 @@ static void call_arrived(struct tael_mail *mail)
     }
     handling->worker = worker;
     handling->call = call;
+    handling->function = "handle";
     worker->calls++;
     if (tael_task_spawn(worker->state, prepare_request, handling, request_done, handling,
                         &handling->task) != TAEL_OK) {

@@ -16,6 +16,7 @@
 #include <lua.h>
 
 #include "engine.h"
+#include "engine_routes.h"
 
 /* ---- opening ---- */
 
@@ -259,6 +260,8 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         rc = tael_engine_preload(worker->state);
     if (rc == TAEL_OK)
         rc = open_server(worker);
+    if (rc == TAEL_OK && engine->plan.routes.listener != NULL)
+        rc = tael_routes_new(&worker->routes, worker);
     if (rc != TAEL_OK)
         goto failed;
     rc = tael_worker_watch_tls(worker);
@@ -374,6 +377,7 @@ void tael_worker_close(struct tael_worker *worker)
     atomic_store(&worker->wakeable, NULL);
     tael_state_free(
         worker->state); /* cancels the tasks: their undos still find client and server */
+    tael_routes_free(worker->routes);
     tael_http_server_free(worker->server);
     tael_http_client_free(worker->host.client);
     tael_timer_free(worker->deadline);
@@ -382,6 +386,7 @@ void tael_worker_close(struct tael_worker *worker)
     worker->deadline = NULL;
     worker->tls_look = NULL;
     worker->state = NULL;
+    worker->routes = NULL;
     worker->server = NULL;
     worker->host.client = NULL;
     worker->loop = NULL;

@@ -28,6 +28,11 @@ enum tael_json_fault tael_json_push(lua_State *L, struct tael_span text,
  * cycles, mixed keys, text that is not UTF-8). */
 void tael_json_push_text(lua_State *L, int index);
 
+/* The same text without a copy: *out stands in the state's scratch until the next JSON is read or
+ * written there. False: it cannot be said in JSON, and what the error would say is on top of the
+ * stack. */
+bool tael_json_write(lua_State *L, int index, struct tael_span *out);
+
 /* ---- between the files json.c, json_read.c and json_write.c ---- */
 
 struct tael_json_member {

@@ -303,7 +303,7 @@ static bool write_value(struct writer *writer, int index, int depth)
     }
 }
 
-void tael_json_push_text(lua_State *L, int index)
+bool tael_json_write(lua_State *L, int index, struct tael_span *out)
 {
     luaL_checkstack(L, LUA_MINSTACK, "json");
     index = lua_absindex(L, index);
@@ -321,13 +321,28 @@ void tael_json_push_text(lua_State *L, int index)
     lua_getiuservalue(L, top + 1, TAEL_JSON_DECIMAL);
     tael_buf_clear(&scratch->text);
     scratch->count = 0;
-    if (!write_value(&writer, index, DEPTH_MAX)) {
-        tael_json_scratch_trim(scratch);
-        const char *where = writer.key[0] != '\0' ? writer.key : "the value";
-        luaL_error(L, "json.encode: %s: %s", where, writer.why);
+    bool written = write_value(&writer, index, DEPTH_MAX);
+    lua_settop(L, top);
+    if (written) {
+        *out = (struct tael_span){scratch->text.data, scratch->text.len};
+        return true;
     }
-    lua_pushlstring(L, scratch->text.data, scratch->text.len);
     tael_json_scratch_trim(scratch);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
+    const char *where = writer.key[0] != '\0' ? writer.key : "the value";
+    lua_pushfstring(L, "json.encode: %s: %s", where, writer.why);
+    return false;
+}
+
+void tael_json_push_text(lua_State *L, int index)
+{
+    struct tael_span text;
+    if (!tael_json_write(L, index, &text)) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+        lua_error(L);
+    }
+    lua_pushlstring(L, text.data, text.len);
+    tael_json_scratch_trim(tael_json_push_scratch(L));
+    lua_pop(L, 1);
 }

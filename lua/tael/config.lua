@@ -192,7 +192,7 @@ end
 --- Channel packages lie beside the configuration, or where Tael was installed.
 local function scripts_folder(options)
     local own = options.root .. "/scripts"
-    if not file_of.exists(own) and options.lua_root then
+    if not file_of.exists(own .. "/channels") and options.lua_root then
         return (options.lua_root:gsub("/[^/]+/?$", "")) .. "/scripts"
     end
     return own

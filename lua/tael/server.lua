@@ -52,6 +52,7 @@ function app.plan(options)
         body_limits = { { prefix = "/notify/", max = config.http.limits.notify_body } },
         folders = { config.data }, client = plan_of.client(config),
         store = plan_of.store(config, options.lua_root, config.store.migrate == "auto"),
+        routes = plan_of.routes(config),
         pass = config, companions = companions(config),
         handover = not config.dev and plan_of.handover(config) or nil,
     }
@@ -138,6 +139,16 @@ function app.handle(request)
         return internal[request.path](request)
     end
     return app.api.handle(request)
+end
+
+--- Who calls one of the operator's own routes.
+function app.admit(request)
+    return require("tael.api.own_routes").admit(request)
+end
+
+--- Why one of them does not answer.
+function app.refuse(request, refusal)
+    return require("tael.api.own_routes").refuse(request, refusal)
 end
 
 --- Only what the API itself could not answer comes here.

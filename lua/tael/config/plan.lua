@@ -86,4 +86,20 @@ function plan.store(config, lua_root, migrate)
     }
 end
 
+--- Where the operator's own endpoints are. They lie beside the configuration even where the channels are
+--- those that Tael came with.
+---@param config table
+---@return table
+function plan.routes(config)
+    local root, installed = config.source.root or ".", config.source.lua_root
+    local scripts = config.scripts.folder
+    if installed and scripts == installed:gsub("/[^/]+/?$", "") .. "/scripts" then
+        scripts = root .. "/scripts"
+    end
+    local folder = scripts .. "/routes"
+    local below = folder:sub(1, #root + 1) == root .. "/"
+    return { listener = "api", prefix = "/r/", folder = folder,
+        shown = below and folder:sub(#root + 2) or folder }
+end
+
 return plan

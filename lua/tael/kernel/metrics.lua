@@ -8,6 +8,7 @@ local help = {
     tael_refunds_total = "refunds that entered a state",
     tael_notifications_total = "inbound messages by verdict and failed check",
     tael_calls_total = "calls to channels by class",
+    tael_routes_refused_total = "requests for the operator's own routes that were refused, by status",
     tael_alarms_total = "what a person should know",
 }
 

@@ -7,6 +7,8 @@
 ---@field plan fun(options: tael.app.Options): tael.app.Plan?, table? refusal is {code, message}
 ---@field open? fun(context: tael.app.Context): any, table? nil and {code, message} end the start; may wait
 ---@field handle fun(request: tael.app.Request): tael.app.Response may wait
+---@field admit? fun(request: tael.app.Request): tael.app.Admitted|tael.app.Response for plan.routes
+---@field refuse? fun(request: tael.app.Request, refusal: tael.app.Refusal): tael.app.Response one of them
 ---@field failed? fun(request: tael.app.Request, message: string): tael.app.Response when handle raised
 
 ---@class tael.app.Options
@@ -29,6 +31,7 @@
 ---@field limits table<string, integer>? of struct tael_http_limits, 0 or absent is its default; and
 ---  exempt: string[]?, networks that per_address does not apply to
 ---@field body_limits { prefix: string, max: integer }[]? bytes, the first that fits a path counts
+---@field routes tael.app.Routes? scripts that answer requests
 ---@field client tael.app.Client?
 ---@field folders string[]?     made with mode 0700
 ---@field store tael.app.Store?
@@ -74,6 +77,21 @@
 ---@field headers table<string, string> names in lower case, repeated ones joined by ", "
 ---@field body string
 ---@field merchant string? of a call
+
+---@class tael.app.Routes
+---@field listener string
+---@field prefix string   "/r/"
+---@field folder string   that holds NAME.lua
+---@field shown string    the same in messages
+
+---@class tael.app.Admitted
+---@field admitted { merchant: string?, headers: table<string, string>? }
+
+---@class tael.app.Refusal
+---@field code string    of a problem
+---@field detail string?
+---@field allow string?  methods
+---@field fault string?  what a script did, with file and line: for the log alone
 
 ---@class tael.app.Response
 ---@field status integer

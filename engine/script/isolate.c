@@ -1,0 +1,419 @@
+/* isolate.c - the state of an isolate: its memory, its budget, its runs.
+ *
+ * The allocator keeps small blocks in lists of their size, for most of what a script makes is small
+ * and gone with its call. Blocks come from slabs that go with the state.
+ */
+#include "script/isolate.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+enum {
+    UNIT = 16,            /* bytes: sizes of small blocks are multiples of it */
+    SMALL_MAX = 512,      /* bytes: what is larger is the C library's */
+    SLAB = 16 * 1024,     /* bytes */
+    STEP_BYTES = 16,      /* of memory taken count as one step */
+    HOOK_STEPS = 250,     /* instructions between two looks */
+    SLICE = 100 * 1000,   /* steps, half a millisecond or so */
+    TAKEN_MAX = 64 << 20, /* bytes between two looks */
+    POOL = 8,             /* coroutines kept */
+};
+
+#if defined(__SANITIZE_ADDRESS__)
+#define POOLED 0 /* so that a use of what was freed is seen */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOLED 0
+#endif
+#endif
+#ifndef POOLED
+#define POOLED 1
+#endif
+
+struct block {
+    struct block *next;
+};
+
+struct slab {
+    struct slab *next;
+    _Alignas(max_align_t) char bytes[];
+};
+
+struct tael_isolate {
+    lua_State *L;
+    struct tael_run *run; /* that is on the C stack */
+    size_t used, max;
+    size_t taken; /* since the last look */
+    struct block *free[SMALL_MAX / UNIT + 1];
+    struct slab *slabs;
+    char *fresh, *fresh_end; /* of the newest slab: not yet given out */
+    struct {
+        lua_State *co;
+        int ref;
+    } pool[POOL];
+    int pooled;
+};
+
+/* ---- memory ---- */
+
+static size_t rank_of(size_t size)
+{
+    return (size + UNIT - 1) / UNIT;
+}
+
+static bool add_slab(struct tael_isolate *isolate)
+{
+    struct slab *slab = malloc(sizeof(*slab) + SLAB);
+    if (slab == NULL)
+        return false;
+    slab->next = isolate->slabs;
+    isolate->slabs = slab;
+    isolate->fresh = slab->bytes;
+    isolate->fresh_end = slab->bytes + SLAB;
+    return true;
+}
+
+static void *take_small(struct tael_isolate *isolate, size_t rank)
+{
+    struct block *block = isolate->free[rank];
+    if (block != NULL) {
+        isolate->free[rank] = block->next;
+        return block;
+    }
+    size_t size = rank * UNIT; /* what is left of a slab and too short is lost with it */
+    if ((size_t)(isolate->fresh_end - isolate->fresh) < size && !add_slab(isolate))
+        return NULL;
+    void *bytes = isolate->fresh;
+    isolate->fresh += size;
+    return bytes;
+}
+
+static void *take(struct tael_isolate *isolate, size_t size)
+{
+    return POOLED && size <= SMALL_MAX ? take_small(isolate, rank_of(size)) : malloc(size);
+}
+
+static void give(struct tael_isolate *isolate, void *bytes, size_t size)
+{
+    if (!POOLED || size > SMALL_MAX) {
+        free(bytes);
+        return;
+    }
+    struct block *block = bytes;
+    block->next = isolate->free[rank_of(size)];
+    isolate->free[rank_of(size)] = block;
+}
+
+/* There is no memory for a smaller block, and Lua counts on it that shrinking succeeds. A block of
+ * the C library becomes a slab, for it will be given back as a small one. */
+static void *keep_shrunk(struct tael_isolate *isolate, char *bytes, size_t old_size, size_t size)
+{
+    struct slab *slab = (struct slab *)(void *)bytes;
+    if (old_size <= SMALL_MAX || size > old_size - sizeof(*slab))
+        return bytes;
+    memmove(slab->bytes, bytes, size);
+    slab->next = isolate->slabs;
+    isolate->slabs = slab;
+    return slab->bytes;
+}
+
+static void *resize(struct tael_isolate *isolate, void *bytes, size_t old_size, size_t size)
+{
+    if (!POOLED || (old_size > SMALL_MAX && size > SMALL_MAX)) {
+        void *resized = realloc(bytes, size);
+        if (resized == NULL && size <= old_size)
+            return bytes;
+        return resized;
+    }
+    if (old_size <= SMALL_MAX && size <= SMALL_MAX && rank_of(old_size) == rank_of(size))
+        return bytes;
+    void *moved = take(isolate, size);
+    if (moved == NULL)
+        return size > old_size ? NULL : keep_shrunk(isolate, bytes, old_size, size);
+    memcpy(moved, bytes, size < old_size ? size : old_size);
+    give(isolate, bytes, old_size);
+    return moved;
+}
+
+static void *allocate(void *user, void *bytes, size_t old_size, size_t size)
+{
+    struct tael_isolate *isolate = user;
+    if (size == 0) {
+        if (bytes != NULL) {
+            give(isolate, bytes, old_size);
+            isolate->used -= old_size;
+        }
+        return NULL;
+    }
+    if (bytes == NULL)
+        old_size = 0; /* Lua gives the object's type instead */
+    size_t more = size > old_size ? size - old_size : 0;
+    if (isolate->used + more > isolate->max || isolate->taken + more > TAKEN_MAX)
+        return NULL;
+    void *moved = bytes == NULL ? take(isolate, size) : resize(isolate, bytes, old_size, size);
+    if (moved == NULL)
+        return NULL;
+    isolate->taken += more;
+    isolate->used = isolate->used - old_size + size;
+    return moved;
+}
+
+/* ---- budget ---- */
+
+static struct tael_isolate *isolate_of(lua_State *L)
+{
+    return *(struct tael_isolate **)lua_getextraspace(L);
+}
+
+static void push_place(lua_State *L)
+{
+    lua_Debug at;
+    for (int level = 0; lua_getstack(L, level, &at) != 0; level++) {
+        lua_getinfo(L, "Sl", &at);
+        if (at.currentline > 0) {
+            lua_pushfstring(L, "%s:%d: ", at.short_src, at.currentline);
+            return;
+        }
+    }
+    lua_pushliteral(L, "");
+}
+
+static void on_count(lua_State *L, lua_Debug *at);
+
+/* Raises, now and at every instruction from now on. */
+static void doom(lua_State *L, struct tael_run *run)
+{
+    run->doomed = true;
+    lua_sethook(L, on_count, LUA_MASKCOUNT, 1);
+    push_place(L);
+    lua_pushliteral(L, "does not end: too much work for one call");
+    lua_concat(L, 2);
+    lua_error(L);
+}
+
+static void on_count(lua_State *L, lua_Debug *at)
+{
+    (void)at;
+    struct tael_isolate *isolate = isolate_of(L);
+    struct tael_run *run = isolate->run;
+    if (run == NULL)
+        return;
+    int64_t done = HOOK_STEPS + (int64_t)(isolate->taken / STEP_BYTES);
+    isolate->taken = 0;
+    run->steps -= done;
+    run->slice -= done;
+    if (run->doomed || run->steps <= 0)
+        doom(L, run);
+    if (run->slice <= 0 && !run->whole && lua_isyieldable(L)) {
+        run->slice = SLICE;
+        lua_yield(L, 0);
+    }
+}
+
+struct tael_run *tael_run_here(lua_State *L)
+{
+    return isolate_of(L)->run;
+}
+
+void tael_isolate_charge(lua_State *L, int64_t steps)
+{
+    struct tael_run *run = isolate_of(L)->run;
+    if (run == NULL)
+        return;
+    run->steps -= steps;
+    run->slice -= steps;
+    if (run->doomed || run->steps <= 0)
+        doom(L, run);
+}
+
+void tael_isolate_check(lua_State *L, int lua_status)
+{
+    struct tael_run *run = isolate_of(L)->run;
+    if (run == NULL)
+        return;
+    if (lua_status == LUA_ERRMEM || lua_status == LUA_ERRERR)
+        run->starved = true;
+    if (run->starved || run->doomed)
+        lua_error(L); /* what was raised is on top */
+}
+
+/* ---- life ---- */
+
+static int install(lua_State *L)
+{
+    tael_confine_install(L, lua_toboolean(L, 1));
+    return 0;
+}
+
+tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool ordered)
+{
+    struct tael_isolate *isolate = calloc(1, sizeof(*isolate));
+    if (isolate == NULL)
+        return TAEL_ENOMEM;
+    isolate->max = memory_max > 0 ? memory_max : TAEL_ISOLATE_MEMORY;
+    isolate->L = lua_newstate(allocate, isolate);
+    if (isolate->L == NULL)
+        goto out_of_memory;
+    *(struct tael_isolate **)lua_getextraspace(isolate->L) = isolate; /* copied to coroutines */
+    lua_pushcfunction(isolate->L, install);
+    lua_pushboolean(isolate->L, ordered);
+    if (lua_pcall(isolate->L, 1, 0, 0) != LUA_OK)
+        goto out_of_memory;
+    isolate->taken = 0;
+    *out = isolate;
+    return TAEL_OK;
+out_of_memory:
+    tael_isolate_free(isolate);
+    return TAEL_ENOMEM;
+}
+
+void tael_isolate_free(struct tael_isolate *isolate)
+{
+    if (isolate == NULL)
+        return;
+    if (isolate->L != NULL)
+        lua_close(isolate->L);
+    for (struct slab *slab = isolate->slabs, *next; slab != NULL; slab = next) {
+        next = slab->next;
+        free(slab);
+    }
+    free(isolate);
+}
+
+lua_State *tael_isolate_lua(struct tael_isolate *isolate)
+{
+    return isolate->L;
+}
+
+size_t tael_isolate_memory(const struct tael_isolate *isolate)
+{
+    return isolate->used;
+}
+
+static int collect(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT);
+    return 0;
+}
+
+bool tael_isolate_full(struct tael_isolate *isolate)
+{
+    lua_pushcfunction(isolate->L, collect);
+    if (lua_pcall(isolate->L, 0, 0, 0) != LUA_OK)
+        lua_pop(isolate->L, 1);
+    return isolate->used > isolate->max / 2;
+}
+
+/* ---- runs ---- */
+
+static int new_coroutine(lua_State *L)
+{
+    struct tael_run *run = lua_touserdata(L, 1);
+    lua_State *co = lua_newthread(L);
+    run->ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    run->co = co;
+    return 0;
+}
+
+tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, int64_t steps,
+                           bool whole)
+{
+    lua_State *L = isolate->L;
+    run->isolate = isolate;
+    run->whole = whole;
+    run->steps = steps;
+    run->slice = SLICE;
+    if (isolate->pooled > 0) {
+        run->co = isolate->pool[--isolate->pooled].co;
+        run->ref = isolate->pool[isolate->pooled].ref;
+    } else {
+        lua_pushcfunction(L, new_coroutine);
+        lua_pushlightuserdata(L, run);
+        if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+            lua_pop(L, 1);
+            run->co = NULL;
+            return TAEL_ENOMEM;
+        }
+    }
+    lua_sethook(run->co, on_count, LUA_MASKCOUNT, HOOK_STEPS);
+    return TAEL_OK;
+}
+
+/* The place in a script that led to what was raised; the text has one of its own, mostly. */
+static void tell_place(struct tael_run *run, char *out, size_t size)
+{
+    lua_Debug at;
+    out[0] = '\0';
+    for (int level = 0; lua_getstack(run->co, level, &at) != 0; level++) {
+        lua_getinfo(run->co, "Sl", &at);
+        if (at.currentline > 0) {
+            snprintf(out, size, "%s:%d: ", at.short_src, at.currentline);
+            return;
+        }
+    }
+}
+
+/* Only texts are read: anything else would have to call the script to get one. */
+static void tell_fault(struct tael_run *run)
+{
+    char place[LUA_IDSIZE + 16];
+    const char *text = "raised a value that is not a text";
+    if (lua_type(run->co, -1) == LUA_TSTRING)
+        text = lua_tostring(run->co, -1);
+    tell_place(run, place, sizeof(place));
+    size_t len = strcspn(place, ":");
+    bool placed = len > 0 && strncmp(text, place, len) == 0;
+    snprintf(run->fault, sizeof(run->fault), "%s%s", placed ? "" : place, text);
+}
+
+enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *arg)
+{
+    struct tael_isolate *isolate = run->isolate;
+    int args = 0;
+    if (body != NULL) { /* the stack is empty: there is room, and neither push allocates */
+        lua_pushcfunction(run->co, body);
+        lua_pushlightuserdata(run->co, arg);
+        args = 1;
+        isolate->taken = 0;
+    }
+    isolate->run = run;
+    int status = lua_resume(run->co, NULL, args, &run->results);
+    isolate->run = NULL;
+    if (status == LUA_OK && !run->doomed)
+        return TAEL_RUN_DONE;
+    if (status == LUA_YIELD)
+        return TAEL_RUN_PAUSED;
+    tell_fault(run);
+    if (run->doomed)
+        return TAEL_RUN_SPENT;
+    return status == LUA_ERRMEM || run->starved ? TAEL_RUN_MEMORY : TAEL_RUN_RAISED;
+}
+
+static int forget(lua_State *L)
+{
+    luaL_unref(L, LUA_REGISTRYINDEX, (int)lua_tointeger(L, 1));
+    return 0;
+}
+
+void tael_run_end(struct tael_run *run)
+{
+    struct tael_isolate *isolate = run->isolate;
+    lua_State *co = run->co;
+    if (co == NULL)
+        return;
+    run->co = NULL;
+    lua_sethook(co, NULL, 0, 0);
+    bool clean = lua_status(co) == LUA_OK && !run->doomed;
+    if (clean && isolate->pooled < POOL) {
+        lua_settop(co, 0);
+        isolate->pool[isolate->pooled].co = co;
+        isolate->pool[isolate->pooled++].ref = run->ref;
+        return;
+    }
+    lua_pushcfunction(isolate->L, forget); /* collected some time, never resumed */
+    lua_pushinteger(isolate->L, run->ref);
+    if (lua_pcall(isolate->L, 1, 0, 0) != LUA_OK)
+        lua_pop(isolate->L, 1);
+}

@@ -1,0 +1,82 @@
+/* isolate.h - a Lua state for scripts that are not Tael's own: pure libraries, a ceiling of memory,
+ * a budget of work. Nothing in it waits or has effects.
+ *
+ * What a script does is counted in steps: an instruction is one, so are 16 bytes of memory taken,
+ * and C functions charge for what they go through. Steps and not time, so that what is too long on
+ * one machine is too long on all, and in the simulated world. Whoever has used up its steps is
+ * doomed: every further instruction raises, and the pcall that scripts see passes it on.
+ *
+ * A run is a coroutine. One that takes long yields now and then (TAEL_RUN_PAUSED), so that it does
+ * not hold the loop; inside a C function that calls back (sort, gsub) it cannot, and then only its
+ * budget ends it. Rules: 1 Lua is entered here alone, always protected; 2 a run that raised or was
+ * ended leaves nothing behind: its coroutine is reset; 3 memory that ran out or a doomed run spoil
+ * nothing but themselves, but tael_isolate_full tells when what scripts keep leaves too little.
+ * One thread.
+ */
+#ifndef TAEL_SCRIPT_ISOLATE_H
+#define TAEL_SCRIPT_ISOLATE_H
+
+#include <lua.h>
+
+#include "base/bytes.h"
+
+struct tael_isolate;
+
+enum { /* defaults */
+       TAEL_ISOLATE_MEMORY = 16 * 1024 * 1024,
+       TAEL_RUN_STEPS = 10 * 1000 * 1000, /* some 50 to 100 ms */
+       TAEL_RUN_FAULT_MAX = 512,
+};
+
+enum tael_run_state {
+    TAEL_RUN_DONE,
+    TAEL_RUN_PAUSED, /* go on with tael_run_go */
+    TAEL_RUN_RAISED,
+    TAEL_RUN_SPENT,  /* its steps are used up */
+    TAEL_RUN_MEMORY, /* the ceiling was met, or the process has no memory */
+};
+
+struct tael_run { /* the caller's; zero before tael_run_begin */
+    struct tael_isolate *isolate;
+    lua_State *co;
+    int ref; /* anchor of co */
+    bool whole, doomed, starved;
+    int64_t steps;                  /* left */
+    int64_t slice;                  /* left until it gives the loop its turn */
+    int results;                    /* DONE: values on top of co */
+    char fault[TAEL_RUN_FAULT_MAX]; /* RAISED, SPENT, MEMORY: "file:line: …" */
+};
+
+/* memory_max 0: TAEL_ISOLATE_MEMORY. ordered: pairs() goes in a fixed order (order.c). */
+tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool ordered);
+void tael_isolate_free(struct tael_isolate *isolate); /* no run is open. NULL allowed */
+lua_State *tael_isolate_lua(struct tael_isolate *isolate);
+size_t tael_isolate_memory(const struct tael_isolate *isolate); /* bytes in use */
+/* Collects, and says whether more than half of the ceiling is in use all the same. */
+bool tael_isolate_full(struct tael_isolate *isolate);
+
+/* Takes a coroutine. whole: it is not to pause. */
+tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, int64_t steps,
+                           bool whole);
+/* Begins body(arg as light userdata) in the run's coroutine, or goes on with it (body NULL). */
+enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *arg);
+/* Gives the coroutine back, with all that stands on it. Any run that was begun, paused too. */
+void tael_run_end(struct tael_run *run);
+
+/* For C functions that scripts call: the run they are in. */
+struct tael_run *tael_run_here(lua_State *L);
+/* For C functions that scripts call: so much work is going to be done. Raises when it is too much.
+ */
+void tael_isolate_charge(lua_State *L, int64_t steps);
+/* Raises, for good, when this run is doomed or lua_status says that memory ran out. */
+void tael_isolate_check(lua_State *L, int lua_status);
+
+/* Pushes a new environment for one script: globals that cannot be written, from the list of
+ * confine.c, with require = the function at the top of the stack, which it replaces. Raises. */
+void tael_confine_push_environment(lua_State *L);
+/* Puts an empty table in the place of the one on top, which it shows and which nobody can write. */
+void tael_confine_hide(lua_State *L);
+/* Once in a state, before the first environment. Raises. */
+void tael_confine_install(lua_State *L, bool ordered);
+
+#endif
