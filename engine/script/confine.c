@@ -20,7 +20,7 @@ static const char globals_key; /* its address names the shared globals in the re
 
 /* An error costs far more on its way, deep down most of all, than the instructions that raise it.
  */
-enum { PCALL_STEPS = 50, CAUGHT_STEPS = 5000 };
+enum { PCALL_STEPS = 2000, CAUGHT_STEPS = 5000 };
 
 static int finish_pcall(lua_State *L, int status, lua_KContext ctx)
 {
