@@ -25,6 +25,7 @@
 struct tael_key {
     atomic_size_t holders;
     EVP_PKEY *pair;
+    EVP_MD_CTX *ready; /* SHA-256 begun for the key's use; copied, never run: workers share it */
     enum tael_key_use use;
     int bits;
     char id[32];
@@ -220,6 +221,27 @@ static tael_status check_key(const struct tael_key *key, bool weak, tael_error *
     return TAEL_OK;
 }
 
+static bool begin(EVP_MD_CTX *ctx, const struct tael_key *key, enum tael_key_use use,
+                  enum tael_digest digest)
+{
+    EVP_PKEY_CTX *padding = NULL; /* ctx's */
+    const char *name = tael_digest_name(digest);
+    int begun = use == TAEL_KEY_SIGN
+                    ? EVP_DigestSignInit_ex(ctx, &padding, name, NULL, NULL, key->pair, NULL)
+                    : EVP_DigestVerifyInit_ex(ctx, &padding, name, NULL, NULL, key->pair, NULL);
+    return begun == 1 && EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PADDING) == 1;
+}
+
+/* Looking the algorithms up by name is done once a key. */
+static tael_status set_ready(struct tael_key *key)
+{
+    key->ready = EVP_MD_CTX_new();
+    if (key->ready != NULL && begin(key->ready, key, key->use, TAEL_DIGEST_SHA256))
+        return TAEL_OK;
+    ERR_clear_error();
+    return TAEL_EINTERNAL;
+}
+
 /* Takes pair over, also when it fails. */
 static tael_status key_new(struct tael_key **out, EVP_PKEY *pair, enum tael_key_use use, bool weak,
                            tael_error *err)
@@ -236,6 +258,8 @@ static tael_status key_new(struct tael_key **out, EVP_PKEY *pair, enum tael_key_
     tael_status rc = check_key(key, weak, err);
     if (rc == TAEL_OK && (rc = set_id(key)) != TAEL_OK)
         refuse(err, rc, "internal", "the key's fingerprint cannot be made");
+    if (rc == TAEL_OK && (rc = set_ready(key)) != TAEL_OK)
+        refuse(err, rc, "internal", "the key cannot be used for signatures");
     if (rc == TAEL_OK)
         *out = key;
     else
@@ -285,6 +309,7 @@ void tael_key_release(struct tael_key *key)
 {
     if (key == NULL || atomic_fetch_sub(&key->holders, 1) > 1)
         return;
+    EVP_MD_CTX_free(key->ready);
     EVP_PKEY_free(key->pair);
     free(key);
 }
@@ -311,21 +336,34 @@ const char *tael_key_id(const struct tael_key *key)
 
 /* ---- signatures ---- */
 
+/* A context for one signature, or NULL. */
+static EVP_MD_CTX *begin_one(const struct tael_key *key, enum tael_key_use use,
+                             enum tael_digest digest)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    if (ctx == NULL)
+        return NULL;
+    bool begun = key->ready != NULL && use == key->use && digest == TAEL_DIGEST_SHA256
+                     ? EVP_MD_CTX_copy_ex(ctx, key->ready) == 1
+                     : begin(ctx, key, use, digest);
+    if (!begun) {
+        EVP_MD_CTX_free(ctx);
+        return NULL;
+    }
+    EVP_MD_CTX_set_flags(ctx, EVP_MD_CTX_FLAG_FINALISE); /* no copy to go on from */
+    return ctx;
+}
+
 tael_status tael_key_sign(const struct tael_key *key, enum tael_digest digest,
                           struct tael_span data, unsigned char out[TAEL_SIGNATURE_MAX],
                           size_t *out_len)
 {
     if (key->use != TAEL_KEY_SIGN || digest == TAEL_DIGEST_MD5)
         return TAEL_EINVAL;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx == NULL)
-        return TAEL_ENOMEM;
     tael_status rc = TAEL_EINTERNAL;
-    EVP_PKEY_CTX *padding = NULL; /* ctx's */
     size_t len = TAEL_SIGNATURE_MAX;
-    if (EVP_DigestSignInit_ex(ctx, &padding, tael_digest_name(digest), NULL, NULL, key->pair,
-                              NULL) == 1 &&
-        EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PADDING) == 1 &&
+    EVP_MD_CTX *ctx = begin_one(key, TAEL_KEY_SIGN, digest);
+    if (ctx != NULL &&
         EVP_DigestSign(ctx, out, &len, (const unsigned char *)data.data, data.len) == 1) {
         *out_len = len;
         rc = TAEL_OK;
@@ -342,14 +380,9 @@ tael_status tael_key_verify(const struct tael_key *key, enum tael_digest digest,
         return TAEL_EINVAL;
     if (signature.len != tael_key_signature_len(key))
         return TAEL_ELIMIT;
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    if (ctx == NULL)
-        return TAEL_ENOMEM;
     tael_status rc = TAEL_EINTERNAL;
-    EVP_PKEY_CTX *padding = NULL; /* ctx's */
-    if (EVP_DigestVerifyInit_ex(ctx, &padding, tael_digest_name(digest), NULL, NULL, key->pair,
-                                NULL) == 1 &&
-        EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PADDING) == 1) {
+    EVP_MD_CTX *ctx = begin_one(key, TAEL_KEY_VERIFY, digest);
+    if (ctx != NULL) {
         int genuine = EVP_DigestVerify(ctx, (const unsigned char *)signature.data, signature.len,
                                        (const unsigned char *)data.data, data.len);
         rc = genuine == 1 ? TAEL_OK : TAEL_EINVAL;

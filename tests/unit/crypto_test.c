@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -504,6 +505,44 @@ static tael_status verify(const struct tael_key *key, const char *text, const un
                            (struct tael_span){(const char *)bytes, len});
 }
 
+struct sharer {
+    pthread_t thread;
+    const struct tael_key *sign, *check;
+    int number;
+    bool sound;
+};
+
+static void *sign_and_verify(void *arg)
+{
+    struct sharer *sharer = arg;
+    unsigned char bytes[TAEL_SIGNATURE_MAX];
+    char text[32];
+    for (int i = 0; i < 20 && sharer->sound; i++) {
+        size_t len = 0;
+        snprintf(text, sizeof(text), "pay %d of %d", i, sharer->number);
+        sharer->sound = tael_key_sign(sharer->sign, TAEL_DIGEST_SHA256, tael_span_of(text), bytes,
+                                      &len) == TAEL_OK &&
+                        verify(sharer->check, text, bytes, len) == TAEL_OK &&
+                        verify(sharer->check, "pay", bytes, len) == TAEL_EINVAL;
+    }
+    return NULL;
+}
+
+/* Workers share a key, and what is prepared in it. */
+static void keys_serve_several_threads(const struct tael_key *sign, const struct tael_key *check)
+{
+    struct sharer sharers[4];
+    for (int i = 0; i < 4; i++) {
+        sharers[i] = (struct sharer){.sign = sign, .check = check, .number = i, .sound = true};
+        if (pthread_create(&sharers[i].thread, NULL, sign_and_verify, &sharers[i]) != 0)
+            abort();
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(sharers[i].thread, NULL);
+        CHECK_NAMED(sharers[i].sound, "signatures of a shared key");
+    }
+}
+
 static void signatures_prove_one_text(EVP_PKEY *pair, const struct tael_key *sign,
                                       const struct tael_key *check)
 {
@@ -588,6 +627,7 @@ static void keys_are_read_and_used(void)
     CHECK(tael_key_bits(sign) == 2048 && tael_key_use_of(sign) == TAEL_KEY_SIGN);
     CHECK(strlen(tael_key_id(sign)) == 16 && strcmp(tael_key_id(sign), tael_key_id(check)) == 0);
     signatures_prove_one_text(pair, sign, check);
+    keys_serve_several_threads(sign, check);
     loose_padding_is_refused(pair, check);
     struct tael_buf der = {0};
     CHECK(tael_key_public_der(sign, &der) == TAEL_OK && der.len == texts.spki.len &&
