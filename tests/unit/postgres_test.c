@@ -343,7 +343,7 @@ static void the_tests_own_statements(const struct server *server)
     bool open = set_open(&set, server, "own");
     CHECK(open);
     if (open) {
-        CHECK(take_folder(&set, "tests/unit/store_sql") == 16);
+        CHECK(take_folder(&set, "tests/unit/store_sql") == 17);
         guards_undo_their_unit(&set);
         constraints_stand_behind_guards(&set);
         guarded_returning_gives_its_rows(&set);
