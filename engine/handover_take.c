@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <poll.h>
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -14,6 +16,7 @@
 enum {
     HELLO_MS = 10 * 1000,
     BEYOND_MS = 30 * 1000, /* what the old one has after its drain, to close its store */
+    END_MS = 5 * 1000,     /* from the end of its connection to its own */
 };
 
 static tael_status refuse(tael_error *err, const char *what, const char *why)
@@ -35,6 +38,25 @@ static int dial(const char *path)
         fd = -1;
     }
     return fd;
+}
+
+/* The process at the other end; -1: not to be known. */
+static int peer_of(int connection)
+{
+    struct ucred peer = {.pid = 0};
+    socklen_t len = sizeof(peer);
+    if (getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 || peer.pid <= 0)
+        return -1;
+    return pidfd_open(peer.pid, 0);
+}
+
+/* A dying process closes its files one after the other: the connection's end may come before the
+ * lock is free. */
+static void await_end(int peer)
+{
+    struct pollfd wait = {.fd = peer, .events = POLLIN};
+    if (peer >= 0)
+        (void)poll(&wait, 1, END_MS);
 }
 
 /* Takes "socket NAME ADDRESS"; fd is the legacy's then, or closed. */
@@ -90,25 +112,28 @@ tael_status tael_taking_inherit(void *user, const struct tael_plan *plan,
     taking->connection = dial(plan->handover);
     if (taking->connection < 0)
         return TAEL_OK; /* who has the store all the same keeps it: the lock tells */
+    int peer = peer_of(taking->connection);
     tael_status rc = tael_handover_say(taking->connection, TAEL_HANDOVER_HELLO, -1);
     if (rc == TAEL_OK)
         rc = tael_handover_hear(taking->connection, HELLO_MS, taking->stop, line, NULL);
     if (rc == TAEL_OK && strncmp(line, "refused ", 8) == 0)
-        return refuse(err, "the running engine does not hand over: ", line + 8);
-    if (rc == TAEL_OK && strncmp(line, "draining ", 9) != 0)
-        return refuse(err, "the running engine is not understood: ", line);
-    if (rc == TAEL_OK)
+        rc = refuse(err, "the running engine does not hand over: ", line + 8);
+    else if (rc == TAEL_OK && strncmp(line, "draining ", 9) != 0)
+        rc = refuse(err, "the running engine is not understood: ", line);
+    else if (rc == TAEL_OK)
         rc = take_all(taking, strtoll(line + 9, NULL, 10), legacy);
-    if (rc ==
-        TAEL_ECLOSED) { /* it has ended: the lock is free, and the sockets that came are ours */
+    if (rc == TAEL_ECLOSED) { /* it has ended, the lock is free: the sockets that came are ours */
+        await_end(peer);
         tael_taking_drop(taking);
-        return TAEL_OK;
-    }
-    if (rc == TAEL_ETIMEOUT)
-        return refuse(err, "the running engine has not drained in time", "");
-    if (rc != TAEL_OK)
+        rc = TAEL_OK;
+    } else if (rc == TAEL_ETIMEOUT) {
+        rc = refuse(err, "the running engine has not drained in time", "");
+    } else if (rc != TAEL_OK && rc != TAEL_EBUSY) {
         tael_error_set(err, rc, "takeover", "the running engine broke the handover off: %s",
                        tael_status_text(rc));
+    }
+    if (peer >= 0)
+        close(peer);
     return rc;
 }
 

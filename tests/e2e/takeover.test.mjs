@@ -79,9 +79,10 @@ function storeFiles(running) {
     }).filter((name) => /^tael\.db(-wal|-shm)?$/.test(name));
 }
 
-test('several takeovers under load refuse and fail nothing, and the number of workers may change', { timeout: 180_000 }, async () => {
+test('several takeovers under load refuse and fail nothing, and the number of workers may change', { timeout: 180_000 }, async (t) => {
     const lock = watchLock();
     const load = new Load(shop, { shops: 4 }).start();
+    t.after(() => load.end());
     for (let round = 0; round < rounds; round++) {
         const seen = load.paid.length;
         await until('there is some load', () => load.paid.length > seen + 10);
@@ -96,9 +97,10 @@ test('several takeovers under load refuse and fail nothing, and the number of wo
     assert.deepEqual(await load.verify(40), []);
 });
 
-test('a successor that dies or fails, however far it has come, changes nothing', { timeout: 180_000 }, async () => {
+test('a successor that dies or fails, however far it has come, changes nothing', { timeout: 180_000 }, async (t) => {
     const lock = watchLock();
     const load = new Load(shop, { shops: 3 }).start();
+    t.after(() => load.end());
     const old = shop.process;
     const goesOn = async (next) => {
         await next.ended;
@@ -118,7 +120,7 @@ test('a successor that dies or fails, however far it has come, changes nothing',
     for (const event of ['engine.handing_over', 'engine.draining']) {
         next = takeover();
         await says(old, event);
-        process.kill(next.child.pid, 'SIGKILL');
+        next.child.kill('SIGKILL');
         await goesOn(next);
     }
 
@@ -127,7 +129,7 @@ test('a successor that dies or fails, however far it has come, changes nothing',
     await says(next, 'store.opened');
     assert.deepEqual(storeFiles(old), [], 'the old one has closed the store');
     assert.ok(storeFiles(next).length > 0);
-    process.kill(next.child.pid, 'SIGKILL');
+    next.child.kill('SIGKILL');
     await goesOn(next);
 
     // it fails by itself, with the store open
@@ -141,7 +143,7 @@ test('a successor that dies or fails, however far it has come, changes nothing',
     for (let round = 0; round < rounds; round++) {
         next = takeover(slowScripts(Infinity));
         await sleep(Math.random() * 1500);
-        process.kill(next.child.pid, 'SIGKILL');
+        next.child.kill('SIGKILL'); // unless it has given up already: its script does not end
         await goesOn(next);
     }
     await load.end();
