@@ -106,8 +106,9 @@ export class Engine {
             { cwd: this.folder, env: this.environment });
         await until('the engine is ready', async () => {
             if (this.process.end) throw new Error(`the engine ended: ${this.process.output}`);
-            return (await fetch(`${this.url}/readyz`).catch(() => null))?.ok;
-        });
+            const answer = await fetch(`${this.url}/readyz`).catch((err) => ({ text: () => String(err.cause ?? err) }));
+            return answer.ok || void (this.lastWord = await answer.text());
+        }).catch((err) => { throw new Error(`${err.message}: ${this.lastWord}\n${this.process.output}`); });
         this.key = fs.readFileSync(path.join(this.folder, 'data/demo.key'), 'utf8').trim();
         this.seller = '2088000000000001'; // of the demo account
         return this;

@@ -59,7 +59,7 @@ function slowScripts(loops) {
 function watchLock() {
     const lock = path.join(shop.folder, 'data/tael.db.lock');
     const watcher = spawn('sh', ['-c',
-        'while [ -e "$0.watch" ]; do flock -n "$0" true && echo free; done', lock]);
+        'while [ -e "$0.watch" ]; do flock -n "$0" true && echo free; sleep 0.005; done', lock]);
     fs.writeFileSync(`${lock}.watch`, '');
     let free = '';
     watcher.stdout.on('data', (data) => { free += data; });

@@ -149,6 +149,7 @@ test('ten thousand connections that ask nothing take little, and others are serv
 test('clients that never read are cut; what all of them held has come back', async () => {
     for (const one of deaf.splice(0)) await until('it is cut', () => { one.send('x'); return one.closed; });
     await givenBack();
-    if (!sanitized) await until('memory falls back', () => memory(pid) < usual + 32 * 1024).catch(() =>
+    // states of Lua keep the small blocks that a crowd has needed, for the next one
+    if (!sanitized) await until('memory falls back', () => memory(pid) < usual + 64 * 1024).catch(() =>
         assert.fail(`${usual} KiB before, ${memory(pid)} after`));
 });
