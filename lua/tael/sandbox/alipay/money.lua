@@ -8,7 +8,7 @@ local deliveries = require "tael.sandbox.alipay.deliveries"
 
 local money = {}
 
-local TRIES = 8 -- of a unit that another refund of the same trade came before
+local TRIES = 64 -- of a unit that another refund of the same trade came before
 
 local function key_of(trade)
     return { app_id = trade.app_id, out_trade_no = trade.out_trade_no }
