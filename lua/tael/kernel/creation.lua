@@ -200,13 +200,14 @@ local function created_row(columns)
     }
 end
 
-local created = {} ---@type table<string, tael.kernel.Counter> by channel
+local created = {} ---@type table<string, tael.kernel.Counter> by channel and state
 
 local function count_created(channel, state)
-    local counter = created[channel]
+    local key = channel .. "\n" .. state
+    local counter = created[key]
     if not counter then
         counter = metrics.counter("tael_payments_total", { channel = channel, state = state })
-        created[channel] = counter
+        created[key] = counter
     end
     counter.count = counter.count + 1
 end
