@@ -59,6 +59,7 @@ struct connection {
 
 struct answer {
     int status;
+    bool is_last; /* of its connection, as the server says */
     const char *body;
     size_t body_len;
 };
@@ -176,7 +177,7 @@ static void open_connection(struct load *load, struct connection *connection)
     watch(load, connection, EPOLL_CTL_ADD, EPOLLIN);
 }
 
-/* A connection that can no longer be used; what it carried is lost. */
+/* Another one instead; what the old one carried is lost. */
 static void replace_connection(struct load *load, struct connection *connection)
 {
     if (connection->request != NULL) {
@@ -239,19 +240,16 @@ static void send_due(struct load *load, uint64_t now)
 
 enum progress { MORE, WHOLE, BROKEN };
 
-/* The value of Content-Length; false: there is none in the head. */
-static bool content_length(const char *head, const char *end, size_t *out)
+/* The value of this field of the head; NULL: it has none. */
+static const char *field(const char *head, const char *end, const char *name)
 {
-    static const char name[] = "\r\ncontent-length:";
-    const size_t len = sizeof(name) - 1;
+    const size_t len = strlen(name);
     for (const char *line = head; line != NULL && (size_t)(end - line) >= len;
          line = memmem(line + 1, (size_t)(end - line) - 1, "\r\n", 2)) {
-        if (strncasecmp(line, name, len) == 0) {
-            *out = strtoul(line + len, NULL, 10); /* the head ends with a line break */
-            return true;
-        }
+        if (strncasecmp(line, name, len) == 0)
+            return line + len; /* the head ends with a line break */
     }
-    return false;
+    return NULL;
 }
 
 static enum progress read_head(const struct connection *connection, struct answer *out)
@@ -264,8 +262,12 @@ static enum progress read_head(const struct connection *connection, struct answe
         return BROKEN;
     out->status = atoi(answer + 9);
     out->body = end + 4;
-    if (!content_length(answer, end, &out->body_len))
+    const char *len = field(answer, end, "\r\ncontent-length:");
+    if (len == NULL)
         return BROKEN;
+    out->body_len = strtoul(len, NULL, 10);
+    const char *persistence = field(answer, end, "\r\nconnection:");
+    out->is_last = persistence != NULL && strncasecmp(persistence, " close\r\n", 8) == 0;
     size_t have = connection->got - (size_t)(out->body - answer);
     if (have > out->body_len) /* more than was asked for */
         return BROKEN;
@@ -329,6 +331,8 @@ static void take_answer(struct load *load, struct connection *connection,
     }
     connection->request = NULL;
     load->busy--;
+    if (answer->is_last)
+        replace_connection(load, connection);
     send_next(load, connection, now);
 }
 

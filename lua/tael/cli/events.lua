@@ -5,7 +5,6 @@ local inbox = require "tael.cli.inbox"
 local listing = require "tael.cli.listing"
 local objects = require "tael.cli.objects"
 local screen = require "tael.cli.screen"
-local terminal = require "tael.terminal"
 local text = require("tael.cli.texts").of
 local words = require "tael.cli.words"
 
@@ -43,11 +42,6 @@ local function watch(news)
     end
 end
 
-local function watch_interrupt(box)
-    terminal.interrupt()
-    box:put "interrupt"
-end
-
 local DAY_MS = 86400000
 
 --- Prints events until Ctrl-C, or until there were so many.
@@ -57,9 +51,9 @@ local function tail(call)
     if not news then
         return nil, failure
     end
-    screen.hint(text "events.tail")
     local box <close> = inbox.new()
-    box:spawn(watch_interrupt)
+    box:watch_interrupt()
+    screen.hint(text "events.tail")
     box:spawn(watch(news))
     local left = call.flags.count or math.huge
     while left > 0 do

@@ -2,6 +2,7 @@
 --- of the engine, Ctrl-C, the time.
 local crypto = require "tael.crypto"
 local task = require "tael.task"
+local terminal = require "tael.terminal"
 local time = require "tael.time"
 
 ---@class tael.cli.Inbox
@@ -26,6 +27,20 @@ end
 ---@param fn fun(box: tael.cli.Inbox)
 function inbox:spawn(fn)
     self.tasks[#self.tasks + 1] = task.spawn(fn, self)
+end
+
+local function watch_interrupt(box)
+    box:put "watching"
+    terminal.interrupt()
+    box:put "interrupt"
+end
+
+--- Ctrl-C becomes the letter "interrupt", from the return on: called first, before a person is asked
+--- for anything.
+function inbox:watch_interrupt()
+    self:spawn(watch_interrupt)
+    local name = self:take(math.huge)
+    assert(name == "watching", name)
 end
 
 --- The next letter; "timeout" when none came in time.

@@ -150,7 +150,6 @@ local function wait_and_report(call, payment)
         return nil, failure
     end
     local present, shown = presenter(call, buyer, payment)
-    present(payment)
     local begun = time.monotonic()
     local how = { buyer = buyer, wait_ms = call.flags.wait }
     how.changed = function(now) present(now, how.pressed) end

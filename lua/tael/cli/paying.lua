@@ -185,11 +185,6 @@ local function watch_keyboard(box)
     end
 end
 
-local function watch_interrupt(box)
-    terminal.interrupt()
-    box:put "interrupt"
-end
-
 --- The simulated buyer pays, once, when it was asked for and the channel is ready for it.
 local function buyer_pays(call, payment, how)
     if how.paid_at or not how.buyer or not how.pressed or not paying.ready(payment) then
@@ -239,7 +234,7 @@ end
 ---@class tael.cli.Waiting
 ---@field buyer { simulator: tael.cli.Simulator, yes: boolean?, keyboard: boolean? }? who plays the buyer
 ---@field wait_ms integer?
----@field changed fun(payment: table)? told of the payment as it comes
+---@field changed fun(payment: table)? told of the payment as it is, and as it comes
 ---@field pressed boolean? the simulated buyer was asked to pay: set here
 ---@field paid_at integer? monotonic ms at which the simulated buyer paid: set here
 
@@ -251,7 +246,10 @@ end
 ---@return tael.cli.Failure?
 function paying.await(call, payment, how)
     local box <close> = inbox.new()
-    box:spawn(watch_interrupt)
+    box:watch_interrupt()
+    if how.changed then
+        how.changed(payment)
+    end
     box:spawn(watch_engine(call, payment.id))
     if how.buyer and how.buyer.keyboard then
         box:spawn(watch_keyboard)
