@@ -3,11 +3,12 @@
  * Writing tries the socket first; what it does not take is copied and queued. Closing is in three
  * steps: what is queued leaves, the sending side is shut, and what the peer still sends is read and
  * thrown away until it closes too. Without the last step the kernel answers late bytes with a
- * reset, and the reset takes back the answer that the peer has not read yet. All of it is bounded
- * in time and bytes. Ownership: a stream is the owner's until tael_stream_close, then its own; it
- * is freed in uv's close callback. Invariants: 1 no event after end or close; 2 a stream that lost
- * bytes (out of memory, a failed write) is broken for good; 3 events never come from inside a call
- * of the owner.
+ * reset, and the reset takes back the answer that the peer has not read yet. All of it is bounded:
+ * in time, at which the stream is cut, and in bytes, beyond which it is only no longer read.
+ * Cutting there would be the reset again, and a peer that cannot send comes to read. Ownership: a
+ * stream is the owner's until tael_stream_close, then its own; it is freed in uv's close callback.
+ * Invariants: 1 no event after end or close; 2 a stream that lost bytes (out of memory, a failed
+ * write) is broken for good; 3 events never come from inside a call of the owner.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +18,8 @@
 
 enum {
     FLUSH_US = 5 * 1000 * 1000,  /* most that a closed stream keeps its queued bytes */
-    LINGER_US = 2 * 1000 * 1000, /* most that it then waits for the peer to close */
-    LINGER_BYTES = 1024 * 1024,  /* most that it throws away meanwhile */
+    LINGER_US = 5 * 1000 * 1000, /* most that it then waits for the peer to close */
+    LINGER_BYTES = 16 << 20,     /* most that it throws away meanwhile: who sends all, then reads */
     LINGER_MAX =
         128, /* most such streams of a loop: no limit of their owner counts them any more */
 };
@@ -171,6 +172,8 @@ static void end(struct tael_uv_stream *stream, tael_status why)
     }
 }
 
+static void set_reading(struct tael_uv_stream *stream);
+
 static void on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf)
 {
     struct tael_uv_stream *stream = handle->data;
@@ -178,8 +181,7 @@ static void on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf)
         end(stream, count == UV_EOF ? TAEL_OK : TAEL_ENETWORK);
     } else if (stream->closed) {
         stream->thrown += (size_t)count;
-        if (stream->thrown > LINGER_BYTES)
-            destroy(stream);
+        set_reading(stream);
     } else if (count > 0 && stream->events->read != NULL) {
         stream->events->read(stream->user, buf->base, (size_t)count);
     }
@@ -188,8 +190,9 @@ static void on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf)
 /* Makes what uv does follow what we want. */
 static void set_reading(struct tael_uv_stream *stream)
 {
-    bool on = (stream->wants_read || stream->closed) && !stream->connecting && !stream->ended &&
-              (stream->events != NULL || stream->closed);
+    bool wanted = stream->closed ? stream->thrown <= LINGER_BYTES
+                                 : stream->wants_read && stream->events != NULL;
+    bool on = wanted && !stream->connecting && !stream->ended;
     if (on == stream->reading)
         return;
     stream->reading = on;

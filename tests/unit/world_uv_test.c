@@ -863,19 +863,23 @@ static void answer_and_close(void *user, struct tael_stream *stream)
 struct talker {
     int fd;
     struct tael_loop *loop;
-    size_t sent;
+    size_t much, sent;
     ssize_t got;
     char data[16];
 };
 
-enum { MUCH = 256 * 1024, AT_ONCE = 4 * 1024 };
+enum {
+    MUCH = 8 * 1024 * 1024,     /* all of it is taken */
+    ENDLESS = 64 * 1024 * 1024, /* more than is taken and the kernel's buffers hold */
+    AT_ONCE = 4 * 1024,
+};
 
-/* Sends much that nobody reads, and only then reads the answer. */
+/* Sends much that nobody reads, or as much as is taken, and only then reads the answer. */
 static void *talk_late(void *user)
 {
     struct talker *talker = user;
     static const char part[AT_ONCE];
-    while (talker->sent < MUCH) {
+    while (talker->sent < talker->much) {
         ssize_t count = send(talker->fd, part, sizeof(part), MSG_NOSIGNAL);
         if (count <= 0)
             break;
@@ -886,18 +890,22 @@ static void *talk_late(void *user)
     return NULL;
 }
 
-static void an_answer_survives_what_the_peer_still_sends(void)
+static void an_answer_survives_what_the_peer_still_sends(size_t much)
 {
     struct tael_loop *loop = new_loop();
     struct tael_listener *listener = NULL;
+    struct timeval stuck = {.tv_usec = 300 * 1000}; /* from here on it rather reads */
     pthread_t thread;
     CHECK(tael_listen(loop, "127.0.0.1:0", answer_and_close, loop, &listener) == TAEL_OK);
-    struct talker talker = {.fd = plain_connect(tael_listener_address(listener)), .loop = loop};
+    struct talker talker = {
+        .fd = plain_connect(tael_listener_address(listener)), .loop = loop, .much = much};
+    if (much == ENDLESS)
+        CHECK(setsockopt(talker.fd, SOL_SOCKET, SO_SNDTIMEO, &stuck, sizeof(stuck)) == 0);
     CHECK(tael_loop_run(loop) == TAEL_OK); /* accepted, answered, closed */
     CHECK(pthread_create(&thread, NULL, talk_late, &talker) == 0);
     CHECK(tael_loop_run(loop) == TAEL_OK);
     pthread_join(thread, NULL);
-    CHECK(talker.sent >= MUCH); /* it was taken, and thrown away: no reset */
+    CHECK(much == ENDLESS ? talker.sent < much : talker.sent >= much); /* no reset meanwhile */
     CHECK(talker.got == 7 && memcmp(talker.data, "refused", 7) == 0);
     close(talker.fd);
     tael_listener_close(listener);
@@ -1105,7 +1113,8 @@ int main(void)
     a_shared_socket_outlives_its_listener(unix_address);
     workers_share_a_port();
     unix_sockets_are_private_and_cleaned_up();
-    an_answer_survives_what_the_peer_still_sends();
+    an_answer_survives_what_the_peer_still_sends(MUCH);
+    an_answer_survives_what_the_peer_still_sends(ENDLESS);
     a_reset_peer_ends_the_stream();
     a_broken_pipe_raises_no_signal();
     freeing_a_loop_cuts_what_still_closes();
