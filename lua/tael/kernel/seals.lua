@@ -12,19 +12,19 @@ local task = require "tael.task"
 
 local seals = {}
 
-local PAGE = 500
+local PAGE = 64 -- events read in one turn: others wait for no more
+local SEALED_AT_ONCE = 1024 -- of all merchants
 local POSITION = "sealed"
 
 -- ---- the list of ids: first id, then the distances, each as base-128 with the low group first ----
 
 local function varint(number)
-    local bytes = {}
-    while number > 127 do
-        bytes[#bytes + 1] = string.char(number & 127 | 128)
-        number = number >> 7
+    if number < 0x80 then
+        return string.char(number)
+    elseif number < 0x4000 then
+        return string.char(number & 127 | 128, number >> 7)
     end
-    bytes[#bytes + 1] = string.char(number)
-    return table.concat(bytes)
+    return string.char(number & 127 | 128, number >> 7 & 127 | 128) .. varint(number >> 14)
 end
 
 ---@param ids integer[] rising
@@ -57,12 +57,17 @@ end
 
 -- ---- digest and MAC ----
 
+--- What the digest is of, for one event.
+local function digested(event)
+    return (">i8 s4"):pack(event.id, event.hash)
+end
+
 ---@param events { id: integer, hash: string }[]
 ---@return string digest
 function seals.digest(events)
     local parts = {}
     for i, event in ipairs(events) do
-        parts[i] = (">i8 s4"):pack(event.id, event.hash)
+        parts[i] = digested(event)
     end
     return crypto.digest("sha256", table.concat(parts))
 end
@@ -95,42 +100,73 @@ function seals.position()
     return rows[1] and (">i8"):unpack(rows[1].value) or 0
 end
 
-local function group(rows)
-    local by_merchant, order = {}, {}
+-- The last event of a merchant's newest seal, as long as that is the one we made.
+local ends = {} ---@type table<integer, { number: integer, id: integer }>
+
+--- Up to which event the merchant's seals hold all: after a pass that was cut off, further than the position.
+local function end_of(merchant, last)
+    if not last then
+        return 0
+    end
+    local known = ends[merchant]
+    if not known or known.number ~= last.number then
+        local ids = seals.decode(last.events)
+        known = { number = last.number, id = ids[#ids] }
+        ends[merchant] = known
+    end
+    return known.id
+end
+
+--- What a merchant's next seal will hold, read page by page and kept in the seal's own form.
+---@class tael.kernel.Unsealed
+---@field last table? the seal before
+---@field upto integer id of the last event in it
+---@field before integer id of the last event that was added
+---@field ids string[]
+---@field digested string[]
+
+---@return tael.kernel.Unsealed?
+---@return table? err
+local function begin_of(merchant)
+    task.set_scope(merchant)
+    local rows, err = store.query("seal.last")
+    if not rows then
+        return nil, err
+    end
+    return { last = rows[1], upto = end_of(merchant, rows[1]), before = 0, ids = {}, digested = {} }
+end
+
+local function add(unsealed, event)
+    if event.id <= unsealed.upto then
+        return
+    end
+    local at = #unsealed.ids + 1
+    unsealed.ids[at], unsealed.digested[at] = varint(event.id - unsealed.before), digested(event)
+    unsealed.before = event.id
+end
+
+--- Sorts a page by merchant.
+---@param by_merchant table<integer, tael.kernel.Unsealed>
+local function take(by_merchant, rows)
     for _, row in ipairs(rows) do
         if not by_merchant[row.merchant] then
-            by_merchant[row.merchant] = {}
-            order[#order + 1] = row.merchant
+            local unsealed, err = begin_of(row.merchant)
+            if not unsealed then
+                return nil, err
+            end
+            by_merchant[row.merchant] = unsealed
         end
-        table.insert(by_merchant[row.merchant], row)
+        add(by_merchant[row.merchant], row)
     end
-    table.sort(order)
-    return by_merchant, order
+    return true
 end
 
---- Events that the merchant's last seal does not hold yet: after a cut-off pass some are sealed already.
-local function unsealed(events, last)
-    if not last then
-        return events
-    end
-    local ids = seals.decode(last.events)
-    local upto, list = ids[#ids], {}
-    for _, event in ipairs(events) do
-        list[#list + 1] = event.id > upto and event or nil
-    end
-    return list
-end
-
-local function seal_of(merchant, events, last)
-    local key = secrets.get("audit")
-    local ids = {}
-    for i, event in ipairs(events) do
-        ids[i] = event.id
-    end
-    local seal = { merchant = merchant, number = last and last.number + 1 or 1, count = #events,
-        digest = seals.digest(events) }
+local function seal_of(merchant, unsealed)
+    local key, last = secrets.get("audit"), unsealed.last
+    local seal = { merchant = merchant, number = last and last.number + 1 or 1, count = #unsealed.ids,
+        digest = crypto.digest("sha256", table.concat(unsealed.digested)) }
     return seal, { "seal.insert", {
-        number = seal.number, events = seals.encode(ids), count = seal.count, digest = seal.digest,
+        number = seal.number, events = table.concat(unsealed.ids), count = seal.count, digest = seal.digest,
         mac = seals.mac(key, seal, last and last.mac), key_id = key_number(key),
     } }
 end
@@ -140,16 +176,10 @@ local function position_statement(position)
 end
 
 --- One merchant's seal, and the new position when it is the last of its pass.
-local function seal_merchant(merchant, events, position)
-    task.set_scope(merchant)
-    local rows, err = store.query("seal.last")
-    if not rows then
-        return nil, err
-    end
-    local new = unsealed(events, rows[1])
+local function seal_merchant(merchant, unsealed, position)
     local list, seal = {}, nil
-    if #new > 0 then
-        seal, list[1] = seal_of(merchant, new, rows[1])
+    if #unsealed.ids > 0 then
+        seal, list[1] = seal_of(merchant, unsealed)
     end
     if position then
         list[#list + 1] = position_statement(position)
@@ -157,12 +187,13 @@ local function seal_merchant(merchant, events, position)
     if #list == 0 then
         return true
     end
-    local done
-    done, err = store.commit(list)
+    task.set_scope(merchant)
+    local done, err = store.commit(list)
     if not done then
         return nil, err
     end
     if seal then
+        ends[merchant] = { number = seal.number, id = unsealed.before }
         log.info("seal", { merchant = registry.merchant(merchant).slug, number = seal.number,
             count = seal.count,
             seal = crypto.hex.encode(list[1][2].mac) })
@@ -170,16 +201,39 @@ local function seal_merchant(merchant, events, position)
     return true
 end
 
-local function seal_page(rows)
-    local by_merchant, order = group(rows)
+local function seal_all(by_merchant, position)
+    local order = {}
+    for merchant in pairs(by_merchant) do
+        order[#order + 1] = merchant
+    end
+    table.sort(order)
     for i, merchant in ipairs(order) do
-        local position = i == #order and rows[#rows].id or nil
-        local done, err = seal_merchant(merchant, by_merchant[merchant], position)
+        local done, err = seal_merchant(merchant, by_merchant[merchant], i == #order and position or nil)
         if not done then
             return nil, err
         end
     end
     return true
+end
+
+--- Reads on from `position`, a page a turn, until there is enough for a seal, or no more.
+---@return table<integer, tael.kernel.Unsealed>? by_merchant
+---@return integer|table position behind what was read, or err
+---@return integer? count of events
+local function gather(position)
+    local by_merchant, count = {}, 0
+    repeat
+        local rows, err = store.query("event.hashes", { after = position, n = PAGE })
+        local taken = rows
+        if rows then
+            taken, err = take(by_merchant, rows)
+        end
+        if not taken then
+            return nil, err
+        end
+        count, position = count + #rows, #rows > 0 and rows[#rows].id or position
+    until #rows < PAGE or count >= SEALED_AT_ONCE
+    return by_merchant, position, count
 end
 
 --- Seals what is new. Worker 1, once a second. Changes the task's scope.
@@ -192,19 +246,19 @@ function seals.pass()
     end
     local sealed = 0
     while true do
-        local rows
-        rows, err = store.query("event.page", { after = position, n = PAGE })
-        if not rows then
-            return nil, err
-        elseif #rows == 0 then
-            return sealed
+        local by_merchant, upto, count = gather(position)
+        if not by_merchant then
+            return nil, upto
         end
         local done
-        done, err = seal_page(rows)
+        done, err = seal_all(by_merchant, upto)
         if not done then
             return nil, err
         end
-        sealed, position = sealed + #rows, rows[#rows].id
+        sealed, position = sealed + count, upto
+        if count < SEALED_AT_ONCE then
+            return sealed
+        end
     end
 end
 

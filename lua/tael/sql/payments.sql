@@ -205,6 +205,11 @@ SELECT * FROM events WHERE merchant = :merchant AND id = :event;
 -- read list
 SELECT id FROM events WHERE merchant = :merchant AND id > :after ORDER BY id LIMIT :n;
 
+-- name: event.hashes
+-- read list
+-- operator
+SELECT merchant, id, hash FROM events WHERE id > :after ORDER BY id LIMIT :n;
+
 -- name: event.page
 -- read list
 -- operator
