@@ -1,5 +1,6 @@
 /* script_memory_test.c - the trusted state under its ceiling, when any allocation fails, and after
  * ten thousand tasks. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -162,8 +163,32 @@ static void ten_thousand_tasks_leave_nothing(void)
     room_close(&room);
 }
 
+/* Garbage goes in small pieces, beside a heap that lives, and does not pile up meanwhile. */
+static void collection_is_spread(void)
+{
+    struct room room;
+    room_open(&room, 0);
+    struct outcome outcome =
+        run(&room, "local live = {} for i = 1, 40000 do live[i] = { name = i } end\n"
+                   "collectgarbage()\n"
+                   "local base = collectgarbage 'count'\n"
+                   "local last, drop, peak = base, 0, 0\n"
+                   "for i = 1, 500000 do\n"
+                   "  local garbage = { i }\n"
+                   "  local now = collectgarbage 'count'\n"
+                   "  drop, peak, last = math.max(drop, last - now), math.max(peak, now), now\n"
+                   "end\n"
+                   "return ('%d %d'):format(drop // 1, peak * 100 // base)");
+    int drop_kib = 0, peak_percent = 0;
+    CHECK(sscanf(outcome.text, "%d %d", &drop_kib, &peak_percent) == 2);
+    CHECK_NAMED(drop_kib > 0 && drop_kib < 256, outcome.text);
+    CHECK_NAMED(peak_percent < 300, outcome.text);
+    room_close(&room);
+}
+
 int main(void)
 {
+    collection_is_spread();
     memory_has_a_ceiling();
     construction_survives_any_failure();
     spawning_survives_any_failure();
