@@ -45,6 +45,18 @@ $(B)/obj/%.o: %.c Makefile | $(B)/gen/tael_version.h
 	@echo '  CC   $<'
 	@$(CC) $(TAEL_CFLAGS) $(CFLAGS) -isystem /usr/share/include/llhttp -MMD -MP -c -o $@ $<
 
+# Tael's own Lua as the server needs it, compiled once (engine/tool/precompile.c)
+PRECOMPILED := $(sort $(shell find lua/tael -name '*.lua' | grep -vE '^lua/tael/(cli|dev|meta|sandbox)/'))
+$(B)/gen/precompile: engine/tool/precompile.c engine/base/siphash.c engine/base/bytes.c Makefile | $(B)/gen/tael_version.h
+	@echo '  CC   $<'
+	@$(CC) $(TAEL_CFLAGS) $(CFLAGS) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(shell pkg-config --libs lua5.4)
+$(B)/gen/tael_precompiled.inc: $(B)/gen/precompile $(PRECOMPILED) Makefile
+	@echo '  LUA  $@'
+	@$(B)/gen/precompile $(B)/gen/tael_precompiled.bin $@.tmp $(B)/gen/tael_precompiled_by.h lua $(PRECOMPILED:lua/%=%)
+	@mv $@.tmp $@
+$(B)/obj/engine/script/precompiled.o: $(B)/gen/tael_precompiled.inc
+$(B)/obj/engine/script/precompiled.o: TAEL_CFLAGS += -Wa,-I$(B)/gen
+
 # Debian ships llhttp as source (package node-llhttp): compiled here, strict (dependencies: HTTP parser)
 $(B)/obj/llhttp/%.o: $(LLHTTP)/%.c Makefile
 	@mkdir -p $(@D)

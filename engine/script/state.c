@@ -8,7 +8,8 @@
  * none. 2 Running out of memory is an ordinary Lua error. The panic function only writes the log:
  * no call into Lua is unprotected. 3 Time, randomness and processes are not to be had from Lua's
  * own libraries, only through tael modules: that keeps the simulated world whole. 4 Lua code comes
- * from lua_root alone; of C modules only those in allowed_modules are found.
+ * from lua_root alone, or was made from the same text when the program was built (precompiled.c);
+ * of C modules only those in allowed_modules are found.
  */
 #include "script/state.h"
 
@@ -18,6 +19,7 @@
 #include <lualib.h>
 
 #include "script/inner.h"
+#include "script/precompiled.h"
 
 enum {
     MEMORY_DEFAULT = 512 * 1024 * 1024,
@@ -240,6 +242,7 @@ static void install_package(lua_State *L, const char *lua_root)
     lua_getglobal(L, LUA_LOADLIBNAME);
     int package = lua_gettop(L);
     lua_getfield(L, package, "searchers");
+    tael_precompiled_install(L, package + 1, lua_root);
     lua_getfield(L, package, "searchpath");
     lua_getfield(L, package, "loadlib");
     lua_getfield(L, package, "cpath");

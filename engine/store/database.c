@@ -2,8 +2,9 @@
  * mean.
  *
  * Owner: a struct tael_db belongs to the store's writer, or to a reader, and is used by one thread
- * at a time. 1 Every statement is prepared once. 2 A handle that has seen an error of the disk is
- * closed and opened again before it is used (broken). 3 A file that another program made is not
+ * at a time. 1 A statement is prepared once; a reader's when it is first
+ * asked for: the writer has checked it at the start. 2 A handle that has seen an error of the disk
+ * is closed and opened again before it is used (broken). 3 A file that another program made is not
  * touched. 4 The SQL in this file and in migrate.c is the store's own bookkeeping; everything else
  * comes from .sql files.
  */
@@ -295,19 +296,36 @@ static tael_status prepare(struct tael_db *db, const struct tael_statement *stat
                            statement->name, wrong);
 }
 
-static tael_status prepare_all(struct tael_db *db, struct tael_store *store, bool writes,
-                               tael_error *err)
+static tael_status make_room(struct tael_db *db, const struct tael_store *store)
 {
     db->count = tael_sql_count(store->sql);
     db->stmts = calloc(db->count + 1, sizeof(sqlite3_stmt *));
-    if (db->stmts == NULL)
-        return TAEL_ENOMEM;
-    tael_status rc = TAEL_OK;
+    return db->stmts != NULL ? TAEL_OK : TAEL_ENOMEM;
+}
+
+/* Where readers have connections of their own, this one keeps no reads: it only has them checked.
+ */
+static tael_status prepare_all(struct tael_db *db, struct tael_store *store, tael_error *err)
+{
+    tael_status rc = make_room(db, store);
     for (size_t i = 0; rc == TAEL_OK && i < db->count; i++) {
         const struct tael_statement *statement = tael_sql_at(store->sql, i);
-        if (writes || statement->kind != TAEL_SQL_WRITE)
-            rc = prepare(db, statement, err);
+        rc = prepare(db, statement, err);
+        if (rc == TAEL_OK && !store->shared && statement->kind != TAEL_SQL_WRITE) {
+            sqlite3_finalize(db->stmts[i]);
+            db->stmts[i] = NULL;
+        }
     }
+    return rc;
+}
+
+tael_status tael_db_statement(struct tael_db *db, const struct tael_statement *statement,
+                              sqlite3_stmt **out, tael_error *err)
+{
+    tael_status rc = TAEL_OK;
+    if (db->stmts[statement->idx] == NULL)
+        rc = prepare(db, statement, err);
+    *out = db->stmts[statement->idx];
     return rc;
 }
 
@@ -319,7 +337,7 @@ tael_status tael_db_prepare(struct tael_db *db, struct tael_store *store, tael_e
         if (code != SQLITE_OK)
             return db_failed(db, store, tael_db_saw(db, code), err);
     }
-    return prepare_all(db, store, true, err);
+    return prepare_all(db, store, err);
 }
 
 tael_status tael_db_open_reader(struct tael_db *db, struct tael_store *store, tael_error *err)
@@ -328,7 +346,7 @@ tael_status tael_db_open_reader(struct tael_db *db, struct tael_store *store, ta
     if (rc == TAEL_OK)
         rc = tael_db_exec(db, "PRAGMA query_only = 1", err);
     if (rc == TAEL_OK)
-        rc = prepare_all(db, store, false, err);
+        rc = make_room(db, store);
     if (rc != TAEL_OK)
         tael_db_close(db);
     return rc;

@@ -53,9 +53,12 @@ struct tael_db {
 
 /* The writer's connection; the file is made when missing. Settings, but no statements yet. */
 tael_status tael_db_open(struct tael_db *db, struct tael_store *store, tael_error *err);
-/* A connection that only reads, with its statements. */
+/* A connection that only reads. */
 tael_status tael_db_open_reader(struct tael_db *db, struct tael_store *store, tael_error *err);
-/* Prepares controls and every statement of the set. */
+/* A statement of the connection, prepared if it is not yet. */
+tael_status tael_db_statement(struct tael_db *db, const struct tael_statement *statement,
+                              sqlite3_stmt **out, tael_error *err);
+/* Prepares controls and every statement of the set; keeps those that it may have to run. */
 tael_status tael_db_prepare(struct tael_db *db, struct tael_store *store, tael_error *err);
 void tael_db_close(struct tael_db *db); /* {0} allowed */
 /* Closes without touching the files further. */

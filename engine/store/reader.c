@@ -54,9 +54,11 @@ static tael_status read_run(struct tael_db *db, const struct tael_store *store,
                             const struct tael_statement *statement, int64_t scope,
                             const struct tael_value *values, struct tael_rows **out)
 {
-    sqlite3_stmt *stmt = db->stmts[statement->idx];
+    sqlite3_stmt *stmt = NULL;
     struct tael_rows *rows = NULL;
-    tael_status rc = TAEL_OK;
+    tael_status rc = tael_db_statement(db, statement, &stmt, NULL);
+    if (rc != TAEL_OK)
+        return read_failed(db, store, statement, sqlite3_extended_errcode(db->handle));
     int code = read_bind(stmt, statement, scope, values);
     if (code == SQLITE_OK)
         rc = tael_rows_new(&rows, stmt);

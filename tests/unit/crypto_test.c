@@ -9,6 +9,7 @@
 
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/param_build.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -612,6 +613,79 @@ static void loose_padding_is_refused(EVP_PKEY *pair, const struct tael_key *chec
     }
 }
 
+/* ---- public keys whose numbers cannot be a key's ---- */
+
+static BIGNUM *prime_of(int bits)
+{
+    BIGNUM *prime = BN_new();
+    if (prime == NULL || BN_generate_prime_ex(prime, bits, 0, NULL, NULL, NULL) != 1)
+        abort();
+    return prime;
+}
+
+/* True when a key of modulus a * b + more and this exponent is taken. */
+static bool is_taken(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, BN_ULONG exponent)
+{
+    static const struct dress bare = {"", "", "", 0};
+    BN_CTX *ctx = BN_CTX_new();
+    BIGNUM *n = BN_new(), *e = BN_new();
+    EVP_PKEY *pair = NULL;
+    OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
+    EVP_PKEY_CTX *make = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    if (BN_mul(n, a, b, ctx) != 1 || BN_add_word(n, more) != 1 || BN_set_word(e, exponent) != 1 ||
+        OSSL_PARAM_BLD_push_BN(build, "n", n) != 1 || OSSL_PARAM_BLD_push_BN(build, "e", e) != 1)
+        abort();
+    OSSL_PARAM *numbers = OSSL_PARAM_BLD_to_param(build);
+    if (EVP_PKEY_fromdata_init(make) != 1 ||
+        EVP_PKEY_fromdata(make, &pair, EVP_PKEY_PUBLIC_KEY, numbers) != 1)
+        abort();
+    struct tael_buf der = {0};
+    unsigned char *bytes = NULL;
+    int len = i2d_PUBKEY(pair, &bytes);
+    if (len <= 0 || tael_buf_append(&der, (const char *)bytes, (size_t)len) != TAEL_OK)
+        abort();
+    char *text = dressed(&der, &bare);
+    struct tael_key *key = parse(text, TAEL_KEY_VERIFY, true, NULL);
+    bool taken = key != NULL;
+    tael_key_release(key);
+    free(text);
+    tael_buf_free(&der);
+    OPENSSL_free(bytes);
+    OSSL_PARAM_free(numbers);
+    OSSL_PARAM_BLD_free(build);
+    EVP_PKEY_CTX_free(make);
+    EVP_PKEY_free(pair);
+    BN_free(n);
+    BN_free(e);
+    BN_CTX_free(ctx);
+    return taken;
+}
+
+static void public_keys_are_sound(void)
+{
+    BIGNUM *p = prime_of(520), *q = prime_of(520), *whole = prime_of(1040),
+           *short_one = prime_of(347);
+    BIGNUM *long_one = prime_of(1031), *square = BN_new();
+    BN_CTX *ctx = BN_CTX_new();
+    if (BN_sqr(square, short_one, ctx) != 1)
+        abort();
+    BIGNUM *one = BN_dup(BN_value_one()), *factor = BN_new();
+    BN_set_word(factor, 751);
+    CHECK_NAMED(is_taken(p, q, 0, 65537), "two primes");
+    CHECK_NAMED(is_taken(p, q, 0, 3), "with the exponent 3");
+    CHECK_NAMED(!is_taken(p, q, 1, 65537), "an even modulus");
+    CHECK_NAMED(!is_taken(p, q, 0, 65536), "an even exponent");
+    CHECK_NAMED(!is_taken(p, q, 0, 1), "the exponent 1");
+    CHECK_NAMED(!is_taken(whole, one, 0, 65537), "a prime");
+    CHECK_NAMED(!is_taken(p, p, 0, 65537), "the square of a prime");
+    CHECK_NAMED(!is_taken(square, short_one, 0, 65537), "the cube of a prime");
+    CHECK_NAMED(!is_taken(long_one, factor, 0, 65537), "a small factor");
+    BIGNUM *all[] = {p, q, whole, short_one, long_one, square, one, factor};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        BN_free(all[i]);
+    BN_CTX_free(ctx);
+}
+
 static void keys_are_read_and_used(void)
 {
     static const struct dress bare = {"", "", "", 0};
@@ -947,6 +1021,7 @@ int main(void)
     cbc_refuses_broken_blocks();
     secrets_have_a_least_length_and_a_fingerprint();
     secrets_survive_lack_of_memory();
+    public_keys_are_sound();
     keys_are_read_and_used();
     other_keys_are_refused();
     the_folder_keeps_keys();
