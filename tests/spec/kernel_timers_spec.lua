@@ -82,6 +82,9 @@ end
 
 package.loaded["tael.store"] = { query = function(name, params)
     assert(name == "timer.due", name)
+    if world.store_is_gone then
+        return nil, { code = "unavailable" }
+    end
     return rows_due(params)
 end, commit = commit, id_ms = function(id) return (id >> 22) + support.EPOCH_MS end,
     next_id = function() return 1 end }
@@ -380,6 +383,23 @@ describe("a timer that raises", function()
         timers.pass()
         turn()
         assert.are.equal(2, fires)
+    end)
+
+    it("because the store does says nothing, for the store does, and comes again", function()
+        plan(1, 1)
+        world.released, world.store_fails = true, true
+        timers.pass()
+        turn()
+        timers.pass()
+        turn()
+        assert.are.equal(1, world.begun[1])
+        world.now, world.store_fails, world.store_is_gone = world.now + 1001, false, true
+        assert.is_false(timers.pass())
+        world.store_is_gone = false
+        timers.pass()
+        turn()
+        assert.are.equal(2, world.begun[1])
+        assert.are.same({}, world.logged)
     end)
 
     it("of a kind that nobody knows stays, and holds up nothing", function()

@@ -5,6 +5,7 @@ local registry = require "tael.kernel.registry"
 local seals = require "tael.kernel.seals"
 local settle = require "tael.kernel.settle"
 local store = require "tael.store"
+local store_fault = require "tael.kernel.store_fault"
 local task = require "tael.task"
 local time = require "tael.time"
 local timers = require "tael.kernel.timers"
@@ -18,7 +19,7 @@ local STEPS = 48 -- in one round
 
 local function seal()
     local sealed, err = seals.pass()
-    if not sealed then
+    if not sealed and not store_fault.is_told(err) then
         log.error("seal.failed", { code = err and err.code, statement = err and err.statement })
     end
 end

@@ -3,6 +3,7 @@
 local crypto = require "tael.crypto"
 local secrets = require "tael.kernel.secrets"
 local store = require "tael.store"
+local store_fault = require "tael.kernel.store_fault"
 
 local proofs = {}
 
@@ -22,7 +23,7 @@ function proofs.wrong(proof)
     end
     local rows, err = store.query(kind.statement, { [kind.name] = proof.id })
     if not rows then
-        error("store: " .. tostring(err and err.code), 0)
+        store_fault.raise(err)
     elseif not rows[1] then
         return "the evidence is not there"
     end

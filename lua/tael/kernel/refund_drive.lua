@@ -16,6 +16,7 @@ local registry = require "tael.kernel.registry"
 local settle = require "tael.kernel.settle"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
+local store_fault = require "tael.kernel.store_fault"
 local task = require "tael.task"
 local time = require "tael.time"
 
@@ -37,7 +38,7 @@ local MARGIN_MS = 10000
 
 local function must(rows, err)
     if not rows then
-        error("store: " .. tostring(err and err.code), 0)
+        store_fault.raise(err)
     end
     return rows[1]
 end
@@ -90,7 +91,7 @@ end
 local function commit(list)
     local done, err = settle.commit(list)
     if not done and not is_reread(err) then
-        error(("store: %s %s"):format(tostring(err.code), tostring(err.statement)), 0)
+        store_fault.raise(err)
     end
     return done ~= nil
 end

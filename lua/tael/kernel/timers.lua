@@ -14,6 +14,7 @@ local registry = require "tael.kernel.registry"
 local settle = require "tael.kernel.settle"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
+local store_fault = require "tael.kernel.store_fault"
 local task = require "tael.task"
 local time = require "tael.time"
 
@@ -43,7 +44,7 @@ end
 
 local function must(done, err)
     if not done then
-        error(("%s %s"):format(tostring(err.code), tostring(err.statement or err.message)), 0)
+        store_fault.raise(err)
     end
 end
 
@@ -152,6 +153,12 @@ local function is_held(id)
     return until_ms ~= nil
 end
 
+local function report(err)
+    if not store_fault.is_told(err) then
+        log.error("timer.failed", { code = err and err.code })
+    end
+end
+
 --- Later again, and each time later. Whatever the fire has set in place of this timer holds.
 local function postpone(fired, message)
     local key = fired.kind .. fired.object
@@ -179,10 +186,12 @@ local function postpone(fired, message)
 end
 
 local function run(fired)
-    local ran, message = pcall(kinds[fired.kind].fire, fired)
+    local ran, raised = pcall(kinds[fired.kind].fire, fired)
     if ran then
         failures[fired.kind .. fired.object] = nil
-    elseif not pcall(postpone, fired, tostring(message)) then
+    elseif store_fault.is_told(raised) then
+        hold(fired.id, PAUSE_MS) -- no other time can be stored
+    elseif not pcall(postpone, fired, tostring(raised)) then
         hold(fired.id, PAUSE_MAX_MS)
     end
 end
@@ -222,7 +231,7 @@ local function drop_all(list)
     end
     local done, err = settle.commit(units)
     if not done then
-        log.error("timer.failed", { code = err.code })
+        report(err)
     end
 end
 
@@ -260,7 +269,7 @@ function timers.pass()
     for _ = 1, PAGES do
         local rows, err = store.query("timer.due", { after = position, due_id = before, n = PAGE })
         if not rows then
-            log.error("timer.failed", { code = err and err.code })
+            report(err)
             return false
         end
         position = #rows < PAGE and 0 or rows[PAGE].id
