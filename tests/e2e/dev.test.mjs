@@ -8,7 +8,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Alipay } from './alipay.mjs';
-import { Process, freePort, program, root, temporaryFolder, until } from './tael.mjs';
+import { Process, freePort, program, root, sleep, temporaryFolder, until } from './tael.mjs';
 
 const INIT = 'scripts/channels/alipay/init.lua';
 
@@ -141,6 +141,25 @@ test('a saved file replaces the engine, on the same address', { timeout: 180_000
     assert.match(dev.tael('doctor').stdout, /^ok   clock +the store is 7[12]\d\d s ahead: tael dev goes on from there$/m);
 });
 
+test('however often a file is saved while it is read, the last text is what runs', { timeout: 180_000 }, async (t) => {
+    const dev = await new Dev(t).start();
+    const text = dev.read(INIT);
+    const status = (amount) => dev.create(`L${++orders}`, amount).then((answer) => answer.status, () => 'between two engines');
+    let orders = 0;
+    for (let round = 1; round <= 8; round++) {
+        const least = (save) => 100 * round + 10 * save; // texts of the same length
+        for (let save = 0; save < 4; save++) {
+            const moved = (round + save) % 2 === 0, name = moved ? `${INIT}.tmp` : INIT;
+            dev.save(name, text.replace('min = 1, max', `min = ${least(save)}, max`));
+            if (moved) fs.renameSync(dev.file(name), dev.file(INIT));
+            await sleep((round * 67 + save * 41) % 330 * (save < 3)); // at all moments of a look and of a reload
+        }
+        await until(`the last text of round ${round} runs`, async () =>
+            await status(least(3) - 1) === 400 && await status(least(3)) === 201).catch((error) =>
+            assert.fail(`${error.message}\n${dev.output}`));
+    }
+});
+
 test('a wrong file leaves what runs as it is and is shown', { timeout: 180_000 }, async (t) => {
     const dev = await new Dev(t).start();
     const text = dev.read(INIT);
@@ -148,23 +167,23 @@ test('a wrong file leaves what runs as it is and is shown', { timeout: 180_000 }
     const kept = '^\\[dev\\] kept the running version — the new text does not load\n';
     await dev.after(() => dev.save(INIT, `${text.trimEnd().replace(/\nreturn M$/, '\nretrun M')}\n`), new RegExp(
         `${kept}  ${escaped(INIT)}:${lines}:8: syntax error near 'M'\n  ${lines} \\| retrun M\n`
-        + ` +\\|        \\^   did you mean "return"\\?\n$`));
+        + ` +\\|        \\^   did you mean "return"\\?\n$`, 'm'));
     assert.equal((await dev.create('A1')).status, 201);
-    await dev.after(() => dev.save(INIT, text.replace('api = 1', 'api = 7')), new RegExp(`${kept}  ${escaped(INIT)}:\\d+:`));
+    await dev.after(() => dev.save(INIT, text.replace('api = 1', 'api = 7')), new RegExp(`${kept}  ${escaped(INIT)}:\\d+:`, 'm'));
     await dev.after(() => dev.save(INIT, `while true do end\n${text}`),
-        new RegExp(`${kept}  ${escaped(INIT)}:1:1: does not end: 50 million instructions`));
-    await dev.after(() => dev.save(INIT, text), /^\[dev\] reloaded /);
+        new RegExp(`${kept}  ${escaped(INIT)}:1:1: does not end: 50 million instructions`, 'm'));
+    await dev.after(() => dev.save(INIT, text), /^\[dev\] reloaded /m);
     await dev.after(() => dev.save('tael.lua', 'return {\n    drian = "3s",\n}\n'), new RegExp(
-        `${kept}  tael\\.lua:2:5: unknown key 'drian'; did you mean 'drain'\\?\n  2 \\|     drian = "3s",\n    \\|     \\^\n$`));
-    await dev.after(() => fs.rmSync(dev.file('tael.lua')), /^\[dev\] reloaded tael\.lua/);
+        `${kept}  tael\\.lua:2:5: unknown key 'drian'; did you mean 'drain'\\?\n  2 \\|     drian = "3s",\n    \\|     \\^\n$`, 'm'));
+    await dev.after(() => fs.rmSync(dev.file('tael.lua')), /^\[dev\] reloaded tael\.lua/m);
     assert.equal((await dev.create('A2')).status, 201);
 
     // what only a start can find: a slug that the store knows otherwise
     const shop = (mode) => `return { merchants = { acme = { mode = "${mode}", accounts = {} } } }\n`;
-    await dev.after(() => dev.save('tael.lua', shop('test')), /^\[dev\] reloaded tael\.lua/);
+    await dev.after(() => dev.save('tael.lua', shop('test')), /^\[dev\] reloaded tael\.lua/m);
     await dev.after(() => dev.save('tael.lua', shop('live')),
-        /^\[dev\] not running — the new text does not start: save a file to try again\n {2}[^\n]*merchants\.acme\.mode/);
-    await dev.after(() => dev.save('tael.lua', shop('test')), /^\[dev\] reloaded tael\.lua/);
+        /^\[dev\] not running — the new text does not start: save a file to try again\n {2}[^\n]*merchants\.acme\.mode/m);
+    await dev.after(() => dev.save('tael.lua', shop('test')), /^\[dev\] reloaded tael\.lua/m);
     assert.equal((await dev.request('GET', '/v1/payments?limit=1')).status, 200);
 });
 
