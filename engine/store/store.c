@@ -24,7 +24,7 @@ enum {
     GROUP_DEFAULT = 256,
     QUEUE_DEFAULT = 10000,
     CHECKPOINT_DEFAULT = 4000,
-    CACHE_DEFAULT = 8192,
+    CACHE_DEFAULT = 2048, /* more saves reads of what the system holds anyway: no CPU was gained */
     ID_SHIFT = 22,
 };
 
