@@ -175,6 +175,18 @@ tael_status tael_writer_start(struct tael_store *store);
 void tael_writer_finish(struct tael_store *store);
 void tael_writer_drop(struct tael_store *store);
 
+/* The calling thread is one that loops need not wait for. */
+void tael_store_yield(void);
+
+/* ---- copier.c ---- */
+
+enum tael_copy { TAEL_COPY_IDLE, TAEL_COPY_WANTED, TAEL_COPY_DONE };
+
+tael_status tael_copier_start(struct tael_store *store); /* before the writer */
+void tael_copier_finish(struct tael_store *store);       /* the store is stopping */
+/* Has what the log held been copied? Asks for it otherwise; an answer of true counts once. */
+bool tael_copier_has_copied(struct tael_store *store);
+
 /* ---- store.c ---- */
 
 struct tael_store {
@@ -199,9 +211,13 @@ struct tael_store {
     const char *told;        /* trouble that the log was told of, until it ends; the writer's */
     bool told_closed;        /* and that the file could not be opened again */
 
-    pthread_mutex_t lock; /* guards all below */
-    pthread_cond_t work;  /* for the writer */
-    pthread_cond_t reads; /* for the reader */
+    pthread_mutex_t copy_lock; /* held while the log is copied, or opened anew; never inside lock */
+
+    pthread_mutex_t lock;    /* guards all below */
+    pthread_cond_t work;     /* for the writer */
+    pthread_cond_t reads;    /* for the reader */
+    pthread_cond_t log_long; /* for the copier */
+    enum tael_copy copy;
     bool stopping;
     struct tael_unit *first, **behind; /* queue */
     size_t queued;
@@ -214,8 +230,8 @@ struct tael_store {
     size_t reads_queued;
     struct tael_read *reads_open;
 
-    bool writer_runs, reader_runs;
-    pthread_t writer, reader;
+    bool writer_runs, reader_runs, copier_runs;
+    pthread_t writer, reader, copier;
 };
 
 #endif

@@ -228,6 +228,10 @@ static tael_status new_store(struct tael_store **out, const struct tael_store_op
         goto free_lock;
     if (pthread_cond_init(&store->reads, NULL) != 0)
         goto free_work;
+    if (pthread_cond_init(&store->log_long, NULL) != 0)
+        goto free_reads;
+    if (pthread_mutex_init(&store->copy_lock, NULL) != 0)
+        goto free_log_long;
     store->world = options->world;
     store->log = options->log;
     store->lock_fd = options->has_lock ? options->lock_fd : -1;
@@ -244,6 +248,10 @@ static tael_status new_store(struct tael_store **out, const struct tael_store_op
     store->read_behind = &store->read_first;
     *out = store;
     return TAEL_OK;
+free_log_long:
+    pthread_cond_destroy(&store->log_long);
+free_reads:
+    pthread_cond_destroy(&store->reads);
 free_work:
     pthread_cond_destroy(&store->work);
 free_lock:
@@ -254,6 +262,14 @@ free_memory:
     free(store->path);
     free(store);
     return TAEL_ENOMEM;
+}
+
+static tael_status start_threads(struct tael_store *store)
+{
+    tael_status rc = tael_copier_start(store);
+    if (rc == TAEL_OK)
+        rc = tael_writer_start(store);
+    return rc == TAEL_OK ? tael_reader_start(store) : rc;
 }
 
 tael_status tael_store_open(struct tael_store **out, const struct tael_store_options *options,
@@ -272,9 +288,7 @@ tael_status tael_store_open(struct tael_store **out, const struct tael_store_opt
     if (rc == TAEL_OK)
         rc = open_database(store, err);
     if (rc == TAEL_OK && store->threaded)
-        rc = tael_writer_start(store);
-    if (rc == TAEL_OK && store->threaded)
-        rc = tael_reader_start(store);
+        rc = start_threads(store);
     if (rc != TAEL_OK) {
         if (err != NULL && err->status != rc)
             tael_store_fail(err, rc, "store_open", "%s: %s", options->path, tael_status_text(rc));
@@ -295,7 +309,9 @@ void tael_store_stop(struct tael_store *store)
     store->stopping = true;
     pthread_cond_broadcast(&store->work);
     pthread_cond_broadcast(&store->reads);
+    pthread_cond_broadcast(&store->log_long);
     pthread_mutex_unlock(&store->lock);
+    tael_copier_finish(store);
     tael_writer_finish(store);
     tael_reader_finish(store);
 }
@@ -321,9 +337,7 @@ tael_status tael_store_resume(struct tael_store *store, tael_error *err)
         atomic_store(&store->last_id, mark);
     store->stopping = rc != TAEL_OK; /* no thread of ours runs */
     if (rc == TAEL_OK)
-        rc = tael_writer_start(store);
-    if (rc == TAEL_OK)
-        rc = tael_reader_start(store);
+        rc = start_threads(store);
     if (rc != TAEL_OK)
         tael_store_pause(store);
     return rc;
@@ -348,6 +362,8 @@ void tael_store_close(struct tael_store *store)
         tael_migration_free(&store->migrations[i]);
     free(store->migrations);
     tael_sql_free(store->sql);
+    pthread_mutex_destroy(&store->copy_lock);
+    pthread_cond_destroy(&store->log_long);
     pthread_cond_destroy(&store->reads);
     pthread_cond_destroy(&store->work);
     pthread_mutex_destroy(&store->lock);

@@ -150,11 +150,13 @@ tael_status tael_writer_mend(struct tael_store *store)
     struct tael_db *db = &store->db;
     if (db->handle != NULL && !db->broken)
         return TAEL_OK;
-    tael_db_abandon(db);
     tael_error err = {0};
+    pthread_mutex_lock(&store->copy_lock);
+    tael_db_abandon(db);
     tael_status rc = tael_db_open(db, store, &err);
     if (rc == TAEL_OK)
         rc = tael_db_settle(db, &err);
+    pthread_mutex_unlock(&store->copy_lock);
     if (rc == TAEL_OK)
         rc = tael_db_prepare(db, store, &err);
     if (rc == TAEL_OK)
@@ -282,8 +284,10 @@ static void checkpoint(struct tael_store *store)
     struct tael_db *db = &store->db;
     if (db->handle == NULL || db->broken || db->frames < store->checkpoint_pages)
         return;
-    int mode = db->frames / LOG_FULL >= store->checkpoint_pages ? SQLITE_CHECKPOINT_RESTART
-                                                                : SQLITE_CHECKPOINT_PASSIVE;
+    bool full = db->frames / LOG_FULL >= store->checkpoint_pages;
+    if (!tael_copier_has_copied(store) && !full)
+        return;
+    int mode = full ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
     int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
     if (code != SQLITE_OK && code != SQLITE_BUSY) {
         tael_db_saw(db, code);
@@ -342,7 +346,7 @@ static void run_queue(struct tael_store *store)
 
 /* Whoever submits goes on until it waits, also where both share a core: what it submits meanwhile
  * is one group then, and its turn is not cut to pieces. */
-static void yield_to_loops(void)
+void tael_store_yield(void)
 {
     const struct sched_param param = {.sched_priority = 0};
     (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &param); /* only slower without it */
@@ -351,7 +355,7 @@ static void yield_to_loops(void)
 static void *writer_main(void *arg)
 {
     struct tael_store *store = arg;
-    yield_to_loops();
+    tael_store_yield();
     pthread_mutex_lock(&store->lock);
     for (;;) {
         while (store->first == NULL && !store->stopping)

@@ -237,8 +237,42 @@ static void memory_serves_without_a_file(bool simulated)
     fixture_end(&fixture);
 }
 
+static int64_t size_of(const struct fixture *fixture, const char *suffix)
+{
+    char path[128];
+    struct stat about;
+    snprintf(path, sizeof(path), "%s%s", fixture->path, suffix);
+    return stat(path, &about) == 0 ? (int64_t)about.st_size : -1;
+}
+
+/* The log is copied beside the writer and begins anew: it does not grow with what is written. */
+static void a_log_does_not_grow_for_ever(void)
+{
+    enum { ITEMS = 2000, PAGES = 10, FRAME = 4096 + 24, LONGEST = 100 };
+    struct fixture fixture;
+    bool stored = true, bounded = true, kept = true;
+    fixture_init(&fixture, false, NULL);
+    fixture.options.checkpoint_pages = PAGES;
+    fixture_must_open(&fixture);
+    for (int i = 1; i <= ITEMS; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "%d", i);
+        stored = stored && insert(&fixture, 7, i, name, i) == TAEL_OK;
+        bounded = bounded && size_of(&fixture, "-wal") <= LONGEST * FRAME;
+    }
+    CHECK(stored && bounded);
+    CHECK(size_of(&fixture, "") > 10 * 4096); /* before the last connection closes */
+    fixture_close(&fixture);
+    fixture_must_open(&fixture);
+    for (int i = 1; i <= ITEMS; i++)
+        kept = kept && amount_of(&fixture, 7, i) == i;
+    CHECK(kept);
+    fixture_end(&fixture);
+}
+
 int main(void)
 {
+    a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
     files_are_for_their_owner_alone();
     migrations_are_applied_once();
