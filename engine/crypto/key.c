@@ -202,6 +202,22 @@ static bool is_proven_composite(const BIGNUM *n, BN_CTX *ctx)
     return proven;
 }
 
+/* The private key's two factors are the modulus, as long as each other and not the same. Powers of
+ * one prime would differ by that prime at least, and it is no small one. */
+static bool is_product_of_factors(EVP_PKEY *pair, const BIGNUM *n, BN_CTX *ctx)
+{
+    BIGNUM *p = BN_secure_new(), *q = BN_secure_new(), *product = BN_new();
+    bool proven = p != NULL && q != NULL && product != NULL &&
+                  EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_FACTOR1, &p) == 1 &&
+                  EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_FACTOR2, &q) == 1 &&
+                  BN_num_bits(p) == BN_num_bits(q) && BN_cmp(p, q) != 0 && !BN_is_negative(p) &&
+                  !BN_is_negative(q) && BN_mul(product, p, q, ctx) == 1 && BN_cmp(product, n) == 0;
+    BN_clear_free(p);
+    BN_clear_free(q);
+    BN_free(product);
+    return proven;
+}
+
 static bool has_small_factor(const BIGNUM *n)
 {
     enum { FACTOR_MAX = 751 }; /* SP 800-56B */
@@ -220,7 +236,8 @@ static bool public_part_is_proven(EVP_PKEY *pair)
     bool proven = ctx != NULL && EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
                   EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(n) &&
                   BN_is_odd(e) && !BN_is_one(e) && !BN_is_negative(e) && BN_cmp(e, n) < 0 &&
-                  !has_small_factor(n) && is_proven_composite(n, ctx);
+                  !has_small_factor(n) &&
+                  (is_product_of_factors(pair, n, ctx) || is_proven_composite(n, ctx));
     BN_free(n);
     BN_free(e);
     BN_CTX_free(ctx);
