@@ -13,8 +13,6 @@
 #include <stdlib.h>
 
 #include <openssl/bio.h>
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -190,65 +188,8 @@ static tael_status set_id(struct tael_key *key)
     return rc;
 }
 
-/* 2^(n-1) mod n, less one, has an inverse mod n: n is neither prime nor a power of a prime. */
-static bool is_proven_composite(const BIGNUM *n, BN_CTX *ctx)
-{
-    BN_CTX_start(ctx);
-    BIGNUM *less = BN_CTX_get(ctx), *power = BN_CTX_get(ctx), *inverse = BN_CTX_get(ctx);
-    bool proven = inverse != NULL && BN_copy(less, n) != NULL && BN_sub_word(less, 1) == 1 &&
-                  BN_set_word(power, 2) == 1 && BN_mod_exp(power, power, less, n, ctx) == 1 &&
-                  BN_sub_word(power, 1) == 1 && BN_mod_inverse(inverse, power, n, ctx) != NULL;
-    BN_CTX_end(ctx);
-    return proven;
-}
-
-/* The private key's two factors are the modulus, as long as each other and not the same. Powers of
- * one prime would differ by that prime at least, and it is no small one. */
-static bool is_product_of_factors(EVP_PKEY *pair, const BIGNUM *n, BN_CTX *ctx)
-{
-    BIGNUM *p = BN_secure_new(), *q = BN_secure_new(), *product = BN_new();
-    bool proven = p != NULL && q != NULL && product != NULL &&
-                  EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_FACTOR1, &p) == 1 &&
-                  EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_FACTOR2, &q) == 1 &&
-                  BN_num_bits(p) == BN_num_bits(q) && BN_cmp(p, q) != 0 && !BN_is_negative(p) &&
-                  !BN_is_negative(q) && BN_mul(product, p, q, ctx) == 1 && BN_cmp(product, n) == 0;
-    BN_clear_free(p);
-    BN_clear_free(q);
-    BN_free(product);
-    return proven;
-}
-
-static bool has_small_factor(const BIGNUM *n)
-{
-    enum { FACTOR_MAX = 751 }; /* SP 800-56B */
-    for (BN_ULONG factor = 3; factor <= FACTOR_MAX; factor += 2)
-        if (BN_mod_word(n, factor) == 0)
-            return true;
-    return false;
-}
-
-/* What SP 800-56B asks of a public key, shown for good in a tenth of the time that OpenSSL takes,
- * which guards the modulus as if it were secret. False: not shown this way. */
-static bool public_part_is_proven(EVP_PKEY *pair)
-{
-    BIGNUM *n = NULL, *e = NULL;
-    BN_CTX *ctx = BN_CTX_new();
-    bool proven = ctx != NULL && EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &n) == 1 &&
-                  EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_E, &e) == 1 && BN_is_odd(n) &&
-                  BN_is_odd(e) && !BN_is_one(e) && !BN_is_negative(e) && BN_cmp(e, n) < 0 &&
-                  !has_small_factor(n) &&
-                  (is_product_of_factors(pair, n, ctx) || is_proven_composite(n, ctx));
-    BN_free(n);
-    BN_free(e);
-    BN_CTX_free(ctx);
-    ERR_clear_error();
-    return proven;
-}
-
 static bool public_part_is_sound(EVP_PKEY *pair)
 {
-    if (public_part_is_proven(pair))
-        return true;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pair, NULL);
     bool sound = ctx != NULL && EVP_PKEY_public_check(ctx) == 1;
     EVP_PKEY_CTX_free(ctx);
