@@ -311,8 +311,8 @@ void tael_store_stop(struct tael_store *store)
     pthread_cond_broadcast(&store->reads);
     pthread_cond_broadcast(&store->log_long);
     pthread_mutex_unlock(&store->lock);
-    tael_copier_finish(store);
     tael_writer_finish(store);
+    tael_copier_finish(store); /* the writer asks for it until its end */
     tael_reader_finish(store);
 }
 

@@ -1,0 +1,141 @@
+-- The sealer against a store in memory: every event is in one seal of its merchant, whatever the pages, and a
+-- pass that was cut off is taken up where it ended.
+require "tests.spec.kernel_support"
+local crypto = require "tael.crypto"
+
+local world -- of one example
+local KEY = ("k"):rep(32)
+
+local function last_seal()
+    local list = world.seals[world.scope] or {}
+    return { list[#list] }
+end
+
+local query = {
+    ["setting.get"] = function() return { world.position and { value = world.position } } end,
+    ["seal.last"] = last_seal,
+    ["event.hashes"] = function(params)
+        assert(params.n <= 64, "others wait for so many")
+        local rows = {}
+        for _, event in ipairs(world.events) do
+            if event.id > params.after and #rows < params.n then
+                rows[#rows + 1] = event
+            end
+        end
+        return rows
+    end,
+}
+
+local apply = {
+    ["seal.insert"] = function(seal)
+        local list = world.seals[world.scope] or {}
+        assert.are.equal(#list + 1, seal.number)
+        world.seals[world.scope], list[#list + 1] = list, seal
+    end,
+    ["setting.put"] = function(params) world.position = params.value end,
+}
+
+local function commit(list)
+    if world.fails_for == world.scope then
+        return nil, { code = "unavailable" }
+    end
+    for _, statement in ipairs(list) do
+        apply[statement[1]](statement[2])
+    end
+    return {}
+end
+
+package.loaded["tael.store"] = { commit = commit,
+    query = function(name, params) return query[name](params) end }
+package.loaded["tael.task"] = { set_scope = function(merchant) world.scope = merchant end }
+package.loaded["tael.log"] = { info = function() end }
+package.loaded["tael.kernel.registry"] = { merchant = function() return { slug = "shop" } end }
+package.loaded["tael.kernel.secrets"] = { get = function() return KEY end }
+local seals = require "tael.kernel.seals"
+
+--- Events of merchants 1 to `merchants` in turn, ids with distances of one to three bytes.
+local function write(count, merchants)
+    for _ = 1, count do
+        local number = #world.events + 1
+        local before = world.events[number - 1]
+        world.events[number] = { merchant = number % merchants + 1, hash = ("%032d"):format(number),
+            id = (before and before.id or 1 << 40) + ({ 1, 200, 70000 })[number % 3 + 1] }
+    end
+end
+
+--- Every event of a merchant is in its seals, in order and once; digests and MACs are right.
+local function verify(merchant)
+    local at, mac = 0, nil
+    local events = {}
+    for _, event in ipairs(world.events) do
+        events[#events + 1] = event.merchant == merchant and event or nil
+    end
+    for _, seal in ipairs(world.seals[merchant]) do
+        local part = {}
+        for i, id in ipairs(seals.decode(seal.events)) do
+            part[i] = events[at + i]
+            assert.are.equal(events[at + i].id, id)
+        end
+        at = at + #part
+        assert.are.equal(#part, seal.count)
+        assert.are.equal(seals.digest(part), seal.digest)
+        mac = seals.mac(KEY, { merchant = merchant, number = seal.number, count = seal.count,
+            digest = seal.digest }, mac)
+        assert.are.equal(crypto.hex.encode(mac), crypto.hex.encode(seal.mac))
+    end
+    assert.are.equal(#events, at)
+end
+
+describe("the sealer", function()
+    before_each(function()
+        world = { events = {}, seals = {}, scope = 0 }
+    end)
+
+    it("makes one seal a merchant of what is on many pages", function()
+        write(300, 2)
+        assert.are.equal(300, seals.pass())
+        assert.are.equal(1, #world.seals[1])
+        assert.are.equal(1, #world.seals[2])
+        verify(1)
+        verify(2)
+        assert.are.equal(0, seals.pass())
+        write(64, 2)
+        assert.are.equal(64, seals.pass())
+        verify(1)
+        verify(2)
+    end)
+
+    it("makes several seals of very much", function()
+        write(2500, 1)
+        assert.are.equal(2500, seals.pass())
+        assert.are.equal(3, #world.seals[1])
+        verify(1)
+    end)
+
+    it("seals nothing twice after a pass that was cut off between merchants", function()
+        write(100, 2)
+        world.fails_for = 2
+        assert.is_nil(seals.pass())
+        assert.is_nil(world.position)
+        world.fails_for = nil
+        write(100, 2)
+        assert.are.equal(200, seals.pass())
+        assert.are.equal(2, #world.seals[1])
+        assert.are.equal(1, #world.seals[2])
+        verify(1)
+        verify(2)
+    end)
+
+    it("reads the end of a seal that it did not make itself", function()
+        write(10, 1)
+        seals.pass()
+        write(10, 1)
+        local events = world.events
+        world.seals[1][2] = { number = 2, mac = "m", events = seals.encode { events[11].id, events[12].id } }
+        write(5, 1)
+        assert.are.equal(15, seals.pass())
+        local ids = seals.decode(world.seals[1][3].events)
+        assert.are.equal(13, #ids)
+        assert.are.equal(events[13].id, ids[1])
+    end)
+end)
