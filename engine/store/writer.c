@@ -288,7 +288,11 @@ static void checkpoint(struct tael_store *store)
     if (!tael_copier_has_copied(store) && !full)
         return;
     int mode = full ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
+    if (full) /* two at once: this one would be refused, and the log grow on */
+        pthread_mutex_lock(&store->copy_lock);
     int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
+    if (full)
+        pthread_mutex_unlock(&store->copy_lock);
     if (code != SQLITE_OK && code != SQLITE_BUSY) {
         tael_db_saw(db, code);
         log_trouble(store, "checkpoint");
