@@ -10,21 +10,22 @@ export const quoted = (word) => `'${word.replaceAll("'", "'\\''")}'`;
 /** Without what only colours and moves the cursor. */
 export const plain = (text) => text.replace(/\x1b\[[\d;?]*[A-Za-z]/g, '').replaceAll('\r', '');
 
-/** A command line in a terminal of its own (script of util-linux). */
+/** A command line in a terminal of its own (script of util-linux), run by /bin/sh whatever SHELL is. */
 export class Terminal {
     constructor(line, { cwd, env = {} }) {
         this.raw = '';
         this.child = spawn('script', ['-qec', line, '/dev/null'], {
-            cwd, env: { ...process.env, TERM: 'xterm', ...env }, stdio: ['pipe', 'pipe', 'pipe'],
+            cwd, env: { ...process.env, TERM: 'xterm', SHELL: '/bin/sh', ...env }, stdio: ['pipe', 'pipe', 'pipe'],
         });
         for (const stream of [this.child.stdout, this.child.stderr])
             stream.on('data', (data) => { this.raw += data; });
         this.ended = once(this.child, 'close').then(([code]) => { this.code = code; return code; });
     }
 
-    /** The program under test with these words. */
+    /** The program under test with these words. It takes the shell's place: a shell that waited for it would
+     *  end by Ctrl-C itself, whatever the program makes of it. */
     static tael(words, options) {
-        return new Terminal([program, ...words].map(quoted).join(' '), options);
+        return new Terminal(`exec ${[program, ...words].map(quoted).join(' ')}`, options);
     }
 
     get text() {
