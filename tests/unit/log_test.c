@@ -386,6 +386,11 @@ static void secrets_and_numbers_are_masked(void)
         {"got Bearer abcdef0123456 there", "got Bearer [hidden] there"},
         {"basic authentication failed", "basic authentication failed"},
         {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln", "[hidden]"},
+        {"a.eyJhbGciOiJIUzI1NiJ9.b", "a.[hidden]"},
+        {"eyJhbGciOiJIU", "eyJhbGciOiJIU"},
+        {"tael_live_a", "[hidden]"},
+        {"to_tael_test_a", "to_[hidden]"},
+        {"a.tael_test_a", "a.[hidden]"},
         /* assignments */
         {"a=1&sign=abc%2B&b=2", "a=1&sign=[hidden]&b=2"},
         {"{\"sign\":\"abc\\\"d\",\"app_id\":\"1\"}", "{\"sign\":\"[hidden]\",\"app_id\":\"1\"}"},
