@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/sim.h"
+#include "engine_routes.h"
 #include "net/world_uv.h"
 
 /* ---- opening ---- */
@@ -159,6 +160,8 @@ static tael_status open_planned(tael_engine *engine, const tael_options *options
         engine->workers[i].number = i + 1;
     }
     rc = tael_meter_new(&engine->meter, engine->world);
+    if (rc == TAEL_OK && engine->plan.routes.listener != NULL)
+        rc = tael_route_texts_new(&engine->route_texts);
     if (rc == TAEL_OK)
         rc = tael_engine_open_tls(engine, err);
     if (rc == TAEL_OK && setup->inherit != NULL)
@@ -396,6 +399,7 @@ void tael_engine_close(tael_engine *engine)
     free(engine->addresses);
     tael_engine_close_tls(engine);
     tael_legacy_free(&engine->legacy);
+    tael_route_texts_free(engine->route_texts);
     free(engine->companions);
     tael_plan_free(&engine->plan);
     tael_meter_free(engine->meter);

@@ -134,6 +134,7 @@ struct tael_engine {
     struct tael_plan plan;
     struct tael_store *store;
     struct tael_worker *workers;
+    struct tael_route_texts *route_texts; /* NULL: the plan has no routes */
     struct tael_tls_server **tls; /* of the plan's listeners; NULL: without; some share one */
     char **addresses;             /* of the plan's listeners, with real ports; set by worker 1 */
     tael_engine **companions;

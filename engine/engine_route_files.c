@@ -192,29 +192,55 @@ static void tell_refused(struct tael_route_files *files, struct tael_route_file 
              tael_log_text("runs", file->script != NULL ? "the version before" : "nothing"));
 }
 
-static void load(struct tael_route_files *files, struct tael_route_file *file, char *text,
-                 size_t len)
+/* Takes the text over, whatever comes of it. */
+static tael_status load_text(struct tael_route_files *files, struct tael_route_file *file,
+                             char *text, size_t len, char why[TAEL_ROUTE_WHY_MAX])
 {
     struct tael_route_script *script = NULL;
-    char why[TAEL_ROUTE_WHY_MAX];
     tael_status rc = TAEL_ELIMIT;
     if (len > TAEL_ROUTE_SOURCE_MAX)
-        snprintf(why, sizeof(why), "%s: is larger than 256 KiB", file->chunk);
+        snprintf(why, TAEL_ROUTE_WHY_MAX, "%s: is larger than 256 KiB", file->chunk);
     else
         rc = tael_route_load(&script, files->isolate, file->chunk, (struct tael_span){text, len},
                              why);
     if (rc != TAEL_OK) {
-        tell_refused(files, file, why);
         free(text);
-        return;
+        return rc;
     }
-    TAEL_LOG(files->log, TAEL_LOG_INFO, "route.loaded", tael_log_text("route", file->name),
-             tael_log_text("file", file->chunk), tael_log_int("bytes", (int64_t)len));
     tael_route_release(file->script);
     free(file->text);
     file->script = script;
     file->text = text;
     file->len = len;
+    return TAEL_OK;
+}
+
+/* What another worker has loaded last, when that is not what runs here. */
+static void load_kept(struct tael_route_files *files, struct tael_route_file *file)
+{
+    char why[TAEL_ROUTE_WHY_MAX];
+    size_t len = 0;
+    char *text = tael_route_texts_copy(files->texts, file->name, &len);
+    if (text == NULL)
+        return;
+    if (file->script != NULL && len == file->len && memcmp(text, file->text, len) == 0)
+        free(text);
+    else
+        load_text(files, file, text, len, why);
+}
+
+static void load(struct tael_route_files *files, struct tael_route_file *file, char *text,
+                 size_t len)
+{
+    char why[TAEL_ROUTE_WHY_MAX];
+    if (load_text(files, file, text, len, why) != TAEL_OK) {
+        load_kept(files, file);
+        tell_refused(files, file, why);
+        return;
+    }
+    TAEL_LOG(files->log, TAEL_LOG_INFO, "route.loaded", tael_log_text("route", file->name),
+             tael_log_text("file", file->chunk), tael_log_int("bytes", (int64_t)len));
+    tael_route_texts_keep(files->texts, file->name, file->text, len);
     file->silent = false;
 }
 
@@ -223,6 +249,7 @@ static void drop(struct tael_route_files *files, struct tael_route_file *file)
     if (file->script != NULL)
         TAEL_LOG(files->log, TAEL_LOG_INFO, "route.removed", tael_log_text("route", file->name),
                  tael_log_text("file", file->chunk));
+    tael_route_texts_drop(files->texts, file->name);
     forget(files, file);
 }
 

@@ -378,6 +378,7 @@ tael_status tael_routes_new(struct tael_routes **out, struct tael_worker *worker
     routes->paused_end = &routes->paused;
     routes->files = (struct tael_route_files){.world = worker->engine->world,
                                               .log = worker->engine->log,
+                                              .texts = worker->engine->route_texts,
                                               .folder = routes->plan->folder,
                                               .shown = routes->plan->shown};
     routes->turn = tael_timer_new(worker->loop, on_turn, routes);

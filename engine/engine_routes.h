@@ -3,8 +3,9 @@
  *
  * A file is looked at when a request for it comes, so that what has been saved answers the next
  * one; who is in a call ends on what it began with. A file that does not load leaves the one that
- * runs. Scripts run in an isolate of their own (script/isolate.h), one a worker; the application is
- * asked only who calls (app.admit) and how to say no (app.refuse). On the worker's thread.
+ * runs, on every worker. Scripts run in an isolate of their own (script/isolate.h), one a worker;
+ * the application is asked only who calls (app.admit) and how to say no (app.refuse). On the
+ * worker's thread.
  */
 #ifndef TAEL_ENGINE_ROUTES_H
 #define TAEL_ENGINE_ROUTES_H
@@ -25,6 +26,21 @@ void tael_routes_serve(struct tael_routes *routes, struct tael_http_request *req
 /* As tael_http_handler.body_max. */
 size_t tael_routes_body_max(const struct tael_routes *routes, const struct tael_http_request *head);
 
+/* ---- engine_route_texts.c ---- */
+
+/* The last text that has loaded, by the file's name. The engine's; any thread, made before the
+ * workers and freed after them. */
+struct tael_route_texts;
+
+tael_status tael_route_texts_new(struct tael_route_texts **out);
+void tael_route_texts_free(struct tael_route_texts *texts); /* NULL allowed */
+/* Copies the text; without memory the one before stays. */
+void tael_route_texts_keep(struct tael_route_texts *texts, const char *name, const char *data,
+                           size_t len);
+/* The caller's; NULL: there is none, or no memory. */
+char *tael_route_texts_copy(struct tael_route_texts *texts, const char *name, size_t *len);
+void tael_route_texts_drop(struct tael_route_texts *texts, const char *name);
+
 /* ---- engine_route_files.c ---- */
 
 struct tael_route_file {
@@ -44,7 +60,8 @@ struct tael_route_file {
 struct tael_route_files {
     struct tael_world *world;
     struct tael_log *log;
-    const char *folder, *shown; /* as in the file system, and as in messages */
+    struct tael_route_texts *texts; /* of all workers */
+    const char *folder, *shown;     /* as in the file system, and as in messages */
     struct tael_isolate *isolate;
     struct tael_route_file **files; /* by name */
     size_t count, cap;

@@ -56,9 +56,24 @@ test('what has been saved answers the next request', async () => {
     problem(await ask('/r/renamed'), 404, 'not_found');
 });
 
+/** The same of sixteen connections, one each: both workers have some. */
+const askAll = (target) => Promise.all(Array.from({ length: 16 }, () => new Promise((resolve, reject) => {
+    const request = http.request({ host: '127.0.0.1', port: engine.ports.api, path: target, method: 'POST',
+        headers: { 'content-type': 'application/json' }, agent: false }, async (response) => {
+        let text = '';
+        for await (const piece of response.setEncoding('utf8')) text += piece;
+        resolve(text);
+    });
+    request.on('error', reject);
+    request.end('{}');
+})));
+
 test('a file that does not load leaves the one that runs, and is named with its line', async () => {
     save('kept', open('return { json = 1 }'));
     assert.equal((await ask('/r/kept')).text, '1');
+    save('kept', 'return {'); // before more than one worker can have seen the one that loads
+    assert.deepEqual(new Set(await askAll('/r/kept')), new Set(['1']));
+    await until('it is refused', () => logged('route.refused').length > 0);
     const faults = [
         ['local x =\n\nretrun 1', /routes\/kept\.lua:3: /],
         ['\nreturn 5', /routes\/kept\.lua:1: the file must return a table/],
