@@ -444,7 +444,8 @@ static size_t in_a_word(const struct scan *scan)
 }
 
 /* Ids, names and words, which are most of what is logged: no rule can match a short text of these
- * characters alone, without a number as long as a phone's, a key of ours or a JWT's first letters. */
+ * characters alone, without a number as long as a phone's, a key of ours or a JWT's first letters.
+ */
 static bool is_harmless(struct tael_span text)
 {
     enum { SHORTER_THAN_ANY_KEY = 64, PHONE = 11 };

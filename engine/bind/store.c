@@ -15,11 +15,15 @@
 #include <lauxlib.h>
 
 #include "bind/bind.h"
+#include "bind/rows.h"
 
 enum {
     PARAMS_MAX = 64, /* of one statement */
     LIST_MAX = 1000, /* statements of one unit */
 };
+
+/* Tables that all functions here share: empty boxes, and names of parameters by statement. */
+enum { UPVALUE_BOXES = 1, UPVALUE_NAMES, UPVALUES = UPVALUE_NAMES };
 
 /* ---- what is under way ---- */
 
@@ -82,11 +86,42 @@ static int box_close(lua_State *L)
     return 0;
 }
 
-static struct op *op_new(lua_State *L, const char *name)
+/* Boxes that are empty again, in the table that is upvalue 1 of every function here: an object with
+ * a finalizer costs the collector more than all else of a read. */
+enum { IDLE_MAX = 64 };
+
+static struct op **push_box(lua_State *L)
 {
+    lua_Integer idle = (lua_Integer)lua_rawlen(L, lua_upvalueindex(UPVALUE_BOXES));
+    if (idle > 0) {
+        lua_rawgeti(L, lua_upvalueindex(UPVALUE_BOXES), idle);
+        lua_pushnil(L);
+        lua_rawseti(L, lua_upvalueindex(UPVALUE_BOXES), idle);
+        return lua_touserdata(L, -1);
+    }
     struct op **box = lua_newuserdatauv(L, sizeof(struct op *), 0);
     *box = NULL;
     luaL_setmetatable(L, "tael.store.op");
+    return box;
+}
+
+/* What the box at index holds is done with, its results are pushed. */
+static void op_end(lua_State *L, int index)
+{
+    struct op **box = lua_touserdata(L, index);
+    op_free(*box);
+    *box = NULL;
+    lua_Integer idle = (lua_Integer)lua_rawlen(L, lua_upvalueindex(UPVALUE_BOXES));
+    if (idle < IDLE_MAX) {
+        lua_pushvalue(L, index);
+        lua_rawseti(L, lua_upvalueindex(UPVALUE_BOXES), idle + 1);
+    }
+}
+
+/* Pushes the box. */
+static struct op *op_new(lua_State *L, const char *name)
+{
+    struct op **box = push_box(L);
     *box = calloc(1, sizeof(struct op));
     if (*box == NULL)
         luaL_error(L, "%s: out of memory", name);
@@ -173,6 +208,23 @@ static struct tael_value check_value(lua_State *L, const struct access *access,
     return value;
 }
 
+/* Pushes the names of the statement's parameters, as strings from 1 on: made once a state, which
+ * has one store for all its life. */
+static void push_param_names(lua_State *L, const struct tael_statement *statement)
+{
+    if (lua_rawgetp(L, lua_upvalueindex(UPVALUE_NAMES), statement) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    size_t count = tael_statement_param_count(statement);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(L, tael_statement_param(statement, i));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, lua_upvalueindex(UPVALUE_NAMES), statement);
+}
+
 /* Values for the statement from the table at params (0: none); their bytes stay the table's. Gives
  * how many of the table's it took. */
 static size_t check_values(lua_State *L, const struct access *access,
@@ -180,15 +232,18 @@ static size_t check_values(lua_State *L, const struct access *access,
                            struct tael_value values[PARAMS_MAX])
 {
     size_t count = tael_statement_param_count(statement), taken = 0;
+    push_param_names(L, statement);
+    int names = lua_gettop(L);
     for (size_t i = 0; i < count && i < PARAMS_MAX; i++) {
         values[i] = (struct tael_value){.kind = TAEL_VALUE_NULL};
         if (params == 0 || !is_asked(access, statement, i))
             continue;
-        lua_pushstring(L, tael_statement_param(statement, i));
+        lua_rawgeti(L, names, (lua_Integer)i + 1);
         taken += lua_rawget(L, params) != LUA_TNIL;
         values[i] = check_value(L, access, statement, i);
         lua_pop(L, 1);
     }
+    lua_settop(L, names - 1);
     return taken;
 }
 
@@ -210,69 +265,6 @@ static int raise_refused(lua_State *L, const struct access *access,
                       : status == TAEL_ELIMIT ? "the unit is too large"
                                               : tael_status_text(status);
     return luaL_error(L, "%s: %s: %s", access->name, tael_statement_name(statement), why);
-}
-
-/* ---- rows ---- */
-
-static void push_value(lua_State *L, const struct tael_value *value)
-{
-    if (value->kind == TAEL_VALUE_INT)
-        lua_pushinteger(L, value->number);
-    else if (value->kind != TAEL_VALUE_NULL)
-        lua_pushlstring(L, value->bytes.data, value->bytes.len);
-    else
-        lua_pushnil(L);
-}
-
-/* Makes sure that the table on top of the row is its member of this name, made on first use. */
-static void push_member(lua_State *L, int row, const char *name, size_t len, size_t columns)
-{
-    lua_settop(L, row);
-    lua_pushlstring(L, name, len);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, row) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_createtable(L, 0, (int)columns);
-    lua_pushvalue(L, -2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, row);
-}
-
-/* A column "a.b" is b in the row's table a; those of one table stand together. */
-static void push_row(lua_State *L, const struct tael_rows *rows, size_t idx)
-{
-    size_t columns = tael_rows_columns(rows), len = 0;
-    lua_createtable(L, 0, (int)columns);
-    int row = lua_gettop(L);
-    const char *member = NULL;
-    for (size_t column = 0; column < columns; column++) {
-        const char *name = tael_rows_name(rows, column), *dot = strchr(name, '.');
-        if (dot == NULL) {
-            lua_settop(L, row);
-            member = NULL;
-        } else if (member == NULL || len != (size_t)(dot - name) ||
-                   memcmp(member, name, len) != 0) {
-            member = name;
-            len = (size_t)(dot - name);
-            push_member(L, row, member, len, columns - column);
-        }
-        struct tael_value value = tael_rows_value(rows, idx, column);
-        push_value(L, &value);
-        lua_setfield(L, -2, dot == NULL ? name : dot + 1);
-    }
-    lua_settop(L, row);
-}
-
-static void push_rows(lua_State *L, const struct tael_rows *rows)
-{
-    size_t count = tael_rows_count(rows);
-    luaL_checkstack(L, LUA_MINSTACK, "rows");
-    lua_createtable(L, (int)count, 0);
-    for (size_t row = 0; row < count; row++) {
-        push_row(L, rows, row);
-        lua_rawseti(L, -2, (lua_Integer)row + 1);
-    }
 }
 
 /* ---- commit ---- */
@@ -414,8 +406,11 @@ static int commit_continue(lua_State *L, int status, lua_KContext context)
     (void)status;
     const struct op *op = *(struct op **)lua_touserdata(L, (int)context);
     const struct tael_unit_outcome *outcome = tael_unit_outcome(op->unit);
-    if (outcome->status != TAEL_OK)
-        return push_outcome(L, outcome);
+    if (outcome->status != TAEL_OK) {
+        push_outcome(L, outcome);
+        op_end(L, (int)context);
+        return 2;
+    }
     size_t count = lua_rawlen(L, 2) / sizeof(struct tael_statement *);
     const struct tael_statement *const *list = lua_touserdata(L, 2);
     lua_createtable(L, 0, 2);
@@ -428,10 +423,11 @@ static int commit_continue(lua_State *L, int status, lua_KContext context)
         const struct tael_rows *rows = tael_unit_rows(op->unit, i);
         if (rows == NULL)
             continue;
-        push_rows(L, rows);
+        tael_bind_push_rows(L, list[i], rows);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_setfield(L, -2, "rows");
+    op_end(L, (int)context);
     return 1;
 }
 
@@ -458,29 +454,36 @@ static int store_commit(lua_State *L)
         return op_wait(L, task, op, commit_continue);
     op->under_way = false;
     op->task = NULL;
+    op_end(L, lua_gettop(L));
     return push_outcome(L, &(struct tael_unit_outcome){.status = rc});
 }
 
 /* ---- query ---- */
 
-/* rows: NULL unless status is TAEL_OK. */
-static int push_read(lua_State *L, tael_status status, const struct tael_rows *rows)
+/* What the read in the box at index came to; the box is empty afterwards. */
+static int push_read(lua_State *L, const struct tael_statement *statement, int box)
 {
-    if (rows != NULL) {
-        push_rows(L, rows);
-        return 1;
-    }
+    const struct op *op = *(struct op **)lua_touserdata(L, box);
+    tael_status status = op->status;
+    int count = 1;
+    if (op->rows != NULL)
+        tael_bind_push_rows(L, statement, op->rows);
+    else if (status != TAEL_ELIMIT)
+        count = tael_bind_fail(L, status == TAEL_EBUSY ? "busy" : "unavailable",
+                               tael_status_text(status));
+    op_end(L, box);
     if (status == TAEL_ELIMIT)
         return luaL_error(L, "store.query: more rows than a read may give");
-    return tael_bind_fail(L, status == TAEL_EBUSY ? "busy" : "unavailable",
-                          tael_status_text(status));
+    return count;
 }
 
+/* The statement's name is at 1. */
 static int query_continue(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
-    const struct op *op = *(struct op **)lua_touserdata(L, (int)context);
-    return push_read(L, op->status, op->rows);
+    const struct tael_statement *statement =
+        tael_store_statement(tael_host_of(L)->store, lua_tostring(L, 1));
+    return push_read(L, statement, (int)context);
 }
 
 static int query_list(lua_State *L, const struct access *access, struct tael_task *task,
@@ -489,28 +492,27 @@ static int query_list(lua_State *L, const struct access *access, struct tael_tas
     struct op *op = op_new(L, access->name);
     op->under_way = true;
     op->task = task;
-    tael_status rc = tael_store_read_later(access->store, statement, access->scope, values,
-                                           access->host->loop, read_done, op);
-    if (rc == TAEL_OK)
+    op->status = tael_store_read_later(access->store, statement, access->scope, values,
+                                       access->host->loop, read_done, op);
+    if (op->status == TAEL_OK)
         return op_wait(L, task, op, query_continue);
     op->under_way = false;
     op->task = NULL;
-    if (rc == TAEL_EINVAL)
-        return raise_refused(L, access, statement, rc);
-    return push_read(L, rc, NULL);
+    if (op->status == TAEL_EINVAL)
+        return raise_refused(L, access, statement, op->status);
+    return push_read(L, statement, lua_gettop(L));
 }
 
 static int query_inline(lua_State *L, const struct access *access,
                         const struct tael_statement *statement, const struct tael_value *values)
 {
     struct op *op = op_new(L, access->name);
-    tael_status rc =
-        access->host->reader != NULL
-            ? tael_store_read(access->host->reader, statement, access->scope, values, &op->rows)
-            : TAEL_ECLOSED;
-    if (rc == TAEL_EINVAL)
-        return raise_refused(L, access, statement, rc);
-    return push_read(L, rc, op->rows);
+    op->status = access->host->reader != NULL ? tael_store_read(access->host->reader, statement,
+                                                                access->scope, values, &op->rows)
+                                              : TAEL_ECLOSED;
+    if (op->status == TAEL_EINVAL)
+        return raise_refused(L, access, statement, op->status);
+    return push_read(L, statement, lua_gettop(L));
 }
 
 /* query(name, params?) -> array of rows | nil, err */
@@ -590,6 +592,9 @@ int tael_open_store(lua_State *L)
     lua_setfield(L, -2, "__gc");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    luaL_newlib(L, functions);
+    luaL_newlibtable(L, functions);
+    for (int i = 0; i < UPVALUES; i++)
+        lua_newtable(L);
+    luaL_setfuncs(L, functions, UPVALUES);
     return 1;
 }

@@ -19,6 +19,7 @@ struct tael_rows {
     size_t columns, count, cap;
     struct cell *cells;
     struct tael_buf bytes; /* column names, each with its NUL, then values */
+    size_t names_len;
     size_t names[];
 };
 
@@ -36,6 +37,7 @@ tael_status tael_rows_new(struct tael_rows **out, sqlite3_stmt *stmt)
         rows->names[i] = rows->bytes.len;
         rc = name != NULL ? tael_buf_append(&rows->bytes, name, strlen(name) + 1) : TAEL_ENOMEM;
     }
+    rows->names_len = rows->bytes.len;
     if (rc == TAEL_OK)
         *out = rows;
     else
@@ -112,6 +114,11 @@ size_t tael_rows_columns(const struct tael_rows *rows)
 const char *tael_rows_name(const struct tael_rows *rows, size_t column)
 {
     return rows->bytes.data + rows->names[column];
+}
+
+struct tael_span tael_rows_names(const struct tael_rows *rows)
+{
+    return (struct tael_span){rows->bytes.data, rows->names_len};
 }
 
 struct tael_value tael_rows_value(const struct tael_rows *rows, size_t row, size_t column)

@@ -115,6 +115,7 @@ struct tael_rows; /* a table of copied values */
 size_t tael_rows_count(const struct tael_rows *rows);
 size_t tael_rows_columns(const struct tael_rows *rows);
 const char *tael_rows_name(const struct tael_rows *rows, size_t column);
+struct tael_span tael_rows_names(const struct tael_rows *rows); /* all, each with its NUL */
 struct tael_value tael_rows_value(const struct tael_rows *rows, size_t row, size_t column);
 void tael_rows_free(struct tael_rows *rows); /* NULL allowed */
 
