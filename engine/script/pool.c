@@ -13,17 +13,46 @@ struct tael_pool_chunk {
     _Alignas(TAEL_POOL_STEP) struct tael_pool_chunk *next;
 };
 
+static unsigned octave_of(size_t size) /* beyond SMALL: 2^octave < size <= 2^(octave + 1) */
+{
+    return (unsigned)(8 * sizeof(unsigned long) - 1) - (unsigned)__builtin_clzl(size - 1);
+}
+
+enum { SMALL_OCTAVE = 9, SMALL_CLASSES = TAEL_POOL_SMALL / TAEL_POOL_STEP };
+
 static size_t class_of(size_t size)
 {
     assert(size > 0 && size <= TAEL_POOL_MAX);
-    return (size - 1) / TAEL_POOL_STEP;
+    if (size <= TAEL_POOL_SMALL)
+        return (size - 1) / TAEL_POOL_STEP;
+    unsigned octave = octave_of(size);
+    return SMALL_CLASSES + (octave - SMALL_OCTAVE) * 8 + ((size - 1) >> (octave - 3)) % 8;
 }
 
-/* What is left of a chunk becomes one free block: its size is a multiple of the step. */
+/* What a block of this class holds. */
+static size_t size_of(size_t class)
+{
+    if (class < SMALL_CLASSES)
+        return (class + 1) * TAEL_POOL_STEP;
+    size_t above = class - SMALL_CLASSES, power = (size_t)TAEL_POOL_SMALL << above / 8;
+    return power + (above % 8 + 1) * (power / 8);
+}
+
+_Bool tael_pool_same(size_t one, size_t other)
+{
+    return class_of(one) == class_of(other);
+}
+
+/* What is left of a chunk becomes free blocks: sizes of all classes are multiples of the step. */
 static void use_rest(struct tael_pool *pool)
 {
-    if (pool->at < pool->end)
-        tael_pool_give(pool, pool->at, (size_t)(pool->end - pool->at));
+    while (pool->at < pool->end) {
+        size_t left = (size_t)(pool->end - pool->at);
+        size_t class = class_of(left < TAEL_POOL_MAX ? left : TAEL_POOL_MAX);
+        size_t size = size_of(class) <= left ? size_of(class) : size_of(class - 1);
+        tael_pool_give(pool, pool->at, size);
+        pool->at += size;
+    }
     pool->at = pool->end = NULL;
 }
 
@@ -49,7 +78,7 @@ void *tael_pool_take(struct tael_pool *pool, size_t size)
     size_t class = class_of(size);
     void *block = pool->free[class];
     if (block == NULL)
-        return take_new(pool, (class + 1) * TAEL_POOL_STEP);
+        return take_new(pool, size_of(class));
     memcpy(&pool->free[class], block, sizeof(void *));
     return block;
 }

@@ -9,12 +9,18 @@
 
 #include <stddef.h>
 
-enum { TAEL_POOL_STEP = 16, TAEL_POOL_MAX = 512 }; /* bytes: sizes are rounded up; the largest */
+enum { /* bytes: sizes are rounded up by steps, beyond SMALL by eighths of a power of two; the
+          largest */
+       TAEL_POOL_STEP = 16,
+       TAEL_POOL_SMALL = 512,
+       TAEL_POOL_MAX = 4096,
+       TAEL_POOL_CLASSES = TAEL_POOL_SMALL / TAEL_POOL_STEP + 3 * 8,
+};
 
 struct tael_pool_chunk;
 
 struct tael_pool { /* all zero: empty */
-    void *free[TAEL_POOL_MAX / TAEL_POOL_STEP];
+    void *free[TAEL_POOL_CLASSES];
     struct tael_pool_chunk *chunks;
     char *at, *end; /* what of the newest chunk was never taken */
 };
@@ -25,9 +31,6 @@ void tael_pool_give(struct tael_pool *pool, void *block, size_t size);
 void tael_pool_free(struct tael_pool *pool); /* with all blocks, given back or not */
 
 /* Does a block of this size do for the other one too? */
-static inline _Bool tael_pool_same(size_t one, size_t other)
-{
-    return (one - 1) / TAEL_POOL_STEP == (other - 1) / TAEL_POOL_STEP;
-}
+_Bool tael_pool_same(size_t one, size_t other);
 
 #endif
