@@ -50,11 +50,39 @@ size_t tael_percent_encode(char *out, const char *text, size_t len)
     return n;
 }
 
+/* Does a byte of the word have this value? */
+static bool holds(uint64_t word, unsigned char c)
+{
+    uint64_t zero = word ^ UINT64_C(0x0101010101010101) * c;
+    return ((zero - UINT64_C(0x0101010101010101)) & ~zero & UINT64_C(0x8080808080808080)) != 0;
+}
+
+/* Copies what stands for itself, eight bytes at once; less than eight of it may be left. */
+static size_t copy_plain(char *out, const char *text, size_t len)
+{
+    size_t at = 0;
+    for (uint64_t word; len - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, text + at, sizeof(word));
+        if (holds(word, '%') || holds(word, '+'))
+            break;
+        memcpy(out + at, &word, sizeof(word));
+    }
+    return at;
+}
+
 bool tael_percent_decode(char *out, size_t *out_len, const char *text, size_t len, bool plus)
 {
     const char *end = text + len;
     char *at = out;
-    while (text < end) {
+    for (int left = 0; text < end; left--) {
+        if (left == 0) {
+            size_t plain = copy_plain(at, text, (size_t)(end - text));
+            at += plain;
+            text += plain;
+            left = sizeof(uint64_t); /* what has stopped it is among the next eight */
+            if (text == end)
+                break;
+        }
         char c = *text++;
         if (c == '%') {
             if (end - text < 2)

@@ -141,8 +141,9 @@ static void push_lower(lua_State *L, int index)
 /* Pushes a copy of the headers at index with names in lower case. */
 static void push_headers(lua_State *L, int index)
 {
+    enum { USUAL = 8 };
     int count = 0;
-    lua_newtable(L);
+    lua_createtable(L, 0, USUAL);
     int copy = lua_gettop(L);
     if (lua_isnil(L, index))
         return;

@@ -93,6 +93,32 @@ static tael_status append_headers(struct tael_buf *out, const struct tael_http_a
     return status;
 }
 
+/* The length of a body, or a status. */
+static tael_status append_number(struct tael_buf *out, size_t number)
+{
+    char text[20];
+    size_t at = sizeof(text);
+    do {
+        text[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return tael_buf_append(out, text + at, sizeof(text) - at);
+}
+
+/* "name: 12 word\r\n" and the like */
+static tael_status append_line(struct tael_buf *out, const char *before, size_t number,
+                               const char *between, const char *after)
+{
+    tael_status status = tael_buf_append_text(out, before);
+    if (status == TAEL_OK)
+        status = append_number(out, number);
+    if (status == TAEL_OK)
+        status = tael_buf_append_text(out, between);
+    if (status == TAEL_OK)
+        status = tael_buf_append_text(out, after);
+    return status == TAEL_OK ? tael_buf_append(out, "\r\n", 2) : status;
+}
+
 tael_status tael_http_answer_write(struct tael_buf *out, const struct tael_http_answer *answer)
 {
     static const char *const connection[] = {"", "Connection: keep-alive\r\n",
@@ -101,12 +127,12 @@ tael_status tael_http_answer_write(struct tael_buf *out, const struct tael_http_
         return TAEL_EINVAL;
     size_t before = out->len;
     bool bodyless = answer->status == 204 || answer->status == 304;
-    tael_status status = tael_buf_printf(out, "HTTP/1.1 %d %s\r\n", answer->status,
-                                         tael_http_reason(answer->status));
+    tael_status status = append_line(out, "HTTP/1.1 ", (size_t)answer->status, " ",
+                                     tael_http_reason(answer->status));
     if (status == TAEL_OK)
         status = append_headers(out, answer);
     if (status == TAEL_OK && !bodyless)
-        status = tael_buf_printf(out, "Content-Length: %zu\r\n", answer->body.len);
+        status = append_line(out, "Content-Length: ", answer->body.len, "", "");
     if (status == TAEL_OK)
         status = tael_buf_append_text(out, connection[answer->persistence]);
     if (status == TAEL_OK)

@@ -300,7 +300,8 @@ static tael_status make_room(struct tael_db *db, const struct tael_store *store)
 {
     db->count = tael_sql_count(store->sql);
     db->stmts = calloc(db->count + 1, sizeof(sqlite3_stmt *));
-    return db->stmts != NULL ? TAEL_OK : TAEL_ENOMEM;
+    db->empty = calloc(db->count + 1, sizeof(struct tael_rows *));
+    return db->stmts != NULL && db->empty != NULL ? TAEL_OK : TAEL_ENOMEM;
 }
 
 /* Where readers have connections of their own, this one keeps no reads: it only has them checked.
@@ -327,6 +328,19 @@ tael_status tael_db_statement(struct tael_db *db, const struct tael_statement *s
         rc = prepare(db, statement, err);
     *out = db->stmts[statement->idx];
     return rc;
+}
+
+tael_status tael_db_rows(struct tael_db *db, const struct tael_statement *statement,
+                         sqlite3_stmt *stmt, struct tael_rows **out)
+{
+    struct tael_rows **empty = &db->empty[statement->idx];
+    size_t columns = (size_t)sqlite3_column_count(stmt);
+    if (*empty != NULL && tael_rows_columns(*empty) != columns) { /* another schema by now */
+        tael_rows_free(*empty);
+        *empty = NULL;
+    }
+    tael_status rc = *empty == NULL ? tael_rows_new(empty, stmt) : TAEL_OK;
+    return rc == TAEL_OK ? tael_rows_like(out, *empty) : rc;
 }
 
 tael_status tael_db_prepare(struct tael_db *db, struct tael_store *store, tael_error *err)
@@ -360,7 +374,10 @@ void tael_db_close(struct tael_db *db)
         sqlite3_finalize(db->controls[i]);
     for (size_t i = 0; db->stmts != NULL && i < db->count; i++)
         sqlite3_finalize(db->stmts[i]);
+    for (size_t i = 0; db->empty != NULL && i < db->count; i++)
+        tael_rows_free(db->empty[i]);
     free(db->stmts);
+    free(db->empty);
     sqlite3_close(db->handle);
     *db = (struct tael_db){0};
 }

@@ -42,8 +42,9 @@ enum tael_control { /* the statements that are the store's own */
 
 /* A connection; used by one thread at a time. */
 struct tael_db {
-    sqlite3 *handle;      /* NULL: not open */
-    sqlite3_stmt **stmts; /* by statement's idx; NULL: not prepared on this connection */
+    sqlite3 *handle;          /* NULL: not open */
+    sqlite3_stmt **stmts;     /* by statement's idx; NULL: not prepared on this connection */
+    struct tael_rows **empty; /* their tables without rows; NULL: not needed yet */
     size_t count;
     sqlite3_stmt *controls[TAEL_CONTROLS]; /* the writer's alone */
     int frames;                            /* in the write-ahead log after the last commit */
@@ -58,6 +59,9 @@ tael_status tael_db_open_reader(struct tael_db *db, struct tael_store *store, ta
 /* A statement of the connection, prepared if it is not yet. */
 tael_status tael_db_statement(struct tael_db *db, const struct tael_statement *statement,
                               sqlite3_stmt **out, tael_error *err);
+/* An empty table for what the statement, prepared as stmt, gives. */
+tael_status tael_db_rows(struct tael_db *db, const struct tael_statement *statement,
+                         sqlite3_stmt *stmt, struct tael_rows **out);
 /* Prepares controls and every statement of the set; keeps those that it may have to run. */
 tael_status tael_db_prepare(struct tael_db *db, struct tael_store *store, tael_error *err);
 void tael_db_close(struct tael_db *db); /* {0} allowed */
@@ -151,6 +155,8 @@ enum { TAEL_ROWS_MAX = 1000, TAEL_ROWS_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* An empty table with the columns of stmt; rows are added while stmt stands on one. */
 tael_status tael_rows_new(struct tael_rows **out, sqlite3_stmt *stmt);
+/* An empty table with the same columns. */
+tael_status tael_rows_like(struct tael_rows **out, const struct tael_rows *empty);
 tael_status tael_rows_add(struct tael_rows *rows, sqlite3_stmt *stmt);
 
 /* ---- reader.c ---- */

@@ -61,7 +61,7 @@ static tael_status read_run(struct tael_db *db, const struct tael_store *store,
         return read_failed(db, store, statement, sqlite3_extended_errcode(db->handle));
     int code = read_bind(stmt, statement, scope, values);
     if (code == SQLITE_OK)
-        rc = tael_rows_new(&rows, stmt);
+        rc = tael_db_rows(db, statement, stmt, &rows);
     while (code == SQLITE_OK && rc == TAEL_OK && (code = sqlite3_step(stmt)) == SQLITE_ROW) {
         rc = tael_rows_add(rows, stmt);
         code = SQLITE_OK;

@@ -45,11 +45,30 @@ tael_status tael_rows_new(struct tael_rows **out, sqlite3_stmt *stmt)
     return rc;
 }
 
+tael_status tael_rows_like(struct tael_rows **out, const struct tael_rows *empty)
+{
+    enum { VALUES = 512 }; /* bytes that most rows have */
+    size_t size = sizeof(*empty) + empty->columns * sizeof(size_t);
+    struct tael_rows *rows = malloc(size);
+    if (rows == NULL)
+        return TAEL_ENOMEM;
+    memcpy(rows, empty, size);
+    rows->bytes = (struct tael_buf){.max = empty->bytes.max};
+    tael_status rc = tael_buf_reserve(&rows->bytes, empty->names_len + VALUES);
+    if (rc == TAEL_OK)
+        rc = tael_buf_append(&rows->bytes, empty->bytes.data, empty->names_len);
+    if (rc == TAEL_OK)
+        *out = rows;
+    else
+        tael_rows_free(rows);
+    return rc;
+}
+
 static tael_status rows_reserve(struct tael_rows *rows)
 {
     if (rows->count < rows->cap)
         return TAEL_OK;
-    size_t cap = rows->cap > 0 ? rows->cap * 4 : 4;
+    size_t cap = rows->cap > 0 ? rows->cap * 4 : 1; /* mostly it is one */
     struct cell *cells = realloc(rows->cells, cap * rows->columns * sizeof(*cells));
     if (cells == NULL)
         return TAEL_ENOMEM;

@@ -261,9 +261,12 @@ static int step_bind(struct tael_unit *unit, const struct tael_step *step, sqlit
     return code;
 }
 
-static tael_status step_rows(struct tael_step *step, sqlite3_stmt *stmt, int *code)
+static tael_status step_rows(struct tael_step *step, struct tael_db *db, sqlite3_stmt *stmt,
+                             int *code)
 {
-    tael_status rc = step->statement->returning ? tael_rows_new(&step->rows, stmt) : TAEL_OK;
+    tael_status rc = TAEL_OK;
+    if (step->statement->returning)
+        rc = tael_db_rows(db, step->statement, stmt, &step->rows);
     while (rc == TAEL_OK && (*code = sqlite3_step(stmt)) == SQLITE_ROW)
         if (step->rows != NULL)
             rc = tael_rows_add(step->rows, stmt);
@@ -280,7 +283,7 @@ static enum tael_verdict step_run(struct tael_unit *unit, struct tael_step *step
     int code = step_bind(unit, step, stmt);
     tael_status rc = TAEL_OK;
     if (code == SQLITE_OK)
-        rc = step_rows(step, stmt, &code);
+        rc = step_rows(step, db, stmt, &code);
     enum tael_verdict verdict = TAEL_UNIT_DONE;
     if (rc == TAEL_ENOMEM)
         verdict = TAEL_UNIT_LOST;

@@ -78,6 +78,26 @@ describe("a path as it was sent", function()
             assert.is_false(params)
         end
     end)
+
+    it("is known after the first time where addresses are few, however many others are asked for", function()
+        local known = path.compile { { method = "POST", path = "/notify/{channel}/{account}", few = true, n = 1 } }
+        for i = 1, 200 do
+            for _, account in ipairs { "shop", "a" .. i } do
+                local methods, params = path.find(known, "/notify/alipay/" .. account)
+                assert.are.equal(1, methods and methods.POST.n)
+                assert.are.same({ channel = "alipay", account = account }, params)
+            end
+        end
+        local kept = 0
+        for _ in pairs(known.known) do
+            kept = kept + 1
+        end
+        assert.is_true(kept <= 64)
+        assert.are.equal(select(2, path.find(known, "/notify/alipay/shop")),
+            select(2, path.find(known, "/notify/alipay/shop")))
+        assert.is_nil((path.find(known, "/notify/alipay")))
+        assert.is_nil(next(path.compile { { method = "GET", path = "/v1/{id}", n = 1 } }.known))
+    end)
 end)
 
 describe("a path with an ending", function()

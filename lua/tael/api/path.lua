@@ -3,6 +3,7 @@
 local path = {}
 
 local SEGMENTS_MAX = 16
+local KNOWN_MAX = 64
 local REFUSED_ESCAPES = { ["00"] = true, ["2f"] = true, ["5c"] = true }
 
 local function decode_segment(segment)
@@ -50,10 +51,10 @@ local function named(part)
 end
 
 --- A tree of patterns: a literal segment goes before a name in braces.
----@param routes table[] {method, path, …}
+---@param routes table[] {method, path, few, …}; few: there are few such addresses, asked for all the time
 ---@return table tree
 function path.compile(routes)
-    local tree = { next = {}, whole = {} }
+    local tree = { next = {}, whole = {}, known = {}, known_count = 0 }
     for _, route in ipairs(routes) do
         local at = tree
         for part in route.path:gmatch("[^/]+") do
@@ -71,6 +72,7 @@ function path.compile(routes)
         end
         at.methods = at.methods or {}
         at.methods[route.method] = route
+        at.few = at.few or route.few
         if not route.path:find("{", 1, true) then
             tree.whole[route.path] = at.methods
         end
@@ -93,6 +95,7 @@ end
 ---@param segments string[]
 ---@return table<string, table>? methods of the path: method -> route
 ---@return table<string, string>? params
+---@return boolean? few
 function path.match(tree, segments)
     local at, params = tree, {}
     for _, segment in ipairs(segments) do
@@ -107,24 +110,39 @@ function path.match(tree, segments)
         end
         at = found
     end
-    return at.methods, params
+    return at.methods, params, at.few
+end
+
+--- What an address stands for is kept. Anybody may ask for others: when there are too many, all go.
+local function keep(tree, text, methods, params)
+    if tree.known_count == KNOWN_MAX then
+        tree.known, tree.known_count = {}, 0
+    end
+    tree.known[text] = { methods = methods, params = params }
+    tree.known_count = tree.known_count + 1
 end
 
 --- The methods of a path as it was sent.
 ---@param tree table
 ---@param text string still encoded, without the query
 ---@return table<string, table>? methods method -> route
----@return table<string, string>|false|nil params false: the path is refused
+---@return table<string, string>|false|nil params read only; false: the path is refused
 function path.find(tree, text)
-    local methods = tree.whole[text]
-    if methods then
-        return methods, {}
+    local whole, known = tree.whole[text], tree.known[text]
+    if whole then
+        return whole, {}
+    elseif known then
+        return known.methods, known.params
     end
     local segments = path.split(text)
     if not segments then
         return nil, false
     end
-    return path.match(tree, segments)
+    local methods, params, few = path.match(tree, segments)
+    if methods and few then
+        keep(tree, text, methods, params)
+    end
+    return methods, params
 end
 
 return path

@@ -27,6 +27,7 @@ local routes = {}
 ---@field problems string?    codes of its own
 ---@field takes string?       media type of a raw route's body
 ---@field raw boolean?
+---@field few boolean?         few addresses of it are asked for, over and over
 ---@field scope string?
 ---@field any_merchant boolean? an operator need not name one
 ---@field idempotent boolean?  Idempotency-Key is looked at
@@ -186,7 +187,7 @@ add("POST", "/v1/merchants/{slug}/api_keys", "local", merchants.create_key, {
 -- ---- for channels and payers ----
 
 add("POST", "/notify/{channel}/{account}", PUBLIC, inbound.notify, {
-    id = "notify", about = "A channel's notification", raw = true,
+    id = "notify", about = "A channel's notification", raw = true, few = true,
     takes = "application/x-www-form-urlencoded",
     answers = { [200] = { media = "text/plain", about = "The channel's form of yes or no." }, [404] = PLAIN,
         [429] = PLAIN, [500] = { media = "text/plain", about = "Not stored: to be sent again." } },

@@ -45,7 +45,7 @@ local function map(max)
         if type(value) ~= "table" then
             return nil
         end
-        local copy = {}
+        local copy = { first = nil, second = nil } -- room for two: most have no more
         for name, text in next, value do
             if type(name) ~= "string" or type(text) ~= "string" or #text > max or not utf8_len(text) then
                 return nil
@@ -68,8 +68,8 @@ local result_members = {
     payer = words,
 }
 
-local function copied(members, value)
-    local copy = {}
+--- `copy` is empty, and made for as many members as there may be.
+local function copied(members, value, copy)
     for name, member in next, value do
         local check = members[name]
         if check then
@@ -104,7 +104,10 @@ function shapes.result(op, value)
     if type(value) ~= "table" then
         return nil, "parse gave no result"
     end
-    local copy, wrong = copied(result_members, value)
+    local copy, wrong = copied(result_members, value, {
+        code = nil, channel_code = nil, state = nil, trade_no = nil, order_no = nil, refund_no = nil,
+        currency = nil, amount = nil, at = nil, payer = nil, message = nil, channel_state = nil,
+    })
     if not copy then
         return nil, "parse gave a wrong " .. wrong
     elseif not copy.code or copy.code == "" then
@@ -141,7 +144,10 @@ function shapes.fact(value)
     if type(value) ~= "table" or type(rawget(value, "kind")) ~= "string" then
         return nil, "a fact has no kind"
     end
-    local copy, wrong = copied(fact_members, value)
+    local copy, wrong = copied(fact_members, value, {
+        kind = nil, order_no = nil, trade_no = nil, state = nil, currency = nil, seller = nil, amount = nil,
+        at = nil, payer = nil, channel_state = nil,
+    })
     if not copy then
         return nil, "a fact has a wrong " .. wrong
     end
@@ -161,7 +167,8 @@ function shapes.claims(value)
     if type(value) ~= "table" then
         return nil, "parse gave no claims"
     end
-    local copy, wrong = copied(claim_members, value)
+    local copy, wrong = copied(claim_members, value,
+        { order_no = nil, trade_no = nil, notification_id = nil, at = nil, identity = nil })
     if not copy then
         return nil, "parse gave a wrong " .. wrong
     end
@@ -212,7 +219,7 @@ local function sent(value)
     if not known then
         return nil, unknown
     end
-    local copy, wrong = copied(request_members, value)
+    local copy, wrong = copied(request_members, value, {})
     if not copy then
         return nil, "with a wrong " .. wrong
     elseif not copy.url then

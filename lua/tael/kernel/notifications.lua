@@ -356,6 +356,7 @@ function notifications.receive(inbound_request)
         source = source.of(request.peer, request.headers["x-forwarded-for"], registry.proxies),
         at = time.now(), actor = "channel:" .. account.channel,
         verdict = verdict.new(time.micros),
+        charset_declared = nil, message = nil, claims = nil, claimed_attempt = nil, proof = nil, sealed = nil,
     }
 end
 
