@@ -80,7 +80,9 @@ describe("a path as it was sent", function()
     end)
 
     it("is known after the first time where addresses are few, however many others are asked for", function()
-        local known = path.compile { { method = "POST", path = "/notify/{channel}/{account}", few = true, n = 1 } }
+        local known = path.compile {
+            { method = "POST", path = "/notify/{channel}/{account}", few = true, n = 1 },
+        }
         for i = 1, 200 do
             for _, account in ipairs { "shop", "a" .. i } do
                 local methods, params = path.find(known, "/notify/alipay/" .. account)
