@@ -25,7 +25,6 @@ class Bench {
         this.folder = fs.mkdtempSync(path.join(output, 'run-'));
         this.servers = [];
         this.runs = new Runs();
-        this.rsas = [];
     }
 
     newFolder(name) {
@@ -56,14 +55,22 @@ class Bench {
         return times.sort((a, b) => a - b)[STARTS >> 1];
     }
 
-    rsa() {
-        this.rsas.push(limits.rsa());
+    /** A run between two looks at what RSA of the core allows just then: its speed changes from minute to minute. */
+    async besideRsa(name, run) {
+        const before = limits.rsa()[name];
+        const row = await run();
+        row.limit = (before + limits.rsa()[name]) / 2;
+        row.cpu_limits = row.cpu_us * row.limit / 1e6;
+        return row;
     }
 
-    /** The limits of RSA: the best seen, since others can only take from it. */
-    bestRsa() {
-        const best = (name) => Math.max(...this.rsas.map((one) => one[name]));
-        return { sign: best('sign'), verify: best('verify') };
+    /** The same with the HTTP ceiling, whose runs are kept as well. */
+    async besideCeiling(ceiling, run) {
+        const before = await ceiling(), row = await run(), after = await ceiling();
+        this.runs.rows.push(before, after);
+        row.limit = (before.rate + after.rate) / 2;
+        row.cpu_limits = 2 * row.cpu_us / (before.cpu_us + after.cpu_us);
+        return row;
     }
 
     ceilingRun(ceiling) {
@@ -96,26 +103,24 @@ class Bench {
         const memory = { idle: server.memory() };
         const idle = await idleConnections(server, settings.idle);
         const works = new Works(server);
-        const ceiling = await this.start(new limits.Ceiling(nginx));
+        const ceiling = this.ceilingRun(await this.start(new limits.Ceiling(nginx)));
         const hasRoutes = await works.hasRoutes();
         await runs.inTurns([
-            () => { this.rsa(); return works.creates(); },
+            () => this.besideRsa('sign', () => works.creates()),
             async () => {
                 const payments = await works.open(settings.payments);
-                this.rsa();
-                const row = await works.notifies(payments);
+                const row = await this.besideRsa('verify', () => works.notifies(payments));
                 memory.load = row.memory;
                 return row;
             },
             () => works.notifiesAtRate(),
             () => works.notifiesBesideCreates(),
-            ...hasRoutes ? [() => works.routes()] : [],
-            this.ceilingRun(ceiling),
+            hasRoutes ? () => this.besideCeiling(ceiling, () => works.routes()) : ceiling,
         ]);
         await this.stopAll();
         await this.twoWorkers();
         const measured = {
-            machine, flush, groups, rsa: this.bestRsa(), memory, idle, start_ms, ceiling_start_ms,
+            machine, flush, groups, memory, idle, start_ms, ceiling_start_ms,
             connections: settings.connections,
             create: runs.middle('create'), notify: runs.middle('notify'),
             rated: runs.middle(`notify, ${settings.rate}/s`), beside: runs.middle(`notify, ${settings.rate}/s beside creates`),
@@ -126,12 +131,9 @@ class Bench {
     }
 
     report(measured, works) {
-        const { create, notify, rated, beside, route, ceiling, one, two, rsa } = measured;
-        create.limit = rsa.sign;
-        notify.limit = rsa.verify;
-        if (route) route.limit = ceiling.rate;
+        const { create, notify, rated, beside, route, ceiling, one, two } = measured;
         const rows = [create, notify, rated, beside, route, ceiling, one, two].filter(Boolean);
-        printWorks(rows, rsa);
+        printWorks(rows, { sign: create.limit, verify: notify.limit });
         console.log(`creates beside the notifications: ${Math.round(beside.creates).toLocaleString('en-US')}/s; `
             + `two workers on both cores: ${(two.rate / one.rate).toFixed(2)} × one`);
         printRoom(measured);

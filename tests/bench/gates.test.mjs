@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compare, ratios } from './gates.mjs';
+import { Runs } from './runs.mjs';
 
 const run = {
-    connections: 64, rsa: { sign: 2000, verify: 50000 }, flush: { rate: 1000 },
-    create: { rate: 1600, cpu_us: 600 }, notify: { rate: 10000, cpu_us: 100, p99_us: 7000 },
+    connections: 64, flush: { rate: 1000 },
+    create: { rate: 1600, limit: 2000, cpu_limits: 1.2 },
+    notify: { rate: 10000, limit: 50000, cpu_limits: 5, p99_us: 7000 },
 };
 
 test('ratios are of the limits, and what was not measured is left out', () => {
@@ -19,9 +21,8 @@ test('ratios are of the limits, and what was not measured is left out', () => {
 
 test('a faster and a slower machine have the same ratios', () => {
     const slower = structuredClone(run);
-    slower.rsa = { sign: 1000, verify: 25000 };
-    slower.create = { rate: 800, cpu_us: 1200 };
-    slower.notify = { rate: 5000, cpu_us: 200, p99_us: 14000 };
+    slower.create = { rate: 800, limit: 1000, cpu_limits: 1.2 };
+    slower.notify = { rate: 5000, limit: 25000, cpu_limits: 5, p99_us: 14000 };
     assert.deepEqual(ratios(slower), ratios(run));
 });
 
@@ -51,4 +52,15 @@ test('what was not measured is shown and fails nothing; what nobody accepted yet
     assert.deepEqual(compared.find((gate) => gate.name === 'create: CPU, in signatures'),
         { name: 'create: CPU, in signatures', was: 1.2, fails: false });
     assert.deepEqual(compare({}, now), []);
+});
+
+test('a run is judged by the limit of its own minute', () => {
+    const runs = new Runs();
+    runs.rows = [
+        { work: 'create', rate: 800, limit: 1000, cpu_limits: 1.1, others: 0 },
+        { work: 'create', rate: 1000, limit: 1600, cpu_limits: 1.3, others: 0 },
+        { work: 'create', rate: 600, limit: 900, cpu_limits: 1.2, others: 0 },
+    ];
+    const { rate, limit, cpu_limits } = runs.middle('create');
+    assert.deepEqual([rate, limit, cpu_limits], [600, 900, 1.2]);
 });

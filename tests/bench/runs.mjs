@@ -38,14 +38,15 @@ export class Runs {
         return [...new Set(this.rows.map((row) => row.work))];
     }
 
-    /** The row of the middle rate, of CPU's and of latency's middle values, among the undisturbed runs if there are any. */
+    /** The row of the middle rate (of its share where it has a limit of its own), of CPU's and of latency's middle values,
+     *  among the undisturbed runs if there are any. */
     middle(name) {
         const all = this.rows.filter((row) => row.work === name);
         const good = all.filter((row) => !isDisturbed(row));
         const use = good.length > 0 ? good : all;
         if (use.length === 0) return null;
-        const row = { ...median(use, (one) => one.rate), runs: all.length, undisturbed: good.length };
-        for (const name of ['cpu_us', 'p50_us', 'p99_us', 'p999_us']) row[name] = median(use, (one) => one[name])[name];
+        const row = { ...median(use, (one) => one.rate / (one.limit ?? 1)), runs: all.length, undisturbed: good.length };
+        for (const name of ['cpu_us', 'cpu_limits', 'p50_us', 'p99_us', 'p999_us']) row[name] = median(use, (one) => one[name])[name];
         return row;
     }
 
