@@ -155,12 +155,12 @@ long: deps-long suites build/bench/load
 	@tests/suites long > build/suites.long
 	@SUITE_SECONDS=7200 tests/run < build/suites.long
 
-# What one core does beside the machine's limits; the last accepted ratios are tests/bench/accepted.json.
 # An hour of mixed load (SOAK_SECONDS, SOAK_RATE): memory must not grow.
 soak: deps
 	@$(MAKE) --no-print-directory all
 	@SOAK_SECONDS=$${SOAK_SECONDS:-3600} TAEL=$(B)/tael node --test tests/soak/soak.test.mjs
 
+# What one core does beside the machine's limits; the last accepted ratios are tests/bench/accepted.json.
 bench: deps
 	@$(MAKE) --no-print-directory all bench-programs
 	@node tests/bench/bench.mjs

@@ -4,6 +4,7 @@
 #include "base/decimal.h"
 
 #include <assert.h>
+#include <string.h>
 
 enum { SCALE_MAX = 18, WHOLE_DIGITS_MAX = 18 };
 
@@ -79,6 +80,18 @@ size_t tael_decimal_format(int64_t minor, int scale, char out[TAEL_DECIMAL_TEXT_
         out[i] = reversed[count - 1 - i];
     out[count] = '\0';
     return count;
+}
+
+size_t tael_digits(uint64_t number, size_t width, char out[TAEL_DIGITS_MAX])
+{
+    char digits[TAEL_DIGITS_MAX];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0 || sizeof(digits) - at < width);
+    memcpy(out, digits + at, sizeof(digits) - at);
+    return sizeof(digits) - at;
 }
 
 tael_status tael_int64_parse(const char *text, size_t len, int64_t *out)

@@ -20,6 +20,10 @@ tael_status tael_decimal_parse(const char *text, size_t len, int scale, int64_t 
 /* Writes exactly scale decimals; negative values get a '-'. Returns the length without the NUL. */
 size_t tael_decimal_format(int64_t minor, int scale, char out[TAEL_DECIMAL_TEXT_MAX]);
 
+/* The digits of a number, zeros before them up to `width` (0 to 20); returns how many. No NUL. */
+enum { TAEL_DIGITS_MAX = 20 };
+size_t tael_digits(uint64_t number, size_t width, char out[TAEL_DIGITS_MAX]);
+
 /* An integer in the same strict form of any length, sign '-' allowed ("-0" is 0); for JSON and ids.
  * TAEL_ELIMIT: outside int64. */
 tael_status tael_int64_parse(const char *text, size_t len, int64_t *out);

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 
+#include "base/decimal.h"
 #include "base/log_mask.h"
 
 enum {
@@ -166,18 +167,13 @@ static bool put_masked(struct line *line, struct tael_span text, size_t max)
     return put_string(line, (struct tael_span){masked, len}, max);
 }
 
-/* A number with zeros before it up to this many digits; printf's way costs as much as the rest of a
- * line. */
+/* printf's way costs as much as the rest of a line. */
 static bool put_padded(struct line *line, int64_t number, size_t width)
 {
-    char text[20];
-    size_t at = sizeof(text);
-    uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
-    do {
-        text[--at] = (char)('0' + left % 10);
-        left /= 10;
-    } while (left > 0 || sizeof(text) - at < width);
-    return (number >= 0 || put(line, "-", 1)) && put(line, text + at, sizeof(text) - at);
+    char digits[TAEL_DIGITS_MAX];
+    uint64_t size = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    size_t len = tael_digits(size, width, digits);
+    return (number >= 0 || put(line, "-", 1)) && put(line, digits, len);
 }
 
 static bool put_number(struct line *line, int64_t number)

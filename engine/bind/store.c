@@ -86,8 +86,8 @@ static int box_close(lua_State *L)
     return 0;
 }
 
-/* Boxes that are empty again, in the table that is upvalue 1 of every function here: an object with
- * a finalizer costs the collector more than all else of a read. */
+/* Of the boxes that are kept when they are empty again: an object with a finalizer costs the
+ * collector more than all else of a read. */
 enum { IDLE_MAX = 64 };
 
 static struct op **push_box(lua_State *L)

@@ -3,6 +3,8 @@
  */
 #include "net/http_answer.h"
 
+#include "base/decimal.h"
+
 static const struct {
     int status;
     const char *reason;
@@ -93,25 +95,14 @@ static tael_status append_headers(struct tael_buf *out, const struct tael_http_a
     return status;
 }
 
-/* The length of a body, or a status. */
-static tael_status append_number(struct tael_buf *out, size_t number)
-{
-    char text[20];
-    size_t at = sizeof(text);
-    do {
-        text[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    return tael_buf_append(out, text + at, sizeof(text) - at);
-}
-
 /* "name: 12 word\r\n" and the like */
 static tael_status append_line(struct tael_buf *out, const char *before, size_t number,
                                const char *between, const char *after)
 {
+    char digits[TAEL_DIGITS_MAX];
     tael_status status = tael_buf_append_text(out, before);
     if (status == TAEL_OK)
-        status = append_number(out, number);
+        status = tael_buf_append(out, digits, tael_digits(number, 1, digits));
     if (status == TAEL_OK)
         status = tael_buf_append_text(out, between);
     if (status == TAEL_OK)

@@ -218,6 +218,28 @@ static void ratios_round_half_away_from_zero(void)
     }
 }
 
+static void digits_fill_their_width(void)
+{
+    static const struct {
+        uint64_t number;
+        size_t width;
+        const char *text;
+    } rows[] = {
+        {0, 0, "0"},
+        {0, 1, "0"},
+        {7, 2, "07"},
+        {1234, 2, "1234"},
+        {42, 20, "00000000000000000042"},
+        {UINT64_MAX, 1, "18446744073709551615"},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char out[TAEL_DIGITS_MAX];
+        size_t len = tael_digits(rows[i].number, rows[i].width, out);
+        CHECK_NAMED(len == strlen(rows[i].text) && memcmp(out, rows[i].text, len) == 0,
+                    rows[i].text);
+    }
+}
+
 int main(void)
 {
     parse_accepts_only_exact_amounts();
@@ -226,5 +248,6 @@ int main(void)
     integers_are_strict();
     arithmetic_never_wraps();
     ratios_round_half_away_from_zero();
+    digits_fill_their_width();
     return tap_end();
 }
