@@ -624,7 +624,7 @@ static BIGNUM *prime_of(int bits)
 }
 
 /* True when a key of modulus a * b + more and this exponent is taken. */
-static bool is_taken(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, BN_ULONG exponent)
+static bool is_taken(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, const char *exponent)
 {
     static const struct dress bare = {"", "", "", 0};
     BN_CTX *ctx = BN_CTX_new();
@@ -632,7 +632,7 @@ static bool is_taken(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, BN_ULONG e
     EVP_PKEY *pair = NULL;
     OSSL_PARAM_BLD *build = OSSL_PARAM_BLD_new();
     EVP_PKEY_CTX *make = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    if (BN_mul(n, a, b, ctx) != 1 || BN_add_word(n, more) != 1 || BN_set_word(e, exponent) != 1 ||
+    if (BN_mul(n, a, b, ctx) != 1 || BN_add_word(n, more) != 1 || BN_dec2bn(&e, exponent) == 0 ||
         OSSL_PARAM_BLD_push_BN(build, "n", n) != 1 || OSSL_PARAM_BLD_push_BN(build, "e", e) != 1)
         abort();
     OSSL_PARAM *numbers = OSSL_PARAM_BLD_to_param(build);
@@ -671,15 +671,17 @@ static void public_keys_are_sound(void)
         abort();
     BIGNUM *one = BN_dup(BN_value_one()), *factor = BN_new();
     BN_set_word(factor, 751);
-    CHECK_NAMED(is_taken(p, q, 0, 65537), "two primes");
-    CHECK_NAMED(is_taken(p, q, 0, 3), "with the exponent 3");
-    CHECK_NAMED(!is_taken(p, q, 1, 65537), "an even modulus");
-    CHECK_NAMED(!is_taken(p, q, 0, 65536), "an even exponent");
-    CHECK_NAMED(!is_taken(p, q, 0, 1), "the exponent 1");
-    CHECK_NAMED(!is_taken(whole, one, 0, 65537), "a prime");
-    CHECK_NAMED(!is_taken(p, p, 0, 65537), "the square of a prime");
-    CHECK_NAMED(!is_taken(square, short_one, 0, 65537), "the cube of a prime");
-    CHECK_NAMED(!is_taken(long_one, factor, 0, 65537), "a small factor");
+    CHECK_NAMED(is_taken(p, q, 0, "65537"), "two primes");
+    CHECK_NAMED(is_taken(p, q, 0, "3"), "with the exponent 3");
+    CHECK_NAMED(!is_taken(p, q, 1, "65537"), "an even modulus");
+    CHECK_NAMED(!is_taken(p, q, 0, "65536"), "an even exponent");
+    CHECK_NAMED(!is_taken(p, q, 0, "1"), "the exponent 1");
+    CHECK_NAMED(!is_taken(whole, one, 0, "65537"), "a prime");
+    CHECK_NAMED(!is_taken(p, p, 0, "65537"), "the square of a prime");
+    CHECK_NAMED(!is_taken(square, short_one, 0, "65537"), "the cube of a prime");
+    CHECK_NAMED(!is_taken(long_one, factor, 0, "65537"), "a small factor");
+    CHECK_NAMED(is_taken(p, q, 0, "18446744073709551615"), "an exponent of 64 bits");
+    CHECK_NAMED(!is_taken(p, q, 0, "18446744073709551617"), "an exponent of 65 bits");
     BIGNUM *all[] = {p, q, whole, short_one, long_one, square, one, factor};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         BN_free(all[i]);
