@@ -10,14 +10,20 @@
  */
 #include "store/inner.h"
 
+/* The first takes long enough for hundreds of pages to be committed meanwhile; the writer's own
+ * checkpoint, which holds up commits, is left with what comes during the last. */
+enum { COPIES = 3 };
+
 static void copy(struct tael_store *store, struct tael_db *db)
 {
     pthread_mutex_lock(&store->copy_lock);
     tael_error err;
     tael_status rc = db->handle != NULL ? TAEL_OK : tael_db_open(db, store, &err);
     if (rc == TAEL_OK) {
-        int code =
-            sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+        int code = SQLITE_OK;
+        for (int i = 0; i < COPIES && code == SQLITE_OK; i++)
+            code =
+                sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
         if (code != SQLITE_OK && code != SQLITE_BUSY)
             tael_db_close(db);
     }
