@@ -1,6 +1,7 @@
 // soak.test.mjs - hours in small: creates, payments, refunds, expiry, notifications that come twice, long polls and
 // reloads at a steady rate. What is acknowledged stays true, and memory does not grow.
-//   SOAK_SECONDS  how long; a quarter of it is for warming up. Memory is judged from ten minutes on
+//   SOAK_SECONDS  how long; a quarter of it is for warming up, with three stalls of the engine that bring it more at once
+//                 than it will see later. Memory is judged from ten minutes on
 //   SOAK_RATE     payments a second, 20
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -13,6 +14,7 @@ const seconds = Number(process.env.SOAK_SECONDS ?? 10);
 const rate = Number(process.env.SOAK_RATE ?? 20);
 const JUDGED_FROM = 600; // s
 const GROWTH = 0.02;
+const AT_ONCE = 200;
 
 /** Resident memory of a process now, KiB. */
 const resident = (pid) => Number(fs.readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmRSS:\s+(\d+)/m)[1]);
@@ -78,11 +80,29 @@ test(`${seconds} seconds at ${rate} payments a second`, { timeout: (seconds + 30
     });
     const memory = [], sandbox = [];
     const pids = [shop.process.child.pid, shop.sandboxProcess.child.pid];
-    let next = Date.now(), seen = 0;
-    for (let n = 0; Date.now() < end; n++) {
-        begin(kinds[n % kinds.length].name, () => kinds[n % kinds.length](`S${n}`));
+    let next = Date.now(), seen = 0, n = 0;
+    const another = () => {
+        const kind = kinds[n % kinds.length], name = `S${n++}`;
+        begin(kind.name, () => kind(name));
         done.created++;
-        if (n % (rate * 10) === rate) {
+    };
+    /** The engine stands while as many as may be wait for it: memory is taken for the most there can be at once. */
+    const stall = async () => {
+        process.kill(pids[0], 'SIGSTOP');
+        while (running.size < AT_ONCE) another();
+        await sleep(500);
+        process.kill(pids[0], 'SIGCONT');
+        for (const since = Date.now(); running.size > rate && Date.now() - since < 10_000;) await sleep(100);
+    };
+    const stalls = [0.05, 0.1, 0.15].map((part) => end - seconds * 1000 * (1 - part));
+    while (Date.now() < end) {
+        another();
+        if (Date.now() >= stalls[0]) {
+            stalls.shift();
+            await stall();
+            next = Date.now();
+        }
+        if (n >= rate * (1 + 10 * done.reloads)) {
             process.kill(pids[0], 'SIGHUP');
             done.reloads++;
         }
@@ -96,7 +116,7 @@ test(`${seconds} seconds at ${rate} payments a second`, { timeout: (seconds + 30
         }
         next += 1000 / rate;
         await sleep(Math.max(0, next - Date.now()));
-        while (running.size > 200) await Promise.race(running); // a slow machine: not more than so many at once
+        while (running.size > AT_ONCE) await Promise.race(running); // a slow machine: not more than so many at once
         if (next < Date.now() - 1000) next = Date.now();
     }
     await Promise.all(running);
