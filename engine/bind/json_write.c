@@ -8,11 +8,11 @@
 
 #include <lauxlib.h>
 
+#include "base/decimal.h"
 #include "bind/json.h"
 
 enum {
     DEPTH_MAX = 128,
-    INTEGER_MAX_LEN = 20,
     KEY_MAX = 64, /* of a name in an error's text */
 };
 
@@ -49,16 +49,10 @@ static bool put_char(struct writer *writer, char c)
 
 static bool write_integer(struct writer *writer, lua_Integer value)
 {
-    char digits[INTEGER_MAX_LEN];
-    size_t at = sizeof(digits);
-    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
-    do {
-        digits[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest > 0);
-    if (value < 0)
-        digits[--at] = '-';
-    return put(writer, digits + at, sizeof(digits) - at);
+    char digits[1 + TAEL_DIGITS_MAX] = "-";
+    size_t sign = value < 0;
+    uint64_t amount = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    return put(writer, digits, sign + tael_digits(amount, 0, digits + sign));
 }
 
 static bool write_text(struct writer *writer, struct tael_span text)

@@ -1,4 +1,5 @@
-/* http_connection.h - what http_server.c and http_connection.c share. Nobody else includes it.
+/* http_connection.h - what the HTTP server's own files share: http_server.c, http_connection.c,
+ * http_intake.c, http_waits.c and http_crowd.c. Nobody else includes it.
  *
  * References: the server's memory goes with the last of: its owner, its connections, its requests
  * that are complete and not yet answered. A connection's memory goes when it is closed and no call
@@ -116,6 +117,36 @@ void tael_http_connection_answer(struct tael_http_connection *connection,
 void tael_http_connection_drain(struct tael_http_connection *connection);
 /* Closes at once, saying 503 to a client that has begun a request. */
 void tael_http_connection_cut(struct tael_http_connection *connection);
+
+/* http_connection.c. Whoever comes in from outside does so between enter and leave. */
+void tael_http_connection_enter(struct tael_http_connection *connection);
+void tael_http_connection_leave(struct tael_http_connection *connection);
+/* What has been written still leaves. The memory goes with the last call on the stack. */
+void tael_http_connection_close(struct tael_http_connection *connection);
+/* Decides what to read, what to wait for and when to close: everything that happens ends in it. */
+void tael_http_connection_settle(struct tael_http_connection *connection);
+void tael_http_connection_log(struct tael_http_connection *connection, tael_log_level level,
+                              const struct tael_http_refusal *refusal);
+
+/* http_intake.c: bytes in, requests to the handler. */
+/* Whether the next bytes would be parsed. */
+bool tael_http_intake_is_open(const struct tael_http_connection *connection);
+/* Bytes are read only to be thrown away, so that the end of the connection is seen. */
+bool tael_http_intake_discards(const struct tael_http_connection *connection);
+/* Takes new bytes, if there are any, and goes on with what is buffered and what is ready. */
+void tael_http_intake_work(struct tael_http_connection *connection, const char *data, size_t len);
+/* No byte is parsed any more; the refusal is answered when its turn comes. */
+void tael_http_intake_fail(struct tael_http_connection *connection,
+                           struct tael_http_refusal refusal);
+void tael_http_intake_drop_ready(struct tael_http_connection *connection);
+void tael_http_intake_drop(struct tael_http_connection *connection);
+
+/* http_waits.c: what the connection waits for. */
+void tael_http_waits_set(struct tael_http_connection *connection);
+/* The client has taken all that was written. */
+void tael_http_waits_taken(struct tael_http_connection *connection);
+void tael_http_waits_restart(struct tael_http_connection *connection);
+void tael_http_waits_over(void *connection); /* the timer's */
 
 /* http_crowd.c: when there are many. */
 void tael_http_queue_leave(struct tael_http_connection *connection);

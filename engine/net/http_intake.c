@@ -1,0 +1,207 @@
+/* http_intake.c - bytes of a connection become requests, and these go to the handler one at a time.
+ *
+ * Invariants 1 to 3 of http_connection.c are kept here.
+ */
+#include "net/http_connection.h"
+
+enum {
+    READY_BYTES = 64 * 1024,  /* complete requests held back: no more are parsed above it */
+    OUT_BYTES = 64 * 1024,    /* answers not yet sent: no more are asked for above it */
+    IN_BYTES_MAX = 512 * 1024 /* one read behind a full head, and more than that */
+};
+
+bool tael_http_intake_is_open(const struct tael_http_connection *connection)
+{
+    return connection->stream != NULL && !connection->closing && !connection->last &&
+           connection->failure.status == 0 &&
+           connection->ready_count < connection->server->limits.pipeline &&
+           connection->ready_bytes < READY_BYTES;
+}
+
+bool tael_http_intake_discards(const struct tael_http_connection *connection)
+{
+    return connection->closing || connection->last || connection->failure.status != 0;
+}
+
+void tael_http_intake_drop_ready(struct tael_http_connection *connection)
+{
+    while (connection->ready != NULL) {
+        struct tael_http_incoming *incoming = connection->ready;
+        connection->ready = incoming->next;
+        connection->server->open--;
+        tael_http_incoming_free(incoming);
+        tael_http_server_release(connection->server);
+    }
+    connection->ready_end = &connection->ready;
+    connection->ready_count = connection->ready_bytes = 0;
+}
+
+void tael_http_intake_drop(struct tael_http_connection *connection)
+{
+    tael_http_incoming_free(connection->incoming);
+    connection->incoming = NULL;
+    connection->continue_due = false;
+    connection->head = (struct tael_http_head){0};
+    tael_buf_free(&connection->in);
+}
+
+void tael_http_intake_fail(struct tael_http_connection *connection,
+                           struct tael_http_refusal refusal)
+{
+    connection->failure = refusal;
+    tael_http_incoming_free(connection->incoming);
+    connection->incoming = NULL;
+    connection->continue_due = false;
+}
+
+static struct tael_http_incoming *take_ready(struct tael_http_connection *connection)
+{
+    struct tael_http_incoming *incoming = connection->ready;
+    connection->ready = incoming->next;
+    if (connection->ready == NULL)
+        connection->ready_end = &connection->ready;
+    connection->ready_count--;
+    connection->ready_bytes -= tael_http_incoming_size(incoming);
+    return incoming;
+}
+
+/* One request is with the handler at a time, and none for a client that does not take answers. */
+static bool may_deliver(const struct tael_http_connection *connection)
+{
+    return connection->stream != NULL && !connection->closing && connection->active == NULL &&
+           connection->ready != NULL && connection->rest.len == 0 &&
+           tael_stream_queued(connection->stream) <= OUT_BYTES;
+}
+
+static void deliver(struct tael_http_connection *connection)
+{
+    const struct tael_http_handler *handler = &connection->server->handler;
+    while (may_deliver(connection)) {
+        struct tael_http_incoming *incoming = take_ready(connection);
+        connection->active = incoming;
+        handler->request(handler->user, &incoming->request);
+    }
+}
+
+static void complete(struct tael_http_connection *connection)
+{
+    struct tael_http_incoming *incoming = connection->incoming;
+    connection->incoming = NULL;
+    connection->continue_due = false;
+    connection->last = !incoming->persistent;
+    incoming->connection = connection;
+    incoming->server = connection->server;
+    tael_http_server_retain(connection->server);
+    connection->server->open++;
+    *connection->ready_end = incoming;
+    connection->ready_end = &incoming->next;
+    connection->ready_count++;
+    connection->ready_bytes += tael_http_incoming_size(incoming);
+    deliver(connection);
+}
+
+static size_t body_max(const struct tael_http_connection *connection,
+                       const struct tael_http_incoming *incoming)
+{
+    const struct tael_http_server *server = connection->server;
+    size_t max = 0;
+    if (server->handler.body_max != NULL)
+        max = server->handler.body_max(server->handler.user, &incoming->request);
+    return max != 0 ? max : server->limits.body;
+}
+
+static enum tael_http_gate begin_message(struct tael_http_connection *connection, const char *data,
+                                         size_t len)
+{
+    const struct tael_http_head *head = &connection->head;
+    struct tael_http_incoming *incoming = NULL;
+    if (tael_http_incoming_new(&incoming, head, data, connection->listener->name,
+                               tael_stream_peer(connection->stream)) != TAEL_OK) {
+        tael_http_connection_close(connection);
+        return TAEL_HTTP_GATE_MORE;
+    }
+    bool body_follows = len > head->at;
+    connection->incoming = incoming;
+    connection->messages++;
+    connection->head = (struct tael_http_head){0};
+    enum tael_http_gate gate = tael_http_incoming_begin(incoming, body_max(connection, incoming));
+    connection->continue_due = gate == TAEL_HTTP_GATE_MORE && incoming->expects && !body_follows;
+    return gate;
+}
+
+/* Takes a head, as far as it has come. *used stays 0 until it is whole. */
+static enum tael_http_gate take_head(struct tael_http_connection *connection, const char *data,
+                                     size_t len, size_t *used)
+{
+    struct tael_http_head *head = &connection->head;
+    enum tael_http_gate gate = tael_http_head_scan(head, &connection->server->limits, data, len);
+    if (gate == TAEL_HTTP_GATE_REFUSED) {
+        tael_http_intake_fail(connection, head->refusal);
+    } else if (gate == TAEL_HTTP_GATE_DONE) {
+        *used = head->at;
+        gate = begin_message(connection, data, len);
+        if (gate == TAEL_HTTP_GATE_REFUSED)
+            tael_http_intake_fail(connection, connection->incoming->refusal);
+    } else if (head->blank && head->at == head->start) { /* an empty line: as good as nothing */
+        *used = head->at;
+        *head = (struct tael_http_head){.blank = true};
+    }
+    return gate;
+}
+
+static enum tael_http_gate take_body(struct tael_http_connection *connection, const char *data,
+                                     size_t len, size_t *used)
+{
+    struct tael_http_incoming *incoming = connection->incoming;
+    connection->continue_due = false;
+    enum tael_http_gate gate = tael_http_incoming_feed(incoming, data, len, used);
+    connection->body_bytes += *used;
+    if (gate == TAEL_HTTP_GATE_REFUSED)
+        tael_http_intake_fail(connection, incoming->refusal);
+    return gate;
+}
+
+/* Parses as much as may be; returns how many bytes are done with. */
+static size_t parse(struct tael_http_connection *connection, const char *data, size_t len)
+{
+    size_t used = 0;
+    while (used < len && tael_http_intake_is_open(connection)) {
+        size_t part = 0;
+        bool in_body = connection->incoming != NULL;
+        enum tael_http_gate gate = in_body ? take_body(connection, data + used, len - used, &part)
+                                           : take_head(connection, data + used, len - used, &part);
+        used += part;
+        if (gate == TAEL_HTTP_GATE_DONE)
+            complete(connection);
+        else if (part == 0)
+            break; /* the rest of the head is still to come */
+    }
+    return used;
+}
+
+static void keep(struct tael_http_connection *connection, const char *data, size_t len)
+{
+    connection->in.max = IN_BYTES_MAX;
+    if (len > 0 && !tael_http_intake_discards(connection) &&
+        tael_buf_append(&connection->in, data, len) != TAEL_OK)
+        tael_http_connection_close(connection);
+}
+
+void tael_http_intake_work(struct tael_http_connection *connection, const char *data, size_t len)
+{
+    if (connection->working || connection->stream == NULL)
+        return;
+    connection->working = true;
+    deliver(connection);
+    if (connection->in.len == 0) { /* mostly: parsed where they are, without a copy */
+        size_t used = parse(connection, data, len);
+        if (connection->stream != NULL)
+            keep(connection, data + used, len - used);
+    } else {
+        keep(connection, data, len);
+        size_t used = parse(connection, connection->in.data, connection->in.len);
+        tael_buf_consume(&connection->in, used);
+    }
+    connection->working = false;
+    tael_http_connection_settle(connection);
+}
