@@ -1,6 +1,7 @@
-/* rsa_public.h - whether the public numbers of an RSA key can be a key's. Needs a read of every key
- * of every merchant, so it costs a fraction of a signature; OpenSSL's own check
- * (EVP_PKEY_public_check) costs nine. */
+/* rsa_public.h - whether the public numbers of an RSA key can be a key's. A start reads the keys of
+ * every merchant, so this is made to cost less than a signature; OpenSSL's own check
+ * (EVP_PKEY_public_check) costs nine.
+ */
 #ifndef TAEL_CRYPTO_RSA_PUBLIC_H
 #define TAEL_CRYPTO_RSA_PUBLIC_H
 

@@ -21,8 +21,6 @@
 
 #include <pthread.h>
 
-#include <sched.h>
-
 static struct tael_uv_loop *loop_of(struct tael_loop *loop)
 {
     return (struct tael_uv_loop *)loop;
@@ -114,12 +112,9 @@ struct tael_mail *tael_uv_take(struct tael_loop *base)
     return mail;
 }
 
-/* A turn is over. Where the store's writer shares the core it waits for as long as the kernel lets
- * this thread run on, ten milliseconds and more under load: here it costs nobody anything. */
 static void on_before_poll(uv_prepare_t *handle)
 {
     deliver_batch(handle->data);
-    (void)sched_yield();
 }
 
 static void fire_due(struct tael_uv_loop *loop);
