@@ -20,7 +20,6 @@
 #include <openssl/x509.h>
 
 #include "crypto/codec.h"
-#include "crypto/rsa_public.h"
 #include "crypto/secret.h"
 
 struct tael_key {
@@ -189,6 +188,14 @@ static tael_status set_id(struct tael_key *key)
     return rc;
 }
 
+static bool public_part_is_sound(EVP_PKEY *pair)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pair, NULL);
+    bool sound = ctx != NULL && EVP_PKEY_public_check(ctx) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    return sound;
+}
+
 static bool parts_belong_together(const struct tael_key *key)
 {
     static const char probe[] = "the parts of this key belong together";
@@ -206,7 +213,7 @@ static tael_status check_key(const struct tael_key *key, bool weak, tael_error *
         return invalid(err, "the RSA key is too short");
     if (key->bits > TAEL_KEY_BITS_MAX)
         return invalid(err, "the RSA key is too long");
-    if (!tael_rsa_public_is_sound(key->pair) ||
+    if (!public_part_is_sound(key->pair) ||
         (key->use == TAEL_KEY_SIGN && !parts_belong_together(key))) {
         ERR_clear_error();
         return invalid(err, "the RSA key is damaged");

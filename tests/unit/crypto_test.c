@@ -680,8 +680,6 @@ static void public_keys_are_sound(void)
     CHECK_NAMED(!is_taken(p, p, 0, "65537"), "the square of a prime");
     CHECK_NAMED(!is_taken(square, short_one, 0, "65537"), "the cube of a prime");
     CHECK_NAMED(!is_taken(long_one, factor, 0, "65537"), "a small factor");
-    CHECK_NAMED(is_taken(p, q, 0, "18446744073709551615"), "an exponent of 64 bits");
-    CHECK_NAMED(!is_taken(p, q, 0, "18446744073709551617"), "an exponent of 65 bits");
     BIGNUM *all[] = {p, q, whole, short_one, long_one, square, one, factor};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         BN_free(all[i]);
