@@ -229,11 +229,8 @@ static void *worker_main(void *arg)
 
 tael_status tael_engine_run_worker(struct tael_worker *worker)
 {
-    if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0)
-        return TAEL_ENOMEM;
-    worker->has_thread = true;
     worker->joined = false;
-    return TAEL_OK;
+    return tael_thread_start(&worker->thread, "tael-worker", worker_main, worker);
 }
 
 static enum tael_worker_phase await_worker(tael_engine *engine, struct tael_worker *worker)
@@ -332,8 +329,9 @@ static tael_status join_workers(tael_engine *engine)
     bool clean = true;
     for (int i = 0; engine->workers != NULL && i < engine->plan.workers; i++) {
         struct tael_worker *worker = &engine->workers[i];
-        if (worker->has_thread && !worker->joined)
-            pthread_join(worker->thread, NULL);
+        struct tael_thread thread = worker->thread;
+        if (thread.runs && !worker->joined)
+            tael_thread_join(&thread);
         else if (engine->world->simulated && !worker->joined &&
                  worker->phase == TAEL_WORKER_READY && !engine->closing)
             tael_worker_run(worker);

@@ -20,6 +20,7 @@
 
 #include "base/log.h"
 #include "base/meter.h"
+#include "base/thread.h"
 #include "base/world.h"
 #include "bind/bind.h"
 #include "net/http_client.h"
@@ -112,8 +113,7 @@ struct tael_worker {
     struct tael_routes *routes; /* NULL: the plan has none */
     struct tael_host host;
     struct tael_waiting waiting;
-    pthread_t thread;
-    bool has_thread;              /* written before `running`, then only read */
+    struct tael_thread thread;    /* written before `running`, then only read */
     bool joined;                  /* the owner's */
     enum tael_worker_phase phase; /* under engine->lock */
     struct tael_timer *deadline;  /* of the ebb, then of the drain */

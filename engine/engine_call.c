@@ -60,8 +60,8 @@ static void waiting_answered(void *user, const tael_response *response)
 static bool on_engine_thread(const tael_engine *engine)
 {
     for (int i = 0; i < engine->plan.workers; i++)
-        if (engine->workers[i].has_thread &&
-            pthread_equal(engine->workers[i].thread, pthread_self()))
+        if (engine->workers[i].thread.runs &&
+            pthread_equal(engine->workers[i].thread.id, pthread_self()))
             return true;
     return engine->world->simulated;
 }

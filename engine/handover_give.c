@@ -11,13 +11,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "handover.h"
 #include "handover_line.h"
 
@@ -28,8 +28,7 @@ struct tael_handover {
     int listen_fd, wake_fd;
     int successor; /* -1: none; the thread's until it has ended */
     bool given;    /* socket and file are somebody else's by now */
-    bool has_thread;
-    pthread_t thread;
+    struct tael_thread thread;
 };
 
 /* ---- the socket ---- */
@@ -120,9 +119,7 @@ static void *wait_for_successor(void *arg)
 
 static tael_status start_thread(struct tael_handover *handover)
 {
-    handover->has_thread =
-        pthread_create(&handover->thread, NULL, wait_for_successor, handover) == 0;
-    return handover->has_thread ? TAEL_OK : TAEL_ENOMEM;
+    return tael_thread_start(&handover->thread, "tael-successor", wait_for_successor, handover);
 }
 
 /* ---- life ---- */
@@ -154,14 +151,13 @@ tael_status tael_handover_open(struct tael_handover **out, tael_engine *engine)
 static void end_thread(struct tael_handover *handover)
 {
     uint64_t one = 1;
-    if (!handover->has_thread)
+    if (!handover->thread.runs)
         return;
     ssize_t written = write(handover->wake_fd, &one, sizeof(one));
     (void)written; /* a counter that cannot be full */
-    pthread_join(handover->thread, NULL);
+    tael_thread_join(&handover->thread);
     ssize_t got = read(handover->wake_fd, &one, sizeof(one));
     (void)got;
-    handover->has_thread = false;
 }
 
 bool tael_handover_came(struct tael_handover *handover)

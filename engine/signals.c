@@ -58,7 +58,7 @@ tael_status tael_signals_open(struct tael_signals *signals, bool lost)
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&signals->asked, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    if (pthread_create(&signals->thread, NULL, wait_for_signals, signals) == 0)
+    if (tael_thread_start(&signals->thread, "tael-signals", wait_for_signals, signals) == TAEL_OK)
         return TAEL_OK;
     pthread_cond_destroy(&signals->asked);
     pthread_mutex_destroy(&signals->lock);
@@ -71,8 +71,8 @@ void tael_signals_close(struct tael_signals *signals)
     signals->closing = true;
     signals->engine = NULL;
     pthread_mutex_unlock(&signals->lock);
-    pthread_kill(signals->thread, SIGTERM);
-    pthread_join(signals->thread, NULL);
+    pthread_kill(signals->thread.id, SIGTERM);
+    tael_thread_join(&signals->thread);
     pthread_cond_destroy(&signals->asked);
     pthread_mutex_destroy(&signals->lock);
 }

@@ -14,13 +14,15 @@
 
 #include <pthread.h>
 
+#include "base/thread.h"
+
 struct tael_signals {
     atomic_bool stop;     /* somebody asked; as tael_engine_setup.stop */
     bool closing, lost;   /* closing: the thread ends; lost: SIGHUP stops, too */
     tael_engine *engine;  /* that they are for; NULL: none now */
     pthread_mutex_t lock; /* of engine and closing */
     pthread_cond_t asked; /* with it */
-    pthread_t thread;
+    struct tael_thread thread;
 };
 
 /* Before any other thread exists. lost: a terminal that is gone ends the program (SIGHUP). */

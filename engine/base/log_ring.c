@@ -17,8 +17,9 @@
 #include <time.h>
 
 #include <poll.h>
-#include <pthread.h>
 #include <unistd.h>
+
+#include "base/thread.h"
 
 enum {
     SIZE_DEFAULT = 1024 * 1024,
@@ -29,7 +30,7 @@ enum {
 
 struct tael_log_ring {
     int fd;
-    pthread_t thread;
+    struct tael_thread thread;
     pthread_mutex_t lock; /* all below */
     pthread_cond_t filled;
     bool ending;
@@ -168,7 +169,7 @@ tael_status tael_log_ring_new(struct tael_log_ring **out, int fd, size_t size)
     ring->size = size;
     pthread_mutex_init(&ring->lock, NULL);
     pthread_cond_init(&ring->filled, NULL);
-    if (pthread_create(&ring->thread, NULL, ring_main, ring) != 0) {
+    if (tael_thread_start(&ring->thread, "tael-log", ring_main, ring) != TAEL_OK) {
         pthread_cond_destroy(&ring->filled);
         pthread_mutex_destroy(&ring->lock);
         free(ring);
@@ -186,7 +187,7 @@ void tael_log_ring_free(struct tael_log_ring *ring)
     ring->ending = true;
     pthread_cond_signal(&ring->filled);
     pthread_mutex_unlock(&ring->lock);
-    pthread_join(ring->thread, NULL);
+    tael_thread_join(&ring->thread);
     pthread_cond_destroy(&ring->filled);
     pthread_mutex_destroy(&ring->lock);
     free(ring);

@@ -53,7 +53,7 @@ static void *copier_main(void *arg)
 
 bool tael_copier_has_copied(struct tael_store *store)
 {
-    if (!store->copier_runs)
+    if (!store->copier.runs)
         return true;
     pthread_mutex_lock(&store->lock);
     bool done = store->copy == TAEL_COPY_DONE;
@@ -72,15 +72,10 @@ tael_status tael_copier_start(struct tael_store *store)
     store->copy = TAEL_COPY_IDLE;
     if (store->shared)
         return TAEL_OK;
-    if (pthread_create(&store->copier, NULL, copier_main, store) != 0)
-        return TAEL_ENOMEM;
-    store->copier_runs = true;
-    return TAEL_OK;
+    return tael_thread_start(&store->copier, "tael-copier", copier_main, store);
 }
 
 void tael_copier_finish(struct tael_store *store)
 {
-    if (store->copier_runs)
-        pthread_join(store->copier, NULL);
-    store->copier_runs = false;
+    tael_thread_join(&store->copier);
 }

@@ -18,6 +18,7 @@
 
 #include <sqlite3.h>
 
+#include "base/thread.h"
 #include "store/sql.h"
 #include "store/store.h"
 #include "store/text.h"
@@ -236,8 +237,7 @@ struct tael_store {
     size_t reads_queued;
     struct tael_read *reads_open;
 
-    bool writer_runs, reader_runs, copier_runs;
-    pthread_t writer, reader, copier;
+    struct tael_thread writer, reader, copier;
 };
 
 #endif

@@ -309,17 +309,12 @@ static void *reader_main(void *arg)
 
 tael_status tael_reader_start(struct tael_store *store)
 {
-    if (pthread_create(&store->reader, NULL, reader_main, store) != 0)
-        return TAEL_ENOMEM;
-    store->reader_runs = true;
-    return TAEL_OK;
+    return tael_thread_start(&store->reader, "tael-reader", reader_main, store);
 }
 
 void tael_reader_finish(struct tael_store *store)
 {
-    if (store->reader_runs)
-        pthread_join(store->reader, NULL);
-    store->reader_runs = false;
+    tael_thread_join(&store->reader);
 }
 
 void tael_reader_drop(struct tael_store *store)

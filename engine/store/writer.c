@@ -419,17 +419,12 @@ tael_status tael_unit_submit(struct tael_unit *unit, struct tael_loop *loop,
 
 tael_status tael_writer_start(struct tael_store *store)
 {
-    if (pthread_create(&store->writer, NULL, writer_main, store) != 0)
-        return TAEL_ENOMEM;
-    store->writer_runs = true;
-    return TAEL_OK;
+    return tael_thread_start(&store->writer, "tael-writer", writer_main, store);
 }
 
 void tael_writer_finish(struct tael_store *store)
 {
-    if (store->writer_runs)
-        pthread_join(store->writer, NULL);
-    store->writer_runs = false;
+    tael_thread_join(&store->writer);
     run_queue(store); /* the simulated world: what has not had its turn */
 }
 

@@ -69,13 +69,13 @@ export class Measured {
         return tree(String(this.process.pid));
     }
 
-    /** CPU time of each thread so far, ns. */
+    /** Each thread so far: its id → { name, ns of CPU time }. */
     threads() {
         const each = new Map();
         for (const pid of this.pids()) {
             for (const task of fs.readdirSync(`/proc/${pid}/task`)) {
-                const [ns] = fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ');
-                each.set(task, Number(ns));
+                const of = (file) => fs.readFileSync(`/proc/${pid}/task/${task}/${file}`, 'utf8');
+                each.set(task, { name: of('comm').trim(), ns: Number(of('schedstat').split(' ')[0]) });
             }
         }
         return each;
@@ -100,8 +100,9 @@ export class Measured {
         const threads = this.threads(), before = busy(this.core), from = performance.now();
         const result = await work();
         const wall = (performance.now() - from) * 1e6;
-        const each = [...this.threads()].map(([thread, ns]) => ns - (threads.get(thread) ?? 0)).sort((a, b) => b - a);
-        const cpu_ns = each.reduce((sum, ns) => sum + ns, 0);
+        const each = [...this.threads()].map(([id, { name, ns }]) => ({ name, ns: ns - (threads.get(id)?.ns ?? 0) }))
+            .sort((a, b) => b.ns - a.ns);
+        const cpu_ns = each.reduce((sum, { ns }) => sum + ns, 0);
         const beside = this.core === null ? result.load_cpu_s * 1e9 : 0;
         const taken = busy(this.core) - before - cpu_ns - beside;
         const others = Math.max(taken, result.load_wait_s * 1e9, 0) / wall;

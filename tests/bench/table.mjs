@@ -46,8 +46,8 @@ export function printWorks(rows, rsa) {
     console.log(markdown(columns.map(([head]) => head), rows.map((row) => columns.map(([, show]) => show(row)))));
     console.log(`\nlimit: of create ${whole(rsa.sign)} RSA-2048 signatures/s (${(1e6 / rsa.sign).toFixed(0)} µs), of notify `
         + `${whole(rsa.verify)} verifications/s (${(1e6 / rsa.verify).toFixed(1)} µs), of route the HTTP ceiling`);
-    for (const row of rows.filter((one) => one.thread_us))
-        console.log(`CPU µs/req by thread, ${row.work}: ${row.thread_us.map((us) => us.toFixed(1)).join(' + ')}`);
+    for (const row of rows.filter((one) => one.threads))
+        console.log(`CPU µs/req by thread, ${row.work}: ${row.threads.map(({ name, us }) => `${us.toFixed(1)} ${name.replace('tael-', '')}`).join(' + ')}`);
     if (rows.some((row) => row.others > DISTURBED))
         console.log(`others used more than ${percent(DISTURBED)} of a core: trust CPU µs/req, not req/s`);
 }

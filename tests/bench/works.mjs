@@ -50,7 +50,7 @@ export class Works {
         const group = now.groups > commits.groups ? (now.units - commits.units) / (now.groups - commits.groups) : null;
         return {
             work, ...result, ...Store.perRequest(before, this.store.written(), right), group, others,
-            cpu_us: us(cpu_ns), thread_us: each.map(us).filter((part) => part >= 0.5), memory: this.server.memory(),
+            cpu_us: us(cpu_ns), threads: each.map(({ name, ns }) => ({ name, us: us(ns) })).filter((one) => one.us >= 0.5), memory: this.server.memory(),
         };
     }
 
