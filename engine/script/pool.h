@@ -1,8 +1,9 @@
-/* pool.h - small blocks for one Lua state: a list of free ones for every size.
+/* pool.h - small blocks for one Lua state, of memory that goes from one size to another.
  *
  * Who takes a block says its size again when it gives it back, as Lua's allocators are told anyway,
- * so blocks need no head. Memory that was got for blocks is kept until the pool is freed. On the
- * thread of the state.
+ * so blocks need no head. Memory is had in regions, which are cut into chunks; a chunk holds blocks
+ * of one class of sizes and is free for any class when all of them were given back. On the thread
+ * of the state.
  */
 #ifndef TAEL_SCRIPT_POOL_H
 #define TAEL_SCRIPT_POOL_H
@@ -18,11 +19,16 @@ enum { /* bytes: sizes are rounded up by steps, beyond SMALL by eighths of a pow
 };
 
 struct tael_pool_chunk;
+struct tael_pool_region;
 
 struct tael_pool { /* all zero: empty */
-    void *free[TAEL_POOL_CLASSES];
-    struct tael_pool_chunk *chunks;
-    char *at, *end; /* what of the newest chunk was never taken */
+    struct {
+        struct tael_pool_chunk *first, *last;
+    } room[TAEL_POOL_CLASSES];     /* chunks with a free block, for each class */
+    struct tael_pool_chunk *empty; /* chunks of no class */
+    struct tael_pool_chunk *cold;  /* the same, and their memory was given back */
+    size_t empties;                /* of the first of these lists */
+    struct tael_pool_region *regions;
 };
 
 /* size: 1 to TAEL_POOL_MAX. NULL: out of memory. */

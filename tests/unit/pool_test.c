@@ -52,7 +52,7 @@ static void blocks_keep_what_is_written(void)
     }
     CHECK(whole && aligned);
     tael_pool_free(&pool);
-    CHECK(pool.chunks == NULL && pool.at == pool.end);
+    CHECK(pool.regions == NULL && pool.empty == NULL && pool.cold == NULL);
 }
 
 /* A million times taken and given back: the block is the same one. */
@@ -86,7 +86,7 @@ static void without_memory_nothing_is_lost(void)
     struct tael_pool pool = {0};
     alloc_fail_at(1);
     void *block = tael_pool_take(&pool, 100);
-    CHECK(alloc_fail_end() && block == NULL && pool.chunks == NULL);
+    CHECK(alloc_fail_end() && block == NULL && pool.regions == NULL);
     block = tael_pool_take(&pool, 100);
     CHECK(block != NULL);
     int taken = 0;
@@ -94,13 +94,37 @@ static void without_memory_nothing_is_lost(void)
     while (tael_pool_take(&pool, TAEL_POOL_MAX) != NULL)
         taken++;
     CHECK(alloc_fail_end() && taken > 5);
-    void *small = tael_pool_take(&pool, 1); /* of what was left of the chunk */
+    void *small = tael_pool_take(&pool, 100); /* of the first one's chunk */
     CHECK(small != NULL && small != block);
+    tael_pool_free(&pool);
+}
+
+/* Memory of one size that is all given back is there for another one. */
+static void memory_goes_from_one_size_to_another(void)
+{
+    enum { BYTES = 8 * 1024 * 1024 };
+    static void *blocks[BYTES / 64];
+    struct tael_pool pool = {0};
+    size_t regions = 0;
+    for (size_t size = 64; size <= TAEL_POOL_MAX; size += 16) {
+        size_t count = 0;
+        for (; count < BYTES / 2 / size; count++)
+            blocks[count] = tael_pool_take(&pool, size);
+        while (count > 0)
+            tael_pool_give(&pool, blocks[--count], size);
+    }
+    alloc_fail_at(1);
+    while ((blocks[regions] = tael_pool_take(&pool, TAEL_POOL_MAX)) != NULL)
+        regions++;
+    CHECK(alloc_fail_end() && regions * TAEL_POOL_MAX <= BYTES);
+    while (regions > 0)
+        tael_pool_give(&pool, blocks[--regions], TAEL_POOL_MAX);
     tael_pool_free(&pool);
 }
 
 int main(void)
 {
+    memory_goes_from_one_size_to_another();
     blocks_keep_what_is_written();
     a_block_is_used_again();
     sizes_share_a_block();
