@@ -124,7 +124,11 @@ static bool put_table(struct writer *writer, int depth, int index)
     lua_Unsigned array = lua_rawlen(L, index);
     if (array > (lua_Unsigned)writer->limits->items)
         return refuse(writer, depth, "has too many values");
-    if (!put_number(writer, depth, TAG_TABLE, array))
+    uint64_t others = 0;
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1))
+        others += !is_of_array(L, -2, array);
+    if (!put_number(writer, depth, TAG_TABLE, array) ||
+        !put_number(writer, depth, TAG_TABLE, others))
         return false;
     for (lua_Unsigned i = 1; i <= array; i++) {
         lua_rawgeti(L, index, (lua_Integer)i);
@@ -133,11 +137,8 @@ static bool put_table(struct writer *writer, int depth, int index)
             return false;
         lua_pop(L, 1);
     }
-    uint64_t others = 0;
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1))
-        others += !is_of_array(L, -2, array);
-    if (!put_number(writer, depth, TAG_TABLE, others))
-        return false;
+    if (others == 0)
+        return true;
     for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1))
         if (!is_of_array(L, -2, array) && !put_pair(writer, depth))
             return false;
@@ -191,7 +192,7 @@ struct reader {
     lua_State *L;
     const struct tael_plain_limits *limits;
     const char *at, *end;
-    int items;
+    int items, promised;
 };
 
 static bool take_number(struct reader *reader, uint64_t *out)
@@ -240,29 +241,32 @@ static bool push_float(struct reader *reader)
     return true;
 }
 
-/* A count of what takes at least one byte each. */
+/* A count of what takes at least one byte each, and for which a table is made large enough: all
+ * counts together promise no more than the limit. */
 static bool take_count(struct reader *reader, uint64_t *out)
 {
-    return take_number(reader, out) && *out <= left(reader) &&
-           *out <= (uint64_t)reader->limits->items;
+    if (!take_number(reader, out) || *out > left(reader) ||
+        *out > (uint64_t)(reader->limits->items - reader->promised))
+        return false;
+    reader->promised += (int)*out;
+    return true;
 }
 
 static bool push_table(struct reader *reader, int depth)
 {
     lua_State *L = reader->L;
     uint64_t array = 0, others = 0;
-    if (depth >= reader->limits->depth || !take_count(reader, &array))
+    if (depth >= reader->limits->depth || !take_count(reader, &array) ||
+        reader->at == reader->end || *reader->at++ != TAG_TABLE || !take_count(reader, &others))
         return false;
     luaL_checkstack(L, LUA_MINSTACK, "plain data");
-    lua_createtable(L, (int)array, 0);
+    lua_createtable(L, (int)array, (int)others);
     int table = lua_gettop(L);
     for (uint64_t i = 1; i <= array; i++) {
         if (!push_value(reader, depth + 1))
             return false;
         lua_rawseti(L, table, (lua_Integer)i);
     }
-    if (reader->at == reader->end || *reader->at++ != TAG_TABLE || !take_count(reader, &others))
-        return false;
     for (uint64_t i = 0; i < others; i++) {
         if (!push_value(reader, depth + 1) ||
             (lua_type(L, -1) != LUA_TSTRING && !lua_isinteger(L, -1)) ||

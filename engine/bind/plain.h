@@ -4,8 +4,8 @@
  * twice is two.
  *
  * Form: a value is a tag and what belongs to it, lengths and integers as variable-length numbers of
- * 7 bits a byte, lowest first. A table: count of its array part, those values, count of the other
- * pairs, those pairs.
+ * 7 bits a byte, lowest first. A table: how many values its array part has and how many other pairs
+ * there are, each with the tag, then those values and pairs.
  */
 #ifndef TAEL_BIND_PLAIN_H
 #define TAEL_BIND_PLAIN_H

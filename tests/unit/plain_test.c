@@ -161,6 +161,25 @@ static void bytes_that_nobody_wrote_are_refused(lua_State *L)
     tael_buf_free(&bytes);
 }
 
+/* Tables in each other that all say they are large: memory is taken for none of it. */
+static void counts_are_no_promises(lua_State *L)
+{
+    char bytes[20000];
+    size_t len = 0;
+    for (int depth = 0; depth < 30; depth++) {
+        memcpy(bytes + len, "\x06\x90\x4e\x06\x00", 5); /* 10,000 values and no pair */
+        len += 5;
+    }
+    memset(bytes + len, 0, sizeof(bytes) - len);
+    struct tael_cursor cursor = tael_cursor_of(bytes, sizeof(bytes));
+    lua_gc(L, LUA_GCCOLLECT);
+    int before = lua_gc(L, LUA_GCCOUNT);
+    lua_gc(L, LUA_GCSTOP);
+    CHECK(!tael_plain_push(L, &cursor, &usual) && lua_gettop(L) == 0);
+    CHECK(lua_gc(L, LUA_GCCOUNT) - before < 400); /* KiB: one table of 10,000 */
+    lua_gc(L, LUA_GCRESTART);
+}
+
 static void limits_hold_on_both_sides(lua_State *L)
 {
     struct tael_plain_limits few = {.depth = 2, .items = 5, .bytes = 20};
@@ -186,6 +205,7 @@ int main(void)
     what_is_plain_comes_out_the_same(L);
     what_is_not_plain_is_refused_with_its_place(L);
     bytes_that_nobody_wrote_are_refused(L);
+    counts_are_no_promises(L);
     limits_hold_on_both_sides(L);
     lua_close(L);
     return tap_end();
