@@ -102,8 +102,10 @@ static bool put_pair(struct writer *writer, int depth)
     bool named = lua_type(L, key) == LUA_TSTRING;
     if (!named && !lua_isinteger(L, key))
         return refuse(writer, depth, "has a key that is neither a text nor an integer");
-    writer->way[depth] = named ? (struct step){.name = lua_tostring(L, key)}
-                               : (struct step){.index = lua_tointeger(L, key)};
+    if (named)
+        writer->way[depth] = (struct step){.name = lua_tostring(L, key)};
+    else
+        writer->way[depth] = (struct step){.index = lua_tointeger(L, key)};
     return put_value(writer, depth + 1, key) && put_value(writer, depth + 1, value);
 }
 
