@@ -6,6 +6,7 @@
 
 #include "base/form.h"
 #include "bind/route.h"
+#include "script/source.h"
 
 enum { ROUTES_MAX = 256, PATH_MAX_LEN = 256 };
 
@@ -204,7 +205,10 @@ static void read_routes(lua_State *L, struct loading *loading)
 static int load_body(lua_State *L)
 {
     struct loading *loading = lua_touserdata(L, 1);
+    char flaw[128];
     luaL_checkstack(L, LUA_MINSTACK, "routes");
+    if (!tael_source_check(loading->text, flaw, sizeof(flaw)))
+        return luaL_error(L, "%s: %s", loading->chunk, flaw);
     lua_pushfstring(L, "@%s", loading->chunk);
     if (luaL_loadbufferx(L, loading->text.data, loading->text.len, lua_tostring(L, -1), "t") !=
         LUA_OK)
