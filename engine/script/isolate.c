@@ -323,6 +323,7 @@ tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, i
     lua_State *L = isolate->L;
     run->isolate = isolate;
     run->whole = whole;
+    run->doomed = run->starved = false;
     run->steps = steps;
     run->slice = SLICE;
     if (isolate->pooled > 0) {

@@ -36,7 +36,7 @@ enum tael_run_state {
     TAEL_RUN_MEMORY, /* the ceiling was met, or the process has no memory */
 };
 
-struct tael_run { /* the caller's; zero before tael_run_begin */
+struct tael_run { /* the caller's */
     struct tael_isolate *isolate;
     lua_State *co;
     int ref; /* anchor of co */

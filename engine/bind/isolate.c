@@ -1,0 +1,412 @@
+/* isolate.c - tael.isolate: asking scripts that are not Tael's own, each owner's in a Lua state of
+ * its own. Contract: lua/tael/meta/isolate.lua. Works in every Lua state.
+ *
+ * Each Lua state of Tael's has one shelf. A generation is a userdata whose texts are Lua strings
+ * that it holds. An asking is a userdata on the stack of who asks: it gives back what it has when
+ * it is done, or is collected because its task was ended in the middle.
+ */
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+#include "bind/ask.h"
+#include "bind/bind.h"
+#include "script/shelf.h"
+
+enum { CEILING = 64 << 20, STEPS_MAX = 100 * 1000 * 1000 };
+
+#define GENERATION "tael.generation"
+#define ASKING     "tael.asking"
+
+/* ---- the shelf ---- */
+
+static const char shelf_key, spare_key; /* their addresses name them in the registry */
+
+struct shelf_box {
+    struct tael_shelf *shelf;
+};
+
+static int free_shelf(lua_State *L)
+{
+    struct shelf_box *box = lua_touserdata(L, 1);
+    tael_shelf_free(box->shelf);
+    box->shelf = NULL;
+    return 0;
+}
+
+static struct shelf_box *check_box(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &shelf_key) != LUA_TUSERDATA) {
+        struct shelf_box *made = lua_newuserdatauv(L, sizeof(*made), 0);
+        made->shelf = NULL;
+        lua_createtable(L, 0, 1);
+        lua_pushcfunction(L, free_shelf);
+        lua_setfield(L, -2, "__gc");
+        lua_setmetatable(L, -2);
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &shelf_key);
+        lua_remove(L, -2);
+    }
+    struct shelf_box *box = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return box;
+}
+
+static void make_shelf(lua_State *L, struct shelf_box *box, size_t ceiling)
+{
+    const struct tael_host *host = tael_host_of(L);
+    struct tael_siphash_seed seed = {0};
+    tael_status rc = TAEL_OK;
+    if (host != NULL)
+        rc = tael_random(host->world, &seed, sizeof(seed));
+    if (rc == TAEL_OK)
+        rc = tael_shelf_new(&box->shelf, ceiling, seed);
+    if (rc != TAEL_OK)
+        luaL_error(L, "isolate: %s", tael_status_text(rc));
+}
+
+static struct tael_shelf *check_shelf(lua_State *L)
+{
+    struct shelf_box *box = check_box(L);
+    if (box->shelf == NULL)
+        make_shelf(L, box, CEILING);
+    return box->shelf;
+}
+
+/* isolate.ceiling(bytes): before anything is asked */
+static int isolate_ceiling(lua_State *L)
+{
+    lua_Integer bytes = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, bytes > 0, 1, "bytes, at least 1");
+    struct shelf_box *box = check_box(L);
+    if (box->shelf != NULL)
+        return luaL_error(L, "isolate.ceiling: there are isolates already");
+    make_shelf(L, box, (size_t)bytes);
+    return 0;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t count)
+{
+    lua_pushinteger(L, (lua_Integer)count);
+    lua_setfield(L, -2, name);
+}
+
+/* isolate.counts() -> {isolates, bytes, lent, made, dropped, thrown} */
+static int isolate_counts(lua_State *L)
+{
+    struct tael_shelf_counts counts = tael_shelf_counts(check_shelf(L));
+    lua_createtable(L, 0, 6);
+    set_count(L, "isolates", counts.isolates);
+    set_count(L, "bytes", counts.bytes);
+    set_count(L, "lent", counts.lent);
+    set_count(L, "made", counts.made);
+    set_count(L, "dropped", counts.dropped);
+    set_count(L, "thrown", counts.thrown);
+    return 1;
+}
+
+/* ---- generations ---- */
+
+static int free_generation(lua_State *L)
+{
+    struct tael_generation *generation = lua_touserdata(L, 1);
+    free(generation->files);
+    *generation = (struct tael_generation){0};
+    return 0;
+}
+
+static struct tael_span field_text(lua_State *L, int table, const char *name)
+{
+    struct tael_span text;
+    lua_pushstring(L, name);
+    if (lua_rawget(L, table) != LUA_TSTRING)
+        luaL_error(L, "isolate.generation: %s must be a text", name);
+    text.data = lua_tolstring(L, -1, &text.len); /* the table holds it, and the generation both */
+    lua_pop(L, 1);
+    return text;
+}
+
+/* The table of files is on top. */
+static void read_files(lua_State *L, struct tael_generation *generation)
+{
+    int files = lua_gettop(L);
+    size_t count = 0, bytes = 0;
+    for (lua_pushnil(L); lua_next(L, files) != 0; lua_pop(L, 1))
+        count++;
+    luaL_argcheck(L, count <= TAEL_GENERATION_FILES_MAX, 1, "at most 256 files");
+    generation->files = calloc(count + 1, sizeof(*generation->files));
+    if (generation->files == NULL)
+        luaL_error(L, "isolate.generation: out of memory");
+    for (lua_pushnil(L); lua_next(L, files) != 0; lua_pop(L, 1)) {
+        struct tael_generation_file *file = &generation->files[generation->count++];
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "isolate.generation: files must be texts by path");
+        file->path.data = lua_tolstring(L, -2, &file->path.len);
+        file->text.data = lua_tolstring(L, -1, &file->text.len);
+        bytes += file->text.len;
+        luaL_argcheck(L, file->text.len <= TAEL_SOURCE_MAX, 1, "a file has at most 256 KiB");
+    }
+    luaL_argcheck(L, bytes <= TAEL_GENERATION_MAX, 1, "all files have at most 1 MiB");
+    tael_generation_sort(generation);
+}
+
+/* isolate.generation{name=, key=, files={[path]=text}} -> generation */
+static int isolate_generation(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct tael_generation *generation = lua_newuserdatauv(L, sizeof(*generation), 2);
+    *generation = (struct tael_generation){0};
+    luaL_setmetatable(L, GENERATION);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, 2, 1); /* name and key, as they are now: nobody changes the table */
+    generation->name = field_text(L, 1, "name");
+    generation->key = field_text(L, 1, "key");
+    lua_pushliteral(L, "files");
+    if (lua_rawget(L, 1) != LUA_TTABLE)
+        return luaL_error(L, "isolate.generation: files must be a table");
+    read_files(L, generation);
+    lua_setiuservalue(L, 2, 2);
+    return 1;
+}
+
+/* ---- asking ---- */
+
+struct asking {
+    struct tael_ask ask;
+    struct tael_shelved *shelved; /* NULL: nothing is lent */
+    struct tael_buf inputs;
+};
+
+/* broken: what the isolate is now is nobody's business any more. */
+static void give_back(struct asking *asking, bool broken)
+{
+    struct tael_shelved *shelved = asking->shelved;
+    asking->shelved = NULL;
+    if (shelved == NULL)
+        return;
+    tael_ask_end(&asking->ask);
+    struct tael_isolate *isolate = shelved->isolate;
+    if (broken ||
+        (tael_isolate_memory(isolate) > TAEL_ISOLATE_MEMORY / 2 && tael_isolate_full(isolate)))
+        tael_shelf_throw(shelved);
+    tael_shelf_give(shelved);
+}
+
+static int free_asking(lua_State *L)
+{
+    struct asking *asking = lua_touserdata(L, 1);
+    give_back(asking, true);
+    tael_buf_free(&asking->ask.out);
+    tael_buf_free(&asking->inputs);
+    return 0;
+}
+
+/* Pushes one that nobody uses. */
+static struct asking *push_asking(lua_State *L)
+{
+    struct asking *asking;
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &spare_key) == LUA_TUSERDATA) {
+        asking = lua_touserdata(L, -1);
+        lua_pushboolean(L, 0); /* the key stays: this does not allocate */
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_key);
+    } else {
+        lua_pop(L, 1);
+        asking = lua_newuserdatauv(L, sizeof(*asking), 0);
+        *asking = (struct asking){.inputs.max = SIZE_MAX, .ask.out.max = SIZE_MAX};
+        luaL_setmetatable(L, ASKING);
+    }
+    tael_buf_clear(&asking->inputs);
+    asking->ask.input_count = asking->ask.call_count = 0;
+    return asking;
+}
+
+enum { GENERATION_AT = 1, ENTRY_AT, CALLS_AT, INPUTS_AT, STEPS_AT, ASKING_AT };
+
+static void read_inputs(lua_State *L, struct asking *asking)
+{
+    const struct tael_plain_limits limits = TAEL_PLAIN_LIMITS_INIT;
+    size_t ends[TAEL_ASK_INPUTS_MAX], begin = 0;
+    lua_Unsigned count = lua_rawlen(L, INPUTS_AT);
+    char fault[TAEL_PLAIN_FAULT_MAX];
+    luaL_argcheck(L, count <= TAEL_ASK_INPUTS_MAX, INPUTS_AT, "at most 8");
+    for (lua_Unsigned i = 0; i < count; i++) {
+        lua_rawgeti(L, INPUTS_AT, (lua_Integer)i + 1);
+        tael_status rc = tael_plain_write(L, -1, &limits, &asking->inputs, fault);
+        if (rc == TAEL_EINVAL)
+            luaL_error(L, "generation:ask: input %d: %s", (int)i + 1, fault);
+        if (rc != TAEL_OK)
+            luaL_error(L, "generation:ask: %s", tael_status_text(rc));
+        lua_pop(L, 1);
+        ends[i] = asking->inputs.len;
+    }
+    for (size_t i = 0; i < count; begin = ends[i++])
+        asking->ask.inputs[i] = (struct tael_span){asking->inputs.data + begin, ends[i] - begin};
+    asking->ask.input_count = (size_t)count;
+}
+
+/* {name, input, …} on top, popped. */
+static void read_call(lua_State *L, struct tael_ask *ask, struct tael_ask_call *call)
+{
+    luaL_argcheck(L, lua_istable(L, -1), CALLS_AT, "calls are {name, input, …}");
+    lua_Unsigned count = lua_rawlen(L, -1);
+    luaL_argcheck(L, count >= 1 && count <= 1 + TAEL_ASK_ARGS_MAX, CALLS_AT, "too many inputs");
+    lua_rawgeti(L, -1, 1);
+    luaL_argcheck(L, lua_type(L, -1) == LUA_TSTRING, CALLS_AT, "a name must be a text");
+    call->name.data = lua_tolstring(L, -1, &call->name.len); /* the table of calls holds it */
+    lua_pop(L, 1);
+    call->arg_count = (size_t)count - 1;
+    for (size_t i = 0; i < call->arg_count; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i + 2);
+        lua_Integer input = lua_tointeger(L, -1);
+        luaL_argcheck(L, input >= 1 && (size_t)input <= ask->input_count, CALLS_AT,
+                      "no such input");
+        call->args[i] = (unsigned char)(input - 1);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+}
+
+static void read_calls(lua_State *L, struct tael_ask *ask)
+{
+    lua_Unsigned count = lua_rawlen(L, CALLS_AT);
+    luaL_argcheck(L, count >= 1 && count <= TAEL_ASK_CALLS_MAX, CALLS_AT, "1 to 16");
+    for (lua_Unsigned i = 0; i < count; i++) {
+        lua_rawgeti(L, CALLS_AT, (lua_Integer)i + 1);
+        read_call(L, ask, &ask->calls[i]);
+    }
+    ask->call_count = (size_t)count;
+}
+
+static void lend_isolate(lua_State *L, struct asking *asking)
+{
+    struct tael_shelf *shelf = check_shelf(L);
+    struct tael_span key = asking->ask.generation->key;
+    struct tael_isolate *isolate = NULL;
+    asking->shelved = tael_shelf_take(shelf, key);
+    if (asking->shelved != NULL)
+        return;
+    tael_status rc = tael_isolate_new(&isolate, 0, true);
+    if (rc == TAEL_OK)
+        rc = tael_shelf_put(shelf, key, isolate, &asking->shelved);
+    if (rc != TAEL_OK)
+        luaL_error(L, "generation:ask: %s", tael_status_text(rc));
+}
+
+static void push_results(lua_State *L, const struct tael_ask *ask, const struct tael_ask_call *call)
+{
+    const struct tael_plain_limits limits = TAEL_PLAIN_LIMITS_INIT;
+    struct tael_cursor from = tael_cursor_of(ask->out.data + call->from, call->len);
+    lua_createtable(L, 1 + call->results, 0);
+    lua_pushboolean(L, 1);
+    lua_rawseti(L, -2, 1);
+    for (int i = 0; i < call->results; i++) {
+        if (!tael_plain_push(L, &from, &limits))
+            luaL_error(L, "generation:ask: a result cannot be read");
+        lua_rawseti(L, -2, i + 2);
+    }
+}
+
+static void push_failure(lua_State *L, const struct tael_ask *ask, const struct tael_ask_call *call)
+{
+    static const char *const kinds[] = {
+        [TAEL_ASK_ABSENT] = "absent", [TAEL_ASK_RAISED] = "raised", [TAEL_ASK_SHAPE] = "shape",
+        [TAEL_ASK_SPENT] = "spent",   [TAEL_ASK_MEMORY] = "memory",
+    };
+    lua_createtable(L, 3, 0);
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, 1);
+    lua_pushstring(L, kinds[call->end]);
+    lua_rawseti(L, -2, 2);
+    lua_pushlstring(L, call->len > 0 ? ask->out.data + call->from : "", call->len);
+    lua_rawseti(L, -2, 3);
+}
+
+static int push_answers(lua_State *L, struct asking *asking)
+{
+    const struct tael_ask *ask = &asking->ask;
+    lua_createtable(L, (int)ask->call_count, 0);
+    for (size_t i = 0; i < ask->call_count; i++) {
+        if (ask->calls[i].end == TAEL_ASK_DONE)
+            push_results(L, ask, &ask->calls[i]);
+        else
+            push_failure(L, ask, &ask->calls[i]);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_pushvalue(L, ASKING_AT);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_key);
+    return 1;
+}
+
+static int go_on(lua_State *L, int status, lua_KContext context);
+
+static int proceed(lua_State *L, struct asking *asking, enum tael_run_state state)
+{
+    if (state == TAEL_RUN_PAUSED) {
+        tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "generation:ask"));
+        return lua_yieldk(L, 0, (lua_KContext)asking, go_on);
+    }
+    give_back(asking, state != TAEL_RUN_DONE);
+    return push_answers(L, asking);
+}
+
+static int go_on(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    struct asking *asking = (struct asking *)context;
+    return proceed(L, asking, tael_ask_go(&asking->ask));
+}
+
+static bool may_wait(lua_State *L)
+{
+    return tael_task_here(L) != NULL && lua_isyieldable(L) && tael_task_context(L) == TAEL_CTX_TASK;
+}
+
+/* generation:ask(entry, calls, inputs, steps) -> answers */
+static int generation_ask(lua_State *L)
+{
+    lua_settop(L, STEPS_AT);
+    const struct tael_generation *generation = luaL_checkudata(L, GENERATION_AT, GENERATION);
+    luaL_checktype(L, ENTRY_AT, LUA_TSTRING);
+    luaL_checktype(L, CALLS_AT, LUA_TTABLE);
+    luaL_checktype(L, INPUTS_AT, LUA_TTABLE);
+    lua_Integer steps = luaL_checkinteger(L, STEPS_AT);
+    luaL_argcheck(L, steps >= 1 && steps <= STEPS_MAX, STEPS_AT, "1 to 100 million");
+    struct asking *asking = push_asking(L);
+    struct tael_ask *ask = &asking->ask;
+    ask->generation = generation;
+    ask->entry.data = lua_tolstring(L, ENTRY_AT, &ask->entry.len);
+    ask->steps = steps;
+    ask->whole = !may_wait(L);
+    read_inputs(L, asking);
+    read_calls(L, ask);
+    lend_isolate(L, asking);
+    return proceed(L, asking, tael_ask_begin(ask, asking->shelved->isolate));
+}
+
+/* ---- the module ---- */
+
+static void make_type(lua_State *L, const char *name, lua_CFunction collect)
+{
+    luaL_newmetatable(L, name);
+    lua_pushcfunction(L, collect);
+    lua_setfield(L, -2, "__gc");
+}
+
+int tael_open_isolate(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"ceiling", isolate_ceiling},
+        {"counts", isolate_counts},
+        {"generation", isolate_generation},
+        {NULL, NULL},
+    };
+    static const luaL_Reg methods[] = {{"ask", generation_ask}, {NULL, NULL}};
+    make_type(L, ASKING, free_asking);
+    make_type(L, GENERATION, free_generation);
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_settop(L, 0);
+    luaL_newlib(L, functions);
+    return 1;
+}
