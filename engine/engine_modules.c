@@ -17,7 +17,7 @@ static const struct {
     {"tael.limit", tael_open_limit},     {"tael.qr", tael_open_qr},
     {"tael.script", tael_open_script},   {"tael.terminal", tael_open_terminal},
     {"tael.machine", tael_open_machine}, {"tael.text", tael_open_text},
-    {"tael.isolate", tael_open_isolate},
+    {"tael.isolate", tael_open_isolate}, {"tael.folder", tael_open_folder},
 };
 
 tael_status tael_engine_preload(struct tael_state *state)

@@ -44,6 +44,8 @@ static void push_chunk(lua_State *L, const struct tael_generation *generation,
     lua_pushliteral(L, "/");
     push_span(L, file->path);
     lua_concat(L, 4);
+    if (file->text.len > 0 && file->text.data[0] == LUA_SIGNATURE[0])
+        luaL_error(L, "%s:1: is compiled: scripts are source text", lua_tostring(L, -1) + 1);
     tael_isolate_charge(L, (int64_t)file->text.len);
     if (luaL_loadbufferx(L, file->text.data, file->text.len, lua_tostring(L, -1), "t") != LUA_OK)
         lua_error(L);
@@ -67,6 +69,14 @@ static int keep_module(lua_State *L, int status, lua_KContext context)
     return 1;
 }
 
+/* Stack: 1 the module's path, 2 loaded. Another call that comes meanwhile loads it for itself. */
+static void mark_loading(lua_State *L, const struct tael_ask *ask)
+{
+    lua_pushvalue(L, 1);
+    lua_pushlightuserdata(L, (void *)(uintptr_t)ask);
+    lua_rawset(L, 2);
+}
+
 /* require(name): "tael", or a file of the same generation, each loaded once. */
 static int require_module(lua_State *L)
 {
@@ -87,19 +97,17 @@ static int require_module(lua_State *L)
         push_span(L, file->path);
     push_loaded(L);
     lua_pushvalue(L, 1);
-    if (lua_rawget(L, 2) != LUA_TNIL) {
-        if (lua_islightuserdata(L, -1))
-            return luaL_error(L, "module '%s' requires itself", lua_tostring(L, 1));
+    int found = lua_rawget(L, 2);
+    if (found == LUA_TLIGHTUSERDATA && lua_touserdata(L, -1) == ask)
+        return luaL_error(L, "'%s' requires itself", lua_tostring(L, 1));
+    if (found != LUA_TNIL && found != LUA_TLIGHTUSERDATA)
         return 1;
-    }
     if (file == NULL) {
         tael_route_push_tael(L);
         return keep_module(L, LUA_OK, 0);
     }
-    lua_pushvalue(L, 1);
-    lua_pushlightuserdata(L, NULL); /* it is being loaded */
-    lua_rawset(L, 2);
     lua_settop(L, 2);
+    mark_loading(L, ask);
     push_chunk(L, ask->generation, file);
     lua_callk(L, 0, 1, 0, keep_module);
     return keep_module(L, LUA_OK, 0);
@@ -162,8 +170,11 @@ static int call_function(lua_State *L, struct tael_ask *ask)
 {
     const struct tael_plain_limits limits = TAEL_PLAIN_LIMITS_INIT;
     const struct tael_ask_call *call = &ask->calls[ask->at];
-    if (!lua_istable(L, 2))
-        return luaL_error(L, "%s must return a table of functions", lua_tostring(L, 1));
+    if (!lua_istable(L, 2)) {
+        push_span(L, ask->generation->name);
+        return luaL_error(L, "%s/%s must return a table of functions", lua_tostring(L, -1),
+                          lua_tostring(L, 1));
+    }
     if (call->name.len == 0)
         return describe(L, ask);
     push_span(L, call->name);
@@ -201,13 +212,16 @@ static int run_call(lua_State *L)
     push_span(L, ask->entry);
     push_loaded(L);
     lua_pushvalue(L, 1);
-    bool loaded = lua_rawget(L, 2) != LUA_TNIL;
-    lua_remove(L, 2);
-    if (loaded)
+    int found = lua_rawget(L, 2);
+    if (found != LUA_TNIL && found != LUA_TLIGHTUSERDATA) {
+        lua_remove(L, 2);
         return call_function(L, ask);
+    }
     const struct tael_generation_file *file = tael_generation_find(ask->generation, ask->entry);
     if (file == NULL)
         return fail(L, ask, TAEL_ASK_ABSENT, "there is no such file");
+    lua_settop(L, 2);
+    mark_loading(L, ask);
     lua_settop(L, 1);
     ask->kept = ask->run.steps;
     ask->loading = true;

@@ -24,6 +24,7 @@ int tael_open_id(lua_State *L);       /* tael.id */
 int tael_open_qr(lua_State *L);       /* tael.qr */
 int tael_open_script(lua_State *L);   /* tael.script */
 int tael_open_isolate(lua_State *L);  /* tael.isolate */
+int tael_open_folder(lua_State *L);   /* tael.folder */
 int tael_open_limit(lua_State *L);    /* tael.limit */
 int tael_open_terminal(lua_State *L); /* tael.terminal */
 int tael_open_text(lua_State *L);     /* tael.text: what a text may hold */

@@ -66,6 +66,7 @@ local function open_kernel(context)
         registry.sync(context.pass)
     end
     registry.load(context.pass)
+    require("tael.scripts.generations").open(context.pass.scripts.folder, context.pass.dev)
     if context.worker == 1 then
         if context.pass.dev then
             demo.make_api_key(context.pass)

@@ -15,8 +15,10 @@ end, id_ms = function(id) return (id >> 22) + support.EPOCH_MS end }
 package.loaded["tael.task"] = { last = function() end,
     scope = function() return 3 end, pure = pcall, wake = function() end }
 package.loaded["tael.log"] = { info = function() end, error = function() end, warn = function() end }
+package.loaded["tael.kernel.ways"] = {
+    choose = function() return { id = 8, slug = "other" }, "qr" end,
+}
 package.loaded["tael.kernel.creation"] = {
-    route = function() return { id = 8, slug = "other" }, "qr" end,
     plan_attempt = function() return { row = support.attempt { state = "issued", account = 8 } } end,
 }
 package.loaded["tael.kernel.details"] = { read = function() return {} end }

@@ -14,6 +14,7 @@ local states = require "tael.kernel.states"
 local store = require "tael.store"
 local task = require "tael.task"
 local units = require "tael.kernel.units"
+local ways = require "tael.kernel.ways"
 
 local attempts = {}
 
@@ -91,7 +92,7 @@ end
 
 --- nil and a guard's error: the payment moved meanwhile.
 local function round(payment, input, actor)
-    local account, product = creation.route(input)
+    local account, product = ways.choose(input)
     if not account then
         return nil, product
     end

@@ -3,30 +3,35 @@
 --- the channel, in what the payer is given or in a call of ours, after that unit is durable.
 --- 1 The unique indexes decide, not a read before: a twin is looked for when they, or a check, have said no.
 --- 2 A twin, a retry and a replay get the payment as it is now, rendered from stored facts; an order whose
---- answer never came is gone on with. 3 The same key or order with another body is refused.
+--- answer never came is gone on with. 3 The same key or order with another body is refused. 4 The merchant's
+--- own rules are asked first: what they deny is not written, what they send to review waits for a person, and
+--- no channel hears of it.
 local context = require "tael.kernel.context"
 local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
 local events_wake = require "tael.kernel.events_wake"
 local idempotency = require "tael.kernel.idempotency"
 local ids = require "tael.kernel.ids"
+local json = require "tael.json"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
 local orders = require "tael.kernel.orders"
 local payments = require "tael.kernel.payments"
 local registry = require "tael.kernel.registry"
+local rules = require "tael.scripts.rules"
+local rule_inputs = require "tael.scripts.inputs"
 local settle = require "tael.kernel.settle"
 local store = require "tael.store"
 local task = require "tael.task"
 local time = require "tael.time"
 local units = require "tael.kernel.units"
 local views = require "tael.kernel.views"
+local ways = require "tael.kernel.ways"
 
 local creation = {}
 
 local OPERATION = "payments.create"
 local LIFE_MIN_MS, LIFE_MAX_MS = 60000, 1296000000
-local PRODUCT_OF_DEVICE = { desktop = "page", mobile = "wap", wallet = "jsapi", terminal = "qr" }
 
 local function problem(code, detail, pointer)
     return nil, { code = code, detail = detail, pointer = pointer }
@@ -59,56 +64,6 @@ local function find_twin(request)
             detail = "this merchant_order_id belongs to a payment that was created with another body" }
     end
     return payment
-end
-
---- Which account the payment goes through, and who decided.
-local function choose_account(input)
-    local merchant = task.scope()
-    local channel = input.channel
-    if input.account then
-        local account = registry.account(input.account)
-        if not account or account.merchant ~= merchant or not account.fields then
-            return problem("invalid_field", "account '" .. input.account .. "' is not one of yours",
-                "/account")
-        elseif channel and account.channel ~= channel then
-            return problem("invalid_field", ("account '%s' is of the channel '%s'"):format(account.slug,
-                account.channel), "/account")
-        end
-        return account, "request"
-    end
-    local account = registry.default_account(merchant, channel)
-    if account then
-        return account, channel and "request" or "default"
-    elseif channel then
-        return problem("invalid_field", "you have no account of the channel '" .. channel .. "'", "/channel")
-    end
-    return problem("missing_field", "channel is needed: you have several accounts, or none", "/channel")
-end
-
-local function choose_product(input, package)
-    local product = input.product or PRODUCT_OF_DEVICE[input.device or "desktop"]
-    if not product or not package.products[product] then
-        return problem("product_not_supported", ("%s: product '%s' is not supported"):format(package.name,
-            tostring(product or input.device)), "/product")
-    end
-    return product
-end
-
---- The way that a request names, or the one that there is.
----@param input { channel: string?, account: string?, product: string?, device: string? }
----@return table? account
----@return string|table product, or problem
----@return string? by who decided
-function creation.route(input)
-    local account, by = choose_account(input)
-    if not account then
-        return nil, by
-    end
-    local product, err = choose_product(input, registry.package(account.channel))
-    if not product then
-        return nil, err
-    end
-    return account, product, by
 end
 
 --- When the order ends, in ms.
@@ -153,14 +108,51 @@ function creation.plan_attempt(input)
     return order
 end
 
+local WHATEVER_WAY = { "limits", "risk", "route" }
+local NAMED_WAY = { "limits", "risk" } -- the request says through what it goes
+
+--- What the merchant's own rules say of it.
+local function ask_rules(input, payment, now)
+    local merchant = registry.merchant(task.scope())
+    local named = input.channel or input.account
+    return rules.ask(merchant.slug, named and NAMED_WAY or WHATEVER_WAY, function()
+        local channels = not named and rule_inputs.channels(merchant) or nil
+        return rule_inputs.payment(merchant, input, payment, now), channels
+    end)
+end
+
+--- As a problem, what they do not let through.
+local function refused_by(verdicts, input)
+    local max = verdicts.limits.max_amount
+    if max and input.amount > max then
+        return { code = "limit_exceeded", pointer = "/amount",
+            detail = ("the merchant's rules allow at most %d"):format(max) }
+    elseif verdicts.risk.risk == "deny" then
+        return { code = "denied_by_rule", detail = verdicts.risk.reason }
+    end
+end
+
+--- Who decided what, for the record.
+local function decision_of(verdicts, by)
+    local route, risk = verdicts.route or {}, verdicts.risk
+    local decision = { by = by }
+    if by == "rule" then
+        decision.reason, decision.script, decision.generation = route.reason, "rules.lua", route.generation
+    end
+    if risk.by == "rule" or risk.failed then
+        decision.risk = { by = risk.by, risk = risk.risk, reason = risk.reason,
+            generation = risk.generation }
+    end
+    return decision
+end
+
 --- Everything that can be refused is refused here, before anything is written.
+---@return table? columns
+---@return table? order, or problem; nil: the payment waits for a person, and nothing goes to a channel
 local function plan(request)
     local input = request.input
-    local account, product, by = creation.route(input)
-    if not account then
-        return nil, product
-    elseif (input.capture or "automatic") ~= "automatic" then
-        return problem("product_not_supported", product .. " captures automatically", "/capture")
+    if (input.capture or "automatic") ~= "automatic" then
+        return problem("product_not_supported", "payments are captured automatically", "/capture")
     end
     local payment, attempt = store.next_id(), store.next_id()
     local now = store.id_ms(attempt)
@@ -168,13 +160,27 @@ local function plan(request)
     if not expires_at then
         return nil, err
     end
+    local verdicts = ask_rules(input, payment, now)
+    local account, product, by = ways.choose(input, verdicts.route)
+    if not account then
+        return nil, product
+    end
+    local refusal = refused_by(verdicts, input)
+    if refusal then
+        return nil, refusal
+    end
     local columns = {
         payment = payment, now = now, merchant_order_id = input.merchant_order_id, amount = input.amount,
         currency = input.currency, state = "pending", capture = "automatic",
         parallel = input.parallel or registry.config.payments.parallel or "none", expires_at = expires_at,
         request = request.digest, request_hex = crypto.hex.encode(request.digest), actor = request.actor,
-        key_digest = request.key_digest, details = details_of.input(input, payment, { by = by }),
+        key_digest = request.key_digest, account = account,
+        details = details_of.input(input, payment, decision_of(verdicts, by)),
     }
+    if verdicts.risk.risk == "review" then
+        columns.state, columns.reason = "review", "risk"
+        return columns
+    end
     local order
     order, err = creation.plan_attempt {
         payment = { id = payment, merchant_order_id = input.merchant_order_id, amount = input.amount,
@@ -193,9 +199,10 @@ end
 local function created_row(columns)
     return {
         id = columns.payment, merchant = task.scope(), merchant_order_id = columns.merchant_order_id,
-        state = columns.state, late = 0, amount = columns.amount, currency = columns.currency,
+        state = columns.state, reason = columns.reason, late = 0,
+        amount = columns.amount, currency = columns.currency,
         capture = columns.capture, parallel = columns.parallel, authorized_amount = 0, captured_amount = 0,
-        refund_reserved = 0, refunded_amount = 0, attempt = columns.order.id, version = 1,
+        refund_reserved = 0, refunded_amount = 0, version = 1, attempt = columns.order and columns.order.id,
         updated_at = columns.now, expires_at = columns.expires_at,
     }
 end
@@ -213,10 +220,11 @@ local function count_created(channel, state)
 end
 
 local function announce(columns)
-    local account = registry.account(columns.order.account)
+    local account = columns.account
     count_created(account.channel, columns.state)
     log.info("payment.created", { payment = ids.encode("pay", columns.payment), channel = account.channel,
-        account = account.slug, amount = columns.amount, currency = columns.currency, actor = columns.actor })
+        account = account.slug, amount = columns.amount, currency = columns.currency, actor = columns.actor,
+        state = columns.state ~= "pending" and columns.state or nil })
     events_wake.announce(task.scope())
 end
 
@@ -248,6 +256,9 @@ end
 
 --- The same request once more.
 local function replay(payment, actor)
+    if not payment.attempt then
+        return answer(payment, nil, true)
+    end
     local rows, err = store.query("attempt.get", { attempt = payment.attempt })
     local attempt = rows and rows[1]
     if not attempt then
@@ -264,7 +275,10 @@ local function replay(payment, actor)
 end
 
 local function made(columns, order)
-    if order.next_action then
+    if not order then
+        return { payment = views.payment_with(created_row(columns), columns.details, nil, json.null),
+            replayed = false }
+    elseif order.next_action then
         context.hand_out(order.row, order.next_action)
         return { payment = views.payment_with(created_row(columns), columns.details, order.row,
             order.next_action), replayed = false }
@@ -285,6 +299,20 @@ local function replay_twin(request, refused)
     return replay(twin, request.actor)
 end
 
+--- One durable unit; an order leaves for its channel after it.
+local function begin(columns, order, actor)
+    local statements = units.creation(columns)
+    if order then
+        return orders.begin(order, { payment = created_row(columns), details = columns.details,
+            statements = statements, actor = actor, committed = function() announce(columns) end })
+    end
+    local done, err = settle.commit(statements)
+    if done then
+        announce(columns)
+    end
+    return done, err
+end
+
 ---@class tael.kernel.Create
 ---@field actor string "key_…"
 ---@field input table the validated body
@@ -303,9 +331,7 @@ function creation.create(request)
     if not columns then
         return replay_twin(request, order)
     end
-    local done, err = orders.begin(order, { payment = created_row(columns), details = columns.details,
-        statements = (units.creation(columns)), actor = request.actor,
-        committed = function() announce(columns) end })
+    local done, err = begin(columns, order, request.actor)
     if done then
         return made(columns, order)
     elseif err.code ~= "guard" or err.otherwise ~= "twin" then

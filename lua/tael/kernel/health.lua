@@ -1,5 +1,6 @@
 --- Is this engine fit to take money? One short check for each thing that has to work.
 local engine = require "tael.engine"
+local generations = require "tael.scripts.generations"
 local registry = require "tael.kernel.registry"
 local secrets = require "tael.kernel.secrets"
 local store = require "tael.store"
@@ -57,7 +58,13 @@ local function check_scripts()
         list[#list + 1] = name
     end
     table.sort(list)
-    return true, #list > 0 and table.concat(list, " ") or "no channel is used"
+    local detail = #list > 0 and table.concat(list, " ") or "no channel is used"
+    local refused = generations.refused()
+    if refused[1] then -- what ran before goes on: this engine is fit
+        detail = ("%s; refused: %s%s"):format(detail, refused[1].error,
+            #refused > 1 and (" (and of %d more merchants)"):format(#refused - 1) or "")
+    end
+    return true, detail
 end
 
 --- A step of the wall clock against the monotonic one, those aside that were asked for.

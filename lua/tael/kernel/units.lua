@@ -204,18 +204,20 @@ function units.order(row)
     } }, units.timer(row.id, row.due)
 end
 
----@param columns table order (row of the attempt), merchant_order_id, request, state, amount, currency …
+---@param columns table order (row of the attempt; nil: none is made), merchant_order_id, request, state,
+--- reason, amount, currency …
 ---@return table[] statements
 ---@return string data of the event
 function units.creation(columns)
+    local attempt = columns.order and columns.order.id
     local data = json.encode {
         payment = {
             merchant_order_id = columns.merchant_order_id, request = columns.request_hex,
-            state = columns.state,
+            state = columns.state, reason = columns.reason,
             amount = columns.amount, currency = columns.currency, capture = columns.capture,
-            parallel = columns.parallel, attempt = columns.order.id, expires_at = columns.expires_at,
+            parallel = columns.parallel, attempt = attempt, expires_at = columns.expires_at,
         },
-        attempt = units.order_columns(columns.order),
+        attempt = columns.order and units.order_columns(columns.order),
         details = columns.details,
     }
     local event = {
@@ -229,12 +231,15 @@ function units.creation(columns)
     end
     list[#list + 1] = { "payment.insert", {
         payment = columns.payment, merchant_order_id = columns.merchant_order_id, request = columns.request,
-        state = columns.state, amount = columns.amount, currency = columns.currency,
-        capture = columns.capture, parallel = columns.parallel, attempt = columns.order.id,
+        state = columns.state, reason = columns.reason, amount = columns.amount, currency = columns.currency,
+        capture = columns.capture, parallel = columns.parallel, attempt = attempt,
         hash = event.hash, now = columns.now, expires_at = columns.expires_at,
     } }
-    local order, timer = units.order(columns.order)
-    list[#list + 1] = order
+    local order, timer
+    if columns.order then
+        order, timer = units.order(columns.order)
+        list[#list + 1] = order
+    end
     list[#list + 1] = units.event(event)
     list[#list + 1] = timer
     return list, data

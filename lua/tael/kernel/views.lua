@@ -165,7 +165,8 @@ function views.attempt(attempt, calls, decision)
     view.expires_at, view.amount, view.currency = moment(attempt.expires_at), attempt.amount, attempt.currency
     view.code, view.channel_code = or_null(attempt.code), or_null(attempt.code)
     view.decision = decision and {
-        by = decision.by, reason = null, script = null, generation = null, candidates = json.array {},
+        by = decision.by, reason = or_null(decision.reason), script = or_null(decision.script),
+        generation = or_null(decision.generation), candidates = json.array {},
     } or null
     view.evidence = evidence_name(attempt)
     view.calls, view.polls = json.array {}, calls and 0 or null

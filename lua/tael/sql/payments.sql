@@ -10,9 +10,9 @@ ON CONFLICT (digest) DO NOTHING;
 -- name: payment.insert
 -- rows: 1 else twin
 -- bytes: request hash
-INSERT INTO payments (merchant, id, merchant_order_id, request, state, amount, currency, capture, parallel, attempt,
-  detail_event, version, last_event, last_hash, updated_at, expires_at)
-VALUES (:merchant, :payment, :merchant_order_id, :request, :state, :amount, :currency, :capture, :parallel, :attempt,
+INSERT INTO payments (merchant, id, merchant_order_id, request, state, reason, amount, currency, capture, parallel,
+  attempt, detail_event, version, last_event, last_hash, updated_at, expires_at)
+VALUES (:merchant, :payment, :merchant_order_id, :request, :state, :reason, :amount, :currency, :capture, :parallel, :attempt,
   :seq_event, 1, :seq_event, :hash, :now, :expires_at)
 ON CONFLICT (merchant, merchant_order_id) DO NOTHING;
 

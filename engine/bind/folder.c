@@ -1,0 +1,285 @@
+/* folder.c - tael.folder: the source files below a folder, and whether they have changed. Contract:
+ * lua/tael/meta/folder.lua. Works in every Lua state.
+ *
+ * Every step down is an open of one name in the folder above, and no link is followed: what is read
+ * lies below the folder, whatever is done to it meanwhile (threats.md R30). A stamp is taken before
+ * the file is read, so that what is written meanwhile is a change. A folder has a stamp too: a new
+ * file changes it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <dirent.h>
+#include <lauxlib.h>
+
+#include "bind/bind.h"
+#include "script/generation.h"
+
+enum {
+    DEPTH_MAX = 8,
+    RECENT_MS = 50, /* file times of older kernels do not tell changes of one moment apart */
+};
+
+struct stamp {
+    int64_t changed_ns, size;
+    uint64_t inode;
+};
+
+static struct stamp stamp_of(const struct stat *about)
+{
+    return (struct stamp){
+        .changed_ns = (int64_t)about->st_ctim.tv_sec * 1000000000 + about->st_ctim.tv_nsec,
+        .size = about->st_size,
+        .inode = about->st_ino,
+    };
+}
+
+/* ---- reading: nothing of Lua's is called while anything is open that would be lost ---- */
+
+struct item { /* a file, or a folder (text NULL) */
+    struct item *next;
+    struct stamp stamp;
+    char *text;
+    size_t len;
+    char path[TAEL_GENERATION_NAME_MAX + 8];
+};
+
+struct reading {
+    struct item *items, **end;
+    size_t files, bytes;
+    int64_t newest_ns;
+    char fault[TAEL_GENERATION_NAME_MAX + 80]; /* of what is too much */
+};
+
+static tael_status refuse(struct reading *reading, const char *path, const char *what)
+{
+    snprintf(reading->fault, sizeof(reading->fault), "%s%s", path, what);
+    return TAEL_ELIMIT;
+}
+
+static tael_status add_item(struct reading *reading, const char *path, const struct stat *about,
+                            struct item **out)
+{
+    struct item *item = calloc(1, sizeof(*item));
+    if (item == NULL)
+        return TAEL_ENOMEM;
+    item->stamp = stamp_of(about);
+    snprintf(item->path, sizeof(item->path), "%s", path);
+    if (item->stamp.changed_ns > reading->newest_ns)
+        reading->newest_ns = item->stamp.changed_ns;
+    *reading->end = item;
+    reading->end = &item->next;
+    *out = item;
+    return TAEL_OK;
+}
+
+static tael_status read_text(struct reading *reading, int fd, struct item *item)
+{
+    size_t room = (size_t)item->stamp.size + 1; /* one more: it may grow */
+    if (item->stamp.size > TAEL_SOURCE_MAX)
+        return refuse(reading, item->path, ": is larger than 256 KiB");
+    item->text = malloc(room);
+    if (item->text == NULL)
+        return TAEL_ENOMEM;
+    while (item->len < room) {
+        ssize_t got = read(fd, item->text + item->len, room - item->len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return TAEL_EINTERNAL;
+        if (got == 0)
+            break;
+        item->len += (size_t)got;
+    }
+    reading->bytes += item->len;
+    if (reading->bytes > TAEL_GENERATION_MAX)
+        return refuse(reading, item->path, ": the files together are larger than 1 MiB");
+    if (++reading->files > TAEL_GENERATION_FILES_MAX)
+        return refuse(reading, item->path, ": there are more than 256 files");
+    return TAEL_OK;
+}
+
+/* A module's file or a folder of such: small letters, digits and '_', a letter first. */
+static bool is_name(const char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        bool letter = name[i] >= 'a' && name[i] <= 'z';
+        if (!letter && (i == 0 || (name[i] != '_' && !(name[i] >= '0' && name[i] <= '9'))))
+            return false;
+    }
+    return len > 0;
+}
+
+static tael_status read_file(struct reading *reading, int folder, const char *name,
+                             const char *path)
+{
+    struct stat about;
+    struct item *item = NULL;
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) /* it is gone already, a link, or not for us: the require of it will tell */
+        return TAEL_OK;
+    tael_status rc = fstat(fd, &about) == 0 ? TAEL_OK : TAEL_EINTERNAL;
+    if (rc == TAEL_OK && S_ISREG(about.st_mode)) {
+        rc = add_item(reading, path, &about, &item);
+        if (rc == TAEL_OK)
+            rc = read_text(reading, fd, item);
+    }
+    close(fd);
+    return rc;
+}
+
+static tael_status read_folder(struct reading *reading, int fd, const char *path, int depth);
+
+static tael_status read_entry(struct reading *reading, int fd, const char *above, int depth,
+                              const struct dirent *entry)
+{
+    char path[TAEL_GENERATION_NAME_MAX + 8];
+    size_t len = strlen(entry->d_name);
+    bool source = len > 4 && strcmp(entry->d_name + len - 4, ".lua") == 0;
+    if (!is_name(entry->d_name, source ? len - 4 : len))
+        return TAEL_OK;
+    int written = snprintf(path, sizeof(path), "%s%s", above, entry->d_name);
+    if (written < 0 || written > TAEL_GENERATION_NAME_MAX)
+        return refuse(reading, above, "…: this name is too long");
+    if (source)
+        return read_file(reading, fd, entry->d_name, path);
+    int inner = openat(fd, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY);
+    if (inner < 0)
+        return TAEL_OK;
+    strcat(path, "/");
+    return depth < DEPTH_MAX ? read_folder(reading, inner, path, depth + 1)
+                             : (close(inner), refuse(reading, path, ": too deep"));
+}
+
+/* Takes fd over. */
+static tael_status read_folder(struct reading *reading, int fd, const char *path, int depth)
+{
+    struct stat about;
+    struct item *item = NULL;
+    struct dirent *entry;
+    tael_status rc =
+        fstat(fd, &about) == 0 ? add_item(reading, path, &about, &item) : TAEL_EINTERNAL;
+    DIR *folder = rc == TAEL_OK ? fdopendir(fd) : NULL;
+    if (folder == NULL) {
+        close(fd);
+        return rc == TAEL_OK ? TAEL_ENOMEM : rc;
+    }
+    while (rc == TAEL_OK && (entry = readdir(folder)) != NULL)
+        rc = read_entry(reading, fd, path, depth, entry);
+    closedir(folder);
+    return rc;
+}
+
+static void free_reading(struct reading *reading)
+{
+    for (struct item *item = reading->items, *next; item != NULL; item = next) {
+        next = item->next;
+        free(item->text);
+        free(item);
+    }
+    reading->items = NULL;
+}
+
+/* ---- what Lua gets ---- */
+
+static bool is_recent(lua_State *L, int64_t changed_ns)
+{
+    const struct tael_host *host = tael_host_of(L);
+    struct timespec now;
+    if (host != NULL && host->world->simulated)
+        return false;
+    clock_gettime(CLOCK_REALTIME, &now); /* as the files have it, whatever our clock says */
+    int64_t age_ms = now.tv_sec * 1000 + now.tv_nsec / 1000000 - changed_ns / 1000000;
+    return age_ms > -RECENT_MS && age_ms < RECENT_MS;
+}
+
+/* Protected: {files, stamps, recent} of the reading. */
+static int push_reading(lua_State *L)
+{
+    const struct reading *reading = lua_touserdata(L, 1);
+    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, (int)reading->files);
+    lua_createtable(L, 0, (int)reading->files + 1);
+    for (const struct item *item = reading->items; item != NULL; item = item->next) {
+        if (item->text != NULL) {
+            lua_pushlstring(L, item->text, item->len);
+            lua_setfield(L, 3, item->path);
+        }
+        lua_pushlstring(L, (const char *)&item->stamp, sizeof(item->stamp));
+        lua_setfield(L, 4, item->path);
+    }
+    lua_setfield(L, 2, "stamps");
+    lua_setfield(L, 2, "files");
+    lua_pushboolean(L, is_recent(L, reading->newest_ns));
+    lua_setfield(L, 2, "recent");
+    return 1;
+}
+
+/* folder.read(path) -> {files=, stamps=, recent=} | nil, err */
+static int folder_read(lua_State *L)
+{
+    struct reading reading = {.items = NULL};
+    reading.end = &reading.items;
+    tael_refuse_pure(L, "folder.read");
+    const char *path = luaL_checkstring(L, 1);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+    if (fd < 0)
+        return tael_bind_fail(L, errno == ENOENT || errno == ENOTDIR ? "not_found" : "unavailable",
+                              strerror(errno));
+    tael_status rc = read_folder(&reading, fd, "", 0);
+    if (rc == TAEL_OK) {
+        lua_pushcfunction(L, push_reading);
+        lua_pushlightuserdata(L, &reading);
+        rc = lua_pcall(L, 1, 1, 0) == LUA_OK ? TAEL_OK : TAEL_ENOMEM;
+    }
+    free_reading(&reading);
+    if (rc == TAEL_OK)
+        return 1;
+    return tael_bind_fail(L, rc == TAEL_ELIMIT ? "too_large" : "unavailable",
+                          rc == TAEL_ELIMIT ? reading.fault : tael_status_text(rc));
+}
+
+/* folder.changed(path, stamps) -> boolean */
+static int folder_changed(lua_State *L)
+{
+    bool changed = false;
+    tael_refuse_pure(L, "folder.changed");
+    const char *path = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    int fd = open(path, O_PATH | O_CLOEXEC | O_DIRECTORY);
+    for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1)) {
+        struct stat about;
+        struct stamp stamp;
+        size_t len = 0;
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        const char *known = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : "";
+        if (fd >= 0 && fstatat(fd, name, &about, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0) {
+            stamp = stamp_of(&about);
+            if (len == sizeof(stamp) && memcmp(&stamp, known, len) == 0)
+                continue;
+        }
+        changed = true;
+    }
+    if (fd >= 0)
+        close(fd);
+    lua_pushboolean(L, changed || fd < 0);
+    return 1;
+}
+
+int tael_open_folder(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"read", folder_read},
+        {"changed", folder_changed},
+        {NULL, NULL},
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}

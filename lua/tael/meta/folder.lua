@@ -1,0 +1,24 @@
+---@meta tael.folder
+
+--- Source files below a folder (C: engine/bind/folder.c). Files and folders whose names are those of modules
+--- (small letters, digits, "_", a letter first; files end in .lua) are seen, others and links are not.
+---@class tael.folder
+local folder = {}
+
+---@class tael.folder.Reading
+---@field files table<string, string> texts by path, "lib/prices.lua"
+---@field stamps table<string, string> of files and of the folders that hold them
+---@field recent boolean changed just now: it may be unfinished, and stamps may not tell the next change
+
+---@param path string
+---@return tael.folder.Reading?
+---@return { code: "not_found"|"too_large"|"unavailable", message: string }? err
+function folder.read(path) end
+
+--- Does anything differ from when these stamps were taken?
+---@param path string
+---@param stamps table<string, string>
+---@return boolean
+function folder.changed(path, stamps) end
+
+return folder

@@ -1,0 +1,46 @@
+---@meta tael.isolate
+
+--- Asking scripts that are not Tael's own (C: engine/bind/isolate.c). Each generation of each owner runs in a
+--- Lua state of its own, made when it is first asked, kept while there is room, thrown away when a script has
+--- used up its budget or its memory. Only plain data crosses, by copy: nil, booleans, numbers, texts, and
+--- tables of them with text or integer keys; 32 levels, 10,000 values, 1 MiB.
+---@class tael.isolate
+local isolate = {}
+
+--- The memory of all isolates of this worker together. Before anything is asked; 64 MiB without it.
+---@param bytes integer
+function isolate.ceiling(bytes) end
+
+---@class tael.isolate.Counts
+---@field isolates integer
+---@field bytes integer
+---@field lent integer in use right now
+---@field made integer so far
+---@field dropped integer so far, for room
+---@field thrown integer so far, after a violation
+
+---@return tael.isolate.Counts
+function isolate.counts() end
+
+--- An immutable snapshot of source texts, at most 256 KiB each and 1 MiB together. Nothing is compiled yet.
+---@param of { name: string, key: string, files: table<string, string> } name: in front of the files' paths in
+--- messages; key: one for these very texts of this owner; files: texts by path, "rules.lua", "lib/prices.lua"
+---@return tael.isolate.Generation
+function isolate.generation(of) end
+
+---@class tael.isolate.Generation
+local methods = {}
+
+--- Calls functions of the table that the entry's file gives back, in one crossing. Each has copies of its own
+--- of the inputs that it names. One that fails takes nothing from those after it, but the steps are for all
+--- together, and who uses them up ends all. In a task a long call lets others go on in between.
+---@param entry string path of a file
+---@param calls (string|integer)[][] {name, number of an input, …}, at most 16; the name "" asks which
+--- functions there are: {name = "function"}
+---@param inputs any[] at most 8
+---@param steps integer instructions and their like: 100 to 200 take a microsecond
+---@return any[][] answers one for each call: {true, result, …} or {false, kind, text} with kind "absent",
+--- "raised", "shape" (what it gave is not plain), "spent" or "memory", text "file:line: …"
+function methods:ask(entry, calls, inputs, steps) end
+
+return isolate

@@ -1,0 +1,107 @@
+--- The rules that a merchant's rules.lua may hold: what each is given, what it may give back, and what holds
+--- when it is absent or fails. One table, for asking, for checking and for the reference.
+local nearest = require "tael.nearest"
+
+local contract = {}
+
+local REASON_MAX = 200 -- bytes
+
+local function check_reason(reason)
+    if reason ~= nil and (type(reason) ~= "string" or #reason > REASON_MAX) then
+        return nil, "the second result is a reason: a text of at most 200 bytes, or nil"
+    end
+    return true
+end
+
+local RISKS = { allow = true, review = true, deny = true }
+
+local function check_risk(risk, reason)
+    if not RISKS[risk] then
+        return nil, 'the first result is "allow", "review" or "deny"'
+    end
+    local fits, why = check_reason(reason)
+    return fits and { risk = risk, reason = reason }, why
+end
+
+local LIMITS = { max_amount = true }
+
+local function check_limits(limits)
+    if limits == nil then
+        return {}
+    elseif type(limits) ~= "table" then
+        return nil, "the result is a table of limits, or nil"
+    end
+    for name, value in pairs(limits) do
+        if not LIMITS[name] then
+            return nil, "there is no limit '" .. tostring(name) .. "': there is max_amount"
+        elseif math.type(value) ~= "integer" or value < 1 then
+            return nil, name .. " is an integer of minor units, at least 1"
+        end
+    end
+    return limits
+end
+
+local WAY_MAX = 16
+local WAY = { channel = true, account = true, product = true }
+
+local function check_way(way)
+    if type(way) == "string" then
+        return { channel = way }
+    elseif type(way) ~= "table" then
+        return nil
+    end
+    for name, value in pairs(way) do
+        if not WAY[name] or type(value) ~= "string" then
+            return nil
+        end
+    end
+    return next(way) ~= nil and way or nil
+end
+
+local function check_route(order, reason)
+    if type(order) ~= "table" or #order < 1 or #order > WAY_MAX then
+        return nil, "the first result is a list of 1 to 16 channels"
+    end
+    local ways = {}
+    for i = 1, #order do
+        ways[i] = check_way(order[i])
+        if not ways[i] then
+            return nil, "entry " .. i .. " is neither a channel's name nor {channel=, account=, product=}"
+        end
+    end
+    local fits, why = check_reason(reason)
+    return fits and { ways = ways, reason = reason }, why
+end
+
+---@class tael.scripts.Rule
+---@field args string[] names of the inputs, in order
+---@field check fun(...): table?, string? what it gave, in its final form; else what is wrong with it
+---@field absent table what holds when the merchant has no such rule
+---@field failed table what holds when it fails
+
+---@type table<string, tael.scripts.Rule>
+contract.rules = {
+    limits = { args = { "payment" }, check = check_limits, absent = {}, failed = {} },
+    risk = {
+        args = { "payment" }, check = check_risk, absent = { risk = "allow" },
+        failed = { risk = "review", reason = "the rule failed" },
+    },
+    route = { args = { "payment", "channels" }, check = check_route, absent = {}, failed = {} },
+}
+
+--- What is wrong with what rules.lua gave back.
+---@param given table<string, string> types by name
+---@return string? what
+function contract.wrong(given)
+    for name, kind in pairs(given) do
+        if not contract.rules[name] then
+            local meant = nearest(name, contract.rules)
+            return ("there is no rule '%s'%s"):format(name, meant and ": did you mean '" .. meant .. "'?"
+                or ": there are limits, risk and route; keep other functions local")
+        elseif kind ~= "function" then
+            return ("rule '%s' is a %s: it must be a function"):format(name, kind)
+        end
+    end
+end
+
+return contract

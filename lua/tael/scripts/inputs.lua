@@ -1,0 +1,86 @@
+--- What rules are given: plain data, made anew for each crossing. Nothing in it is the kernel's own table.
+local json = require "tael.json"
+local ids = require "tael.kernel.ids"
+local registry = require "tael.kernel.registry"
+local time = require "tael.time"
+
+local inputs = {}
+
+local DAY_MS = 86400000
+
+--- The moment as a merchant's clock on the wall shows it.
+local function local_time(now, zone)
+    local year, month, day, hour, minute = time.format(now, zone):match("^(%d+)-(%d+)-(%d+) (%d+):(%d+)")
+    local sign, hours, minutes = zone:match("^([+-])(%d%d):(%d%d)$")
+    local offset = sign and (tonumber(hours) * 60 + tonumber(minutes)) * 60000 or 0
+    local days = (now + (sign == "-" and -offset or offset)) // DAY_MS
+    return {
+        year = math.tointeger(tonumber(year)), month = math.tointeger(tonumber(month)),
+        day = math.tointeger(tonumber(day)), hour = math.tointeger(tonumber(hour)),
+        minute = math.tointeger(tonumber(minute)),
+        wday = (days + 4) % 7 + 1, -- 1 is Sunday; the first day of 1970 was a Thursday
+    }
+end
+
+local function zone_of(merchant)
+    for _, account in ipairs(merchant.accounts) do
+        if account.zone then
+            return account.zone
+        end
+    end
+    return "+00:00"
+end
+
+local function plain(value)
+    return value ~= json.null and value or nil
+end
+
+local function copy(map)
+    local out = {}
+    for name, value in pairs(plain(map) or {}) do
+        out[name] = plain(value)
+    end
+    return out
+end
+
+---@param merchant table of the registry
+---@param input table accepted body of payments.create
+---@param id integer
+---@param now integer ms
+---@return tael.PaymentInput
+function inputs.payment(merchant, input, id, now)
+    local payer = plain(input.payer) or {}
+    return {
+        id = ids.encode("pay", id), merchant_order_id = input.merchant_order_id, amount = input.amount,
+        currency = input.currency, subject = input.subject, channel = plain(input.channel),
+        account = plain(input.account), product = plain(input.product), device = plain(input.device),
+        capture = plain(input.capture) or "automatic", metadata = copy(input.metadata),
+        payer = { ip = plain(payer.client_ip) }, now = now, local_time = local_time(now, zone_of(merchant)),
+    }
+end
+
+local function names_of(map)
+    local names = {}
+    for name in pairs(map) do
+        names[name] = true
+    end
+    return names
+end
+
+--- The merchant's accounts that can be used, in the order in which they were first configured.
+---@param merchant table of the registry
+---@return tael.ChannelInput[]
+function inputs.channels(merchant)
+    local list = {}
+    for _, account in ipairs(merchant.accounts) do
+        if account.fields then
+            list[#list + 1] = {
+                name = account.channel, account = account.slug,
+                products = names_of(registry.package(account.channel).products),
+            }
+        end
+    end
+    return list
+end
+
+return inputs

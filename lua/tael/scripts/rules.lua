@@ -1,0 +1,157 @@
+--- Asking a merchant's rules: all that concern a payment in one crossing, each with its default.
+--- 1 A rule cannot keep a payment from being decided: one that fails, overruns or gives something else than
+--- its contract says has its declared default, and a person is told. 2 Scripts whose rules used up their
+--- budget again and again are not asked for a while.
+local alarms = require "tael.kernel.alarms"
+local contract = require "tael.scripts.contract"
+local generations = require "tael.scripts.generations"
+local metrics = require "tael.kernel.metrics"
+local time = require "tael.time"
+
+local rules = {}
+
+local STEPS = 300000 -- of all rules of a payment: some 2 ms
+local KILLS_MAX, KILLS_MS, REST_MS = 5, 60000, 60000 -- threats.md R42
+
+---@class tael.scripts.Verdict
+---@field by "rule"|"default"
+---@field generation string?
+---@field failed boolean? the default is that of a rule that failed
+---@field [string] any what the contract's check gives: risk, reason, ways, max_amount
+
+---@type table<string, { first: integer, count: integer, rests_until: integer? }>
+local kills = setmetatable({}, { __mode = "k" }) -- by generation
+
+local counted = {}
+
+local function count(rule, result)
+    local key = rule .. "\n" .. result
+    local counter = counted[key]
+    if not counter then
+        counter = metrics.counter("tael_rules_total", { rule = rule, result = result })
+        counted[key] = counter
+    end
+    counter.count = counter.count + 1
+end
+
+---@type table<string, tael.scripts.Verdict> what holds where there is no such rule: one for all, to be read
+local absent = {}
+
+local function default_of(rule, which, generation)
+    local verdict = { by = "default", generation = generation and generation.id,
+        failed = which == "failed" or nil }
+    for name, value in pairs(contract.rules[rule][which]) do
+        verdict[name] = value
+    end
+    return verdict
+end
+
+for rule in pairs(contract.rules) do
+    absent[rule] = default_of(rule, "absent")
+end
+
+local function failed(rule, generation)
+    count(rule, "failed")
+    return default_of(rule, "failed", generation)
+end
+
+local function fail(merchant, rule, generation, failure, detail)
+    alarms.raise("rule_failed", { merchant = merchant, rule = rule, failure = failure, detail = detail,
+        generation = generation.id })
+    return failed(rule, generation)
+end
+
+local function rests(generation)
+    local killed = kills[generation]
+    return killed and killed.rests_until and time.monotonic() < killed.rests_until
+end
+
+--- Its budget was used up once more.
+local function note_kill(merchant, generation)
+    local killed, now = kills[generation], time.monotonic()
+    if not killed or now - killed.first > KILLS_MS then
+        killed = { first = now, count = 0 }
+        kills[generation] = killed
+    end
+    killed.count = killed.count + 1
+    if killed.count >= KILLS_MAX and not killed.rests_until then
+        killed.rests_until = now + REST_MS
+        alarms.raise("scripts_suspended", { merchant = merchant, generation = generation.id,
+            detail = ("%d calls in a minute used up their budget: not asked for %d s"):format(KILLS_MAX,
+                REST_MS // 1000) })
+    end
+end
+
+local function verdict_of(merchant, rule, generation, answer)
+    if not answer[1] then
+        return fail(merchant, rule, generation, answer[2], answer[3])
+    end
+    local given, wrong = contract.rules[rule].check(answer[2], answer[3])
+    if not given then
+        return fail(merchant, rule, generation, "shape", ("merchants/%s/%s: %s: %s"):format(merchant,
+            generations.RULES, rule, wrong))
+    end
+    local verdict = { by = "rule", generation = generation.id }
+    for name, value in pairs(given) do
+        verdict[name] = value
+    end
+    count(rule, "asked")
+    return verdict
+end
+
+-- places of the inputs in a crossing
+local NUMBERS = { payment = 1, channels = 2 }
+
+--- The calls of one crossing: those of the wanted rules that there are.
+local function calls_of(generation, wanted)
+    local calls, asked = {}, {}
+    for _, rule in ipairs(wanted) do
+        if generation.rules[rule] then
+            local call = { rule }
+            for _, arg in ipairs(contract.rules[rule].args) do
+                call[#call + 1] = NUMBERS[arg]
+            end
+            calls[#calls + 1], asked[#asked + 1] = call, rule
+        end
+    end
+    return calls, asked
+end
+
+local function ask(merchant, generation, wanted, inputs)
+    local calls, asked = calls_of(generation, wanted)
+    if #calls == 0 then
+        return {}
+    end
+    local verdicts, killed = {}, false
+    local answers = generation.unit:ask(generations.RULES, calls, { inputs() }, STEPS)
+    for i, rule in ipairs(asked) do
+        killed = killed or answers[i][2] == "spent" or answers[i][2] == "memory"
+        verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])
+    end
+    if killed then
+        note_kill(merchant, generation)
+    end
+    return verdicts
+end
+
+--- What the merchant's rules say. Inputs are made only when somebody is asked.
+---@param merchant string slug
+---@param wanted string[] names of rules
+---@param inputs fun(): table, table? payment, channels: plain data
+---@return table<string, tael.scripts.Verdict> by rule, one for each that was wanted; read only
+function rules.ask(merchant, wanted, inputs)
+    local generation, broken = generations.of(merchant)
+    if not generation and not broken then
+        return absent
+    end
+    local verdicts = generation and not rests(generation) and ask(merchant, generation, wanted, inputs) or {}
+    for _, rule in ipairs(wanted) do
+        if not verdicts[rule] then
+            local there = not generation or generation.rules[rule]
+            verdicts[rule] = there and failed(rule, generation) or absent[rule]
+        end
+    end
+    return verdicts
+end
+
+return rules

@@ -1,0 +1,240 @@
+// rules.test.mjs - a merchant's own rules decide about its payments, are changed while money moves, and whatever is
+// wrong in them harms nobody: each has a declared default, and the generation that ran goes on.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Engine, root, sleep, temporaryFolder, until } from './tael.mjs';
+
+const scripts = temporaryFolder('rules');
+const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
+    seller_id = "2088000000000001", key = "demo.alipay", alipay_key = "sandbox.alipay" }`;
+const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2' } });
+const home = path.join(scripts, 'merchants/demo.test');
+let orders = 0;
+
+before(async () => {
+    fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
+    fs.rmSync(path.join(scripts, 'merchants'), { recursive: true, force: true });
+    fs.writeFileSync(path.join(engine.folder, 'tael.lua'), `return {
+        merchants = {
+            ["demo.test"] = { name = "Demo", mode = "test", accounts = { ["alipay-demo"] = ${ACCOUNT} } },
+            ["other.test"] = { name = "Other", mode = "test", accounts = { ["alipay-other"] = ${ACCOUNT} } },
+            ["two.test"] = { name = "Two", mode = "test", accounts = { ["alipay-one"] = ${ACCOUNT},
+                ["alipay-two"] = ${ACCOUNT} } },
+        },
+    }\n`, { mode: 0o600 });
+    await engine.start();
+});
+after(async () => {
+    await engine.remove();
+    fs.rmSync(scripts, { recursive: true, force: true });
+});
+
+const save = (text, file = 'rules.lua', folder = home) => {
+    const place = path.join(folder, file);
+    fs.mkdirSync(path.dirname(place), { recursive: true });
+    fs.writeFileSync(place, text);
+};
+const risk = (body) => `local rules = {}\nfunction rules.risk(payment)\n${body}\nend\nreturn rules\n`;
+const create = (fields, options) => engine.create(`R${++orders}`, fields, options);
+const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
+    .map((line) => JSON.parse(line));
+const alarms = (kind) => logged('alarm').filter((line) => line.kind === kind);
+/** Creates until both workers have what was saved: connections choose their worker. */
+const settled = (wanted) => until('both workers run what was saved', async () => {
+    const answers = await Promise.all(Array.from({ length: 16 }, () => create()));
+    return answers.every(wanted);
+}, 10);
+
+function newKey(merchant, scopes) {
+    return import('node:http').then(({ default: http }) => new Promise((resolve, reject) => {
+        const request = http.request({
+            socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST',
+            path: `/v1/merchants/${merchant}/api_keys`, headers: { 'content-type': 'application/json' },
+        }, (response) => {
+            let text = '';
+            response.on('data', (data) => { text += data; });
+            response.on('end', () => resolve(JSON.parse(text).key));
+        });
+        request.on('error', reject);
+        request.end(JSON.stringify({ note: 'test', scopes }));
+    }));
+}
+
+test('without scripts a payment goes its way', async () => {
+    const answer = await create();
+    assert.equal(answer.status, 201, answer.text);
+    assert.equal(answer.body.state, 'pending');
+});
+
+test('what the rule denies is not written', async () => {
+    save(risk('if payment.amount > 5000 then return "deny", "too large for us" end\nreturn "allow"'));
+    await sleep(100);
+    const denied = await engine.create('DENIED', { amount: 5001 });
+    assert.deepEqual([denied.status, denied.body.code, denied.body.detail], [402, 'denied_by_rule', 'too large for us'], denied.text);
+    assert.equal((await engine.get('/v1/payments?merchant_order_id=DENIED')).body.data.length, 0);
+    const allowed = await engine.create('DENIED', { amount: 5000 });
+    assert.equal(allowed.status, 201, allowed.text);
+    // the rule denies it now: the same request still finds its payment
+    save(risk('return "deny"'));
+    await sleep(100);
+    const again = await engine.create('DENIED', { amount: 5000 });
+    assert.deepEqual([again.status, again.body.id], [201, allowed.body.id], again.text);
+    assert.equal((await create()).status, 402);
+});
+
+test('what the rule sends to review waits for a person, and no channel hears of it', async () => {
+    save(risk('return "review", "new payer"'));
+    await sleep(100);
+    const held = await engine.create('HELD');
+    assert.equal(held.status, 201, held.text);
+    assert.deepEqual([held.body.state, held.body.reason, held.body.attempt, held.body.next_action],
+        ['review', 'risk', null, null]);
+    const again = await engine.create('HELD');
+    assert.deepEqual([again.status, again.body.id, again.headers.get('idempotency-replayed')],
+        [201, held.body.id, 'true']);
+    assert.deepEqual((await engine.get(`/v1/payments/${held.body.id}/attempts`)).body.data, []);
+    assert.deepEqual((await engine.events(held.body.id)).map((event) => [event.type, event.data.state]),
+        [['payment.created', 'review']]);
+    const key = await newKey('demo.test', ['payments:read', 'admin']);
+    const decided = await engine.post(`/v1/payments/${held.body.id}/review`, { decision: 'closed', note: 'not known to us' }, { key });
+    assert.equal(decided.status, 200, decided.text);
+    assert.deepEqual([decided.body.state, decided.body.reason], ['closed', 'manual']);
+    const paid = await engine.create('HELD2');
+    const refused = await engine.post(`/v1/payments/${paid.body.id}/review`, { decision: 'paid', note: 'no' }, { key });
+    assert.deepEqual([refused.status, refused.body.code], [409, 'state_conflict'], refused.text);
+});
+
+test('a rule sees the payment as it was asked for, as a copy', async () => {
+    save(`local prices = require "lib.prices"
+local rules = {}
+function rules.limits(payment) payment.amount = 1 payment.metadata.tier = "gold" return { max_amount = prices.max } end
+function rules.risk(p)
+  return "deny", table.concat({ p.amount, p.currency, p.subject, p.channel, p.product, p.metadata.tier, p.payer.ip,
+    p.capture, p.id:sub(1, 4), p.local_time.wday, math.type(p.now) }, " ")
+end
+return rules\n`);
+    save('return { max = 9000 }\n', 'lib/prices.lua');
+    await sleep(100);
+    const answer = await create({ amount: 8000, metadata: { tier: 'silver' }, payer: { client_ip: '203.0.113.9' } });
+    const wday = new Date(Date.now() + 8 * 3600000).getUTCDay() + 1;
+    assert.equal(answer.body.detail, `8000 CNY coffee alipay page silver 203.0.113.9 automatic pay_ ${wday} integer`);
+    const large = await create({ amount: 9001 });
+    assert.deepEqual([large.status, large.body.code], [402, 'limit_exceeded'], large.text);
+    assert.deepEqual(large.body.errors?.[0]?.pointer, '/amount', large.text);
+});
+
+test('what is saved decides soon, on every worker, and each payment wholly by one generation', async () => {
+    for (let version = 1; version <= 20; version++) {
+        save(`local text = require "lib.text"\nreturn { risk = function() return "deny", "${version} " .. text end }\n`);
+        save(`return "${version}"\n`, 'lib/text.lua');
+        await settled((answer) => {
+            const [one, other] = answer.body.detail.split(' ');
+            assert.equal(answer.status, 402, answer.text);
+            return one === String(version) && other === String(version);
+        });
+    }
+});
+
+test('what is wrong leaves what runs, and says where', async () => {
+    save(risk('return "deny", "the good one"'));
+    await settled((answer) => answer.body.detail === 'the good one');
+    const wrong = [
+        ['local rules = {}\nfunction rules.risk(\nreturn rules', /merchants\/demo\.test\/rules\.lua:3: .*expected/],
+        ['local x = nothing.at.all', /rules\.lua:1: unknown global 'nothing'/],
+        ['total = 1\nreturn {}', /rules\.lua:1: a script must not write 'total'/],
+        ['return { rsik = function() end }', /rules\.lua: there is no rule 'rsik': did you mean 'risk'\?/],
+        ['return { risk = "allow" }', /rules\.lua: rule 'risk' is a string/],
+        ['return 42', /rules\.lua must return a table of functions/],
+        ['return require "lib.nothing"', /rules\.lua:1: module 'lib\.nothing' is not here/],
+        ['return require "rules"', /rules\.lua:1: 'rules\.lua' requires itself/],
+        ['while true do end', /rules\.lua:1: does not end/],
+        ['\x1bLua', /demo\.test\/rules\.lua:1: is compiled/],
+        [`local t = {} for i = 1, 1e9 do t[i] = { i } end`, /rules\.lua:1: /],
+    ];
+    for (const [text, told] of wrong) {
+        const before = logged('scripts.refused').length;
+        save(text);
+        await until(`refused: ${text}`, async () => {
+            const answer = await create();
+            assert.deepEqual([answer.status, answer.body.detail], [402, 'the good one'], answer.text);
+            return logged('scripts.refused').length > before;
+        }, 10);
+        const line = logged('scripts.refused').at(-1);
+        assert.match(line.error, told);
+        assert.deepEqual([line.merchant, /^[0-9a-f]{16}$/.test(line.runs)], ['demo.test', true]);
+    }
+    const ready = await (await fetch(`${engine.operations}/readyz`)).json();
+    assert.match(JSON.stringify(ready), /demo\.test/);
+});
+
+test('one merchant\'s broken scripts are its own', async () => {
+    save('nonsense');
+    const key = await newKey('other.test');
+    const answer = await engine.create('OTHER', { channel: 'alipay' }, { key });
+    assert.equal(answer.status, 201, answer.text);
+    assert.equal(answer.body.state, 'pending');
+});
+
+test('a rule that fails has its default, and a person is told', async () => {
+    const failing = [
+        ['error("out of luck")', 'raised', /rules\.lua:3: out of luck/],
+        ['return payment.nothing.at.all', 'raised', /rules\.lua:3: attempt to index a nil value \(field 'nothing'\)/],
+        ['return "maybe"', 'shape', /risk: the first result is "allow", "review" or "deny"/],
+        ['return "deny", ("x"):rep(201)', 'shape', /a text of at most 200 bytes/],
+        ['return function() end', 'shape', /risk: result 1 is a function/],
+    ];
+    for (const [body, kind, told] of failing) {
+        save(risk(body));
+        await settled((answer) => answer.body.state === 'review' && answer.body.reason === 'risk');
+        assert.ok(alarms('rule_failed').some((line) => line.merchant === 'demo.test' && line.rule === 'risk'
+            && line.failure === kind && told.test(line.detail)), `${kind}: ${JSON.stringify(alarms('rule_failed').slice(-3))}`);
+    }
+});
+
+test('a rule that never ends harms nobody, and is not asked for a while', async () => {
+    save(risk('while true do end'));
+    const key = await newKey('other.test');
+    let neighbours = 0;
+    for (let i = 0; i < 20; i++) {
+        const [held, other] = await Promise.all([create(), engine.create(`N${i}`, {}, { key })]);
+        assert.ok([201, 402].includes(held.status), held.text);
+        assert.deepEqual([other.status, other.body.state], [201, 'pending'], other.text);
+        neighbours++;
+    }
+    assert.equal(neighbours, 20);
+    await until('the scripts are suspended', async () => (await create()).status === 201 && alarms('scripts_suspended').length > 0);
+    assert.match(alarms('scripts_suspended')[0].detail, /5 calls in a minute/);
+    save(risk('return "allow"'));
+    await settled((answer) => answer.status === 201 && answer.body.state === 'pending');
+});
+
+test('the rule chooses the way when the request does not', async () => {
+    const two = path.join(scripts, 'merchants/two.test');
+    const key = await newKey('two.test');
+    const order = (name, fields) => engine.create(name, { channel: undefined, ...fields }, { key });
+    assert.equal((await order('WAY1')).body.code, 'missing_field');
+    save(`return { route = function(payment, channels)
+  if payment.amount > 5000 then return { { account = "alipay-two" } }, "large" end
+  return { "unionpay", { account = channels[1].account, product = "qr" } }
+end }\n`, 'rules.lua', two);
+    await until('the rule chooses on both workers', async () => (await Promise.all(Array.from({ length: 16 },
+        () => order(`W${++orders}`)))).every((answer) => answer.status === 201), 10);
+    const small = await order('WAY2', { product: undefined }), large = await order('WAY3', { amount: 6000 });
+    assert.deepEqual([small.body.account, small.body.product], ['alipay-one', 'qr'], small.text);
+    assert.deepEqual([large.body.account, large.body.product], ['alipay-two', 'page'], large.text);
+    save('return { route = function() return { "unionpay" } end }', 'rules.lua', two);
+    await until('there is no such way', async () => (await order(`W${++orders}`)).body.code === 'missing_field', 10);
+    assert.ok(alarms('rule_failed').some((line) => line.rule === 'route' && line.failure === 'no_such_way'));
+    const named = await order('WAY4', { amount: 6000, account: 'alipay-one' });
+    assert.equal(named.body.account, 'alipay-one');
+    const [attempt] = (await engine.get(`/v1/payments/${large.body.id}/attempts`, { key })).body.data;
+    assert.deepEqual([attempt.decision.by, attempt.decision.reason, attempt.decision.script], ['rule', 'large', 'rules.lua']);
+    assert.match(attempt.decision.generation, /^[0-9a-f]{16}$/);
+});
+
+test('the record holds: chains, seals and tables from the events', async () => {
+    await engine.prove();
+    await engine.start();
+});

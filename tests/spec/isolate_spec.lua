@@ -1,0 +1,158 @@
+--- Scripts asked in isolates: what crosses, what is contained, what is told.
+local isolate = require "tael.isolate"
+
+local number = 0
+
+local function generation(text, more)
+    local files = { ["rules.lua"] = text }
+    for path, source in pairs(more or {}) do
+        files[path] = source
+    end
+    number = number + 1
+    return isolate.generation { name = "merchants/acme", key = "acme@" .. number, files = files }
+end
+
+local function ask(text, input)
+    return generation(text):ask("rules.lua", { { "f", 1 } }, { input or 0 }, 300000)[1]
+end
+
+--- The only function of a generation that needs nothing.
+local function call(of)
+    return of:ask("rules.lua", { { "f" } }, {}, 300000)[1]
+end
+
+local function body(text)
+    return "return { f = function(x) " .. text .. " end }"
+end
+
+describe("an isolate", function()
+    it("is given copies and gives copies", function()
+        local input = { a = 1, list = { 1, 2.5, "three", { deep = true } }, empty = {}, [7] = "seven" }
+        local answer = ask(body "x.copy = true return x, nil, 'end'", input)
+        assert.is_nil(input.copy)
+        input.copy = true
+        assert.are.same({ true, input, nil, "end" }, { table.unpack(answer, 1, 4) })
+        assert.are.equal("float", math.type(answer[2].list[2]))
+        assert.are.equal("integer", math.type(answer[2].list[1]))
+    end)
+
+    it("asks several functions in one crossing, each with copies of its own", function()
+        local rules = generation [[return {
+            one = function(x, y) x.n = x.n + 1 return x.n, y end,
+            two = function(y, x) error("no") end,
+            three = function(x) return x.n end,
+        }]]
+        local calls = { { "one", 1, 2 }, { "two", 2, 1 }, { "none" }, { "three", 1 } }
+        local answers = rules:ask("rules.lua", calls, { { n = 1 }, "y" }, 300000)
+        assert.are.same({ true, 2, "y" }, answers[1])
+        assert.are.same({ false, "raised", "merchants/acme/rules.lua:3: no" }, answers[2])
+        assert.are.same({ false, "absent", "there is no such function" }, answers[3])
+        assert.are.same({ true, 1 }, answers[4])
+    end)
+
+    it("says which functions there are", function()
+        local rules = generation "return { f = function() end, n = 1 }"
+        local answer = rules:ask("rules.lua", { { "" } }, {}, 1000)
+        assert.are.same({ true, { f = "function", n = "number" } }, answer[1])
+    end)
+
+    it("loads a file once, and those it requires", function()
+        local rules = generation([[
+            local n = require "lib.count"
+            return { f = function()
+                n.value = n.value + 1
+                return require("lib.count").value
+            end }
+        ]], { ["lib/count.lua"] = "return { value = 0 }" })
+        for i = 1, 3 do
+            assert.are.same({ true, i }, call(rules))
+        end
+    end)
+
+    it("refuses modules that are not there, and those that require themselves", function()
+        local names = { "os", "lib", "lib.none", "lib..x", "/etc/passwd", "../a", "Rules", "lib/x" }
+        for _, name in ipairs(names) do
+            local answer = ask(body(("return require %q"):format(name)))
+            assert.are.equal("raised", answer[2])
+            assert.matches("rules.lua:1: module '.*' is not here", answer[3])
+        end
+        local circle = generation("return require 'a'",
+            { ["a.lua"] = "return require 'b'", ["b.lua"] = "return require 'a'" })
+        local answer = call(circle)
+        assert.matches("b.lua:1: 'a.lua' requires itself", answer[3], 1, true)
+    end)
+
+    it("ends what does not end, and is made anew for the next", function()
+        local rules = generation(body "if x then while true do end end return 'still here'")
+        local before = isolate.counts()
+        local answer = rules:ask("rules.lua", { { "f", 1 }, { "f", 2 } }, { true, false }, 300000)
+        assert.are.same({ "spent", "spent" }, { answer[1][2], answer[2][2] })
+        assert.matches("^merchants/acme/rules.lua:1: does not end", answer[1][3])
+        assert.are.equal(before.thrown + 1, isolate.counts().thrown)
+        assert.are.same({ true, "still here" }, rules:ask("rules.lua", { { "f", 1 } }, { false }, 300000)[1])
+    end)
+
+    it("ends what takes all memory", function()
+        local answer = generation(body "local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end")
+            :ask("rules.lua", { { "f" } }, {}, 100000000)[1]
+        assert.are.equal("memory", answer[2])
+    end)
+
+    it("takes nothing but plain data", function()
+        for text, told in pairs {
+            ["return function() end"] = "f: result 1 is a function",
+            ["return { a = { b = print or string.len } }"] = nil,
+            ["return { a = { b = string.len } }"] = "f: result 1 a.b is a function",
+            ["return 0/0"] = "f: result 1 is no number",
+            ["return 1, { [1.5] = true }"] = "f: result 2 has a key that is neither a text nor an integer",
+            ["local t = {} t.t = t return t"] = "nested too deeply",
+            ["local t = {} for i = 1, 10001 do t[i] = i end return t"] = "too many values",
+        } do
+            local answer = ask(body(text))
+            assert.are.equal("shape", answer[2], text)
+            assert.matches(told, answer[3], 1, true)
+        end
+        assert.has_error(function() ask(body "return 1", { f = print }) end)
+    end)
+
+    it("keeps two owners apart", function()
+        local one = generation [[
+            getmetatable = nil
+            return { f = function() return 1 end }
+        ]]
+        assert.matches("a script must not write 'getmetatable'", call(one)[3])
+        local spoil = ask(body "string.format = nil return 1")
+        assert.are.equal("raised", spoil[2])
+        assert.are.same({ true, "5" }, ask(body "return ('%d'):format(5)"))
+    end)
+
+    it("keeps no more than its ceiling, and makes anew what had to go", function()
+        for _ = 1, 2 do
+            local all = {}
+            for i = 1, 3000 do
+                all[i] = generation(body("return " .. i))
+                assert.are.same({ true, i }, call(all[i]))
+            end
+            assert.is_true(isolate.counts().bytes <= 64 << 20)
+            assert.are.same({ true, 1 }, call(all[1]))
+        end
+        assert.is_true(isolate.counts().dropped > 0)
+    end)
+
+    it("refuses what is asked wrongly", function()
+        local rules = generation(body "return 1")
+        for _, wrong in ipairs {
+            function() rules:ask("rules.lua", {}, {}, 1) end,
+            function() rules:ask("rules.lua", { { "f", 1 } }, {}, 1) end,
+            function() rules:ask("rules.lua", { { 1 } }, {}, 1) end,
+            function() rules:ask("rules.lua", { { "f" } }, {}, 0) end,
+            function() isolate.generation { name = "a", files = {} } end,
+            function() isolate.generation { name = "a", key = "b", files = { a = 1 } } end,
+            function()
+                isolate.generation { name = "a", key = "b", files = { ["a.lua"] = (" "):rep(262145) } }
+            end,
+        } do
+            assert.has_error(wrong)
+        end
+    end)
+end)
