@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 
 #include "bind/route.h"
+#include "script/source.h"
 
 static const char loaded_key; /* its address names the table of loaded modules in the registry */
 
@@ -39,14 +40,15 @@ static int require_module(lua_State *L);
 static void push_chunk(lua_State *L, const struct tael_generation *generation,
                        const struct tael_generation_file *file)
 {
+    char flaw[160];
     lua_pushliteral(L, "@");
     push_span(L, generation->name);
     lua_pushliteral(L, "/");
     push_span(L, file->path);
     lua_concat(L, 4);
-    if (file->text.len > 0 && file->text.data[0] == LUA_SIGNATURE[0])
-        luaL_error(L, "%s:1: is compiled: scripts are source text", lua_tostring(L, -1) + 1);
     tael_isolate_charge(L, (int64_t)file->text.len);
+    if (!tael_source_check(file->text, flaw, sizeof(flaw)))
+        luaL_error(L, "%s:%s", lua_tostring(L, -1) + 1, flaw + strlen("line "));
     if (luaL_loadbufferx(L, file->text.data, file->text.len, lua_tostring(L, -1), "t") != LUA_OK)
         lua_error(L);
     lua_remove(L, -2);

@@ -4,10 +4,9 @@
 #ifndef TAEL_SCRIPT_GENERATION_H
 #define TAEL_SCRIPT_GENERATION_H
 
-#include "base/bytes.h"
+#include "script/source.h"
 
 enum {                                    /* threats.md R31 */
-       TAEL_SOURCE_MAX = 256 * 1024,      /* bytes of a file */
        TAEL_GENERATION_MAX = 1024 * 1024, /* bytes of all files */
        TAEL_GENERATION_FILES_MAX = 256,
        TAEL_GENERATION_NAME_MAX = 128, /* bytes of a name, a path, a module's name */

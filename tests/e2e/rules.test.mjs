@@ -150,7 +150,7 @@ test('what is wrong leaves what runs, and says where', async () => {
         ['return require "lib.nothing"', /rules\.lua:1: module 'lib\.nothing' is not here/],
         ['return require "rules"', /rules\.lua:1: 'rules\.lua' requires itself/],
         ['while true do end', /rules\.lua:1: does not end/],
-        ['\x1bLua', /demo\.test\/rules\.lua:1: is compiled/],
+        ['\x1bLua', /demo\.test\/rules\.lua:1: compiled code/],
         [`local t = {} for i = 1, 1e9 do t[i] = { i } end`, /rules\.lua:1: /],
     ];
     for (const [text, told] of wrong) {

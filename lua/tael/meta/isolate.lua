@@ -28,19 +28,15 @@ function isolate.counts() end
 ---@return tael.isolate.Generation
 function isolate.generation(of) end
 
+--- ask calls functions of the table that the entry's file gives back, in one crossing. Each has copies of
+--- its own of the inputs that it names. One that fails takes nothing from those after it, but the steps are
+--- for all together, and who uses them up ends all. In a task a long call lets others go on in between.
+---   entry: path of a file. calls: {name, number of an input, …}, at most 16; the name "" asks which
+--- functions there are: {name = "function"}. inputs: at most 8. steps: instructions and their like, 100 to
+--- 200 take a microsecond.
+---   answers: one for each call, {true, result, …} or {false, kind, text} with kind "absent", "raised",
+--- "shape" (what it gave is not plain), "spent" or "memory", text "file:line: …"
 ---@class tael.isolate.Generation
-local methods = {}
-
---- Calls functions of the table that the entry's file gives back, in one crossing. Each has copies of its own
---- of the inputs that it names. One that fails takes nothing from those after it, but the steps are for all
---- together, and who uses them up ends all. In a task a long call lets others go on in between.
----@param entry string path of a file
----@param calls (string|integer)[][] {name, number of an input, …}, at most 16; the name "" asks which
---- functions there are: {name = "function"}
----@param inputs any[] at most 8
----@param steps integer instructions and their like: 100 to 200 take a microsecond
----@return any[][] answers one for each call: {true, result, …} or {false, kind, text} with kind "absent",
---- "raised", "shape" (what it gave is not plain), "spent" or "memory", text "file:line: …"
-function methods:ask(entry, calls, inputs, steps) end
+---@field ask fun(self, entry: string, calls: (string|integer)[][], inputs: any[], steps: integer): any[][]
 
 return isolate
