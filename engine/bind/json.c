@@ -98,6 +98,12 @@ struct tael_json_scratch *tael_json_push_scratch(lua_State *L)
     return make_scratch(L);
 }
 
+void tael_json_limit_text(lua_State *L, size_t max)
+{
+    tael_json_push_scratch(L)->text.max = max;
+    lua_pop(L, 1);
+}
+
 /* ---- decimals ---- */
 
 void tael_json_push_decimal(lua_State *L, struct tael_span text, int metatable)
@@ -243,6 +249,8 @@ static int mark(lua_State *L, int which)
         lua_newtable(L);
     }
     luaL_checktype(L, 1, LUA_TTABLE);
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        luaL_error(L, "json: this table is protected: it cannot be marked");
     lua_settop(L, 1);
     tael_json_push_scratch(L);
     lua_getiuservalue(L, 2, which);

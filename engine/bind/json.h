@@ -33,6 +33,10 @@ void tael_json_push_text(lua_State *L, int index);
  * stack. */
 bool tael_json_write(lua_State *L, int index, struct tael_span *out);
 
+/* Texts that are written in this state are no longer than max: tables that are in each other many
+ * times are written many times. */
+void tael_json_limit_text(lua_State *L, size_t max);
+
 /* ---- between the files json.c, json_read.c and json_write.c ---- */
 
 struct tael_json_member {

@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 
 #include "base/form.h"
+#include "bind/json.h"
 #include "bind/route.h"
 #include "script/source.h"
 
@@ -209,6 +210,7 @@ static int load_body(lua_State *L)
     luaL_checkstack(L, LUA_MINSTACK, "routes");
     if (!tael_source_check(loading->text, flaw, sizeof(flaw)))
         return luaL_error(L, "%s: %s", loading->chunk, flaw);
+    tael_json_limit_text(L, TAEL_ROUTE_BODY_MAX + 1); /* tael may never be required */
     lua_pushfstring(L, "@%s", loading->chunk);
     if (luaL_loadbufferx(L, loading->text.data, loading->text.len, lua_tostring(L, -1), "t") !=
         LUA_OK)

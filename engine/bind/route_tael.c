@@ -2,8 +2,11 @@
 #include <lauxlib.h>
 
 #include "bind/bind.h"
+#include "bind/json.h"
 #include "bind/route.h"
 #include "net/http_answer.h"
+
+enum { MEMBER_STEPS = 32 };
 
 /* tael.problem(status, code, detail?, members?) -> answer: an RFC 9457 document */
 static int tael_problem(lua_State *L)
@@ -20,6 +23,7 @@ static int tael_problem(lua_State *L)
     lua_createtable(L, 0, 5);
     if (lua_istable(L, 4)) {
         for (lua_pushnil(L); lua_next(L, 4) != 0;) {
+            tael_isolate_charge(L, MEMBER_STEPS);
             lua_pushvalue(L, -2);
             lua_insert(L, -2);
             lua_rawset(L, 6);
@@ -45,6 +49,22 @@ static int tael_problem(lua_State *L)
     return 1;
 }
 
+/* Upvalue 1 is json.decode. */
+static int charged_decode(lua_State *L)
+{
+    int64_t len = lua_type(L, 1) == LUA_TSTRING ? (int64_t)lua_rawlen(L, 1) : 0;
+    tael_isolate_charge(L, len / 2);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/* Upvalue 1 is json.encode. */
+static int charged_encode(lua_State *L)
+{
+    int given = lua_tocfunction(L, lua_upvalueindex(1))(L);
+    tael_isolate_charge(L, (int64_t)lua_rawlen(L, -1) / 2);
+    return given;
+}
+
 void tael_route_push_tael(lua_State *L)
 {
     static const char *const json_names[] = {"array",      "object", "null",  "is_array",
@@ -55,11 +75,18 @@ void tael_route_push_tael(lua_State *L)
     lua_pushcfunction(L, tael_problem);
     lua_setfield(L, -2, "problem");
     tael_open_json(L);
+    tael_json_limit_text(L, TAEL_ROUTE_BODY_MAX + 1);
     lua_createtable(L, 0, (int)(sizeof(json_names) / sizeof(json_names[0])));
     for (size_t i = 0; i < sizeof(json_names) / sizeof(json_names[0]); i++) {
         lua_getfield(L, top + 2, json_names[i]);
         lua_setfield(L, -2, json_names[i]);
     }
+    lua_getfield(L, -1, "decode");
+    lua_pushcclosure(L, charged_decode, 1);
+    lua_setfield(L, -2, "decode");
+    lua_getfield(L, -1, "encode");
+    lua_pushcclosure(L, charged_encode, 1);
+    lua_setfield(L, -2, "encode");
     tael_confine_hide(L);
     lua_setfield(L, top + 1, "json");
     lua_settop(L, top + 1);

@@ -5,8 +5,10 @@
  * is here that loads code, looks at the machine, makes coroutines (each would have a count of its
  * own) or has code run where no instruction is counted: finalizers, message handlers. 3 A pcall
  * cannot outlive the budget. 4 C functions that go through as much as they are given are charged
- * for it first; patterns are matched by pattern.c.
+ * for it first (library.c), and those that call back can yield meanwhile.
  */
+#include "script/confine.h"
+
 #include <lauxlib.h>
 #include <lualib.h>
 
@@ -20,12 +22,19 @@ static const char globals_key; /* its address names the shared globals in the re
 
 /* An error costs far more on its way, deep down most of all, than the instructions that raise it.
  */
-enum { PCALL_STEPS = 2000, CAUGHT_STEPS = 5000 };
+enum {
+    PCALL_STEPS = 2000,
+    CAUGHT_STEPS = 5000,
+    PAIRS_STEPS = 16, /* for one key */
+    PLACE_STEPS = 4,
+    TEXT_BYTES = 4, /* gone through for one step */
+};
 
 static int finish_pcall(lua_State *L, int status, lua_KContext ctx)
 {
     (void)ctx;
     bool good = status == LUA_OK || status == LUA_YIELD;
+    tael_isolate_nest(L, -1);
     if (!good) {
         tael_isolate_check(L, status);
         tael_isolate_charge(L, CAUGHT_STEPS);
@@ -39,15 +48,26 @@ static int confined_pcall(lua_State *L)
 {
     luaL_checkany(L, 1);
     tael_isolate_charge(L, PCALL_STEPS);
+    tael_isolate_nest(L, 1);
     lua_pushboolean(L, 1);
     lua_insert(L, 1);
     return finish_pcall(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish_pcall), 0);
+}
+
+static int handled(lua_State *L, int status, lua_KContext ctx)
+{
+    (void)status;
+    (void)ctx;
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
 }
 
 /* The handler runs when the call is over: one that runs inside would not be counted. */
 static int finish_xpcall(lua_State *L, int status, lua_KContext ctx)
 {
     (void)ctx;
+    tael_isolate_nest(L, -1);
     if (status == LUA_OK || status == LUA_YIELD) {
         lua_pushboolean(L, 1);
         lua_replace(L, 1); /* the handler's place */
@@ -57,10 +77,8 @@ static int finish_xpcall(lua_State *L, int status, lua_KContext ctx)
     tael_isolate_charge(L, CAUGHT_STEPS);
     lua_pushvalue(L, 1);
     lua_insert(L, -2);
-    lua_call(L, 1, 1);
-    lua_pushboolean(L, 0);
-    lua_insert(L, -2);
-    return 2;
+    lua_callk(L, 1, 1, 0, handled);
+    return handled(L, LUA_OK, 0);
 }
 
 static int confined_xpcall(lua_State *L)
@@ -68,131 +86,108 @@ static int confined_xpcall(lua_State *L)
     int args = lua_gettop(L) - 2;
     luaL_checktype(L, 2, LUA_TFUNCTION);
     tael_isolate_charge(L, PCALL_STEPS);
+    tael_isolate_nest(L, 1);
     lua_pushvalue(L, 2);
     lua_copy(L, 1, 2);
     lua_replace(L, 1);
     return finish_xpcall(L, lua_pcallk(L, args, LUA_MULTRET, 0, 0, finish_xpcall), 0);
 }
 
-/* setmetatable without what runs uncounted or hides: see the list. */
-static int confined_setmetatable(lua_State *L)
+/* ---- tostring ---- */
+
+static int finish_tostring(lua_State *L, int status, lua_KContext context)
 {
-    static const char *const refused[] = {"__gc", "__mode", "__close", "__metatable", "__name"};
-    luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
-    lua_settop(L, 2);
-    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
-        return luaL_error(L, "cannot change a protected metatable");
-    for (size_t i = 0; lua_istable(L, 2) && i < sizeof(refused) / sizeof(refused[0]); i++) {
-        lua_pushstring(L, refused[i]);
-        if (lua_rawget(L, 2) != LUA_TNIL)
-            return luaL_error(L, "setmetatable: %s is not for scripts", refused[i]);
-        lua_pop(L, 1);
-    }
-    lua_setmetatable(L, 1);
+    (void)status;
+    (void)context;
+    if (!lua_isstring(L, -1))
+        return luaL_error(L, "'__tostring' must return a string");
     return 1;
 }
 
-/* ---- charged: upvalue 1 is the function, which has no upvalues of its own ---- */
-
-static int call_charged(lua_State *L, int64_t work)
+/* What has no text is called by its type: an address would tell where things are. */
+int tael_confined_tostring(lua_State *L)
 {
+    luaL_checkany(L, 1);
+    lua_settop(L, 1);
+    if (luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL) {
+        lua_insert(L, 1);
+        lua_callk(L, 1, 1, 0, finish_tostring);
+        return finish_tostring(L, LUA_OK, 0);
+    }
+    if (lua_type(L, 1) <= LUA_TSTRING && lua_type(L, 1) != LUA_TLIGHTUSERDATA)
+        luaL_tolstring(L, 1, NULL);
+    else
+        lua_pushstring(L, luaL_typename(L, 1));
+    return 1;
+}
+
+/* ---- going through tables ---- */
+
+static int finish_next_place(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    lua_pushinteger(L, (lua_Integer)context);
+    lua_insert(L, -2);
+    return lua_isnil(L, -1) ? 1 : 2;
+}
+
+/* The iterator of ipairs. */
+static int next_place(lua_State *L)
+{
+    lua_Integer at = (lua_Integer)((lua_Unsigned)luaL_checkinteger(L, 2) + 1);
+    lua_settop(L, 1);
+    tael_isolate_charge(L, PLACE_STEPS);
+    if (lua_istable(L, 1) && lua_rawgeti(L, 1, at) != LUA_TNIL)
+        return finish_next_place(L, LUA_OK, (lua_KContext)at);
+    lua_settop(L, 1);
+    if (luaL_getmetafield(L, 1, "__index") == LUA_TFUNCTION) {
+        lua_insert(L, 1);
+        lua_pushinteger(L, at);
+        lua_callk(L, 2, 1, (lua_KContext)at, finish_next_place);
+    } else {
+        lua_settop(L, 1);
+        lua_geti(L, 1, at);
+    }
+    return finish_next_place(L, LUA_OK, (lua_KContext)at);
+}
+
+static int confined_ipairs(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushcfunction(L, next_place);
+    lua_pushvalue(L, 1);
+    lua_pushinteger(L, 0);
+    return 3;
+}
+
+/* ---- charged: upvalue 1 is Lua's function, which has no upvalues of its own ---- */
+
+static int charged(lua_State *L)
+{
+    int64_t work = lua_gettop(L);
+    for (int i = 1; i <= 2; i++)
+        work += lua_type(L, i) == LUA_TSTRING ? (int64_t)lua_rawlen(L, i) / TEXT_BYTES : 0;
     tael_isolate_charge(L, work);
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-static int64_t text_work(lua_State *L, int index)
+/* Ordered pairs: putting the keys in order is charged when it is done. */
+static int charged_pairs(lua_State *L)
 {
-    return lua_type(L, index) == LUA_TSTRING ? (int64_t)lua_rawlen(L, index) / 16 + 1 : 1;
-}
-
-static int charged_text(lua_State *L)
-{
-    return call_charged(L, text_work(L, 1) + text_work(L, 2));
-}
-
-/* One that is repeated without a length costs a turn each all the same. */
-static int charged_rep(lua_State *L)
-{
-    lua_Integer count = lua_tointeger(L, 2);
-    return call_charged(L, count > 0 ? count / 16 + 1 : 1);
-}
-
-/* Numbers that say which elements: 1: first to last; a length that a script tells instead of the
- * table's own could be anything. */
-static int64_t table_work(lua_State *L, int first)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    if (luaL_getmetafield(L, 1, "__len") != LUA_TNIL)
-        luaL_error(L, "this table has __len: go through it in Lua");
-    int64_t work = (int64_t)lua_rawlen(L, 1) + 1;
-    if (lua_isinteger(L, first) && lua_isinteger(L, first + 1)) {
-        lua_Integer from = lua_tointeger(L, first), to = lua_tointeger(L, first + 1), range;
-        if (__builtin_sub_overflow(to, from, &range))
-            range = LUA_MAXINTEGER / 2;
-        work += range > 0 ? range : 0;
+    int given = lua_tocfunction(L, lua_upvalueindex(1))(L);
+    if (lua_iscfunction(L, -3) && lua_getupvalue(L, -3, 1) != NULL) {
+        tael_isolate_charge(L, (int64_t)lua_rawlen(L, -1) * PAIRS_STEPS);
+        lua_pop(L, 1);
     }
-    return work;
-}
-
-static int charged_table(lua_State *L)
-{
-    return call_charged(L, table_work(L, 5));
-}
-
-static int charged_concat(lua_State *L)
-{
-    return call_charged(L, table_work(L, 3));
-}
-
-static int charged_range(lua_State *L)
-{
-    return call_charged(L, table_work(L, 2));
-}
-
-/* It compares some twenty times as often as there are elements. */
-static int charged_sort(lua_State *L)
-{
-    return call_charged(L, table_work(L, 5) * 32);
+    return given;
 }
 
 /* ---- environments ---- */
 
 static const char *const base_names[] = {
-    "assert", "error",  "ipairs",   "next",     "pairs", "rawequal", "rawget",
-    "rawlen", "select", "tonumber", "tostring", "type",  NULL,
+    "assert", "error", "next", "pairs", "rawget", "rawlen", "type", NULL,
 };
-static const char *const math_names[] = {
-    "abs",  "acos", "asin", "atan", "ceil",       "cos",  "deg",        "exp",  "floor",
-    "fmod", "huge", "log",  "max",  "maxinteger", "min",  "mininteger", "modf", "pi",
-    "rad",  "sin",  "sqrt", "tan",  "tointeger",  "type", "ult",        NULL,
-};
-static const char *const string_names[] = {"char", "format", "len", "packsize", "sub", NULL};
-static const char *const utf8_names[] = {"char", "charpattern", NULL};
-
-static const struct charge {
-    const char *library, *name;
-    lua_CFunction wrapper;
-} charges[] = {
-    {"string", "byte", charged_text},
-    {"string", "lower", charged_text},
-    {"string", "pack", charged_text},
-    {"string", "rep", charged_rep},
-    {"string", "reverse", charged_text},
-    {"string", "unpack", charged_text},
-    {"string", "upper", charged_text},
-    {"table", "concat", charged_concat},
-    {"table", "insert", charged_table},
-    {"table", "move", charged_range},
-    {"table", "pack", NULL},
-    {"table", "remove", charged_table},
-    {"table", "sort", charged_sort},
-    {"table", "unpack", charged_range},
-    {"utf8", "codepoint", charged_text},
-    {"utf8", "codes", charged_text},
-    {"utf8", "len", charged_text},
-    {"utf8", "offset", charged_text},
-};
+static const char *const charged_names[] = {"rawequal", "select", "tonumber", NULL};
 
 /* Copies the names from the table at `from` to the one on top. */
 static void copy_names(lua_State *L, int from, const char *const *names)
@@ -200,19 +195,6 @@ static void copy_names(lua_State *L, int from, const char *const *names)
     for (; *names != NULL; names++) {
         lua_getfield(L, from, *names);
         lua_setfield(L, -2, *names);
-    }
-}
-
-/* The library at `from` to the one on top, wrapped. */
-static void copy_charged(lua_State *L, int from, const char *library)
-{
-    for (size_t i = 0; i < sizeof(charges) / sizeof(charges[0]); i++) {
-        if (strcmp(charges[i].library, library) != 0)
-            continue;
-        lua_getfield(L, from, charges[i].name);
-        if (charges[i].wrapper != NULL)
-            lua_pushcclosure(L, charges[i].wrapper, 1);
-        lua_setfield(L, -2, charges[i].name);
     }
 }
 
@@ -254,16 +236,13 @@ static void set_text_metatable(lua_State *L)
     lua_pop(L, 1);
 }
 
-static void add_library(lua_State *L, const char *name, lua_CFunction open,
-                        const char *const *names)
+static void add_library(lua_State *L, const char *name, lua_CFunction open)
 {
     lua_pushcfunction(L, open);
     lua_call(L, 0, 1);
     int library = lua_gettop(L);
     lua_newtable(L);
-    if (names != NULL)
-        copy_names(L, library, names);
-    copy_charged(L, library, name);
+    tael_library_fill(L, library, name);
     if (strcmp(name, "string") == 0) {
         tael_pattern_open(L);
         set_text_metatable(L);
@@ -278,7 +257,9 @@ void tael_confine_install(lua_State *L, bool ordered)
     static const luaL_Reg own[] = {
         {"pcall", confined_pcall},
         {"xpcall", confined_xpcall},
-        {"setmetatable", confined_setmetatable},
+        {"setmetatable", tael_confined_setmetatable},
+        {"tostring", tael_confined_tostring},
+        {"ipairs", confined_ipairs},
         {NULL, NULL},
     };
     lua_settop(L, 0);
@@ -287,18 +268,26 @@ void tael_confine_install(lua_State *L, bool ordered)
     lua_call(L, 0, 1);
     lua_pushvalue(L, 1);
     copy_names(L, 2, base_names);
+    for (const char *const *name = charged_names; *name != NULL; name++) {
+        lua_getfield(L, 2, *name);
+        lua_pushcclosure(L, charged, 1);
+        lua_setfield(L, -2, *name);
+    }
     luaL_setfuncs(L, own, 0);
     lua_pushliteral(L, "Lua 5.4");
     lua_setfield(L, -2, "_VERSION");
     lua_settop(L, 1);
-    add_library(L, "math", luaopen_math, math_names);
-    add_library(L, "string", luaopen_string, string_names);
-    add_library(L, "table", luaopen_table, NULL);
-    add_library(L, "utf8", luaopen_utf8, utf8_names);
+    add_library(L, "math", luaopen_math);
+    add_library(L, "string", luaopen_string);
+    add_library(L, "table", luaopen_table);
+    add_library(L, "utf8", luaopen_utf8);
     if (ordered) {
         tael_order_install(L);
         lua_getglobal(L, "pairs");
+        lua_pushcclosure(L, charged_pairs, 1);
         lua_setfield(L, 1, "pairs");
+        lua_pushcfunction(L, tael_order_next);
+        lua_setfield(L, 1, "next");
     }
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, refuse_read);

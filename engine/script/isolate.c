@@ -7,18 +7,26 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <lauxlib.h>
 
 enum {
-    UNIT = 16,            /* bytes: sizes of small blocks are multiples of it */
-    SMALL_MAX = 512,      /* bytes: what is larger is the C library's */
-    SLAB = 16 * 1024,     /* bytes */
-    STEP_BYTES = 16,      /* of memory taken count as one step */
-    HOOK_STEPS = 250,     /* instructions between two looks */
-    SLICE = 100 * 1000,   /* steps, half a millisecond or so */
-    TAKEN_MAX = 64 << 20, /* bytes between two looks */
-    POOL = 8,             /* coroutines kept */
+    UNIT = 16,                /* bytes: sizes of small blocks are multiples of it */
+    SMALL_MAX = 512,          /* bytes: what is larger is the C library's */
+    SLAB = 16 * 1024,         /* bytes */
+    STEP_BYTES = 16,          /* of memory taken count as one step */
+    HOOK_STEPS = 250,         /* instructions between two looks */
+    OVERDUE_STEPS = 61,       /* the same, of one that could not yield when it should have */
+    SLICE = 100 * 1000,       /* steps, half a millisecond or so */
+    OVERDUE_MAX = 10 * SLICE, /* steps beyond it: what called back cannot yield, and is ended */
+    STEP_NS = 50,             /* of the thread's time: what takes longer is charged by its time */
+    SUSPECT_NS = 8 * 1000 * 1000, /* between two looks */
+    LOOK_BYTES = 1 << 18,         /* taken: there is a look at the next instruction */
+    TAKEN_MAX = 64 << 20,         /* bytes between two looks */
+    TEXT_MAX = 2 << 20,           /* bytes: Lua goes through texts in one instruction */
+    PCALLS_MAX = 150,             /* in each other: an error goes through all of them */
+    POOL = 8,                     /* coroutines kept */
 };
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -45,7 +53,11 @@ struct tael_isolate {
     lua_State *L;
     struct tael_run *run; /* that is on the C stack */
     size_t used, max;
-    size_t taken; /* since the last look */
+    size_t taken;     /* since the last look */
+    int interval;     /* instructions until the next look */
+    int64_t tick;     /* of the coarse clock, at the last look */
+    int64_t time_at;  /* the thread's time when it was last read; 0: not in this turn */
+    int64_t steps_at; /* that were left then */
     struct block *free[SMALL_MAX / UNIT + 1];
     struct slab *slabs;
     char *fresh, *fresh_end; /* of the newest slab: not yet given out */
@@ -137,6 +149,17 @@ static void *resize(struct tael_isolate *isolate, void *bytes, size_t old_size, 
     return moved;
 }
 
+static void look_soon(struct tael_isolate *isolate);
+
+/* Lua collects all garbage now, and asks again: once for nothing is once, but near the ceiling each
+ * allocation could have it done. */
+static void *refuse_memory(struct tael_isolate *isolate)
+{
+    if (isolate->run != NULL)
+        isolate->run->steps -= (int64_t)(isolate->used / STEP_BYTES);
+    return NULL;
+}
+
 static void *allocate(void *user, void *bytes, size_t old_size, size_t size)
 {
     struct tael_isolate *isolate = user;
@@ -147,16 +170,21 @@ static void *allocate(void *user, void *bytes, size_t old_size, size_t size)
         }
         return NULL;
     }
-    if (bytes == NULL)
-        old_size = 0; /* Lua gives the object's type instead */
+    if (bytes == NULL) { /* Lua gives the object's type instead of its size */
+        if (old_size == LUA_TSTRING && size > TEXT_MAX)
+            return NULL;
+        old_size = 0;
+    }
     size_t more = size > old_size ? size - old_size : 0;
     if (isolate->used + more > isolate->max || isolate->taken + more > TAKEN_MAX)
-        return NULL;
+        return refuse_memory(isolate);
     void *moved = bytes == NULL ? take(isolate, size) : resize(isolate, bytes, old_size, size);
     if (moved == NULL)
         return NULL;
     isolate->taken += more;
     isolate->used = isolate->used - old_size + size;
+    if (isolate->taken > LOOK_BYTES)
+        look_soon(isolate);
     return moved;
 }
 
@@ -193,6 +221,70 @@ static void doom(lua_State *L, struct tael_run *run)
     lua_error(L);
 }
 
+static void charge(struct tael_run *run, int64_t steps)
+{
+    run->steps -= steps;
+    run->slice -= steps;
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+    struct timespec at;
+    clock_gettime(clock, &at);
+    return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
+}
+
+/* One instruction can go through a text of a megabyte, or up a long list of arguments: the steps
+ * that such a turn should have been charged besides. Only one that holds the thread for some
+ * milliseconds is measured at all, so that what honest scripts do is never a matter of time. */
+static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
+{
+    int64_t tick = clock_ns(CLOCK_MONOTONIC_COARSE), since = tick - isolate->tick;
+    if (since == 0)
+        return 0;
+    isolate->tick = tick;
+    int64_t before = isolate->time_at, counted = isolate->steps_at - run->steps;
+    if (before == 0 && since >= SUSPECT_NS && run->slowness == 1)
+        run->slowness = 2; /* or the machine is busy: measured from its next turn on */
+    isolate->time_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    int64_t spent = (isolate->time_at - before) / STEP_NS;
+    int64_t more = before != 0 && spent > counted ? spent - counted : 0;
+    if (more > 0)
+        run->slowness = spent / (counted > 0 ? counted : 1) + 1;
+    isolate->steps_at = run->steps - more;
+    return more;
+}
+
+static void set_interval(struct tael_isolate *isolate, lua_State *L, int steps)
+{
+    if (isolate->interval == steps)
+        return;
+    isolate->interval = steps;
+    lua_sethook(L, on_count, LUA_MASKCOUNT, steps);
+}
+
+static int interval_of(const struct tael_run *run)
+{
+    int64_t interval = (run->slice <= 0 ? OVERDUE_STEPS : HOOK_STEPS) / run->slowness;
+    return interval > 0 ? (int)interval : 1;
+}
+
+static void look_soon(struct tael_isolate *isolate)
+{
+    if (isolate->run != NULL && !isolate->run->doomed)
+        set_interval(isolate, isolate->run->co, 1);
+}
+
+static bool can_pause(lua_State *L, struct tael_run *run)
+{
+    if (run->whole)
+        run->slice = SLICE;
+    if (run->slice > 0 || run->doomed || !lua_isyieldable(L))
+        return false;
+    run->slice = SLICE;
+    return true;
+}
+
 static void on_count(lua_State *L, lua_Debug *at)
 {
     (void)at;
@@ -200,16 +292,15 @@ static void on_count(lua_State *L, lua_Debug *at)
     struct tael_run *run = isolate->run;
     if (run == NULL)
         return;
-    int64_t done = HOOK_STEPS + (int64_t)(isolate->taken / STEP_BYTES);
+    charge(run, isolate->interval + (int64_t)(isolate->taken / STEP_BYTES));
     isolate->taken = 0;
-    run->steps -= done;
-    run->slice -= done;
-    if (run->doomed || run->steps <= 0)
+    charge(run, time_work(isolate, run));
+    bool pause = can_pause(L, run);
+    if (run->doomed || run->steps <= 0 || run->slice < -OVERDUE_MAX)
         doom(L, run);
-    if (run->slice <= 0 && !run->whole && lua_isyieldable(L)) {
-        run->slice = SLICE;
+    set_interval(isolate, L, interval_of(run));
+    if (pause)
         lua_yield(L, 0);
-    }
 }
 
 struct tael_run *tael_run_here(lua_State *L)
@@ -222,10 +313,26 @@ void tael_isolate_charge(lua_State *L, int64_t steps)
     struct tael_run *run = isolate_of(L)->run;
     if (run == NULL)
         return;
-    run->steps -= steps;
-    run->slice -= steps;
+    charge(run, steps);
     if (run->doomed || run->steps <= 0)
         doom(L, run);
+    if (run->slice <= 0 && !run->whole && isolate_of(L)->interval > OVERDUE_STEPS)
+        look_soon(isolate_of(L));
+}
+
+bool tael_isolate_overdue(lua_State *L)
+{
+    struct tael_run *run = isolate_of(L)->run;
+    return run != NULL && can_pause(L, run);
+}
+
+void tael_isolate_nest(lua_State *L, int more)
+{
+    struct tael_run *run = isolate_of(L)->run;
+    if (run != NULL && run->pcalls + more > PCALLS_MAX)
+        luaL_error(L, "too many pcall in each other");
+    if (run != NULL)
+        run->pcalls += more;
 }
 
 void tael_isolate_check(lua_State *L, int lua_status)
@@ -338,7 +445,6 @@ tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, i
             return TAEL_ENOMEM;
         }
     }
-    lua_sethook(run->co, on_count, LUA_MASKCOUNT, HOOK_STEPS);
     return TAEL_OK;
 }
 
@@ -377,8 +483,14 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
         lua_pushcfunction(run->co, body);
         lua_pushlightuserdata(run->co, arg);
         args = 1;
-        isolate->taken = 0;
+        run->slowness = 1;
     }
+    isolate->taken = 0;
+    isolate->time_at = run->slowness > 1 ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
+    isolate->steps_at = run->steps;
+    isolate->tick = clock_ns(CLOCK_MONOTONIC_COARSE);
+    isolate->interval = 0;
+    set_interval(isolate, run->co, interval_of(run));
     isolate->run = run;
     int status = lua_resume(run->co, NULL, args, &run->results);
     isolate->run = NULL;

@@ -43,6 +43,8 @@ struct tael_run { /* the caller's */
     bool whole, doomed, starved;
     int64_t steps;                  /* left */
     int64_t slice;                  /* left until it gives the loop its turn */
+    int64_t slowness;               /* how much longer its steps take than they may */
+    int pcalls;                     /* that are open */
     int results;                    /* DONE: values on top of co */
     char fault[TAEL_RUN_FAULT_MAX]; /* RAISED, SPENT, MEMORY: "file:line: …" */
 };
@@ -68,6 +70,11 @@ struct tael_run *tael_run_here(lua_State *L);
 /* For C functions that scripts call: so much work is going to be done. Raises when it is too much.
  */
 void tael_isolate_charge(lua_State *L, int64_t steps);
+/* For C functions that scripts call and that can go on later: the loop wants its turn, lua_yieldk
+ * with no results now. */
+bool tael_isolate_overdue(lua_State *L);
+/* One protected call more is open, or one less (-1). Raises when they are too many. */
+void tael_isolate_nest(lua_State *L, int more);
 /* Raises, for good, when this run is doomed or lua_status says that memory ran out. */
 void tael_isolate_check(lua_State *L, int lua_status);
 

@@ -6,11 +6,10 @@
  * Changing the table while going through it is safe: keys that are gone are passed over, new ones
  * are not met.
  */
-#include <stdlib.h>
-
 #include <lauxlib.h>
 
 #include "script/inner.h"
+#include "script/isolate.h"
 
 struct key {
     int rank; /* 0 number, 1 string, 2 other */
@@ -27,10 +26,8 @@ static int compare_text(struct tael_span a, struct tael_span b)
     return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
 }
 
-static int compare_keys(const void *left, const void *right)
+static int compare_keys(const struct key *a, const struct key *b)
 {
-    const struct key *a = left;
-    const struct key *b = right;
     if (a->rank != b->rank)
         return a->rank - b->rank;
     if (a->rank == 0 && a->number != b->number)
@@ -57,47 +54,72 @@ static struct key describe(lua_State *L, int place)
     return key;
 }
 
-/* Pushes a list of the keys of the table at index 1, in order. The table holds the strings alive.
- */
-static void push_sorted_keys(lua_State *L)
+struct heap { /* no key is behind those at 2n + 1 and 2n + 2 of it */
+    int count;
+    struct key keys[];
+};
+
+static void sift_down(struct heap *heap, int at)
+{
+    struct key key = heap->keys[at];
+    for (int below; (below = 2 * at + 1) < heap->count; at = below) {
+        if (below + 1 < heap->count && compare_keys(&heap->keys[below + 1], &heap->keys[below]) < 0)
+            below++;
+        if (compare_keys(&key, &heap->keys[below]) <= 0)
+            break;
+        heap->keys[at] = heap->keys[below];
+    }
+    heap->keys[at] = key;
+}
+
+/* Pushes a list of the keys of the table at index 1, which holds their strings alive, and a heap of
+ * them. */
+static void push_keys(lua_State *L)
 {
     lua_newtable(L);
-    int found = lua_gettop(L);
-    int count = 0;
+    int found = lua_gettop(L), count = 0;
     for (lua_pushnil(L); lua_next(L, 1) != 0;) {
         lua_pop(L, 1);
         lua_pushvalue(L, -1);
         lua_rawseti(L, found, ++count);
     }
-    struct key *keys = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof(*keys), 0);
+    struct heap *heap =
+        lua_newuserdatauv(L, sizeof(*heap) + (size_t)count * sizeof(heap->keys[0]), 0);
+    heap->count = count;
     for (int i = 1; i <= count; i++) {
         lua_rawgeti(L, found, i);
-        keys[i - 1] = describe(L, i);
+        heap->keys[i - 1] = describe(L, i);
         lua_pop(L, 1);
     }
-    qsort(keys, (size_t)count, sizeof(*keys), compare_keys);
-    lua_createtable(L, count, 0);
-    for (int i = 1; i <= count; i++) {
-        lua_rawgeti(L, found, keys[i - 1].place);
-        lua_rawseti(L, -2, i);
-    }
+    for (int i = count / 2; i-- > 0;)
+        sift_down(heap, i);
 }
 
-/* Upvalues: the keys, how many have been given. Arguments: the table, the last key (not used). */
+/* Upvalues: the keys, and the heap of those that have not been given. Arguments: the table, the
+ * last key (not used). */
 static int next_in_order(lua_State *L)
 {
+    struct heap *heap = lua_touserdata(L, lua_upvalueindex(2));
     luaL_checktype(L, 1, LUA_TTABLE);
-    lua_Integer at = lua_tointeger(L, lua_upvalueindex(2));
-    while (lua_rawgeti(L, lua_upvalueindex(1), ++at) != LUA_TNIL) {
+    while (heap->count > 0) {
+        lua_rawgeti(L, lua_upvalueindex(1), heap->keys[0].place);
+        heap->keys[0] = heap->keys[--heap->count];
+        sift_down(heap, 0);
         lua_pushvalue(L, -1);
-        if (lua_rawget(L, 1) != LUA_TNIL) {
-            lua_pushinteger(L, at);
-            lua_replace(L, lua_upvalueindex(2));
+        if (lua_rawget(L, 1) != LUA_TNIL)
             return 2;
-        }
         lua_pop(L, 2);
     }
-    return 1; /* nil */
+    lua_pushnil(L);
+    return 1;
+}
+
+static int finish_pairs(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 3;
 }
 
 static int pairs_in_order(lua_State *L)
@@ -105,16 +127,54 @@ static int pairs_in_order(lua_State *L)
     luaL_checkany(L, 1);
     if (luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
         lua_pushvalue(L, 1);
-        lua_call(L, 1, 3);
+        lua_callk(L, 1, 3, 0, finish_pairs);
         return 3;
     }
     luaL_checktype(L, 1, LUA_TTABLE);
-    push_sorted_keys(L);
-    lua_pushinteger(L, 0);
+    push_keys(L);
     lua_pushcclosure(L, next_in_order, 2);
     lua_pushvalue(L, 1);
     lua_pushnil(L);
     return 3;
+}
+
+/* Behind a key of another type: the next one of these, as Lua keeps them. */
+static int next_other(lua_State *L)
+{
+    while (lua_next(L, 1) != 0) {
+        if (lua_type(L, -2) != LUA_TNUMBER && lua_type(L, -2) != LUA_TSTRING)
+            return 2;
+        lua_pop(L, 1);
+    }
+    lua_pushnil(L);
+    return 1;
+}
+
+/* next() in the order of pairs(): the least of the keys behind the one that is given. */
+int tael_order_next(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    struct key after = describe(L, 0), least = {.rank = 3};
+    bool first = lua_isnil(L, 2);
+    if (!first && after.rank == 2)
+        return next_other(L);
+    lua_pushnil(L); /* the least one so far */
+    int64_t seen = 0;
+    for (lua_pushnil(L); lua_next(L, 1) != 0; seen++) {
+        lua_pop(L, 1);
+        struct key key = describe(L, 0);
+        if ((first || compare_keys(&after, &key) < 0) && compare_keys(&key, &least) < 0) {
+            least = key;
+            lua_copy(L, -1, 3);
+        }
+    }
+    tael_isolate_charge(L, seen * 2);
+    if (least.rank == 3)
+        return 1; /* nil */
+    lua_pushvalue(L, 3);
+    lua_rawget(L, 1);
+    return 2;
 }
 
 int tael_order_install(lua_State *L)

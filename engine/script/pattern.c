@@ -16,8 +16,10 @@
 enum {
     CAPTURES_MAX = 32,
     DEPTH_MAX = 200,
-    CHARGE = 256, /* steps charged at once */
-    OPEN = -1,    /* length of a capture that has not ended */
+    CHARGE = 256,           /* steps charged at once */
+    WORK_MAX = 1000 * 1000, /* steps from one place in the text */
+    LOOK_BYTES = 4,         /* of a set or a long text, for one step */
+    OPEN = -1,              /* length of a capture that has not ended */
     POSITION = -2,
     ESCAPE = '%',
 };
@@ -30,18 +32,28 @@ struct capture {
 struct matching {
     lua_State *L;
     const char *text, *text_end, *pattern_end;
-    int depth, work, count;
+    int depth, count;
+    int64_t work, charged; /* not yet, and so far from this place */
     struct capture captures[CAPTURES_MAX];
 };
 
 static const char *match(struct matching *m, const char *s, const char *p);
 
+static void work(struct matching *m, ptrdiff_t steps)
+{
+    m->work += steps;
+    if (m->work < CHARGE)
+        return;
+    m->charged += m->work;
+    tael_isolate_charge(m->L, m->work);
+    m->work = 0;
+    if (m->charged > WORK_MAX)
+        luaL_error(m->L, "pattern too complex: it takes too long at one place of the text");
+}
+
 static void step(struct matching *m)
 {
-    if (++m->work < CHARGE)
-        return;
-    m->work = 0;
-    tael_isolate_charge(m->L, CHARGE);
+    work(m, 1);
 }
 
 /* ---- one character ---- */
@@ -59,12 +71,14 @@ static const char *item_end(struct matching *m, const char *p)
         return p;
     if (*p == '^')
         p++;
+    const char *from = p;
     do { /* the first ']' is one of the set */
         if (p == m->pattern_end)
             luaL_error(m->L, "malformed pattern (missing ']')");
         if (*p++ == ESCAPE && p < m->pattern_end)
             p++;
     } while (*p != ']');
+    work(m, (p - from) / LOOK_BYTES);
     return p + 1;
 }
 
@@ -143,6 +157,7 @@ static bool fits(struct matching *m, const char *s, const char *p, const char *e
     case ESCAPE:
         return in_class(c, (unsigned char)p[1]);
     case '[':
+        work(m, (end - p) / LOOK_BYTES);
         return in_set(c, p, end - 1);
     default:
         return (unsigned char)*p == c;
@@ -199,7 +214,7 @@ static bool at_frontier(struct matching *m, const char *s, const char *set, cons
 {
     int before = s == m->text ? 0 : (unsigned char)s[-1];
     int here = s < m->text_end ? (unsigned char)*s : 0;
-    step(m);
+    work(m, (end - set) / LOOK_BYTES + 1);
     return !in_set(before, set, end - 1) && in_set(here, set, end - 1);
 }
 
@@ -235,7 +250,7 @@ static const char *match_again(struct matching *m, const char *s, int digit)
         luaL_error(m->L, "invalid capture index %%%d", at + 1);
     const struct capture *capture = &m->captures[at];
     size_t len = capture->len == POSITION ? 0 : (size_t)capture->len;
-    tael_isolate_charge(m->L, (int64_t)len / 16 + 1);
+    work(m, (ptrdiff_t)len / LOOK_BYTES + 1);
     if ((size_t)(m->text_end - s) < len || memcmp(capture->at, s, len) != 0)
         return NULL;
     return s + len;
@@ -394,8 +409,9 @@ static size_t start_of(lua_State *L, int index, size_t len)
     return len - (size_t)-init;
 }
 
-static bool is_plain(struct tael_span pattern)
+static bool is_plain(lua_State *L, struct tael_span pattern)
 {
+    tael_isolate_charge(L, (int64_t)pattern.len);
     for (size_t i = 0; i < pattern.len; i++)
         if (pattern.data[i] != '\0' && strchr("^$*+?.([%-", pattern.data[i]) != NULL)
             return false;
@@ -404,7 +420,7 @@ static bool is_plain(struct tael_span pattern)
 
 static int find_plain(lua_State *L, struct tael_span text, struct tael_span wanted, size_t start)
 {
-    tael_isolate_charge(L, (int64_t)(text.len - start) / 16 + 1);
+    tael_isolate_charge(L, (int64_t)(text.len - start + wanted.len) / LOOK_BYTES + 1);
     const char *found = memmem(text.data + start, text.len - start, wanted.data, wanted.len);
     if (found == NULL) {
         luaL_pushfail(L);
@@ -415,21 +431,21 @@ static int find_plain(lua_State *L, struct tael_span text, struct tael_span want
     return 2;
 }
 
-static int find_or_match(lua_State *L, bool find)
+static void begin_at(struct matching *m)
+{
+    m->count = 0;
+    m->charged = 0;
+}
+
+/* From that place on: between two places it can pause. */
+static int search(lua_State *L, bool find, size_t start, lua_KFunction again)
 {
     struct tael_span text = check_text(L, 1), pattern = check_text(L, 2);
-    size_t start = start_of(L, 3, text.len);
     struct matching m;
-    if (start > text.len) {
-        luaL_pushfail(L);
-        return 1;
-    }
-    if (find && (lua_toboolean(L, 4) || is_plain(pattern)))
-        return find_plain(L, text, pattern, start);
     begin(&m, L, text, pattern);
     bool anchored = pattern.len > 0 && pattern.data[0] == '^';
     for (const char *s = text.data + start; s <= m.text_end; s++) {
-        m.count = 0;
+        begin_at(&m);
         const char *e = match(&m, s, pattern.data + anchored);
         if (e != NULL && find) {
             lua_pushinteger(L, s - text.data + 1);
@@ -440,9 +456,36 @@ static int find_or_match(lua_State *L, bool find)
             return push_captures(&m, s, e);
         if (anchored)
             break;
+        if (m.charged > 0 && tael_isolate_overdue(L))
+            return lua_yieldk(L, 0, (lua_KContext)(s + 1 - text.data), again);
     }
     luaL_pushfail(L);
     return 1;
+}
+
+static int find_on(lua_State *L, int status, lua_KContext start)
+{
+    (void)status;
+    return search(L, true, (size_t)start, find_on);
+}
+
+static int match_on(lua_State *L, int status, lua_KContext start)
+{
+    (void)status;
+    return search(L, false, (size_t)start, match_on);
+}
+
+static int find_or_match(lua_State *L, bool find)
+{
+    struct tael_span text = check_text(L, 1), pattern = check_text(L, 2);
+    size_t start = start_of(L, 3, text.len);
+    if (start > text.len) {
+        luaL_pushfail(L);
+        return 1;
+    }
+    if (find && (lua_toboolean(L, 4) || is_plain(L, pattern)))
+        return find_plain(L, text, pattern, start);
+    return search(L, find, start, find ? find_on : match_on);
 }
 
 static int pattern_find(lua_State *L)
@@ -457,6 +500,8 @@ static int pattern_match(lua_State *L)
 
 /* ---- gmatch ---- */
 
+static int gmatch_again(lua_State *L, int status, lua_KContext context);
+
 /* Upvalues: text, pattern, where to go on (0-based), where the last match ended (-1: nowhere). */
 static int gmatch_next(lua_State *L)
 {
@@ -467,7 +512,12 @@ static int gmatch_next(lua_State *L)
     begin(&m, L, text, pattern);
     size_t start = (size_t)lua_tointeger(L, lua_upvalueindex(3));
     for (; start <= text.len; start++) {
-        m.count = 0;
+        if (m.charged > 0 && tael_isolate_overdue(L)) {
+            lua_pushinteger(L, (lua_Integer)start);
+            lua_replace(L, lua_upvalueindex(3));
+            return lua_yieldk(L, 0, 0, gmatch_again);
+        }
+        begin_at(&m);
         const char *s = text.data + start;
         const char *e = match(&m, s, pattern.data);
         if (e == NULL || e - text.data == last)
@@ -480,6 +530,13 @@ static int gmatch_next(lua_State *L)
     lua_pushinteger(L, (lua_Integer)text.len + 1);
     lua_replace(L, lua_upvalueindex(3));
     return 0;
+}
+
+static int gmatch_again(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return gmatch_next(L);
 }
 
 static int pattern_gmatch(lua_State *L)
@@ -523,32 +580,92 @@ static void add_text(struct matching *m, luaL_Buffer *out, const char *s, const 
     tael_isolate_charge(m->L, (int64_t)with.len / 16);
 }
 
-static void add_replacement(struct matching *m, luaL_Buffer *out, const char *s, const char *e)
+struct replacing {
+    struct matching m;
+    luaL_Buffer out;
+    const char *s, *e, *last; /* where it is; what was matched; the end of the last match */
+    lua_Integer done, max;
+    bool anchored;
+};
+
+enum { CALLED = 1, PAUSED }; /* why it yielded */
+
+static int gsub_again(lua_State *L, int status, lua_KContext why);
+
+/* What a call or a table gave is on top. */
+static void add_value(struct replacing *r)
 {
-    lua_State *L = m->L;
-    switch (lua_type(L, 3)) {
-    case LUA_TFUNCTION:
-        lua_pushvalue(L, 3);
-        lua_call(L, push_captures(m, s, e), 1);
-        break;
-    case LUA_TTABLE:
-        push_capture(m, 0, s, e);
-        lua_gettable(L, 3);
-        break;
-    default:
-        add_text(m, out, s, e);
-        return;
-    }
+    lua_State *L = r->m.L;
     if (!lua_toboolean(L, -1)) {
         lua_pop(L, 1);
-        luaL_addlstring(out, s, (size_t)(e - s));
+        luaL_addlstring(&r->out, r->s, (size_t)(r->e - r->s));
         return;
     }
     if (!lua_isstring(L, -1))
         luaL_error(L, "invalid replacement value (a %s)", luaL_typename(L, -1));
-    luaL_addvalue(out);
+    luaL_addvalue(&r->out);
 }
 
+static void add_replacement(struct replacing *r)
+{
+    lua_State *L = r->m.L;
+    switch (lua_type(L, 3)) {
+    case LUA_TFUNCTION:
+        lua_pushvalue(L, 3);
+        lua_callk(L, push_captures(&r->m, r->s, r->e), 1, CALLED, gsub_again);
+        add_value(r);
+        return;
+    case LUA_TTABLE:
+        push_capture(&r->m, 0, r->s, r->e);
+        lua_gettable(L, 3);
+        add_value(r);
+        return;
+    default:
+        add_text(&r->m, &r->out, r->s, r->e);
+    }
+}
+
+static int replace(struct replacing *r)
+{
+    lua_State *L = r->m.L;
+    const char *pattern = lua_tostring(L, 2);
+    while (r->done < r->max) {
+        if (r->m.charged > 0 && tael_isolate_overdue(L))
+            return lua_yieldk(L, 0, PAUSED, gsub_again);
+        begin_at(&r->m);
+        r->e = match(&r->m, r->s, pattern + r->anchored);
+        if (r->e != NULL && r->e != r->last) {
+            r->done++;
+            add_replacement(r);
+            r->s = r->last = r->e;
+        } else if (r->s < r->m.text_end) {
+            luaL_addchar(&r->out, *r->s++);
+        } else {
+            break;
+        }
+        if (r->anchored)
+            break;
+    }
+    luaL_addlstring(&r->out, r->s, (size_t)(r->m.text_end - r->s));
+    luaL_pushresult(&r->out);
+    lua_pushinteger(L, r->done);
+    return 2;
+}
+
+static int gsub_again(lua_State *L, int status, lua_KContext why)
+{
+    (void)status;
+    struct replacing *r = lua_touserdata(L, 5);
+    if (why == CALLED) {
+        add_value(r);
+        r->s = r->last = r->e;
+        if (r->anchored)
+            r->max = r->done;
+    }
+    return replace(r);
+}
+
+/* All that it needs to go on stands in a userdata, which is where the buffer finds itself again. */
 static int pattern_gsub(lua_State *L)
 {
     struct tael_span text = check_text(L, 1), pattern = check_text(L, 2);
@@ -557,33 +674,17 @@ static int pattern_gsub(lua_State *L)
                      kind == LUA_TNUMBER || kind == LUA_TSTRING || kind == LUA_TTABLE ||
                          kind == LUA_TFUNCTION,
                      3, "string/function/table");
-    lua_Integer max = luaL_optinteger(L, 4, (lua_Integer)text.len + 1), done = 0;
-    bool anchored = pattern.len > 0 && pattern.data[0] == '^';
-    const char *s = text.data, *last = NULL;
-    struct matching m;
-    luaL_Buffer out;
+    lua_Integer max = luaL_optinteger(L, 4, (lua_Integer)text.len + 1);
     lua_settop(L, 4);
-    begin(&m, L, text, pattern);
-    luaL_buffinit(L, &out);
-    while (done < max) {
-        m.count = 0;
-        const char *e = match(&m, s, pattern.data + anchored);
-        if (e != NULL && e != last) {
-            done++;
-            add_replacement(&m, &out, s, e);
-            s = last = e;
-        } else if (s < m.text_end) {
-            luaL_addchar(&out, *s++);
-        } else {
-            break;
-        }
-        if (anchored)
-            break;
-    }
-    luaL_addlstring(&out, s, (size_t)(m.text_end - s));
-    luaL_pushresult(&out);
-    lua_pushinteger(L, done);
-    return 2;
+    struct replacing *r = lua_newuserdatauv(L, sizeof(*r), 0);
+    begin(&r->m, L, text, pattern);
+    r->s = text.data;
+    r->last = NULL;
+    r->done = 0;
+    r->max = max;
+    r->anchored = pattern.len > 0 && pattern.data[0] == '^';
+    luaL_buffinit(L, &r->out);
+    return replace(r);
 }
 
 void tael_pattern_open(lua_State *L)

@@ -86,7 +86,7 @@ test('a file that does not load leaves the one that runs, and is named with its 
         ['string.rep = nil', /kept\.lua:1: a script must not write 'rep'/],
         ['require "os"', /kept\.lua:1: module 'os' is not for routes/],
         ['while true do pcall(function() while true do end end) end', /kept\.lua:1: does not end/],
-        ['\x1bLua', /attempt to load a binary chunk/],
+        ['\x1bLua', /kept\.lua: line 1: compiled code: give the Lua text/],
     ];
     for (const [text, expected] of faults) {
         const before = logged('route.refused').length;
@@ -169,7 +169,7 @@ test('what a script does wrong at run time is a 500, and a line of the log with 
         ['return { status = 99 }', /status is not a number/],
         ['return { headers = { ["x-a"] = "1\\r\\nx-b: 2" } }', /a header has a name or value/],
         ['return { headers = { ["Content-Length"] = "5" } }', /content-length is the server's own/],
-        ['return { json = string.rep("x", 2000000) }', /larger than 1 MiB/],
+        ['return { json = string.rep("x", 2000000) }', /text too large/], ['return { body = string.rep("x", 2000000) }', /larger than 1 MiB/],
         ['setmetatable({}, { __gc = function() end })', /__gc is not for scripts/],
         ['setmetatable({}, { __close = function() end })', /__close is not for scripts/],
         ['return getmetatable("").__index', /unknown global 'getmetatable'/],

@@ -1,0 +1,22 @@
+/* confine.h - what the files of the confined environment share: confine.c puts it together;
+ * nobody else includes it. All raise.
+ */
+#ifndef TAEL_SCRIPT_CONFINE_H
+#define TAEL_SCRIPT_CONFINE_H
+
+#include <lua.h>
+
+/* Puts the functions of string, table, utf8 or math into the table on top, from Lua's own library
+ * at `from` (library.c). */
+void tael_library_fill(lua_State *L, int from, const char *library);
+
+/* setmetatable as scripts have it (metatable.c). */
+int tael_confined_setmetatable(lua_State *L);
+/* The table at index 1 has no metamethod that a library's function would have to call. */
+void tael_metatable_check_plain(lua_State *L, int index);
+
+int tael_confined_sort(lua_State *L); /* table.sort (sort.c) */
+
+int tael_confined_tostring(lua_State *L); /* tostring, without addresses (confine.c) */
+
+#endif

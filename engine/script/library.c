@@ -1,0 +1,264 @@
+/* library.c - string, table, utf8 and math for scripts: Lua's own functions, charged for what they
+ * go through before they do it, or bounded ones in their place. Patterns are in pattern.c, sort in
+ * sort.c.
+ */
+#include <stdbool.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "script/confine.h"
+#include "script/isolate.h"
+
+enum {
+    VALUES_MAX = 4096, /* given back at once: each call with all of them goes through them */
+    COPY_BYTES = 16,   /* for one step */
+    LOOK_BYTES = 4,    /* the same, where each byte is looked at */
+    FMOD_STEPS = 256,
+    QUOTED_MAX = 64 * 1024, /* bytes: each may become four, by printf */
+};
+
+/* ---- charged: upvalue 1 is the function, which has no upvalues of its own ---- */
+
+static int call_charged(lua_State *L, int64_t work)
+{
+    tael_isolate_charge(L, work);
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/* Of texts alone: a number's is short. */
+static int64_t text_len(lua_State *L, int index)
+{
+    return lua_type(L, index) == LUA_TSTRING ? (int64_t)lua_rawlen(L, index) : 0;
+}
+
+static int64_t texts_len(lua_State *L)
+{
+    int64_t len = 0;
+    for (int i = lua_gettop(L); i > 0; i--)
+        len += text_len(L, i) + 1;
+    return len;
+}
+
+static int charged_text(lua_State *L)
+{
+    return call_charged(L, text_len(L, 1) / LOOK_BYTES + 1);
+}
+
+static int charged_values(lua_State *L)
+{
+    return call_charged(L, lua_gettop(L));
+}
+
+/* pack, packsize, unpack: each option of the format costs some steps. */
+static int charged_packing(lua_State *L)
+{
+    return call_charged(L, text_len(L, 1) * 2 + texts_len(L) / COPY_BYTES);
+}
+
+static int charged_fmod(lua_State *L)
+{
+    return call_charged(L, FMOD_STEPS);
+}
+
+/* ---- string ---- */
+
+/* Where a place in something of that length is: negative ones count from its end. */
+static lua_Integer place_of(lua_Integer at, lua_Integer len)
+{
+    if (at >= 0)
+        return at;
+    return at < -len ? 0 : len + at + 1;
+}
+
+/* Values for the places given at index and behind it. */
+static int charged_places(lua_State *L)
+{
+    lua_Integer len = (lua_Integer)text_len(L, 1);
+    lua_Integer first = luaL_optinteger(L, 2, 1);
+    lua_Integer last = place_of(luaL_optinteger(L, 3, first), len);
+    first = place_of(first, len);
+    first = first < 1 ? 1 : first;
+    last = last > len ? len : last;
+    if (last - first >= VALUES_MAX)
+        return luaL_error(L, "too many values: at most %d at once", VALUES_MAX);
+    return call_charged(L, last > first ? last - first + 1 : 1);
+}
+
+static int string_rep(lua_State *L)
+{
+    size_t len, between;
+    const char *text = luaL_checklstring(L, 1, &len);
+    lua_Integer count = luaL_checkinteger(L, 2);
+    const char *separator = luaL_optlstring(L, 3, "", &between);
+    size_t unit = len + between, whole;
+    if (count < 1 || unit == 0) {
+        lua_pushliteral(L, "");
+        return 1;
+    }
+    if (__builtin_mul_overflow(unit, (size_t)count, &whole) || whole > LUA_MAXINTEGER / 2)
+        return luaL_error(L, "resulting string too large");
+    luaL_Buffer out;
+    char *to = luaL_buffinitsize(L, &out, whole);
+    memcpy(to, text, len);
+    memcpy(to + len, separator, between);
+    for (size_t done = unit, more; done < whole; done += more) { /* what is there, once more */
+        more = done < whole - done ? done : whole - done;
+        memcpy(to + done, to, more);
+    }
+    luaL_pushresultsize(&out, whole - between);
+    return 1;
+}
+
+/* Refuses %p, which gives addresses; tables and their like become what tostring gives. */
+static int string_format(lua_State *L)
+{
+    const char *format = luaL_checkstring(L, 1);
+    int64_t work = texts_len(L) / COPY_BYTES + text_len(L, 1);
+    for (const char *at = strchr(format, '%'); at != NULL; at = strchr(at, '%')) {
+        at += 1 + strspn(at + 1, "-+ #0123456789.");
+        if (*at == 'p')
+            return luaL_error(L, "invalid conversion '%%p' to 'format'");
+        if (*at == 'q' && texts_len(L) > QUOTED_MAX)
+            return luaL_error(L, "too long for '%%q'");
+        at += *at != '\0';
+    }
+    tael_isolate_charge(L, work);
+    for (int i = lua_gettop(L); i > 1; i--) {
+        if (lua_type(L, i) <= LUA_TSTRING && lua_type(L, i) != LUA_TLIGHTUSERDATA)
+            continue;
+        lua_pushcfunction(L, tael_confined_tostring);
+        lua_pushvalue(L, i);
+        lua_call(L, 1, 1);
+        lua_replace(L, i);
+    }
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
+}
+
+/* ---- table ---- */
+
+/* How many elements from the number at index to the one behind it, which may be left out. */
+static int64_t range_of(lua_State *L, int index)
+{
+    lua_Integer from = luaL_optinteger(L, index, 1), range;
+    lua_Integer to = luaL_optinteger(L, index + 1, (lua_Integer)lua_rawlen(L, 1));
+    if (__builtin_sub_overflow(to, from, &range))
+        range = LUA_MAXINTEGER / 16;
+    return range >= LUA_MAXINTEGER / 16 ? LUA_MAXINTEGER / 16 : range >= 0 ? range + 1 : 0;
+}
+
+static int charged_concat(lua_State *L)
+{
+    tael_metatable_check_plain(L, 1);
+    int64_t range = range_of(L, 3);
+    return call_charged(L, range * 8 + text_len(L, 2) * range / COPY_BYTES / 4);
+}
+
+static int charged_unpack(lua_State *L)
+{
+    tael_metatable_check_plain(L, 1);
+    int64_t range = range_of(L, 2);
+    if (range > VALUES_MAX)
+        return luaL_error(L, "too many values: at most %d at once", VALUES_MAX);
+    return call_charged(L, range);
+}
+
+static int charged_move(lua_State *L)
+{
+    tael_metatable_check_plain(L, 1);
+    if (!lua_isnoneornil(L, 5))
+        tael_metatable_check_plain(L, 5);
+    luaL_checkinteger(L, 2);
+    luaL_checkinteger(L, 3);
+    return call_charged(L, range_of(L, 2) * 4);
+}
+
+/* Behind all others: nothing has to be moved. */
+static int table_insert(lua_State *L)
+{
+    tael_metatable_check_plain(L, 1);
+    lua_Integer len = (lua_Integer)lua_rawlen(L, 1);
+    if (lua_gettop(L) == 2) {
+        lua_rawseti(L, 1, len + 1);
+        return 0;
+    }
+    lua_Integer at = luaL_checkinteger(L, 2);
+    return call_charged(L, at >= 1 && at <= len ? (len - at) * 4 + 1 : 1);
+}
+
+static int charged_remove(lua_State *L)
+{
+    tael_metatable_check_plain(L, 1);
+    lua_Integer len = (lua_Integer)lua_rawlen(L, 1), at = luaL_optinteger(L, 2, len);
+    return call_charged(L, at >= 1 && at <= len ? (len - at) * 4 + 1 : 1);
+}
+
+/* ---- the lists ---- */
+
+static const struct entry {
+    const char *library, *name;
+    lua_CFunction own; /* NULL: Lua's */
+} entries[] = {
+    {"math", "abs", NULL},
+    {"math", "acos", NULL},
+    {"math", "asin", NULL},
+    {"math", "atan", NULL},
+    {"math", "ceil", NULL},
+    {"math", "cos", NULL},
+    {"math", "deg", NULL},
+    {"math", "exp", NULL},
+    {"math", "floor", NULL},
+    {"math", "fmod", charged_fmod},
+    {"math", "huge", NULL},
+    {"math", "log", NULL},
+    {"math", "max", charged_values},
+    {"math", "maxinteger", NULL},
+    {"math", "min", charged_values},
+    {"math", "mininteger", NULL},
+    {"math", "modf", NULL},
+    {"math", "pi", NULL},
+    {"math", "rad", NULL},
+    {"math", "sin", NULL},
+    {"math", "sqrt", NULL},
+    {"math", "tan", NULL},
+    {"math", "tointeger", charged_text},
+    {"math", "type", NULL},
+    {"math", "ult", NULL},
+    {"string", "byte", charged_places},
+    {"string", "char", charged_values},
+    {"string", "format", string_format},
+    {"string", "len", NULL},
+    {"string", "lower", charged_text},
+    {"string", "pack", charged_packing},
+    {"string", "packsize", charged_packing},
+    {"string", "rep", string_rep},
+    {"string", "reverse", charged_text},
+    {"string", "sub", NULL},
+    {"string", "unpack", charged_packing},
+    {"string", "upper", charged_text},
+    {"table", "concat", charged_concat},
+    {"table", "insert", table_insert},
+    {"table", "move", charged_move},
+    {"table", "pack", charged_values},
+    {"table", "remove", charged_remove},
+    {"table", "sort", tael_confined_sort},
+    {"table", "unpack", charged_unpack},
+    {"utf8", "char", charged_values},
+    {"utf8", "charpattern", NULL},
+    {"utf8", "codepoint", charged_places},
+    {"utf8", "codes", charged_text},
+    {"utf8", "len", charged_text},
+    {"utf8", "offset", charged_text},
+};
+
+void tael_library_fill(lua_State *L, int from, const char *library)
+{
+    for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+        if (strcmp(entries[i].library, library) != 0)
+            continue;
+        lua_getfield(L, from, entries[i].name);
+        if (entries[i].own != NULL)
+            lua_pushcclosure(L, entries[i].own, 1);
+        lua_setfield(L, -2, entries[i].name);
+    }
+}
