@@ -53,11 +53,11 @@ struct tael_isolate {
     lua_State *L;
     struct tael_run *run; /* that is on the C stack */
     size_t used, max;
-    size_t taken;     /* since the last look */
-    int interval;     /* instructions until the next look */
-    int64_t tick;     /* of the coarse clock, at the last look */
-    int64_t time_at;  /* the thread's time when it was last read; 0: not in this turn */
-    int64_t steps_at; /* that were left then */
+    size_t taken;    /* since the last look */
+    int interval;    /* instructions until the next look */
+    int64_t tick;    /* of the coarse clock, at the last look */
+    int64_t time_at; /* the thread's time when it was last read; 0: not in this turn */
+    int64_t counted; /* steps that were charged since then */
     struct block *free[SMALL_MAX / UNIT + 1];
     struct slab *slabs;
     char *fresh, *fresh_end; /* of the newest slab: not yet given out */
@@ -149,6 +149,7 @@ static void *resize(struct tael_isolate *isolate, void *bytes, size_t old_size, 
     return moved;
 }
 
+static void charge(struct tael_isolate *isolate, int64_t steps);
 static void look_soon(struct tael_isolate *isolate);
 
 /* Lua collects all garbage now, and asks again: once for nothing is once, but near the ceiling each
@@ -156,7 +157,7 @@ static void look_soon(struct tael_isolate *isolate);
 static void *refuse_memory(struct tael_isolate *isolate)
 {
     if (isolate->run != NULL)
-        isolate->run->steps -= (int64_t)(isolate->used / STEP_BYTES);
+        charge(isolate, (int64_t)(isolate->used / STEP_BYTES));
     return NULL;
 }
 
@@ -221,10 +222,11 @@ static void doom(lua_State *L, struct tael_run *run)
     lua_error(L);
 }
 
-static void charge(struct tael_run *run, int64_t steps)
+static void charge(struct tael_isolate *isolate, int64_t steps)
 {
-    run->steps -= steps;
-    run->slice -= steps;
+    isolate->counted += steps;
+    isolate->run->steps -= steps;
+    isolate->run->slice -= steps;
 }
 
 static int64_t clock_ns(clockid_t clock)
@@ -243,7 +245,7 @@ static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
     if (since == 0)
         return 0;
     isolate->tick = tick;
-    int64_t before = isolate->time_at, counted = isolate->steps_at - run->steps;
+    int64_t before = isolate->time_at, counted = isolate->counted;
     if (before == 0 && since >= SUSPECT_NS && run->slowness == 1)
         run->slowness = 2; /* or the machine is busy: measured from its next turn on */
     isolate->time_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -251,7 +253,7 @@ static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
     int64_t more = before != 0 && spent > counted ? spent - counted : 0;
     if (more > 0)
         run->slowness = spent / (counted > 0 ? counted : 1) + 1;
-    isolate->steps_at = run->steps - more;
+    isolate->counted = 0;
     return more;
 }
 
@@ -292,9 +294,11 @@ static void on_count(lua_State *L, lua_Debug *at)
     struct tael_run *run = isolate->run;
     if (run == NULL)
         return;
-    charge(run, isolate->interval + (int64_t)(isolate->taken / STEP_BYTES));
+    charge(isolate, isolate->interval + (int64_t)(isolate->taken / STEP_BYTES));
     isolate->taken = 0;
-    charge(run, time_work(isolate, run));
+    int64_t more = time_work(isolate, run);
+    run->steps -= more;
+    run->slice -= more;
     bool pause = can_pause(L, run);
     if (run->doomed || run->steps <= 0 || run->slice < -OVERDUE_MAX)
         doom(L, run);
@@ -313,7 +317,7 @@ void tael_isolate_charge(lua_State *L, int64_t steps)
     struct tael_run *run = isolate_of(L)->run;
     if (run == NULL)
         return;
-    charge(run, steps);
+    charge(isolate_of(L), steps);
     if (run->doomed || run->steps <= 0)
         doom(L, run);
     if (run->slice <= 0 && !run->whole && isolate_of(L)->interval > OVERDUE_STEPS)
@@ -433,6 +437,8 @@ tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, i
     run->doomed = run->starved = false;
     run->steps = steps;
     run->slice = SLICE;
+    run->slowness = 1;
+    run->pcalls = 0;
     if (isolate->pooled > 0) {
         run->co = isolate->pool[--isolate->pooled].co;
         run->ref = isolate->pool[isolate->pooled].ref;
@@ -483,11 +489,10 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
         lua_pushcfunction(run->co, body);
         lua_pushlightuserdata(run->co, arg);
         args = 1;
-        run->slowness = 1;
     }
     isolate->taken = 0;
     isolate->time_at = run->slowness > 1 ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
-    isolate->steps_at = run->steps;
+    isolate->counted = 0;
     isolate->tick = clock_ns(CLOCK_MONOTONIC_COARSE);
     isolate->interval = 0;
     set_interval(isolate, run->co, interval_of(run));

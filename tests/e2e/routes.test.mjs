@@ -86,7 +86,7 @@ test('a file that does not load leaves the one that runs, and is named with its 
         ['string.rep = nil', /kept\.lua:1: a script must not write 'rep'/],
         ['require "os"', /kept\.lua:1: module 'os' is not for routes/],
         ['while true do pcall(function() while true do end end) end', /kept\.lua:1: does not end/],
-        ['\x1bLua', /kept\.lua: line 1: compiled code: give the Lua text/],
+        ['\x1bLua', /kept\.lua:1: compiled code: give the Lua text/],
     ];
     for (const [text, expected] of faults) {
         const before = logged('route.refused').length;

@@ -241,6 +241,122 @@ static void test_patterns(void)
     CHECK(wrong == 0);
 }
 
+/* What is in the place of Lua's own functions, where scripts that do no harm cannot tell. */
+static void test_libraries(void)
+{
+    static const char *const texts[] = {
+        "local t = {} for i = 1, 200 do t[i] = i * 7919 % 200 end table.sort(t) "
+        "return table.concat(t, ',')",
+        "local t = {} for i = 1, 100 do t[i] = 'k' .. i * 7919 % 100 end "
+        "table.sort(t, function(a, b) return a > b end) return table.concat(t, ',')",
+        "local t = { 3 } table.sort(t) table.sort({}) return t[1] .. #t",
+        "local t = { 2, 1 } table.sort(t, function(a, b) return a < b end) return t[1] .. t[2]",
+        "return tostring(pcall(table.sort, { 1, 'x' }))",
+        "return tostring(pcall(table.sort, { 1, 2 }, 5))",
+        "local mt = { __lt = function(a, b) return a.n < b.n end } local t = {} "
+        "for i = 1, 9 do t[i] = setmetatable({ n = 9 - i }, mt) end table.sort(t) "
+        "return t[1].n .. t[9].n",
+        "return ('ab'):rep(5, '-') .. ('x'):rep(0) .. ('x'):rep(-1) .. ('x'):rep(1, 'y')",
+        "return (''):rep(3, ',') .. ('abc'):rep(7)",
+        "return tostring(nil) .. tostring(true) .. tostring(1.0) .. tostring(7) .. tostring('x')",
+        "return tostring(setmetatable({}, { __tostring = function() return 'mine' end }))",
+        "return tostring(pcall(tostring, setmetatable({}, { __tostring = function() end })))",
+        "return ('%s|%5.1f|%-4d|%q|%x|%%|%c'):format(nil, 2.25, 7, 'a\\n', 255, 65)",
+        "return ('%s'):format(setmetatable({}, { __tostring = function() return 'mine' end }))",
+        "local out = {} for i, v in ipairs { 'a', 'b', nil, 'c' } do out[#out + 1] = i .. v end "
+        "return table.concat(out)",
+        "local t = setmetatable({ 1 }, { __index = function(_, i) return i < 4 and i or nil end }) "
+        "local n = 0 for _, v in ipairs(t) do n = n + v end return n",
+        "local t = setmetatable({ 1 }, { __index = { 1, 2, 3 } }) "
+        "local n = 0 for _, v in ipairs(t) do n = n + v end return n",
+        "local t = { 1, 2, 3 } table.insert(t, 4) table.insert(t, 1, 0) table.insert(t, 6, 5) "
+        "return table.concat(t, ',') .. table.remove(t) .. table.remove(t, 1) .. #t",
+        "return tostring(pcall(table.insert, { 1 }, 5, 1)) .. tostring(pcall(table.insert, {}))",
+        "return tostring(table.remove({})) .. tostring(table.remove({}, 0))",
+        "return table.concat(table.move({ 1, 2, 3 }, 2, 3, 1), ',') .. "
+        "table.concat(table.move({ 1, 2 }, 1, 2, 3, { 8, 9 }), ',')",
+        "return select('#', table.unpack({ 1, nil, 3 }, 1, 3)) .. select(-1, 1, 2) .. "
+        "select('#', table.unpack({}, 5, 4))",
+        "return ('hello'):byte(-1) .. select('#', ('hello'):byte(1, -1)) .. "
+        "select('#', ('hello'):byte(-99, 99)) .. select('#', ('hello'):byte(4, 2))",
+        "return utf8.char(228, 8364) .. utf8.len('\\u{e4}\\u{20ac}') .. "
+        "utf8.codepoint('\\u{e4}', 1) .. tostring(utf8.len('\\xff'))",
+        "local s = '' for p, c in utf8.codes('\\u{e4}x') do s = s .. p .. c end return s",
+        "return (('abc'):gsub('%w', function(c) return c == 'b' and c:upper() end))",
+        "return (('abc'):gsub('%w', setmetatable({}, { __index = function(_, k) return k .. k "
+        "end })))",
+        "return (('x y z'):gsub('%w', '%0%0', 2))",
+        "return (('abc'):gsub('^%w', function() return '<' end))",
+        "return (('abc'):gsub('', '-'))",
+        "return tostring(pcall(string.gsub, 'x', 'x', function() return {} end))",
+        "return tostring(tonumber('0x10')) .. tonumber('z', 36) .. tostring(tonumber('')) .. "
+        "tonumber('  7  ')",
+        "return tostring(xpcall(error, function(e) return e .. '!' end, 'x', 0))",
+        "local A = {} A.__index = A function A.f() return 'A' end "
+        "local B = setmetatable({}, A) B.__index = B local o = setmetatable({}, B) return o.f()",
+        "local P = {} function P:new(o) setmetatable(o, self) self.__index = self return o end "
+        "function P:f() return 'P' .. self.n end local Q = P:new { n = 1 } "
+        "function Q:g() return self:f() .. 'Q' end return Q:new({ n = 2 }):g() .. Q:f()",
+        "local log = '' local t = setmetatable({}, { __newindex = function(t, k, v) "
+        "log = log .. k rawequal(t, v) end }) t.a = 1 t.b = 2 return log .. tostring(t.a)",
+        "local mt = { __add = function(a, b) return a.n + b end, __len = function() return 9 end, "
+        "__call = function(_, x) return x end, __eq = function() return true end, "
+        "__concat = function() return 'cat' end, __unm = function() return 'minus' end } "
+        "local t = setmetatable({ n = 1 }, mt) return (t + 2) .. #t .. t(5) .. "
+        "tostring(t == setmetatable({}, mt)) .. t .. 'x'",
+        "local n = 0 for k, v in pairs(setmetatable({}, { __pairs = function() "
+        "return function(_, k) k = (k or 0) + 1 if k < 4 then return k, k end end end })) do "
+        "n = n + v end return n",
+        "local t, n = { 1, 2, x = 3, [2.5] = 4 }, 0 for k, v in next, t do n = n + v t[k] = nil "
+        "end "
+        "return n .. tostring(next(t))",
+        "local t = {} t[t], t[1], t.x = 1, 2, 3 local n = 0 for _, v in next, t do n = n + v end "
+        "for _, v in pairs(t) do n = n + v end return n",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        char expected[4096], script[4096];
+        plain(texts[i], expected, sizeof(expected));
+        snprintf(script, sizeof(script), "return { body = tostring((function() %s end)()) }",
+                 texts[i]);
+        struct outcome outcome = run(script, "{}");
+        const char *got = outcome.state == TAEL_RUN_DONE ? outcome.body : "raised";
+        CHECK_NAMED(strcmp(got, expected) == 0, texts[i]);
+        if (strcmp(got, expected) != 0)
+            printf("# %s, not %s: %s\n", got, expected, outcome.fault);
+    }
+}
+
+/* They pause in the middle, and go on where they were. */
+static void test_pauses(void)
+{
+    struct outcome outcome =
+        run("local t = {} for i = 1, 20000 do t[i] = i * 7919 % 20000 end "
+            "table.sort(t, function(a, b) for _ = 1, 5 do end return a < b end) "
+            "for i = 1, 20000 do if t[i] ~= i - 1 then error(i) end end return { body = 'well' }",
+            "{}");
+    CHECK(outcome.state == TAEL_RUN_DONE && outcome.pauses > 10);
+    outcome = run("local n = 0 local s = ('ab'):rep(5000):gsub('a', function(c) n = n + 1 "
+                  "for _ = 1, 100 do end return n % 2 == 0 and 'x' end) "
+                  "return { body = #s .. s:sub(1, 4) .. n }",
+                  "{}");
+    CHECK(outcome.state == TAEL_RUN_DONE && outcome.pauses > 2);
+    CHECK(strcmp(outcome.body, "10000abxb5000") == 0);
+    outcome = run("local s = ('a'):rep(100000) .. 'b' return { body = table.concat({ "
+                  "s:find('[^a]'), #s:match('[b-z].*'), select(2, s:gsub('b', 'c')) }, ',') }",
+                  "{}");
+    CHECK(outcome.state == TAEL_RUN_DONE && outcome.pauses > 2);
+    CHECK(strcmp(outcome.body, "100001,1,1") == 0);
+    outcome = run("local n = 0 for w in (('a'):rep(50000) .. 'b'):rep(3):gmatch('b') do "
+                  "n = n + #w end return { body = '' .. n }",
+                  "{}");
+    CHECK(outcome.state == TAEL_RUN_DONE && outcome.pauses > 2 && strcmp(outcome.body, "3") == 0);
+    outcome = run("return { body = select(2, xpcall(error, function(e) for _ = 1, 300000 do end "
+                  "return e end, 'x', 0)) .. tostring(setmetatable({}, { __tostring = function() "
+                  "for _ = 1, 300000 do end return 'y' end })) }",
+                  "{}");
+    CHECK(outcome.state == TAEL_RUN_DONE && outcome.pauses > 2 && strcmp(outcome.body, "xy") == 0);
+}
+
 static void test_finding(void)
 {
     struct tael_route_script *script = load(
@@ -289,6 +405,8 @@ int main(void)
     test_hostile();
     test_full();
     test_patterns();
+    test_libraries();
+    test_pauses();
     tael_isolate_free(isolate);
     return tap_end();
 }
