@@ -4,10 +4,10 @@
 --- select setmetatable tonumber tostring type xpcall, math string table utf8, and require "tael"; none of
 --- them can be replaced, and it keeps its own names local. Other than in plain Lua: pairs and next go through
 --- numbers, then texts, in order; tostring of a table or function gives its type; setmetatable takes the
---- metamethods that are there when it is called (only __index may come later), and at most 16 tables in a chain
---- of __index; table.unpack and string.byte give at most 4096 values; the library goes through plain tables
---- alone; a text has at most 2 MiB; of a source see engine/script/source.c. A call has 10 million steps (an instruction, 16
---- bytes of memory taken, …) and all scripts of a worker together 16 MiB.
+--- metamethods that are there when it is called (only __index may come later), at most 16 tables are in a
+--- chain of __index; table.unpack and string.byte give at most 4096 values; the library goes through plain
+--- tables alone; a text has at most 2 MiB; limits of a source are in engine/script/source.c. A call has
+--- 10 million steps (an instruction, 16 bytes of memory taken, …) and all scripts of a worker together 16 MiB.
 
 --- "POST /", "GET /orders/:id"; the path stands behind /r/NAME. GET answers HEAD too.
 ---@alias tael.route.Script table<string, tael.route.Handler|tael.route.Options>
