@@ -226,7 +226,8 @@ end }\n`, 'rules.lua', two);
     assert.deepEqual([large.body.account, large.body.product], ['alipay-two', 'page'], large.text);
     save('return { route = function() return { "unionpay" } end }', 'rules.lua', two);
     await until('there is no such way', async () => (await order(`W${++orders}`)).body.code === 'missing_field', 10);
-    assert.ok(alarms('rule_failed').some((line) => line.rule === 'route' && line.failure === 'no_such_way'));
+    await until('the log has the alarm', () => alarms('rule_failed').some((line) => line.rule === 'route' &&
+        line.failure === 'no_such_way'));
     const named = await order('WAY4', { amount: 6000, account: 'alipay-one' });
     assert.equal(named.body.account, 'alipay-one');
     const [attempt] = (await engine.get(`/v1/payments/${large.body.id}/attempts`, { key })).body.data;

@@ -7,7 +7,7 @@
 --- metamethods that are there when it is called (only __index may come later), at most 16 tables are in a
 --- chain of __index; table.unpack and string.byte give at most 4096 values; the library goes through plain
 --- tables alone; a text has at most 2 MiB; limits of a source are in engine/script/source.c. A call has
---- 10 million steps (an instruction, 16 bytes of memory taken, …) and all scripts of a worker together 16 MiB.
+--- 10 million steps (one: an instruction, 16 bytes of memory, …) and all scripts of a worker 16 MiB together.
 
 --- "POST /", "GET /orders/:id"; the path stands behind /r/NAME. GET answers HEAD too.
 ---@alias tael.route.Script table<string, tael.route.Handler|tael.route.Options>
