@@ -94,6 +94,7 @@ function reload.run()
         log.error("engine.not_reloaded", { code = err.code, message = err.message })
         return nil, err
     end
+    require("tael.scripts.generations").look_again()
     local answer = {
         certificates = done.certificates, needs_restart = json.array(reload.changed(started.config, config)),
     }

@@ -61,12 +61,15 @@ end
 -- ---- open: on every worker ----
 
 local function open_kernel(context)
-    local registry = require "tael.kernel.registry"
+    local registry, generations = require "tael.kernel.registry", require "tael.scripts.generations"
     if context.worker == 1 then
         registry.sync(context.pass)
     end
     registry.load(context.pass)
-    require("tael.scripts.generations").open(context.pass.scripts.folder, context.pass.dev)
+    generations.open {
+        folder = plan_of.own_scripts(context.pass, context.pass.source) .. "/merchants",
+        watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
+    }
     if context.worker == 1 then
         if context.pass.dev then
             demo.make_api_key(context.pass)

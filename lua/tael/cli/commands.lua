@@ -39,6 +39,7 @@ commands.list = {
     require "tael.cli.trigger",
     require "tael.cli.clock",
     require "tael.cli.keys",
+    require "tael.cli.check",
     require "tael.cli.configuration",
     require "tael.cli.migrate",
     require "tael.cli.doctor",

@@ -86,20 +86,28 @@ function plan.store(config, lua_root, migrate)
     }
 end
 
---- Where the operator's own endpoints are. They lie beside the configuration even where the channels are
---- those that Tael came with.
+--- Where the scripts of this engine's own operator and merchants are. They lie beside the configuration even
+--- where the channels are those that Tael came with.
 ---@param config table
----@return table
-function plan.routes(config)
-    local root, installed = config.source.root or ".", config.source.lua_root
+---@param source { root: string?, lua_root: string? } folders of the configuration and of Tael's own Lua
+---@return string folder
+---@return string shown as messages name it
+function plan.own_scripts(config, source)
+    local root, installed = source.root or ".", source.lua_root
     local scripts = config.scripts.folder
     if installed and scripts == installed:gsub("/[^/]+/?$", "") .. "/scripts" then
         scripts = root .. "/scripts"
     end
-    local folder = scripts .. "/routes"
-    local below = folder:sub(1, #root + 1) == root .. "/"
-    return { listener = "api", prefix = "/r/", folder = folder,
-        shown = below and folder:sub(#root + 2) or folder }
+    local below = scripts:sub(1, #root + 1) == root .. "/"
+    return scripts, below and scripts:sub(#root + 2) or scripts
+end
+
+--- The operator's own endpoints.
+---@param config table
+---@return table
+function plan.routes(config)
+    local folder, shown = plan.own_scripts(config, config.source)
+    return { listener = "api", prefix = "/r/", folder = folder .. "/routes", shown = shown .. "/routes" }
 end
 
 return plan

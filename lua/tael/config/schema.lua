@@ -79,6 +79,8 @@ key("keys.master", "secret", nil, "seals the files of the key folder (at least 1
 key("audit.seal_every", "duration", "1s", "between two seals of a merchant's events",
     { min = 100, max = MINUTE })
 key("scripts.folder", "path", function(_, context) return context.scripts end, "channel packages")
+key("scripts.memory_mib", "integer", 256, "all merchants' scripts together, on each worker",
+    { min = 1, max = 65536 })
 
 key("payments.expires", "duration", "30m", "life of a payment that does not say",
     { min = MINUTE, max = 15 * DAY })

@@ -99,7 +99,8 @@ function check.run(options)
         return nil, err
     end
     local file = (options.config_path or "tael.lua"):match("[^/]+$")
-    return { config.data, options.root .. "/" .. file, config.scripts.folder }
+    -- what merchants and the operator's routes save is taken up by the engine that runs
+    return { config.data, options.root .. "/" .. file, config.scripts.folder .. "/channels" }
 end
 
 return check

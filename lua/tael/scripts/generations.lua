@@ -172,13 +172,6 @@ function generations.of(merchant)
     return slot.active, slot.refused ~= nil
 end
 
---- All are looked at again when they are next asked for.
-function generations.forget_looks()
-    for _, slot in pairs(slots) do
-        slot.looked = nil
-    end
-end
-
 --- Those whose newest scripts do not run, in the order of their names.
 ---@return { merchant: string, error: string }[]
 function generations.refused()
@@ -190,11 +183,23 @@ function generations.refused()
     return list
 end
 
+workers.answer("scripts.look", function()
+    for _, slot in pairs(slots) do
+        slot.looked = nil
+    end
+end)
+
+--- What has changed on the disk is taken up by every worker when it is next asked for.
+function generations.look_again()
+    workers.ask("scripts.look")
+end
+
 --- At the start of a worker.
----@param scripts string the scripts folder
----@param watch boolean
-function generations.open(scripts, watch)
-    root, watched, slots = scripts .. "/merchants", watch, {}
+---@param options { folder: string, watch: boolean, memory: integer } folder of all merchants; are files
+--- looked at as they are asked for; bytes of all isolates
+function generations.open(options)
+    root, watched, slots = options.folder, options.watch, {}
+    isolate.ceiling(options.memory)
 end
 
 return generations

@@ -242,6 +242,11 @@ return {
     ["reload.needs_restart"] = "needs a restart: {keys}",
     ["reload.refused.next"] = "tael config check",
 
+    -- check
+    ["check.ok"] = "{merchant}  generation {generation}  rules: {rules}",
+    ["check.none"] = "no merchant has scripts",
+    ["check.none.next"] = "write scripts/merchants/SLUG/rules.lua, or name a folder: tael check PATH",
+
     -- keys, config, migrate
     ["keys.own.ids"] = "the engine: names of objects",
     ["keys.own.pepper"] = "the engine: hashes of API keys",

@@ -39,7 +39,8 @@ return {
     ["command.config.show"] = "every key, its value, and where it comes from when not from the file",
     ["command.migrate"] = "brings the store's schema up to date",
     ["command.doctor"] = "checks all that must be right before money is taken; exits 1 when something fails",
-    ["command.reload"] = "has the running engine read certificates again",
+    ["command.reload"] = "has the running engine read certificates and scripts again",
+    ["command.check"] = "checks merchants' scripts; exits 1 and names file and line of what is wrong",
     ["command.sandbox"] = "runs the channels' simulators alone",
     ["command.version"] = "prints the version",
 

@@ -229,6 +229,11 @@ return {
     ["reload.needs_restart"] = "需要重启才能生效：{keys}",
     ["reload.refused.next"] = "tael config check",
 
+    -- check
+    ["check.ok"] = "{merchant}  版本 {generation}  规则：{rules}",
+    ["check.none"] = "没有商户有脚本",
+    ["check.none.next"] = "编写 scripts/merchants/SLUG/rules.lua，或指定文件夹：tael check PATH",
+
     ["keys.own.ids"] = "引擎：对象编号",
     ["keys.own.pepper"] = "引擎：API 密钥的散列",
     ["keys.own.audit"] = "引擎：封印",

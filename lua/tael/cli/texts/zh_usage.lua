@@ -39,7 +39,8 @@ return {
     ["command.config.show"] = "每个键的值；不来自文件时注明来源",
     ["command.migrate"] = "把库升级到当前结构",
     ["command.doctor"] = "收款前检查一切必须正确的东西；有失败时退出码为 1",
-    ["command.reload"] = "让运行中的引擎重新读取证书",
+    ["command.reload"] = "让运行中的引擎重新读取证书和脚本",
+    ["command.check"] = "检查商户脚本；有错时以 1 退出并指出文件和行号",
     ["command.sandbox"] = "只运行渠道模拟器",
     ["command.version"] = "打印版本",
 

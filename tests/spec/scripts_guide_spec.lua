@@ -1,0 +1,65 @@
+--- Every snippet of scripts/README.md is a rules.lua that passes the checks and answers as the guide says.
+local contract = require "tael.scripts.contract"
+local isolate = require "tael.isolate"
+
+local PAYMENT = {
+    amount = 1234, currency = "CNY", subject = "coffee", metadata = {}, payer = {}, now = 0,
+    local_time = { year = 2026, month = 1, day = 1, hour = 0, minute = 0, wday = 5 },
+}
+local CHANNELS = {
+    { name = "alipay", account = "alipay-one", products = { page = true } },
+    { name = "alipay", account = "alipay-two", products = { page = true } },
+}
+
+local function value_of(text)
+    return table.pack(assert(load("return " .. text, text, "t", {}))())
+end
+
+local function snippets()
+    local file <close> = assert(io.open "scripts/README.md")
+    local list = {}
+    for block in file:read("a"):gmatch "```lua\n(.-)```" do
+        local expected = {}
+        for rule, given, result in block:gmatch "%-%-> (%l+) (%b{}) ([^\n]+)" do
+            expected[#expected + 1] = { rule = rule, given = value_of(given)[1], result = value_of(result) }
+        end
+        list[#list + 1] = { text = block, expected = expected }
+    end
+    return list
+end
+
+local function merged(fields)
+    local payment = {}
+    for name, value in pairs(PAYMENT) do
+        payment[name] = value
+    end
+    for name, value in pairs(fields) do
+        payment[name] = value
+    end
+    return payment
+end
+
+describe("the guide to scripts", function()
+    local all = snippets()
+
+    it("has snippets", function()
+        assert.is_true(#all >= 3)
+    end)
+
+    for i, snippet in ipairs(all) do
+        it(("is right in snippet %d"):format(i), function()
+            local rules = isolate.generation { name = "guide", key = "guide" .. i,
+                files = { ["rules.lua"] = snippet.text } }
+            local names = rules:ask("rules.lua", { { "" } }, {}, 100000)[1]
+            assert.is_true(names[1], names[3])
+            assert.is_nil(contract.wrong(names[2]))
+            assert.is_true(#snippet.expected > 0)
+            for _, expected in ipairs(snippet.expected) do
+                local answer = rules:ask("rules.lua", { { expected.rule, 1, 2 } },
+                    { merged(expected.given), CHANNELS }, 100000)[1]
+                assert.are.same({ true, table.unpack(expected.result) }, answer)
+                assert.is_table((contract.rules[expected.rule].check(answer[2], answer[3])))
+            end
+        end)
+    end
+end)
