@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <sys/mman.h>
@@ -124,9 +123,25 @@ static struct tael_pool_chunk *pop(struct tael_pool_chunk **stack)
     return chunk;
 }
 
+/* Of the system's own, so that what is given back by chunks is nobody else's meanwhile: aligned
+ * blocks of malloc's are cut out of twice their size, and the rest filled up with what stays. */
+static struct tael_pool_region *map_region(void)
+{
+    char *mapped = mmap(NULL, 2 * REGION_SIZE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapped == MAP_FAILED)
+        return NULL;
+    size_t before = (REGION_SIZE - (uintptr_t)mapped % REGION_SIZE) % REGION_SIZE;
+    char *region = mapped + before;
+    if (before > 0)
+        (void)munmap(mapped, before);
+    (void)munmap(region + REGION_SIZE, REGION_SIZE - before);
+    return (struct tael_pool_region *)(void *)region;
+}
+
 static bool add_region(struct tael_pool *pool)
 {
-    struct tael_pool_region *region = aligned_alloc(REGION_SIZE, REGION_SIZE);
+    struct tael_pool_region *region = map_region();
     if (region == NULL)
         return false;
     region->next = pool->regions;
@@ -209,7 +224,7 @@ void tael_pool_free(struct tael_pool *pool)
     while (pool->regions != NULL) {
         struct tael_pool_region *region = pool->regions;
         pool->regions = region->next;
-        free(region);
+        (void)munmap(region, REGION_SIZE);
     }
     *pool = (struct tael_pool){0};
 }

@@ -106,6 +106,27 @@ test('what the rule sends to review waits for a person, and no channel hears of 
     assert.deepEqual([refused.status, refused.body.code], [409, 'state_conflict'], refused.text);
 });
 
+test('what a person lets go is paid the way that was chosen', async () => {
+    const key = await newKey('demo.test', ['payments:read', 'admin']);
+    const held = await engine.create('LET-GO', { product: 'qr', amount: 2500 });
+    assert.deepEqual([held.body.state, held.body.reason], ['review', 'risk'], held.text);
+    const decide = (decision) => engine.post(`/v1/payments/${held.body.id}/review`, { decision, note: 'a known payer' }, { key });
+    const gone = await decide('pending');
+    assert.equal(gone.status, 200, gone.text);
+    assert.deepEqual([gone.body.state, gone.body.reason, gone.body.product, gone.body.next_action.type],
+        ['pending', null, 'qr', 'qr_code']);
+    assert.equal((await decide('pending')).body.code, 'state_conflict');
+    const [{ order_no: number }] = (await engine.get(`/v1/payments/${held.body.id}/attempts`)).body.data;
+    await fetch(`${engine.sandbox}/sandbox/trades/${number}/pay`, { method: 'POST' });
+    await until('it is paid', async () => (await engine.payment(held.body.id)).state === 'paid');
+    assert.deepEqual((await engine.events(held.body.id)).map((event) => event.type).slice(-2), ['payment.pending', 'payment.created']);
+    const story = await engine.get(`/v1/payments/${held.body.id}/timeline`);
+    assert.match(story.text, /a known payer/);
+    // what a channel's statement has put before a person is not let go
+    const again = await engine.create('LET-GO', { product: 'qr', amount: 2500 });
+    assert.deepEqual([again.body.id, again.body.state], [held.body.id, 'paid']);
+});
+
 test('a rule sees the payment as it was asked for, as a copy', async () => {
     save(`local prices = require "lib.prices"
 local rules = {}

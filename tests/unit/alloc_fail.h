@@ -71,14 +71,6 @@ void *calloc(size_t count, size_t size)
     return alloc_fails_now() ? NULL : real(count, size);
 }
 
-void *aligned_alloc(size_t alignment, size_t size)
-{
-    static void *(*real)(size_t alignment, size_t size);
-    if (real == NULL)
-        *(void **)&real = dlsym(RTLD_NEXT, "aligned_alloc");
-    return alloc_fails_now() ? NULL : real(alignment, size);
-}
-
 void *realloc(void *memory, size_t size)
 {
     static void *(*real)(void *memory, size_t size);

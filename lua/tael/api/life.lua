@@ -61,7 +61,7 @@ end
 
 M.review_schema = {
     fields = {
-        decision = { type = "enum", required = true, values = { "paid", "closed", "failed" } },
+        decision = { type = "enum", required = true, values = { "paid", "closed", "failed", "pending" } },
         note = { type = "string", required = true, min = 1, max = 500, control = true },
     },
 }

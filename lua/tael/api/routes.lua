@@ -102,9 +102,11 @@ add("POST", "/v1/payments/{id}/attempts", API, life.attempt, {
 add("POST", "/v1/payments/{id}/review", API, life.review, {
     id = "reviewPayment", about = "A person's decision about a payment under review", scope = "admin",
     text = "The channel is asked, and its answer is kept beside the decision. Above "
-        .. "payments.review_approval_above two persons must decide the same.",
+        .. "payments.review_approval_above two persons must decide the same. pending lets a payment go its "
+        .. "way that a rule held back before any channel heard of it.",
     body = life.review_schema, answers = { [200] = "payment" },
-    problems = MOVE .. " second_approval_required already_resolved",
+    problems = MOVE .. " second_approval_required already_resolved product_not_supported amount_out_of_range "
+        .. "script_failed",
 })
 add("GET", "/v1/payments/{id}/timeline", API, life.timeline, {
     id = "getTimeline", about = "The story of a payment", scope = "payments:read",

@@ -69,7 +69,7 @@ function moves.sync(call)
     return payment and exits.done, failure
 end
 
-local DECISIONS = { paid = true, closed = true, failed = true }
+local DECISIONS = { paid = true, closed = true, failed = true, pending = true }
 
 ---@param call tael.cli.Call
 function moves.review(call)

@@ -145,7 +145,8 @@ payments.commands = {
     {
         name = "review", usage = "ID", min = 1, max = 1, run = moves.review, asks = true, payment = 1,
         options = words.with_asking {
-            decision = { value = "paid|closed|failed" }, note = { value = "TEXT", doc = "review_note" },
+            decision = { value = "paid|closed|failed|pending" },
+            note = { value = "TEXT", doc = "review_note" },
         },
     },
 }

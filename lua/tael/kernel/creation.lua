@@ -179,6 +179,7 @@ local function plan(request)
     }
     if verdicts.risk.risk == "review" then
         columns.state, columns.reason = "review", "risk"
+        columns.details.held = { account = account.id, product = product }
         return columns
     end
     local order

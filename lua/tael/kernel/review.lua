@@ -2,7 +2,8 @@
 --- verified answer stands beside the decision as evidence, and a decision that contradicts it is refused.
 --- 1 "paid" takes what the channel says it took, which may be another amount than was asked for. 2 "closed"
 --- and "failed" are refused while the channel holds money or an order that can still be paid. 3 Above a limit
---- two persons must say the same; the first one's word waits in the payment's row.
+--- two persons must say the same; the first one's word waits in the payment's row. 4 "pending" lets go what a
+--- rule has held back: no channel knows of it yet, so none is asked.
 local calls = require "tael.kernel.calls"
 local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
@@ -11,6 +12,7 @@ local log = require "tael.log"
 local payments = require "tael.kernel.payments"
 local query = require "tael.kernel.query"
 local registry = require "tael.kernel.registry"
+local release = require "tael.kernel.release"
 local settle = require "tael.kernel.settle"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
@@ -238,6 +240,12 @@ local function round(input, payment)
         return conflict("the payment is not under review", payment)
     elseif needs_second(input, payment, payment.amount) then
         return propose(input, payment)
+    elseif input.decision == "pending" then
+        local done, err = release.begin(payment, decision_data(input, payment), input.actor)
+        if done then
+            announce(input, payment)
+        end
+        return done, err
     end
     local found, err = ask(payment, input.actor)
     if not found then
@@ -262,7 +270,7 @@ local function round(input, payment)
 end
 
 ---@class tael.kernel.Review
----@field decision "paid"|"closed"|"failed"
+---@field decision "paid"|"closed"|"failed"|"pending"
 ---@field note string why, for the record
 ---@field actor string who decides
 

@@ -40,6 +40,15 @@ UPDATE payments SET state = :state, reason = 'manual', proposal = NULL, closing 
 WHERE merchant = :merchant AND id = :payment AND version = :version_was AND state = 'review' AND captured_amount = 0
   AND (:state = 'closed' OR :state = 'failed');
 
+-- A person lets go what a rule has held back before any order: its first order is in the same unit.
+-- name: payment.let_go
+-- rows: 1 else reread
+-- bytes: hash
+UPDATE payments SET state = 'pending', reason = NULL, proposal = NULL, attempt = :attempt, version = version + 1,
+  last_event = :seq_event, last_hash = :hash, updated_at = :now
+WHERE merchant = :merchant AND id = :payment AND version = :version_was AND state = 'review' AND reason = 'risk'
+  AND attempt IS NULL;
+
 -- The order behind it: its amount may be another than was asked for, which is what the person has accepted. What
 -- is known of it needs no timer any more.
 -- name: attempt.accept
