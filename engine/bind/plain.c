@@ -10,7 +10,10 @@
 
 enum tag { TAG_NIL, TAG_FALSE, TAG_TRUE, TAG_INTEGER, TAG_FLOAT, TAG_TEXT, TAG_TABLE };
 
-enum { NUMBER_MAX = 10 /* bytes of a variable-length number of 64 bits */ };
+enum {
+    NUMBER_MAX = 10, /* bytes of a variable-length number of 64 bits */
+    ROOM = 256,      /* bytes that are asked for at least */
+};
 
 /* ---- writing ---- */
 
@@ -23,6 +26,7 @@ struct writer {
     lua_State *L;
     const struct tael_plain_limits *limits;
     struct tael_buf *out;
+    char *at, *end; /* of its memory: what is written next, and how far it may go */
     char *fault;
     int items;
     size_t begin; /* of out */
@@ -52,12 +56,31 @@ static bool refuse(struct writer *writer, int depth, const char *what)
     return false;
 }
 
+/* What is written stands in out, with room for len bytes more. */
+static bool grow(struct writer *writer, int depth, size_t len)
+{
+    struct tael_buf *out = writer->out;
+    if (writer->at != NULL)
+        out->len = (size_t)(writer->at - out->data);
+    size_t left = writer->limits->bytes - (out->len - writer->begin);
+    if (len > left)
+        return refuse(writer, depth, "is too large");
+    writer->status = tael_buf_reserve(out, len > ROOM ? len : ROOM);
+    if (writer->status != TAEL_OK)
+        return false;
+    size_t cap = out->cap - out->len;
+    writer->at = out->data + out->len;
+    writer->end = writer->at + (cap < left ? cap : left);
+    return true;
+}
+
 static bool put(struct writer *writer, int depth, const void *data, size_t len)
 {
-    if (len > writer->limits->bytes - (writer->out->len - writer->begin))
-        return refuse(writer, depth, "is too large");
-    writer->status = tael_buf_append(writer->out, data, len);
-    return writer->status == TAEL_OK;
+    if ((size_t)(writer->end - writer->at) < len && !grow(writer, depth, len))
+        return false;
+    memcpy(writer->at, data, len);
+    writer->at += len;
+    return true;
 }
 
 static bool put_number(struct writer *writer, int depth, enum tag tag, uint64_t number)
@@ -126,12 +149,11 @@ static bool put_table(struct writer *writer, int depth, int index)
     lua_Unsigned array = lua_rawlen(L, index);
     if (array > (lua_Unsigned)writer->limits->items)
         return refuse(writer, depth, "has too many values");
-    uint64_t others = 0;
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1))
-        others += !is_of_array(L, -2, array);
+    uint32_t others = 0;
     if (!put_number(writer, depth, TAG_TABLE, array) ||
-        !put_number(writer, depth, TAG_TABLE, others))
+        !put(writer, depth, &others, sizeof(others)))
         return false;
+    size_t count_at = (size_t)(writer->at - writer->out->data) - sizeof(others);
     for (lua_Unsigned i = 1; i <= array; i++) {
         lua_rawgeti(L, index, (lua_Integer)i);
         writer->way[depth] = (struct step){.index = (lua_Integer)i};
@@ -139,11 +161,14 @@ static bool put_table(struct writer *writer, int depth, int index)
             return false;
         lua_pop(L, 1);
     }
-    if (others == 0)
-        return true;
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1))
-        if (!is_of_array(L, -2, array) && !put_pair(writer, depth))
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
+        if (array > 0 && is_of_array(L, -2, array))
+            continue;
+        others++;
+        if (!put_pair(writer, depth))
             return false;
+    }
+    memcpy(writer->out->data + count_at, &others, sizeof(others));
     return true;
 }
 
@@ -178,13 +203,19 @@ tael_status tael_plain_write(lua_State *L, int index, const struct tael_plain_li
                              struct tael_buf *out, char fault[TAEL_PLAIN_FAULT_MAX])
 {
     int top = lua_gettop(L);
-    struct writer writer = {
-        .L = L, .limits = limits, .out = out, .fault = fault, .begin = out->len};
+    struct writer writer;
+    writer.L = L; /* the way is written as it is gone */
+    writer.limits = limits;
+    writer.out = out;
+    writer.at = writer.end = NULL;
+    writer.fault = fault;
+    writer.items = 0;
+    writer.begin = out->len;
+    writer.status = TAEL_OK;
     fault[0] = '\0';
-    bool written = put_value(&writer, 0, lua_absindex(L, index));
+    bool written = grow(&writer, 0, 1) && put_value(&writer, 0, lua_absindex(L, index));
     lua_settop(L, top);
-    if (!written)
-        out->len = writer.begin;
+    out->len = written ? (size_t)(writer.at - out->data) : writer.begin;
     return writer.status;
 }
 
@@ -243,23 +274,27 @@ static bool push_float(struct reader *reader)
     return true;
 }
 
-/* A count of what takes at least one byte each, and for which a table is made large enough: all
- * counts together promise no more than the limit. */
-static bool take_count(struct reader *reader, uint64_t *out)
+/* So many values or pairs, which take at least one byte each, and for which a table is made large
+ * enough: all counts together promise no more than the limit. */
+static bool may_follow(struct reader *reader, uint64_t count)
 {
-    if (!take_number(reader, out) || *out > left(reader) ||
-        *out > (uint64_t)(reader->limits->items - reader->promised))
+    if (count > left(reader) || count > (uint64_t)(reader->limits->items - reader->promised))
         return false;
-    reader->promised += (int)*out;
+    reader->promised += (int)count;
     return true;
 }
 
 static bool push_table(struct reader *reader, int depth)
 {
     lua_State *L = reader->L;
-    uint64_t array = 0, others = 0;
-    if (depth >= reader->limits->depth || !take_count(reader, &array) ||
-        reader->at == reader->end || *reader->at++ != TAG_TABLE || !take_count(reader, &others))
+    uint64_t array = 0;
+    uint32_t others = 0;
+    if (depth >= reader->limits->depth || !take_number(reader, &array) ||
+        left(reader) < sizeof(others))
+        return false;
+    memcpy(&others, reader->at, sizeof(others));
+    reader->at += sizeof(others);
+    if (!may_follow(reader, array) || !may_follow(reader, others))
         return false;
     luaL_checkstack(L, LUA_MINSTACK, "plain data");
     lua_createtable(L, (int)array, (int)others);
@@ -269,7 +304,7 @@ static bool push_table(struct reader *reader, int depth)
             return false;
         lua_rawseti(L, table, (lua_Integer)i);
     }
-    for (uint64_t i = 0; i < others; i++) {
+    for (uint32_t i = 0; i < others; i++) {
         if (!push_value(reader, depth + 1) ||
             (lua_type(L, -1) != LUA_TSTRING && !lua_isinteger(L, -1)) ||
             !push_value(reader, depth + 1))

@@ -4,8 +4,9 @@
  * twice is two.
  *
  * Form: a value is a tag and what belongs to it, lengths and integers as variable-length numbers of
- * 7 bits a byte, lowest first. A table: how many values its array part has and how many other pairs
- * there are, each with the tag, then those values and pairs.
+ * 7 bits a byte, lowest first. A table: how many values its array part has; how many other pairs
+ * there are, in four bytes as the machine has them, for they are counted while they are written;
+ * then those values and pairs.
  */
 #ifndef TAEL_BIND_PLAIN_H
 #define TAEL_BIND_PLAIN_H

@@ -167,8 +167,8 @@ static void counts_are_no_promises(lua_State *L)
     char bytes[20000];
     size_t len = 0;
     for (int depth = 0; depth < 30; depth++) {
-        memcpy(bytes + len, "\x06\x90\x4e\x06\x00", 5); /* 10,000 values and no pair */
-        len += 5;
+        memcpy(bytes + len, "\x06\x90\x4e\x00\x00\x00\x00", 7); /* 10,000 values and no pair */
+        len += 7;
     }
     memset(bytes + len, 0, sizeof(bytes) - len);
     struct tael_cursor cursor = tael_cursor_of(bytes, sizeof(bytes));
