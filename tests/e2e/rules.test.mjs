@@ -2,14 +2,16 @@
 // wrong in them harms nobody: each has a declared default, and the generation that ran goes on.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { Alipay } from './alipay.mjs';
 import { Engine, root, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('rules');
 const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
     seller_id = "2088000000000001", key = "demo.alipay", alipay_key = "sandbox.alipay" }`;
-const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2' } });
+const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_PAYMENTS__POLL: '500ms,1s,2s,5s' } });
 const home = path.join(scripts, 'merchants/demo.test');
 const LOOK_MS = 100; // a file that was saved longer ago than this is looked at by whoever is asked
 let orders = 0;
@@ -52,20 +54,18 @@ const settled = async (wanted) => {
     }, 20);
 };
 
-function newKey(merchant, scopes) {
-    return import('node:http').then(({ default: http }) => new Promise((resolve, reject) => {
-        const request = http.request({
-            socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST',
-            path: `/v1/merchants/${merchant}/api_keys`, headers: { 'content-type': 'application/json' },
-        }, (response) => {
-            let text = '';
-            response.on('data', (data) => { text += data; });
-            response.on('end', () => resolve(JSON.parse(text).key));
-        });
-        request.on('error', reject);
-        request.end(JSON.stringify({ note: 'test', scopes }));
-    }));
-}
+/** What only the operator may ask, over the engine's own socket. */
+const operator = (target, body) => new Promise((resolve, reject) => {
+    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST', path: target,
+        headers: { 'content-type': 'application/json' } }, (response) => {
+        let text = '';
+        response.on('data', (data) => { text += data; });
+        response.on('end', () => resolve(JSON.parse(text)));
+    });
+    request.on('error', reject);
+    request.end(JSON.stringify(body));
+});
+const newKey = async (merchant, scopes) => (await operator(`/v1/merchants/${merchant}/api_keys`, { note: 'test', scopes })).key;
 
 test('without scripts a payment goes its way', async () => {
     const answer = await create();
@@ -259,6 +259,32 @@ end }\n`, 'rules.lua', two);
     const [attempt] = (await engine.get(`/v1/payments/${large.body.id}/attempts`, { key })).body.data;
     assert.deepEqual([attempt.decision.by, attempt.decision.reason, attempt.decision.script], ['rule', 'large', 'rules.lua']);
     assert.match(attempt.decision.generation, /^[0-9a-f]{16}$/);
+});
+
+test('the rule says what becomes of money that comes late', async () => {
+    save(`return { on_late_paid = function(payment)
+  if payment.state ~= "closed" or payment.amount ~= 1234 or payment.subject ~= "coffee" then error(payment.state) end
+  return payment.metadata.keep == "yes" and "accept" or "refund"
+end }\n`);
+    await settled((answer) => answer.status === 201 && answer.body.state === 'pending');
+    const alipay = new Alipay(engine);
+    const payments = [await create({ expires_in: 60, metadata: { keep: 'yes' } }), await create({ expires_in: 60 })];
+    for (const { body } of payments) await fetch(body.next_action.url); // the payer opens the order
+    await operator('/v1/system/clock', { advance_in: 61 });
+    for (const { body } of payments) {
+        await until('it is closed', async () => (await engine.payment(body.id)).state === 'closed');
+        const [{ trade_no: number }] = (await engine.get(`/v1/payments/${body.id}/attempts`)).body.data;
+        assert.equal(await alipay.notify(body, number ? { trade_no: number } : {}), 'success');
+    }
+    const refunds = await Promise.all(payments.map(async ({ body }) => {
+        const now = await engine.payment(body.id);
+        assert.deepEqual([now.state, now.late], ['paid', true]);
+        return (await engine.get(`/v1/payments/${body.id}/refunds`)).body.data.map((refund) => refund.reason);
+    }));
+    assert.deepEqual(refunds, [[], ['late']]);
+    await until('the log names the rule', () => logged('rule.decided').length === 2, 10);
+    assert.deepEqual(logged('rule.decided').map((line) => line.wish).sort(), ['accept', 'refund']);
+    assert.equal(alarms('rule_failed').filter((line) => line.rule === 'on_late_paid').length, 0);
 });
 
 test('the record holds: chains, seals and tables from the events', async () => {

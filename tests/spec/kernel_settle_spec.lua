@@ -49,6 +49,7 @@ registry.account = function() return { id = 7, channel = "alipay", slug = "spec"
 registry.package = function() return nil end
 registry.product = function() return { not_found = "waiting" } end
 registry.policy = function(_, name) return world.policy[name] end
+registry.merchant = function() return { id = 3, slug = "spec", accounts = {} } end
 
 local due = require "tael.kernel.due"
 local settle = require "tael.kernel.settle"

@@ -11,6 +11,8 @@ local CHANNELS = {
     { name = "alipay", account = "alipay-two", products = { page = true } },
 }
 
+local ATTEMPT = { amount = 100, currency = "CNY" }
+
 local function value_of(text)
     return table.pack(assert(load("return " .. text, text, "t", {}))())
 end
@@ -20,7 +22,7 @@ local function snippets()
     local list = {}
     for block in file:read("a"):gmatch "```lua\n(.-)```" do
         local expected = {}
-        for rule, given, result in block:gmatch "%-%-> (%l+) (%b{}) ([^\n]+)" do
+        for rule, given, result in block:gmatch "%-%-> ([%l_]+) (%b{}) ([^\n]+)" do
             expected[#expected + 1] = { rule = rule, given = value_of(given)[1], result = value_of(result) }
         end
         list[#list + 1] = { text = block, expected = expected }
@@ -55,8 +57,12 @@ describe("the guide to scripts", function()
             assert.is_nil(contract.wrong(names[2]))
             assert.is_true(#snippet.expected > 0)
             for _, expected in ipairs(snippet.expected) do
-                local answer = rules:ask("rules.lua", { { expected.rule, 1, 2 } },
-                    { merged(expected.given), CHANNELS }, 100000)[1]
+                local inputs = { payment = merged(expected.given), channels = CHANNELS, attempt = ATTEMPT }
+                local call, list = { expected.rule }, {}
+                for place, name in ipairs(contract.rules[expected.rule].args) do
+                    call[place + 1], list[place] = place, inputs[name]
+                end
+                local answer = rules:ask("rules.lua", { call }, list, 100000)[1]
                 assert.are.same({ true, table.unpack(expected.result) }, answer)
                 assert.is_table((contract.rules[expected.rule].check(answer[2], answer[3])))
             end

@@ -117,7 +117,7 @@ local function ask_rules(input, payment, now)
     local named = input.channel or input.account
     return rules.ask(merchant.slug, named and NAMED_WAY or WHATEVER_WAY, function()
         local channels = not named and rule_inputs.channels(merchant) or nil
-        return rule_inputs.payment(merchant, input, payment, now), channels
+        return { payment = rule_inputs.payment(merchant, input, payment, now), channels = channels }
     end)
 end
 

@@ -8,6 +8,7 @@ local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
+local policies = require "tael.kernel.policies"
 local registry = require "tael.kernel.registry"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
@@ -74,11 +75,6 @@ local function is_reversing(input, payment, attempt)
     return not rows or last ~= nil and (last.class == nil or not_ended[last.class] == true)
 end
 
-local function policies(merchant)
-    return { late = registry.policy(merchant, "on_late_paid"),
-        duplicate = registry.policy(merchant, "on_duplicate_paid") }
-end
-
 local function case_of(input, payment, attempt, now)
     local others, err = others_of(attempt, payment.attempt)
     if not others then
@@ -89,7 +85,8 @@ local function case_of(input, payment, attempt, now)
         grace = registry.config.payments.grace,
         waits_unopened = registry.product(attempt).not_found == "waiting",
         others = others, others_open = #others > 0, reversing = is_reversing(input, payment, attempt),
-        policy = payment.state ~= "pending" and policies(payment.merchant) or nil, -- in time needs none
+        policy = payment.state ~= "pending" and input.fact.state == "succeeded"
+            and policies.of(payment, attempt, now) or nil, -- what is in time needs none
     }
 end
 

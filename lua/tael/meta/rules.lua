@@ -7,11 +7,15 @@
 ---   limits: absent or failing, none.
 ---   risk: absent, allow; failing, review. What is denied is not written; what is under review waits for a
 --- person, and no channel hears of it.
+---   on_late_paid: of money for a payment that was closed or had failed. on_duplicate_paid: of a second
+--- success. Absent or failing, the policy of that name, of the merchant or of the engine, holds.
 ---   route: asked when the request names neither channel nor account; the first possible way is taken.
 --- Absent or failing, the only account that there is.
 ---@class tael.Rules
 ---@field limits fun(payment: tael.PaymentInput): tael.Limits?
 ---@field risk fun(payment: tael.PaymentInput): "allow"|"review"|"deny", string?
+---@field on_late_paid fun(payment: tael.RulePayment): "accept"|"refund"|"review"
+---@field on_duplicate_paid fun(payment: tael.RulePayment, attempt: tael.RuleAttempt): "refund"|"review"
 ---@field route fun(payment: tael.PaymentInput, channels: tael.ChannelInput[]): (string|tael.Way)[], string?
 
 --- What is to be paid, as the request says. Amounts are integers of minor units, times ms since 1970 UTC.
@@ -30,6 +34,35 @@
 ---@field payer { ip: string? }
 ---@field now integer
 ---@field local_time tael.LocalTime on the merchant's clock
+
+--- A payment that there is.
+---@class tael.RulePayment
+---@field id string "pay_…"
+---@field merchant_order_id string
+---@field amount integer
+---@field currency string
+---@field subject string?
+---@field metadata table<string, any>
+---@field state string
+---@field reason string?
+---@field late boolean
+---@field captured_amount integer
+---@field refunded_amount integer
+---@field refundable_amount integer
+---@field channel string?
+---@field account string?
+---@field product string
+---@field now integer
+---@field local_time tael.LocalTime
+
+---@class tael.RuleAttempt the order that was paid
+---@field id string "att_…"
+---@field channel string?
+---@field account string?
+---@field product string
+---@field state string before this success
+---@field amount integer
+---@field currency string
 
 ---@class tael.LocalTime
 ---@field year integer

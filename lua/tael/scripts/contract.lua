@@ -73,6 +73,21 @@ local function check_route(order, reason)
     return fits and { ways = ways, reason = reason }, why
 end
 
+--- A rule that gives one of some words.
+local function one_of(...)
+    local words, list = {}, { ... }
+    for _, word in ipairs(list) do
+        words[word] = true
+    end
+    local told = ('the result is "%s"'):format(table.concat(list, '" or "'))
+    return function(wish)
+        if not words[wish] then
+            return nil, told
+        end
+        return { wish = wish }
+    end
+end
+
 ---@class tael.scripts.Rule
 ---@field args string[] names of the inputs, in order
 ---@field check fun(...): table?, string? what it gave, in its final form; else what is wrong with it
@@ -86,6 +101,10 @@ contract.rules = {
         args = { "payment" }, check = check_risk, absent = { risk = "allow" },
         failed = { risk = "review", reason = "the rule failed" },
     },
+    on_late_paid = { args = { "payment" }, check = one_of("accept", "refund", "review"), absent = {},
+        failed = {} },
+    on_duplicate_paid = { args = { "payment", "attempt" }, check = one_of("refund", "review"), absent = {},
+        failed = {} },
     route = { args = { "payment", "channels" }, check = check_route, absent = {}, failed = {} },
 }
 
@@ -97,7 +116,7 @@ function contract.wrong(given)
         if not contract.rules[name] then
             local meant = nearest(name, contract.rules)
             return ("there is no rule '%s'%s"):format(name, meant and ": did you mean '" .. meant .. "'?"
-                or ": there are limits, risk and route; keep other functions local")
+                or ": keep functions of your own local")
         elseif kind ~= "function" then
             return ("rule '%s' is a %s: it must be a function"):format(name, kind)
         end

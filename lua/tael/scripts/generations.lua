@@ -157,7 +157,9 @@ end
 ---@return boolean broken there are scripts, of which none ever passed
 function generations.of(merchant)
     local slot = slots[merchant]
-    if not slot then
+    if not root then -- nobody has said where scripts are
+        return nil, false
+    elseif not slot then
         slot = {}
         slots[merchant] = slot
     end

@@ -59,6 +59,38 @@ function inputs.payment(merchant, input, id, now)
     }
 end
 
+--- A payment that there is.
+---@param merchant table of the registry
+---@param payment table row
+---@param details table
+---@param attempt table row that is spoken of
+---@param now integer ms
+---@return tael.RulePayment
+function inputs.existing(merchant, payment, details, attempt, now)
+    local account = registry.account(attempt.account)
+    return {
+        id = ids.encode("pay", payment.id), merchant_order_id = payment.merchant_order_id,
+        amount = payment.amount, currency = payment.currency, subject = details.subject,
+        metadata = copy(details.metadata), state = payment.state, reason = payment.reason,
+        late = payment.late == 1, captured_amount = payment.captured_amount,
+        refunded_amount = payment.refunded_amount,
+        refundable_amount = payment.captured_amount - payment.refund_reserved,
+        channel = account and account.channel, account = account and account.slug,
+        product = attempt.product, now = now, local_time = local_time(now, zone_of(merchant)),
+    }
+end
+
+---@param attempt table row
+---@return tael.RuleAttempt
+function inputs.attempt(attempt)
+    local account = registry.account(attempt.account)
+    return {
+        id = ids.encode("att", attempt.id), channel = account and account.channel,
+        account = account and account.slug, product = attempt.product, state = attempt.state,
+        amount = attempt.amount, currency = attempt.currency,
+    }
+end
+
 local function names_of(map)
     local names = {}
     for name in pairs(map) do

@@ -99,31 +99,35 @@ local function verdict_of(merchant, rule, generation, answer)
     return verdict
 end
 
--- places of the inputs in a crossing
-local NUMBERS = { payment = 1, channels = 2 }
-
---- The calls of one crossing: those of the wanted rules that there are.
+--- The calls of one crossing, those of the wanted rules that there are; and the names of its inputs.
 local function calls_of(generation, wanted)
-    local calls, asked = {}, {}
+    local calls, asked, names, place = {}, {}, {}, {}
     for _, rule in ipairs(wanted) do
         if generation.rules[rule] then
             local call = { rule }
             for _, arg in ipairs(contract.rules[rule].args) do
-                call[#call + 1] = NUMBERS[arg]
+                if not place[arg] then
+                    names[#names + 1] = arg
+                    place[arg] = #names
+                end
+                call[#call + 1] = place[arg]
             end
             calls[#calls + 1], asked[#asked + 1] = call, rule
         end
     end
-    return calls, asked
+    return calls, asked, names
 end
 
 local function ask(merchant, generation, wanted, inputs)
-    local calls, asked = calls_of(generation, wanted)
+    local calls, asked, names = calls_of(generation, wanted)
     if #calls == 0 then
         return {}
     end
-    local verdicts, killed = {}, false
-    local answers = generation.unit:ask(generations.RULES, calls, { inputs() }, STEPS)
+    local verdicts, killed, given, list = {}, false, inputs(), {}
+    for i, name in ipairs(names) do
+        list[i] = given[name]
+    end
+    local answers = generation.unit:ask(generations.RULES, calls, list, STEPS)
     for i, rule in ipairs(asked) do
         killed = killed or answers[i][2] == "spent" or answers[i][2] == "memory"
         verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])
@@ -137,7 +141,7 @@ end
 --- What the merchant's rules say. Inputs are made only when somebody is asked.
 ---@param merchant string slug
 ---@param wanted string[] names of rules
----@param inputs fun(): table, table? payment, channels: plain data
+---@param inputs fun(): table<string, table> plain data by name, as the contract's args
 ---@return table<string, tael.scripts.Verdict> by rule, one for each that was wanted; read only
 function rules.ask(merchant, wanted, inputs)
     local generation, broken = generations.of(merchant)
