@@ -1,5 +1,5 @@
 # Tael: the one way to build, run, test, measure and install. Nothing is written outside build/ and data/.
-#   make            build/tael, build/libtael.a, build/libtael.so
+#   make            build/tael, build/tael-script, build/libtael.a, build/libtael.so
 #   make run        install what is missing, build, start the engine with the sandbox
 #   make test       install what is missing, build, run everything; ends with "N passed, N failed"
 #   make SAN=address,undefined unit     the same objects under sanitizers, in a folder of their own
@@ -31,10 +31,11 @@ LIB_SRC := $(sort $(wildcard engine/base/*.c engine/crypto/*.c engine/net/*.c en
            engine/script/*.c engine/bind/*.c) $(wildcard engine/engine*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(addprefix $(B)/obj/llhttp/,api.o http.o llhttp.o)
 PROGRAM_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(filter-out engine/engine%,$(wildcard engine/*.c))))
+CHILD_OBJ := $(patsubst %.c,$(B)/obj/%.o,$(sort $(wildcard engine/child/*.c)))
 UNIT    := $(patsubst tests/unit/%_test.c,$(B)/test/%_test,$(sort $(wildcard tests/unit/*_test.c))) \
            $(patsubst tests/sim/%_test.c,$(B)/test/%_test,$(sort $(wildcard tests/sim/*_test.c)))
 
-all: $(B)/tael $(B)/libtael.so
+all: $(B)/tael $(B)/tael-script $(B)/libtael.so
 
 $(B)/gen/tael_version.h: VERSION
 	@mkdir -p $(@D)
@@ -72,6 +73,11 @@ $(B)/libtael.so: $(LIB_OBJ) engine/tael.map
 	@$(CC) -shared -Wl,-soname,libtael.so.0 -Wl,--version-script=engine/tael.map $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $(LIB_OBJ) $(TAEL_LIBS)
 
 $(B)/tael: $(PROGRAM_OBJ) $(B)/libtael.a
+	@echo '  LINK $@'
+	@$(CC) -pie $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
+
+# What strangers' scripts run in: Lua and what it is asked with, nothing else
+$(B)/tael-script: $(CHILD_OBJ) $(B)/libtael.a
 	@echo '  LINK $@'
 	@$(CC) -pie $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
@@ -196,9 +202,10 @@ lint: deps
 
 PREFIX ?= /usr/local
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/tael $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
 	    $(DESTDIR)$(PREFIX)/share/tael
 	install -m 755 build/tael $(DESTDIR)$(PREFIX)/bin/tael
+	install -m 755 build/tael-script $(DESTDIR)$(PREFIX)/libexec/tael/tael-script
 	install -m 755 build/libtael.so $(DESTDIR)$(PREFIX)/lib/libtael.so.0
 	ln -sf libtael.so.0 $(DESTDIR)$(PREFIX)/lib/libtael.so
 	install -m 644 engine/include/tael.h $(DESTDIR)$(PREFIX)/include/tael.h

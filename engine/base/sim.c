@@ -320,6 +320,13 @@ static void loop_free(struct tael_loop *base)
     free(loop);
 }
 
+static tael_status spawn(struct tael_loop *loop, const char *program, bool here,
+                         struct tael_child **out)
+{
+    (void)loop, (void)program, (void)here, (void)out;
+    return TAEL_ENOTFOUND;
+}
+
 static const struct tael_loop_ops loop_ops = {
     .run = loop_run,
     .stop = loop_stop,
@@ -342,6 +349,7 @@ static const struct tael_loop_ops loop_ops = {
     .stream_queued = tael_sim_stream_queued,
     .stream_peer = tael_sim_stream_peer,
     .stream_close = tael_sim_stream_close,
+    .spawn = spawn,
 };
 
 static tael_status loop_new(struct tael_world *world, struct tael_loop **out)

@@ -1,9 +1,11 @@
 /* world.h - the seam: everything that is not computation stands behind these tables.
  *
  * A world gives clocks, randomness, a disk (the name of a SQLite VFS) and loops. A loop is one
- * thread's event loop: mailbox, timers, listeners and byte streams. Two worlds exist:
+ * thread's event loop: mailbox, timers, listeners, byte streams
+ * and children. Two worlds exist:
  *   real       net/world_uv.h, on libuv: threads, sockets, the system's clock
- *   simulated  base/sim.h: one thread, virtual clock, in-memory streams, seeded order of events
+ *   simulated  base/sim.h: one thread, virtual clock, in-memory streams, seeded order of events; no
+ *              children
  * Code outside those two never asks the system for time, randomness or sockets.
  *
  * Threads: a loop and all that was made on it belong to one thread; [any] marks what may be called
@@ -27,6 +29,7 @@ struct tael_loop;
 struct tael_timer;
 struct tael_listener;
 struct tael_stream;
+struct tael_child;
 
 /* A message for a loop's mailbox. The memory is the sender's until fn has it, which may free it. */
 struct tael_mail {
@@ -90,6 +93,9 @@ struct tael_loop_ops {
     size_t (*stream_queued)(struct tael_stream *stream);
     const char *(*stream_peer)(struct tael_stream *stream);
     void (*stream_close)(struct tael_stream *stream);
+    tael_status (*spawn)(struct tael_loop *loop, const char *program, bool here,
+                         struct tael_child **out);
+    void (*child_end)(struct tael_child *child);
 };
 
 /* Implementations put these first in their own structs. */
@@ -105,6 +111,11 @@ struct tael_listener {
 };
 struct tael_stream {
     struct tael_loop *loop;
+};
+struct tael_child { /* another program */
+    struct tael_loop *loop;
+    struct tael_stream *stream; /* to its descriptor 3; the child's: to be started, not closed */
+    int pid;
 };
 
 /* ---- clocks and randomness [any] ---- */
@@ -310,6 +321,25 @@ static inline void tael_stream_close(struct tael_stream *stream) /* NULL allowed
 {
     if (stream != NULL)
         stream->loop->ops->stream_close(stream);
+}
+
+/* ---- children: programs that get a stream and nothing else ---- */
+
+/* No arguments, no environment, a process group of its own; it ends with the thread that runs the
+ * loop. here: it stays on the processor on which this thread runs now. When it ends, its stream
+ * does. TAEL_ENOTFOUND: there is no such program, or this world has none; TAEL_ENOMEM; TAEL_ELIMIT:
+ * no more processes or descriptors. */
+static inline tael_status tael_spawn(struct tael_loop *loop, const char *program, bool here,
+                                     struct tael_child **out)
+{
+    return loop->ops->spawn(loop, program, here, out);
+}
+
+/* Kills it, if need be, and closes its stream. NULL allowed. */
+static inline void tael_child_end(struct tael_child *child)
+{
+    if (child != NULL)
+        child->loop->ops->child_end(child);
 }
 
 #endif

@@ -29,6 +29,7 @@ enum tael_ask_end {
     TAEL_ASK_SHAPE, /* what it gave is not plain data */
     TAEL_ASK_SPENT,
     TAEL_ASK_MEMORY,
+    TAEL_ASK_CRASHED, /* the process that ran it is gone (children.h) */
 };
 
 struct tael_ask_call {

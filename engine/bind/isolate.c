@@ -1,5 +1,6 @@
 /* isolate.c - tael.isolate: asking scripts that are not Tael's own, each owner's in a Lua state of
- * its own. Contract: lua/tael/meta/isolate.lua. Works in every Lua state.
+ * its own, here or in a process. Contract: lua/tael/meta/isolate.lua. Works in every Lua state, but
+ * for processes, which need a loop.
  *
  * Each Lua state of Tael's has one shelf. A generation is a userdata whose texts are Lua strings
  * that it holds. An asking is a userdata on the stack of who asks: it gives back what it has when
@@ -11,6 +12,7 @@
 
 #include "bind/ask.h"
 #include "bind/bind.h"
+#include "bind/processes.h"
 #include "script/shelf.h"
 
 enum { CEILING = 64 << 20, STEPS_MAX = 100 * 1000 * 1000 };
@@ -107,6 +109,11 @@ static int isolate_counts(lua_State *L)
 
 /* ---- generations ---- */
 
+struct generation {
+    struct tael_generation of; /* first */
+    bool process;              /* it runs in one */
+};
+
 static int free_generation(lua_State *L)
 {
     struct tael_generation *generation = lua_touserdata(L, 1);
@@ -150,13 +157,26 @@ static void read_files(lua_State *L, struct tael_generation *generation)
     tael_generation_sort(generation);
 }
 
-/* isolate.generation{name=, key=, files={[path]=text}} -> generation */
+static bool in_process(lua_State *L)
+{
+    bool given = lua_getfield(L, 1, "isolation") != LUA_TNIL;
+    const char *isolation = given ? luaL_checkstring(L, -1) : "state";
+    bool process = strcmp(isolation, "process") == 0;
+    luaL_argcheck(L, process || strcmp(isolation, "state") == 0, 1,
+                  "isolation is \"state\" or \"process\"");
+    lua_pop(L, 1);
+    return process;
+}
+
+/* isolate.generation{name=, key=, files={[path]=text}, isolation=} -> generation */
 static int isolate_generation(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    struct tael_generation *generation = lua_newuserdatauv(L, sizeof(*generation), 2);
-    *generation = (struct tael_generation){0};
+    bool process = in_process(L);
+    struct generation *box = lua_newuserdatauv(L, sizeof(*box), 2);
+    struct tael_generation *generation = &box->of;
+    *box = (struct generation){.process = process};
     luaL_setmetatable(L, GENERATION);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 2, 1); /* name and key, as they are now: nobody changes the table */
@@ -176,6 +196,8 @@ struct asking {
     struct tael_ask ask;
     struct tael_shelved *shelved; /* NULL: nothing is lent */
     struct tael_buf inputs;
+    struct tael_children_ask sent; /* to a process */
+    struct tael_task *task;        /* that waits for it */
 };
 
 /* broken: what the isolate is now is nobody's business any more. */
@@ -186,17 +208,15 @@ static void give_back(struct asking *asking, bool broken)
     if (shelved == NULL)
         return;
     tael_ask_end(&asking->ask);
-    struct tael_isolate *isolate = shelved->isolate;
-    if (broken ||
-        (tael_isolate_memory(isolate) > TAEL_ISOLATE_MEMORY / 2 && tael_isolate_full(isolate)))
-        tael_shelf_throw(shelved);
-    tael_shelf_give(shelved);
+    tael_shelf_return(shelved, broken);
 }
 
 static int free_asking(lua_State *L)
 {
     struct asking *asking = lua_touserdata(L, 1);
     give_back(asking, true);
+    tael_children_cancel(&asking->sent);
+    tael_buf_free(&asking->sent.message);
     tael_buf_free(&asking->ask.out);
     tael_buf_free(&asking->inputs);
     return 0;
@@ -281,19 +301,13 @@ static void read_calls(lua_State *L, struct tael_ask *ask)
 static void lend_isolate(lua_State *L, struct asking *asking)
 {
     struct tael_shelf *shelf = check_shelf(L);
-    struct tael_span key = asking->ask.generation->key;
-    struct tael_isolate *isolate = NULL;
-    asking->shelved = tael_shelf_take(shelf, key);
-    if (asking->shelved != NULL)
-        return;
-    tael_status rc = tael_isolate_new(&isolate, 0, true);
-    if (rc == TAEL_OK)
-        rc = tael_shelf_put(shelf, key, isolate, &asking->shelved);
+    tael_status rc = tael_shelf_lend(shelf, asking->ask.generation->key, &asking->shelved);
     if (rc != TAEL_OK)
         luaL_error(L, "generation:ask: %s", tael_status_text(rc));
 }
 
-static void push_results(lua_State *L, const struct tael_ask *ask, const struct tael_ask_call *call)
+/* False: they cannot be read, and nothing is pushed. */
+static bool push_results(lua_State *L, const struct tael_ask *ask, const struct tael_ask_call *call)
 {
     const struct tael_plain_limits limits = TAEL_PLAIN_LIMITS_INIT;
     struct tael_cursor from = tael_cursor_of(ask->out.data + call->from, call->len);
@@ -301,25 +315,41 @@ static void push_results(lua_State *L, const struct tael_ask *ask, const struct 
     lua_pushboolean(L, 1);
     lua_rawseti(L, -2, 1);
     for (int i = 0; i < call->results; i++) {
-        if (!tael_plain_push(L, &from, &limits))
-            luaL_error(L, "generation:ask: a result cannot be read");
+        if (!tael_plain_push(L, &from, &limits)) {
+            lua_pop(L, 1);
+            return false;
+        }
         lua_rawseti(L, -2, i + 2);
     }
+    return true;
 }
 
-static void push_failure(lua_State *L, const struct tael_ask *ask, const struct tael_ask_call *call)
+static void push_failure(lua_State *L, enum tael_ask_end end, struct tael_span why)
 {
     static const char *const kinds[] = {
         [TAEL_ASK_ABSENT] = "absent", [TAEL_ASK_RAISED] = "raised", [TAEL_ASK_SHAPE] = "shape",
-        [TAEL_ASK_SPENT] = "spent",   [TAEL_ASK_MEMORY] = "memory",
+        [TAEL_ASK_SPENT] = "spent",   [TAEL_ASK_MEMORY] = "memory", [TAEL_ASK_CRASHED] = "crashed",
     };
     lua_createtable(L, 3, 0);
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, 1);
-    lua_pushstring(L, kinds[call->end]);
+    lua_pushstring(L, kinds[end]);
     lua_rawseti(L, -2, 2);
-    lua_pushlstring(L, call->len > 0 ? ask->out.data + call->from : "", call->len);
+    lua_pushlstring(L, why.len > 0 ? why.data : "", why.len);
     lua_rawseti(L, -2, 3);
+}
+
+static void push_answer(lua_State *L, struct asking *asking, const struct tael_ask_call *call)
+{
+    static const char nonsense[] = "its process has answered what is not plain data";
+    const struct tael_ask *ask = &asking->ask;
+    struct tael_span why = {call->len > 0 ? ask->out.data + call->from : "", call->len};
+    if (call->end != TAEL_ASK_DONE) {
+        push_failure(L, call->end, why);
+    } else if (!push_results(L, ask, call)) {
+        tael_processes_distrust(L, ask->generation->name);
+        push_failure(L, TAEL_ASK_CRASHED, (struct tael_span){nonsense, sizeof(nonsense) - 1});
+    }
 }
 
 static int push_answers(lua_State *L, struct asking *asking)
@@ -327,10 +357,7 @@ static int push_answers(lua_State *L, struct asking *asking)
     const struct tael_ask *ask = &asking->ask;
     lua_createtable(L, (int)ask->call_count, 0);
     for (size_t i = 0; i < ask->call_count; i++) {
-        if (ask->calls[i].end == TAEL_ASK_DONE)
-            push_results(L, ask, &ask->calls[i]);
-        else
-            push_failure(L, ask, &ask->calls[i]);
+        push_answer(L, asking, &ask->calls[i]);
         lua_rawseti(L, -2, (lua_Integer)i + 1);
     }
     lua_pushvalue(L, ASKING_AT);
@@ -362,11 +389,46 @@ static bool may_wait(lua_State *L)
     return tael_task_here(L) != NULL && lua_isyieldable(L) && tael_task_context(L) == TAEL_CTX_TASK;
 }
 
+/* ---- in a process ---- */
+
+static void on_answered(struct tael_children_ask *sent)
+{
+    struct asking *asking = (struct asking *)((char *)sent - offsetof(struct asking, sent));
+    tael_task_wake(asking->task);
+}
+
+static void undo_sent(void *op)
+{
+    tael_children_cancel(op);
+}
+
+static int answered(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    return push_answers(L, (struct asking *)context);
+}
+
+static int ask_process(lua_State *L, struct asking *asking)
+{
+    asking->task = tael_task_of(L, TAEL_CTX_TASK, "generation:ask");
+    struct tael_children *children = tael_processes_check(L);
+    asking->sent.ask = &asking->ask;
+    asking->sent.done = on_answered;
+    tael_status rc = tael_children_prepare(children, &asking->sent);
+    if (rc == TAEL_ELIMIT)
+        return luaL_error(L, "generation:ask: the inputs together are larger than 4 MiB");
+    if (rc != TAEL_OK)
+        return luaL_error(L, "generation:ask: %s", tael_status_text(rc));
+    tael_task_wait(asking->task, undo_sent, &asking->sent);
+    tael_children_put(children, &asking->sent);
+    return lua_yieldk(L, 0, (lua_KContext)asking, answered);
+}
+
 /* generation:ask(entry, calls, inputs, steps) -> answers */
 static int generation_ask(lua_State *L)
 {
     lua_settop(L, STEPS_AT);
-    const struct tael_generation *generation = luaL_checkudata(L, GENERATION_AT, GENERATION);
+    const struct generation *generation = luaL_checkudata(L, GENERATION_AT, GENERATION);
     luaL_checktype(L, ENTRY_AT, LUA_TSTRING);
     luaL_checktype(L, CALLS_AT, LUA_TTABLE);
     luaL_checktype(L, INPUTS_AT, LUA_TTABLE);
@@ -374,12 +436,14 @@ static int generation_ask(lua_State *L)
     luaL_argcheck(L, steps >= 1 && steps <= STEPS_MAX, STEPS_AT, "1 to 100 million");
     struct asking *asking = push_asking(L);
     struct tael_ask *ask = &asking->ask;
-    ask->generation = generation;
+    ask->generation = &generation->of;
     ask->entry.data = lua_tolstring(L, ENTRY_AT, &ask->entry.len);
     ask->steps = steps;
     ask->whole = !may_wait(L);
     read_inputs(L, asking);
     read_calls(L, ask);
+    if (generation->process)
+        return ask_process(L, asking);
     lend_isolate(L, asking);
     return proceed(L, asking, tael_ask_begin(ask, asking->shelved->isolate));
 }
@@ -399,6 +463,8 @@ int tael_open_isolate(lua_State *L)
         {"ceiling", isolate_ceiling},
         {"counts", isolate_counts},
         {"generation", isolate_generation},
+        {"processes", tael_isolate_processes},
+        {"process_counts", tael_isolate_process_counts},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {{"ask", generation_ask}, {NULL, NULL}};

@@ -361,6 +361,7 @@ static void on_part_closed(uv_handle_t *handle)
 void tael_uv_loop_free(struct tael_loop *base)
 {
     struct tael_uv_loop *loop = loop_of(base);
+    tael_uv_children_reap(loop);
     tael_uv_streams_cut(loop);
     tael_uv_close(loop, (uv_handle_t *)&loop->wake, on_part_closed);
     tael_uv_close(loop, (uv_handle_t *)&loop->before_poll, on_part_closed);

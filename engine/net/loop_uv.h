@@ -18,6 +18,7 @@
 enum { TAEL_UV_READ_BUFFER = 64 * 1024 };
 
 struct tael_uv_stream;
+struct tael_uv_child;
 
 struct tael_uv_timer {
     struct tael_timer base; /* first */
@@ -52,6 +53,7 @@ struct tael_uv_loop {
 
     struct tael_uv_stream *streams; /* all that are not yet freed */
     size_t lingering;               /* of them, closed by their owners and not yet gone */
+    struct tael_uv_child *children; /* ended or not, until they are reaped */
     char *read_buffer;              /* shared: a read is handed on before the next one */
 };
 
@@ -95,6 +97,15 @@ void tael_uv_stream_close(struct tael_stream *stream);
 /* Takes the connection that waits on server. TAEL_ENOMEM leaves it waiting. */
 tael_status tael_uv_stream_accept(struct tael_uv_loop *loop, uv_stream_t *server,
                                   struct tael_stream **out);
+
+/* A stream on a socket that is given, the loop's from then on, on failure too. TAEL_ENOMEM. */
+tael_status tael_uv_stream_given(struct tael_uv_loop *loop, int fd, struct tael_stream **out);
+
+/* child_uv.c */
+tael_status tael_uv_spawn(struct tael_loop *loop, const char *program, bool here,
+                          struct tael_child **out);
+void tael_uv_child_end(struct tael_child *child);
+void tael_uv_children_reap(struct tael_uv_loop *loop); /* waits for all that were ended */
 
 /* listen_uv.c */
 struct tael_uv_address {

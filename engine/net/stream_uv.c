@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <unistd.h>
+
 #include "net/loop_uv.h"
 
 enum {
@@ -144,6 +146,20 @@ tael_status tael_uv_stream_accept(struct tael_uv_loop *loop, uv_stream_t *server
         return TAEL_ENETWORK;
     }
     tael_uv_address_format((struct sockaddr *)&peer, stream->peer);
+    *out = &stream->base;
+    return TAEL_OK;
+}
+
+tael_status tael_uv_stream_given(struct tael_uv_loop *loop, int fd, struct tael_stream **out)
+{
+    struct tael_uv_stream *stream = stream_new(loop, true);
+    if (stream == NULL || uv_pipe_open(&stream->uv.pipe, fd) != 0) {
+        close(fd);
+        if (stream != NULL)
+            destroy(stream);
+        return TAEL_ENOMEM;
+    }
+    snprintf(stream->peer, sizeof(stream->peer), "unix");
     *out = &stream->base;
     return TAEL_OK;
 }

@@ -36,6 +36,8 @@ const struct tael_loop_ops tael_uv_loop_ops = {
     .stream_queued = tael_uv_stream_queued,
     .stream_peer = tael_uv_stream_peer,
     .stream_close = tael_uv_stream_close,
+    .spawn = tael_uv_spawn,
+    .child_end = tael_uv_child_end,
 };
 
 int64_t tael_uv_now_ms(struct tael_world *world)

@@ -69,6 +69,7 @@ local function open_kernel(context)
     generations.open {
         folder = plan_of.own_scripts(context.pass, context.pass.source) .. "/merchants",
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
+        isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,
     }
     if context.worker == 1 then
         if context.pass.dev then

@@ -81,6 +81,10 @@ key("audit.seal_every", "duration", "1s", "between two seals of a merchant's eve
 key("scripts.folder", "path", function(_, context) return context.scripts end, "channel packages")
 key("scripts.memory_mib", "integer", 256, "all merchants' scripts together, on each worker",
     { min = 1, max = 65536 })
+key("scripts.isolation", "enum", "state", "where merchants' scripts run: in the worker, or in processes",
+    { values = { "state", "process" } })
+key("scripts.processes", "integer", 64, "merchants whose process is kept, on each worker",
+    { min = 1, max = 10000 })
 
 key("payments.expires", "duration", "30m", "life of a payment that does not say",
     { min = MINUTE, max = 15 * DAY })

@@ -2,7 +2,8 @@
 
 --- Asking scripts that are not Tael's own (C: engine/bind/isolate.c). Each generation of each owner runs in a
 --- Lua state of its own, made when it is first asked, kept while there is room, thrown away when a script has
---- used up its budget or its memory. Only plain data crosses, by copy: nil, booleans, numbers, texts, and
+--- used up its budget or its memory; either here, or in a process of its owner that has no keys, no files and
+--- no network, so that a script that crashes Lua itself ends nothing but that. Only plain data crosses, by copy: nil, booleans, numbers, texts, and
 --- tables of them with text or integer keys; 32 levels, 10,000 values, 1 MiB.
 ---@class tael.isolate
 local isolate = {}
@@ -22,9 +23,30 @@ function isolate.ceiling(bytes) end
 ---@return tael.isolate.Counts
 function isolate.counts() end
 
+--- Makes it possible to ask in processes (C: engine/bind/children.h), one for each name of a generation, and
+--- starts the first. Once, inside the engine.
+---@param options { max: integer?, program: string?, anywhere: boolean? } max: how many are kept, 64 without
+--- it; program: tael-script, where it is not beside the engine; anywhere: they need not stay on the processor
+--- of their worker
+---@return true?
+---@return tael.Error? err not_found: there is no such program; unavailable: it cannot be started here
+function isolate.processes(options) end
+
+---@class tael.isolate.ProcessCounts
+---@field children integer processes
+---@field waiting integer asks that no process has yet
+---@field started integer so far
+---@field crashed integer so far, by themselves or because they answered nonsense
+---@field stopped integer so far, because they did not end in time
+---@field replaced integer so far, for another owner's
+
+---@return tael.isolate.ProcessCounts? counts nil: isolate.processes was not called
+function isolate.process_counts() end
+
 --- An immutable snapshot of source texts, at most 256 KiB each and 1 MiB together. Nothing is compiled yet.
----@param of { name: string, key: string, files: table<string, string> } name: in front of the files' paths in
---- messages; key: one for these very texts of this owner; files: texts by path, "rules.lua", "lib/prices.lua"
+---@param of { name: string, key: string, files: table<string, string>, isolation: "state"|"process"? } name: the
+--- owner's, in front of the files' paths in messages; key: one for these very texts of this owner; files: texts
+--- by path, "rules.lua", "lib/prices.lua"; isolation: "state" without it
 ---@return tael.isolate.Generation
 function isolate.generation(of) end
 
@@ -35,7 +57,8 @@ function isolate.generation(of) end
 --- functions there are: {name = "function"}. inputs: at most 8. steps: instructions and their like, 100 to
 --- 200 take a microsecond.
 ---   answers: one for each call, {true, result, …} or {false, kind, text} with kind "absent", "raised",
---- "shape" (what it gave is not plain), "spent" or "memory", text "file:line: …"
+--- "shape" (what it gave is not plain), "spent", "memory" or "crashed" (the process is gone), text "file:line: …"
+--- A generation that runs in a process is asked in tasks only.
 ---@class tael.isolate.Generation
 ---@field ask fun(self, entry: string, calls: (string|integer)[][], inputs: any[], steps: integer): any[][]
 

@@ -33,6 +33,7 @@ generations.RULES = "rules.lua"
 
 local slots = {} ---@type table<string, tael.scripts.Slot> by merchant
 local root, watched -- folder of all merchants; are files looked at again and again
+local isolation = "state" ---@type "state"|"process"
 
 local function identify(files)
     local paths, parts = {}, {}
@@ -53,7 +54,9 @@ end
 ---@return string? why not, with file and line where there is one
 function generations.check(merchant, files)
     local id, name = identify(files), "merchants/" .. merchant
-    local unit = isolate.generation { name = name, key = merchant .. "@" .. id, files = files }
+    local unit = isolate.generation {
+        name = name, key = merchant .. "@" .. id, files = files, isolation = isolation,
+    }
     local generation = { id = id, unit = unit, rules = {} }
     if not files[generations.RULES] then
         return generation
@@ -196,12 +199,25 @@ function generations.look_again()
     workers.ask("scripts.look")
 end
 
---- At the start of a worker.
----@param options { folder: string, watch: boolean, memory: integer } folder of all merchants; are files
---- looked at as they are asked for; bytes of all isolates
+---@class tael.scripts.Options
+---@field folder string of all merchants
+---@field watch boolean are files looked at as they are asked for
+---@field memory integer bytes of all isolates of this worker
+---@field isolation "state"|"process" where they run
+---@field processes integer most that are kept
+
+--- At the start of a worker. Raises {code, message} where processes are wanted and cannot be had.
+---@param options tael.scripts.Options
 function generations.open(options)
-    root, watched, slots = options.folder, options.watch, {}
+    root, watched, slots, isolation = options.folder, options.watch, {}, options.isolation
     isolate.ceiling(options.memory)
+    if isolation == "process" then
+        local ready, err = isolate.processes { max = options.processes }
+        if not ready then
+            err.message = "scripts.isolation = \"process\": " .. err.message
+            error(err, 0)
+        end
+    end
 end
 
 return generations

@@ -1,7 +1,7 @@
 --- Asking a merchant's rules: all that concern a payment in one crossing, each with its default.
 --- 1 A rule cannot keep a payment from being decided: one that fails, overruns or gives something else than
 --- its contract says has its declared default, and a person is told. 2 Scripts whose rules used up their
---- budget again and again are not asked for a while.
+--- budget again and again, or ended the process that they ran in, are not asked for a while.
 local alarms = require "tael.kernel.alarms"
 local contract = require "tael.scripts.contract"
 local generations = require "tael.scripts.generations"
@@ -21,6 +21,7 @@ local KILLS_MAX, KILLS_MS, REST_MS = 5, 60000, 60000 -- threats.md R42
 
 ---@type table<string, { first: integer, count: integer, rests_until: integer? }>
 local kills = setmetatable({}, { __mode = "k" }) -- by generation
+local KILLS = { spent = true, memory = true, crashed = true }
 
 local counted = {}
 
@@ -66,7 +67,7 @@ local function rests(generation)
     return killed and killed.rests_until and time.monotonic() < killed.rests_until
 end
 
---- Its budget was used up once more.
+--- Its budget was used up, or its process gone, once more.
 local function note_kill(merchant, generation)
     local killed, now = kills[generation], time.monotonic()
     if not killed or now - killed.first > KILLS_MS then
@@ -129,7 +130,7 @@ local function ask(merchant, generation, wanted, inputs)
     end
     local answers = generation.unit:ask(generations.RULES, calls, list, STEPS)
     for i, rule in ipairs(asked) do
-        killed = killed or answers[i][2] == "spent" or answers[i][2] == "memory"
+        killed = killed or not answers[i][1] and KILLS[answers[i][2]]
         verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])
     end
     if killed then
