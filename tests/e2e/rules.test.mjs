@@ -8,10 +8,14 @@ import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
 import { Engine, root, sleep, temporaryFolder, until } from './tael.mjs';
 
+const isolation = process.env.ISOLATION ?? 'state';
 const scripts = temporaryFolder('rules');
 const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
     seller_id = "2088000000000001", key = "demo.alipay", alipay_key = "sandbox.alipay" }`;
-const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_PAYMENTS__POLL: '500ms,1s,2s,5s' } });
+const engine = new Engine({
+    scripts,
+    env: { TAEL_WORKERS: '2', TAEL_PAYMENTS__POLL: '500ms,1s,2s,5s', TAEL_SCRIPTS__ISOLATION: isolation },
+});
 const home = path.join(scripts, 'merchants/demo.test');
 const LOOK_MS = 100; // a file that was saved longer ago than this is looked at by whoever is asked
 let orders = 0;
@@ -160,6 +164,15 @@ test('what is saved decides soon, on every worker, and each payment wholly by on
             assert.equal(answer.status, 402, answer.text);
             return one === String(version) && other === String(version);
         });
+    }
+});
+
+test('the first payments wait for the rules, wherever they are being loaded', async () => {
+    save(`local n = 0 for i = 1, 200000 do n = n + i end\n${risk('return "deny", "loaded"')}`);
+    for (let i = 0; i < 3; i++) {
+        await engine.restart();
+        const answers = await Promise.all(Array.from({ length: 32 }, () => create()));
+        assert.deepEqual([...new Set(answers.map((answer) => `${answer.status} ${answer.body.detail}`))], ['402 loaded']);
     }
 });
 

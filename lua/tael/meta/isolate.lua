@@ -3,8 +3,9 @@
 --- Asking scripts that are not Tael's own (C: engine/bind/isolate.c). Each generation of each owner runs in a
 --- Lua state of its own, made when it is first asked, kept while there is room, thrown away when a script has
 --- used up its budget or its memory; either here, or in a process of its owner that has no keys, no files and
---- no network, so that a script that crashes Lua itself ends nothing but that. Only plain data crosses, by copy: nil, booleans, numbers, texts, and
---- tables of them with text or integer keys; 32 levels, 10,000 values, 1 MiB.
+--- no network, so that a script that crashes Lua itself ends nothing but that. Only plain data crosses, by
+--- copy: nil, booleans, numbers, texts, and tables of them with text or integer keys; 32 levels, 10,000 values,
+--- 1 MiB.
 ---@class tael.isolate
 local isolate = {}
 
@@ -43,10 +44,14 @@ function isolate.processes(options) end
 ---@return tael.isolate.ProcessCounts? counts nil: isolate.processes was not called
 function isolate.process_counts() end
 
+---@class tael.isolate.Source
+---@field name string the owner's, in front of the files' paths in messages: "merchants/acme"
+---@field key string one for these very texts of this owner
+---@field files table<string, string> texts by path: "rules.lua", "lib/prices.lua"
+---@field isolation "state"|"process"|nil "state" without it
+
 --- An immutable snapshot of source texts, at most 256 KiB each and 1 MiB together. Nothing is compiled yet.
----@param of { name: string, key: string, files: table<string, string>, isolation: "state"|"process"? } name: the
---- owner's, in front of the files' paths in messages; key: one for these very texts of this owner; files: texts
---- by path, "rules.lua", "lib/prices.lua"; isolation: "state" without it
+---@param of tael.isolate.Source
 ---@return tael.isolate.Generation
 function isolate.generation(of) end
 
@@ -57,7 +62,8 @@ function isolate.generation(of) end
 --- functions there are: {name = "function"}. inputs: at most 8. steps: instructions and their like, 100 to
 --- 200 take a microsecond.
 ---   answers: one for each call, {true, result, …} or {false, kind, text} with kind "absent", "raised",
---- "shape" (what it gave is not plain), "spent", "memory" or "crashed" (the process is gone), text "file:line: …"
+--- "shape" (what it gave is not plain), "spent", "memory" or "crashed" (the process is gone), text
+--- "file:line: …"
 --- A generation that runs in a process is asked in tasks only.
 ---@class tael.isolate.Generation
 ---@field ask fun(self, entry: string, calls: (string|integer)[][], inputs: any[], steps: integer): any[][]

@@ -9,6 +9,7 @@ local crypto = require "tael.crypto"
 local folder = require "tael.folder"
 local isolate = require "tael.isolate"
 local log = require "tael.log"
+local task = require "tael.task"
 local time = require "tael.time"
 local workers = require "tael.kernel.workers"
 
@@ -154,7 +155,24 @@ local function is_due(slot, merchant)
     return not slot.stamps or folder.changed(root .. "/" .. merchant, slot.stamps)
 end
 
---- What runs for this merchant now. In a task it may wait, while what is new is loaded.
+local LOOKED, WAIT_MS = "scripts.looked.", 100
+
+--- Looks once, whatever ends it: a task may be ended while it waits, and then nobody has looked.
+local function look_once(slot, merchant)
+    local done = false
+    slot.busy, slot.looked = true, time.monotonic()
+    local _ <close> = setmetatable({}, { __close = function()
+        slot.busy, slot.looked = nil, done and slot.looked or nil
+    end })
+    local ran, raised = pcall(look, slot, merchant)
+    done = true
+    if not ran then
+        refuse(slot, merchant, tostring(raised))
+    end
+end
+
+--- What runs for this merchant now. In a task: it may wait, while what is new is loaded, and waits while the
+--- first ones are.
 ---@param merchant string slug
 ---@return tael.scripts.Generation? generation nil: there is none
 ---@return boolean broken there are scripts, of which none ever passed
@@ -166,13 +184,12 @@ function generations.of(merchant)
         slot = {}
         slots[merchant] = slot
     end
+    while slot.busy and not slot.active and not slot.refused do
+        task.wait(LOOKED .. merchant, WAIT_MS)
+    end
     if is_due(slot, merchant) then
-        slot.busy, slot.looked = true, time.monotonic()
-        local ran, raised = pcall(look, slot, merchant)
-        slot.busy = nil
-        if not ran then
-            refuse(slot, merchant, tostring(raised))
-        end
+        look_once(slot, merchant)
+        task.wake(LOOKED .. merchant)
     end
     return slot.active, slot.refused ~= nil
 end
