@@ -92,6 +92,12 @@ $(B)/test/%_test: $(B)/obj/tests/sim/%_test.o $(B)/libtael.a
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
+# It seals itself, and starts the real one
+$(B)/test/children_test: $(B)/obj/tests/unit/children_test.o $(B)/obj/engine/child/seal.o $(B)/libtael.a | $(B)/tael-script
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
+
 # Their malloc stands before the shared libraries' too (tests/unit/alloc_fail.h).
 $(B)/test/memory_test $(B)/test/bind_memory_test: TAEL_LDFLAGS += $(foreach name,malloc calloc realloc,-Wl,--export-dynamic-symbol=$(name))
 

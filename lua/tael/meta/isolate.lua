@@ -4,8 +4,8 @@
 --- Lua state of its own, made when it is first asked, kept while there is room, thrown away when a script has
 --- used up its budget or its memory; either here, or in a process of its owner that has no keys, no files and
 --- no network, so that a script that crashes Lua itself ends nothing but that. Only plain data crosses, by
---- copy: nil, booleans, numbers, texts, and tables of them with text or integer keys; 32 levels, 10,000 values,
---- 1 MiB.
+--- copy: nil, booleans, numbers, texts, and tables of them with text or integer keys; 32 levels, 10,000
+--- values, 1 MiB.
 ---@class tael.isolate
 local isolate = {}
 

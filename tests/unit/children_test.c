@@ -1,0 +1,534 @@
+/* children_test.c - processes for scripts: the real program, and one that a script has taken over.
+ *
+ * This program is also that one: as the child of itself it is called tael-script, and does what the
+ * name of the generation that it is told asks for. Nothing passes or fails by how long it took.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <dirent.h>
+
+#include "base/sim.h"
+#include "bind/children.h"
+#include "bind/wire.h"
+#include "child/seal.h"
+#include "net/world_uv.h"
+#include "tap.h"
+
+enum { ASKS = 32, STEPS = 300000, STEPS_MANY = 100000000 };
+
+/* ---- the child that is not to be trusted ---- */
+
+static void write_all(const void *data, size_t len)
+{
+    const char *at = data;
+    for (ssize_t got; len > 0; at += got, len -= (size_t)got)
+        if ((got = write(TAEL_CHILD_SOCKET, at, len)) <= 0)
+            _exit(0);
+}
+
+static bool is(struct tael_span name, const char *mode)
+{
+    return name.len >= strlen(mode) && memcmp(name.data, mode, strlen(mode)) == 0;
+}
+
+/* After the seal: each of these has to be the end. */
+static void try_call(struct tael_span name)
+{
+    if (!tael_child_seal())
+        _exit(1);
+    if (is(name, "seal open"))
+        open("/etc/passwd", O_RDONLY);
+    else if (is(name, "seal socket"))
+        socket(AF_INET, SOCK_STREAM, 0);
+    else if (is(name, "seal fork"))
+        fork();
+    else if (is(name, "seal exec"))
+        execl("/bin/true", "true", (char *)NULL);
+    else if (is(name, "seal kill"))
+        kill(getppid(), 0);
+    else if (is(name, "seal read"))
+        (void)!read(0, &(char){0}, 1);
+    else if (is(name, "seal code"))
+        mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    else if (is(name, "seal protect"))
+        mprotect((void *)((uintptr_t)try_call & ~(uintptr_t)4095), 4096, PROT_READ | PROT_EXEC);
+    else if (is(name, "seal nothing"))
+        free(malloc(1 << 20));
+}
+
+/* What comes instead of the true answer in out. */
+static void misbehave(struct tael_span name, struct tael_buf *out)
+{
+    static unsigned seed;
+    if (is(name, "exit"))
+        _exit(0);
+    else if (is(name, "segv"))
+        raise(SIGSEGV);
+    else if (is(name, "silent"))
+        pause();
+    else if (is(name, "huge"))
+        memset(out->data, 0xff, 4);
+    else if (is(name, "empty"))
+        memset(out->data, 0, 4);
+    else if (is(name, "kind"))
+        out->data[4] = TAEL_WIRE_ASK;
+    else if (is(name, "number"))
+        out->data[5]++;
+    else if (is(name, "count"))
+        out->data[9]++;
+    else if (is(name, "end"))
+        out->data[10] = TAEL_ASK_CRASHED;
+    else if (is(name, "results"))
+        out->data[11] = TAEL_ASK_RESULTS_MAX + 1;
+    else if (is(name, "length"))
+        memset(out->data + 12, 0x7f, 4);
+    else if (is(name, "twice"))
+        tael_buf_append(out, (char[64]){0}, 64);
+    else if (is(name, "half"))
+        out->len /= 2;
+    else if (is(name, "fuzz")) {
+        seed = seed == 0 ? (unsigned)getpid() : seed;
+        for (int i = 0; i < 3; i++)
+            out->data[(unsigned)rand_r(&seed) % out->len] = (char)rand_r(&seed);
+    }
+    write_all(out->data, out->len);
+    if (is(name, "half"))
+        _exit(0);
+    if (is(name, "late")) /* when nothing is asked */
+        write_all(out->data, out->len);
+}
+
+static void answer_badly(struct tael_span body, struct tael_span name)
+{
+    struct tael_ask ask = {.steps = 0};
+    struct tael_buf out = {.max = 0};
+    struct tael_span key;
+    uint32_t number;
+    if (tael_wire_read_ask(body, &ask, &key, &number) != TAEL_OK)
+        _exit(1);
+    if (is(name, "seal"))
+        try_call(name);
+    for (size_t i = 0; i < ask.call_count; i++)
+        ask.calls[i].end = TAEL_ASK_DONE;
+    if (tael_wire_put_answer(&out, &ask, number) != TAEL_OK)
+        _exit(1);
+    misbehave(name, &out);
+    tael_buf_free(&out);
+}
+
+static int be_child(void)
+{
+    static struct tael_buf in, told;
+    struct tael_generation generation = {.count = 0};
+    struct tael_span body;
+    enum tael_wire_kind kind;
+    for (;;) {
+        struct tael_cursor from = tael_cursor_of(in.data, in.len);
+        while (tael_wire_take(&from, &kind, &body) == TAEL_WIRE_WHOLE) {
+            if (kind == TAEL_WIRE_ASK) {
+                answer_badly(body, generation.name);
+                continue;
+            }
+            free(generation.files);
+            tael_buf_clear(&told);
+            tael_buf_append(&told, body.data, body.len);
+            tael_wire_read_generation((struct tael_span){told.data, told.len}, &generation);
+        }
+        tael_buf_consume(&in, (size_t)(from.at - from.start));
+        if (tael_buf_reserve(&in, 4096) != TAEL_OK)
+            return 1;
+        ssize_t got = read(TAEL_CHILD_SOCKET, in.data + in.len, 4096);
+        if (got <= 0)
+            _exit(0);
+        in.len += (size_t)got;
+    }
+}
+
+/* ---- asking ---- */
+
+static struct tael_world *world;
+static struct tael_loop *loop;
+static struct tael_children *children;
+static char self[4096], script_program[4096];
+
+struct asked {
+    struct tael_children_ask sent; /* first */
+    struct tael_ask ask;
+    struct tael_generation generation;
+    struct tael_generation_file file;
+    char name[64];
+    bool done;
+};
+
+static struct asked asked[ASKS];
+static int open_asks;
+static int64_t steps = STEPS;
+
+static void on_done(struct tael_children_ask *sent)
+{
+    ((struct asked *)sent)->done = true;
+    if (--open_asks == 0)
+        tael_loop_stop(loop);
+}
+
+static struct asked *put_at(int at, const char *name, const char *text, int calls)
+{
+    struct asked *one = &asked[at];
+    struct tael_buf message = one->sent.message, out = one->ask.out;
+    *one = (struct asked){.sent = {.ask = &one->ask, .done = on_done, .message = message}};
+    snprintf(one->name, sizeof(one->name), "%s", name);
+    one->file = (struct tael_generation_file){tael_span_of("rules.lua"), tael_span_of(text)};
+    one->generation = (struct tael_generation){.name = tael_span_of(one->name),
+                                               .key = tael_span_of(text),
+                                               .files = &one->file,
+                                               .count = 1};
+    one->ask.generation = &one->generation;
+    one->ask.entry = one->file.path;
+    one->ask.steps = steps;
+    one->ask.out = out;
+    one->ask.call_count = (size_t)calls;
+    for (int i = 0; i < calls; i++)
+        one->ask.calls[i].name = tael_span_of("f");
+    if (tael_children_prepare(children, &one->sent) != TAEL_OK)
+        abort();
+    open_asks++;
+    tael_children_put(children, &one->sent);
+    return one;
+}
+
+static void run(void)
+{
+    if (open_asks > 0)
+        tael_loop_run(loop);
+}
+
+static enum tael_ask_end ask(const char *name, const char *text)
+{
+    struct asked *one = put_at(0, name, text, 1);
+    run();
+    return one->ask.calls[0].end;
+}
+
+static void open_children(const char *program, size_t max)
+{
+    struct tael_children_options options = {.loop = loop, .program = program, .max = max};
+    if (tael_children_new(&children, &options) != TAEL_OK) {
+        printf("Bail out! %s cannot be started\n", program);
+        exit(1);
+    }
+}
+
+static void close_children(void)
+{
+    tael_children_free(children);
+    children = NULL;
+}
+
+static void stop_now(void *user)
+{
+    tael_loop_stop(user);
+}
+
+static void pause_loop(int64_t ms)
+{
+    struct tael_timer *timer = tael_timer_new(loop, stop_now, loop);
+    if (timer == NULL)
+        abort();
+    tael_timer_start(timer, ms * 1000);
+    tael_loop_run(loop);
+    tael_timer_free(timer);
+}
+
+/* ---- what is checked ---- */
+
+static const char good[] = "return { f = function() return 1 end }";
+
+static void a_child_that_is_not_to_be_trusted_harms_nobody(void)
+{
+    static const char *const modes[] = {"exit",  "segv", "huge",    "empty",  "kind",  "number",
+                                        "count", "end",  "results", "length", "twice", "half"};
+    open_children(self, 4);
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
+        struct asked *one = put_at(0, modes[i], "x", 2), *behind = put_at(1, modes[i], "x", 1);
+        struct asked *other = put_at(2, "honest", "x", 1);
+        run();
+        bool crashed =
+            one->ask.calls[0].end == TAEL_ASK_CRASHED && one->ask.calls[1].end == TAEL_ASK_CRASHED;
+        if (is(tael_span_of(modes[i]), "twice")) /* the answer was one */
+            crashed = one->ask.calls[0].end == TAEL_ASK_DONE;
+        CHECK_NAMED(crashed && behind->done && one->done, modes[i]);
+        CHECK_NAMED(other->ask.calls[0].end == TAEL_ASK_DONE, "another owner's is answered");
+    }
+    close_children();
+}
+
+static void one_that_says_nothing_is_stopped(void)
+{
+    open_children(self, 4);
+    CHECK(ask("silent", "x") == TAEL_ASK_SPENT);
+    CHECK(tael_children_counts(children).stopped == 1);
+    CHECK(ask("honest", "x") == TAEL_ASK_DONE);
+    CHECK(ask("late", "x") == TAEL_ASK_DONE);
+    enum tael_ask_end end = ask("late", "x"); /* told as it is read: before it, or instead */
+    CHECK(end == TAEL_ASK_DONE || end == TAEL_ASK_CRASHED);
+    close_children();
+}
+
+static void damaged_answers_harm_nobody(void)
+{
+    int ends[TAEL_ASK_CRASHED + 1] = {0};
+    const char *rounds = getenv("ROUNDS");
+    open_children(self, 4);
+    for (int i = rounds != NULL ? atoi(rounds) : 40; i > 0; i--) {
+        put_at(0, "fuzz", "x", 1 + i % 3), put_at(1, "fuzz", "x", 1), put_at(2, "honest", "x", 1);
+        run();
+        ends[asked[0].ask.calls[0].end]++;
+        if (asked[2].ask.calls[0].end != TAEL_ASK_DONE)
+            CHECK_NAMED(false, "another owner's is answered");
+    }
+    CHECK(ends[TAEL_ASK_CRASHED] > 0);
+    close_children();
+}
+
+static void the_seal_holds(void)
+{
+    static const char *const calls[] = {"seal open", "seal socket", "seal fork", "seal exec",
+                                        "seal kill", "seal read",   "seal code", "seal protect"};
+    open_children(self, 4);
+    CHECK(ask("seal nothing", "x") == TAEL_ASK_DONE);
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    (void)calls; /* a sanitizer needs the system itself */
+#else
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+        CHECK_NAMED(ask(calls[i], "x") == TAEL_ASK_CRASHED, calls[i]);
+#endif
+    close_children();
+}
+
+/* ---- the real program ---- */
+
+static void scripts_are_asked(void)
+{
+    open_children(script_program, 4);
+    CHECK(ask("acme", good) == TAEL_ASK_DONE);
+    CHECK(asked[0].ask.calls[0].results == 1);
+    CHECK(ask("acme", "return { f = function() error('no') end }") == TAEL_ASK_RAISED);
+    CHECK(asked[0].ask.out.len > 0 &&
+          strncmp(asked[0].ask.out.data, "acme/rules.lua:1: no", 20) == 0);
+    CHECK(ask("acme", "return { }") == TAEL_ASK_ABSENT);
+    CHECK(ask("acme", "return { f = function() return print end }") == TAEL_ASK_RAISED);
+    CHECK(ask("acme", "return { f = function() return string.len end }") == TAEL_ASK_SHAPE);
+    CHECK(ask("acme", "return { f = function() while true do end end }") == TAEL_ASK_SPENT);
+    steps = STEPS_MANY;
+    CHECK(ask("acme", "return { f = function() local t = {} while true do "
+                      "t[#t + 1] = ('x'):rep(65536) .. #t end end }") == TAEL_ASK_MEMORY);
+    steps = STEPS;
+    for (int i = 0; i < 20; i++) { /* more than it keeps, again and again */
+        char text[64];
+        snprintf(text, sizeof(text), "return { f = function() return %d end }", i % 7);
+        if (ask("acme", text) != TAEL_ASK_DONE)
+            CHECK_NAMED(false, "each generation is told when it has to be");
+    }
+    CHECK(tael_children_counts(children).crashed == 0);
+    close_children();
+}
+
+static void results_that_are_too_large_together_are_told(void)
+{
+    struct asked *one;
+    steps = STEPS_MANY;
+    open_children(script_program, 4);
+    one = put_at(0, "acme", "return { f = function() return ('x'):rep(1000000) end }", 8);
+    run();
+    CHECK(one->ask.calls[0].end == TAEL_ASK_SHAPE && one->ask.calls[7].end == TAEL_ASK_SHAPE);
+    one = put_at(0, "acme", "return { f = function() return ('x'):rep(1000000) end }", 3);
+    run();
+    CHECK(one->ask.calls[2].end == TAEL_ASK_DONE && one->ask.calls[2].len > 1000000);
+    steps = STEPS;
+    close_children();
+}
+
+static void owners_share_what_processes_there_are(void)
+{
+    int done = 0;
+    open_children(script_program, 3);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < ASKS; i++) {
+            char name[16];
+            snprintf(name, sizeof(name), "owner %d", i % 11);
+            put_at(i, name, good, 1);
+        }
+        CHECK_NAMED(tael_children_counts(children).children <= 4, "three, and the warm one");
+        for (int i = round % 3; i < ASKS; i += 5) {
+            if (asked[i].done)
+                continue;
+            tael_children_cancel(&asked[i].sent);
+            open_asks--;
+        }
+        run();
+        for (int i = 0; i < ASKS; i++)
+            done += asked[i].done && asked[i].ask.calls[0].end == TAEL_ASK_DONE;
+    }
+    CHECK(done >= 20 * (ASKS - ASKS / 5 - 1));
+    CHECK(tael_children_counts(children).replaced > 0 &&
+          tael_children_counts(children).waiting == 0);
+    close_children();
+}
+
+/* ---- processes, as the system has them ---- */
+
+static int our_children(pid_t out[], int max)
+{
+    int count = 0;
+    FILE *file = fopen("/proc/thread-self/children", "r");
+    while (file != NULL && count < max && fscanf(file, "%d", &out[count]) == 1)
+        count++;
+    if (file != NULL)
+        fclose(file);
+    return count;
+}
+
+static int open_descriptors(const char *of)
+{
+    int count = 0;
+    DIR *folder = opendir(of);
+    while (folder != NULL && readdir(folder) != NULL)
+        count++;
+    if (folder != NULL)
+        closedir(folder);
+    return count;
+}
+
+static void only_what_ran_in_it_fails(void)
+{
+    int crashed = 0, done = 0;
+    open_children(script_program, 2);
+    CHECK(ask("acme", good) == TAEL_ASK_DONE);
+    for (int round = 0; round < 100; round++) {
+        pid_t pids[16];
+        for (int i = 0; i < 4; i++)
+            put_at(i, i < 3 ? "acme" : "other", good, 1);
+        for (int n = our_children(pids, 16), i = 0; i < n; i++)
+            kill(pids[i], SIGSEGV);
+        run();
+        for (int i = 0; i < 4; i++) {
+            crashed += asked[i].ask.calls[0].end == TAEL_ASK_CRASHED;
+            done += asked[i].ask.calls[0].end == TAEL_ASK_DONE;
+        }
+    }
+    printf("# of 400 asks, %d were in a process that was killed\n", crashed);
+    CHECK(crashed + done == 400);
+    CHECK_NAMED(crashed <= 200, "those behind them are answered by the replacement");
+    CHECK(ask("acme", good) == TAEL_ASK_DONE);
+    close_children();
+}
+
+static bool status_has(pid_t pid, const char *line)
+{
+    char path[64], text[8192];
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "r");
+    size_t len = file != NULL ? fread(text, 1, sizeof(text) - 1, file) : 0;
+    if (file != NULL)
+        fclose(file);
+    text[len] = '\0';
+    return strstr(text, line) != NULL;
+}
+
+static void it_has_its_socket_and_nothing_else(void)
+{
+    pid_t pids[4];
+    char path[64];
+    int stray = dup(1); /* without close-on-exec: it goes along, and is closed there */
+    open_children(script_program, 1);
+    CHECK(ask("acme", good) == TAEL_ASK_DONE);
+    int count = our_children(pids, 4);
+    CHECK(count >= 1 && count <= 2);
+    bool asked_one = false;
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof(path), "/proc/%d/fd", (int)pids[i]);
+        if (!status_has(pids[i], "NoNewPrivs:\t1"))
+            continue; /* the warm one, which is not ready yet */
+        asked_one = true;
+        CHECK(geteuid() != 0 || open_descriptors(path) <= 2 + 1);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+        CHECK(ask("acme", good) == TAEL_ASK_DONE && status_has(pids[0], "Seccomp:\t2"));
+#endif
+    }
+    CHECK(asked_one);
+    close_children();
+    close(stray);
+}
+
+static void a_program_that_is_none_is_told(void)
+{
+    struct tael_children_options options = {.loop = loop, .program = "/nowhere", .max = 1};
+    CHECK(tael_children_new(&children, &options) == TAEL_ENOTFOUND && children == NULL);
+    open_children("/bin/true", 1);
+    CHECK(ask("acme", good) == TAEL_ASK_CRASHED);
+    close_children();
+    struct tael_world *simulated = NULL;
+    struct tael_loop *there = NULL;
+    struct tael_sim_options plain = {.seed = 1};
+    if (tael_sim_new(&simulated, &plain) != TAEL_OK || tael_loop_new(simulated, &there) != TAEL_OK)
+        abort();
+    options = (struct tael_children_options){.loop = there, .program = script_program, .max = 1};
+    CHECK(tael_children_new(&children, &options) == TAEL_ENOTFOUND);
+    tael_loop_free(there);
+    tael_world_free(simulated);
+}
+
+static void nothing_is_left_behind(int descriptors)
+{
+    for (int i = 0; i < 100 && open_descriptors("/proc/self/fd") > descriptors; i++)
+        pause_loop(20);
+    CHECK(open_descriptors("/proc/self/fd") == descriptors);
+    CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 0 && strcmp(argv[0], "tael-script") == 0)
+        return be_child();
+    alarm(120); /* a hang is the end */
+    signal(SIGPIPE,
+           SIG_IGN); /* a loop that runs has it blocked, and much is asked here outside one */
+    if (realpath("/proc/self/exe", self) == NULL)
+        return 1;
+    snprintf(script_program, sizeof(script_program), "%.*s/../tael-script",
+             (int)(strrchr(self, '/') - self), self);
+    if (tael_world_uv_new(&world) != TAEL_OK || tael_loop_new(world, &loop) != TAEL_OK)
+        return 1;
+    open_children(script_program, 1); /* a loop's first stream opens something for all of them */
+    close_children();
+    pause_loop(100);
+    int descriptors = open_descriptors("/proc/self/fd");
+    a_child_that_is_not_to_be_trusted_harms_nobody();
+    one_that_says_nothing_is_stopped();
+    damaged_answers_harm_nobody();
+    the_seal_holds();
+    scripts_are_asked();
+    results_that_are_too_large_together_are_told();
+    owners_share_what_processes_there_are();
+    only_what_ran_in_it_fails();
+    it_has_its_socket_and_nothing_else();
+    a_program_that_is_none_is_told();
+    nothing_is_left_behind(descriptors);
+    for (int i = 0; i < ASKS; i++) {
+        tael_buf_free(&asked[i].sent.message);
+        tael_buf_free(&asked[i].ask.out);
+    }
+    tael_loop_free(loop);
+    tael_world_free(world);
+    return tap_end();
+}
