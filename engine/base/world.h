@@ -95,6 +95,7 @@ struct tael_loop_ops {
     void (*stream_close)(struct tael_stream *stream);
     tael_status (*spawn)(struct tael_loop *loop, const char *program, bool here,
                          struct tael_child **out);
+    int64_t (*child_used_us)(struct tael_child *child);
     void (*child_end)(struct tael_child *child);
 };
 
@@ -333,6 +334,11 @@ static inline tael_status tael_spawn(struct tael_loop *loop, const char *program
                                      struct tael_child **out)
 {
     return loop->ops->spawn(loop, program, here, out);
+}
+
+static inline int64_t tael_child_used_us(struct tael_child *child) /* of the processor's time */
+{
+    return child->loop->ops->child_used_us(child);
 }
 
 /* Kills it, if need be, and closes its stream. NULL allowed. */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -131,6 +132,16 @@ close_other:
 free_child:
     free(child);
     return status;
+}
+
+/* One that has ended used none any more. */
+int64_t tael_uv_child_used_us(struct tael_child *child)
+{
+    clockid_t clock;
+    struct timespec used = {0};
+    if (clock_getcpuclockid(child->pid, &clock) == 0)
+        clock_gettime(clock, &used);
+    return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
 }
 
 /* ---- ending ---- */

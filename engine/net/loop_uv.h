@@ -104,6 +104,7 @@ tael_status tael_uv_stream_given(struct tael_uv_loop *loop, int fd, struct tael_
 /* child_uv.c */
 tael_status tael_uv_spawn(struct tael_loop *loop, const char *program, bool here,
                           struct tael_child **out);
+int64_t tael_uv_child_used_us(struct tael_child *child);
 void tael_uv_child_end(struct tael_child *child);
 void tael_uv_children_reap(struct tael_uv_loop *loop); /* waits for all that were ended */
 

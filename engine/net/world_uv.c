@@ -37,6 +37,7 @@ const struct tael_loop_ops tael_uv_loop_ops = {
     .stream_peer = tael_uv_stream_peer,
     .stream_close = tael_uv_stream_close,
     .spawn = tael_uv_spawn,
+    .child_used_us = tael_uv_child_used_us,
     .child_end = tael_uv_child_end,
 };
 

@@ -24,7 +24,7 @@ after(() => fs.rmSync(folder, { recursive: true, force: true }));
 test('DESTDIR is honoured and nothing is written elsewhere', () => {
     const image = path.join(folder, 'image');
     run('make', ['install', 'PREFIX=/usr', `DESTDIR=${image}`], { cwd: root, env: { ...process.env, MAKEFLAGS: '' } });
-    for (const file of ['bin/tael', 'lib/libtael.so.0', 'include/tael.h', 'share/tael/lua/tael/server.lua',
+    for (const file of ['bin/tael', 'libexec/tael/tael-script', 'lib/libtael.so.0', 'include/tael.h', 'share/tael/lua/tael/server.lua',
         'share/tael/scripts/channels/alipay/init.lua', 'lib/pkgconfig/tael.pc'])
         assert.ok(fs.existsSync(path.join(image, 'usr', file)), file);
 });

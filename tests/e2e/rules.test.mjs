@@ -156,6 +156,8 @@ return rules\n`);
 });
 
 test('what is saved decides soon, on every worker, and each payment wholly by one generation', async () => {
+    save('return { risk = function() return "deny", "0 0" end }\n'); // the rule before gave no reason
+    await settled((answer) => answer.body.detail === '0 0');
     for (let version = 1; version <= 20; version++) {
         save(`local text = require "lib.text"\nreturn { risk = function() return "deny", "${version} " .. text end }\n`);
         save(`return "${version}"\n`, 'lib/text.lua');

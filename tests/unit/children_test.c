@@ -94,12 +94,14 @@ static void misbehave(struct tael_span name, struct tael_buf *out)
         memset(out->data + 12, 0x7f, 4);
     else if (is(name, "twice"))
         tael_buf_append(out, (char[64]){0}, 64);
+    else if (is(name, "short"))
+        out->data[0]--;
     else if (is(name, "half"))
         out->len /= 2;
     else if (is(name, "fuzz")) {
         seed = seed == 0 ? (unsigned)getpid() : seed;
         for (int i = 0; i < 3; i++)
-            out->data[(unsigned)rand_r(&seed) % out->len] = (char)rand_r(&seed);
+            out->data[4 + (unsigned)rand_r(&seed) % (out->len - 4)] = (char)rand_r(&seed);
     }
     write_all(out->data, out->len);
     if (is(name, "half"))
@@ -255,8 +257,9 @@ static const char good[] = "return { f = function() return 1 end }";
 
 static void a_child_that_is_not_to_be_trusted_harms_nobody(void)
 {
-    static const char *const modes[] = {"exit",  "segv", "huge",    "empty",  "kind",  "number",
-                                        "count", "end",  "results", "length", "twice", "half"};
+    static const char *const modes[] = {"exit",   "segv",  "huge", "empty",   "kind",
+                                        "number", "count", "end",  "results", "length",
+                                        "twice",  "half",  "short"};
     open_children(self, 4);
     for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++) {
         struct asked *one = put_at(0, modes[i], "x", 2), *behind = put_at(1, modes[i], "x", 1);

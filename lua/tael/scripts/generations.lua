@@ -17,6 +17,7 @@ local generations = {}
 
 local LOOK_MS = 10
 local LOAD_STEPS = 2000000
+local CHECKS = 3 -- of scripts whose process dies
 generations.RULES = "rules.lua"
 
 ---@class tael.scripts.Generation
@@ -53,6 +54,7 @@ end
 ---@param files table<string, string> texts by path
 ---@return tael.scripts.Generation?
 ---@return string? why not, with file and line where there is one
+---@return string? kind of failure, of those that asking knows
 function generations.check(merchant, files)
     local id, name = identify(files), "merchants/" .. merchant
     local unit = isolate.generation {
@@ -64,7 +66,7 @@ function generations.check(merchant, files)
     end
     local described = unit:ask(generations.RULES, { { "" } }, {}, LOAD_STEPS)[1]
     if not described[1] then
-        return nil, described[3]
+        return nil, described[3], described[2]
     end
     local wrong = contract.wrong(described[2])
     if wrong then
@@ -96,6 +98,18 @@ local function refuse(slot, merchant, why)
         runs = slot.active and slot.active.id or "nothing" })
 end
 
+--- A process may have been killed for what is no fault of these scripts.
+local function check_again(merchant, files)
+    local generation, why, kind
+    for _ = 1, CHECKS do
+        generation, why, kind = generations.check(merchant, files)
+        if kind ~= "crashed" then
+            break
+        end
+    end
+    return generation, why
+end
+
 --- What the folder holds is tried. False: it may still be being written, which the next look tells.
 local function try(slot, merchant, found)
     local id = identify(found.files)
@@ -106,7 +120,7 @@ local function try(slot, merchant, found)
     elseif slot.tried == id then
         return true
     end
-    local generation, why = generations.check(merchant, found.files)
+    local generation, why = check_again(merchant, found.files)
     if generation then
         slot.active, slot.tried = generation, id
         clear(slot, merchant)

@@ -1,0 +1,123 @@
+// processes.test.mjs - merchants' rules in processes: sealed, killed under load again and again, gone with the engine.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Engine, program, root, temporaryFolder, until } from './tael.mjs';
+
+const scripts = temporaryFolder('processes');
+const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_SCRIPTS__ISOLATION: 'process' } });
+const home = path.join(scripts, 'merchants/demo.test');
+let orders = 0;
+
+before(async () => {
+    fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
+    fs.rmSync(path.join(scripts, 'merchants'), { recursive: true, force: true });
+    fs.mkdirSync(home, { recursive: true });
+    save('first');
+    await engine.start();
+});
+after(async () => {
+    await engine.remove();
+    fs.rmSync(scripts, { recursive: true, force: true });
+});
+
+function save(reason) {
+    fs.writeFileSync(path.join(home, 'rules.lua'), `return { risk = function() return "deny", "${reason}" end }\n`);
+}
+const create = () => engine.create(`P${++orders}`);
+const many = (count) => Promise.all(Array.from({ length: count }, create));
+const settled = (reason) => until(`both workers run '${reason}'`,
+    async () => (await many(16)).every((answer) => answer.body.detail === reason));
+
+/** What /proc says of each process that runs scripts for this engine. */
+function processes(parent = engine.process.child.pid) {
+    const found = [];
+    for (const pid of fs.readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+        try {
+            const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+            const field = (name) => status.match(new RegExp(`^${name}:\\s*(.*)`, 'm'))?.[1];
+            if (field('Name') === 'tael-script' && Number(field('PPid')) === parent) found.push({ pid: Number(pid), field });
+        } catch (err) {
+            if (!['ENOENT', 'ESRCH'].includes(err.code)) throw err; // it has ended meanwhile
+        }
+    }
+    return found;
+}
+/** Decided by the rule: the one before, where a worker is just loading what was saved. */
+const ruled = (answer, round) => answer.status === 402
+    && [`round ${round}`, `round ${round - 1}`].includes(answer.body.detail);
+const living = () => processes().filter(({ field }) => !/^[ZX]/.test(field('State')));
+
+/** A warm one for each worker, and one for each that was asked: connections choose their worker. */
+const enough = () => [3, 4].includes(living().length);
+
+test('each process is sealed, and holds its socket and nothing else', async () => {
+    await settled('first');
+    const sanitized = /san-/.test(program);
+    await until('all are sealed', () => {
+        const all = living();
+        return enough() && all.every(({ field }) => field('NoNewPrivs') === '1' && (sanitized || field('Seccomp') === '2'));
+    }, 20);
+    for (const { pid } of living()) {
+        if (process.getuid() === 0) assert.deepEqual(fs.readdirSync(`/proc/${pid}/fd`), ['3'], `descriptors of ${pid}`);
+        const limits = fs.readFileSync(`/proc/${pid}/limits`, 'utf8');
+        assert.match(limits, /^Max core file size +0 /m);
+        assert.match(limits, /^Max open files +4 /m);
+        assert.match(limits, /^Max processes +0 /m);
+    }
+});
+
+test('a process that is killed takes with it what ran in it, and nothing else', async () => {
+    let defaults = 0, killed = 0;
+    for (let round = 1; round <= 15; round++) {
+        save(`round ${round}`);
+        await settled(`round ${round}`);
+        const burst = many(24);
+        // the warm ones too: what replaces a process may be gone itself
+        for (const { pid } of living()) {
+            process.kill(pid, 'SIGSEGV');
+            killed++;
+        }
+        for (const answer of await burst) {
+            const held = answer.status === 201 && answer.body.state === 'review' && answer.body.reason === 'risk';
+            defaults += held;
+            assert.ok(held || ruled(answer, round), answer.text);
+        }
+        for (const answer of await many(8)) assert.ok(ruled(answer, round), answer.text);
+    }
+    assert.ok(killed >= 30, `${killed} killed`);
+    assert.ok(defaults <= killed, `${defaults} payments had their rule's default, of ${killed} processes`);
+    await until('all are there again, and none is left that has ended', () => enough() && processes().length === living().length, 20);
+});
+
+test('they end with the engine, however it ends', async () => {
+    for (const signal of ['SIGTERM', 'SIGKILL']) {
+        const pids = living().map(({ pid }) => pid);
+        assert.ok(pids.length >= 3);
+        await engine.stop(signal);
+        await until(`gone after ${signal}`, () => pids.every((pid) => !fs.existsSync(`/proc/${pid}`)
+            || /^Z/.test(fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1])), 20);
+        await engine.start();
+        await settled('round 15');
+        await until('there are new ones', enough, 20);
+    }
+});
+
+test('where the program is not to be had the engine says so and does not start', async () => {
+    const alone = path.join(scripts, 'bin');
+    fs.mkdirSync(alone);
+    fs.mkdirSync(path.join(scripts, 'share/tael'), { recursive: true });
+    fs.symlinkSync(path.join(root, 'lua'), path.join(scripts, 'share/tael/lua'));
+    fs.copyFileSync(program, path.join(alone, 'tael'));
+    const { spawnSync } = await import('node:child_process');
+    const end = spawnSync(path.join(alone, 'tael'), ['serve', '--dev'], {
+        cwd: temporaryFolder('alone'), encoding: 'utf8', timeout: 60000,
+        env: {
+            ...process.env, ...engine.environment, TAEL_HTTP__LISTEN: '127.0.0.1:0', TAEL_OPERATIONS__LISTEN: '127.0.0.1:0',
+            TAEL_SANDBOX__LISTEN: '127.0.0.1:0',
+        },
+    });
+    assert.notEqual(end.status, 0);
+    assert.match(end.stdout + end.stderr, /scripts\.isolation = \\?"process\\?": tael-script is neither/);
+});
