@@ -147,6 +147,12 @@ describe("an isolate", function()
             function() rules:ask("rules.lua", { { 1 } }, {}, 1) end,
             function() rules:ask("rules.lua", { { "f" } }, {}, 0) end,
             function() isolate.generation { name = "a", files = {} } end,
+            function() isolate.generation { name = "a", key = "b", files = {}, isolation = "none" } end,
+            function() isolate.processes {} end, -- outside the engine
+            function()
+                isolate.generation { name = "a", key = "b", files = {}, isolation = "process" }
+                    :ask("rules.lua", { { "f" } }, {}, 1)
+            end,
             function() isolate.generation { name = "a", key = "b", files = { a = 1 } } end,
             function()
                 isolate.generation { name = "a", key = "b", files = { ["a.lua"] = (" "):rep(262145) } }
