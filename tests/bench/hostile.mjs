@@ -10,9 +10,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { root, sleep } from '../e2e/tael.mjs';
 import { Client, drip } from '../fault/hostile.mjs';
-import * as limits from './limits.mjs';
 import { writeCreates } from './requests.mjs';
 import { Server } from './server.mjs';
+import { placed, settings } from './settings.mjs';
 
 const number = (name, usual) => Number(process.env[name] ?? usual);
 const CONNECTIONS = 16;
@@ -57,8 +57,8 @@ const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
 async function p99(server, setup, number) {
     const file = path.join(setup.folder, 'requests');
     writeCreates(file, server.key, number, setup.rate * setup.seconds);
-    const [command, args] = limits.pinned(setup.loadCore, path.join(root, 'build/bench/load'),
-        ['-p', server.port, '-c', CONNECTIONS, '-r', setup.rate, '-f', file, '-d', setup.seconds, '-w', 1].map(String));
+    const [command, args] = placed(settings.loadCore, path.join(root, 'build/bench/load'),
+        ['-p', server.port, '-c', CONNECTIONS, '-r', setup.rate, '-f', file, '-d', setup.seconds, '-w', 1]);
     const child = spawn('nice', ['-n', process.getuid() === 0 ? '-5' : '0', command, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (data) => { text += data; });
@@ -68,7 +68,7 @@ async function p99(server, setup, number) {
 }
 
 async function under(name, server, setup) {
-    const [command, args] = limits.pinned(setup.loadCore, process.execPath, [fileURLToPath(import.meta.url), '--attack', name, String(server.port)]);
+    const [command, args] = placed(settings.loadCore, process.execPath, [fileURLToPath(import.meta.url), '--attack', name, server.port]);
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
     await once(child.stdout, 'data');
     await sleep(name === 'ten thousand idle' ? 4000 : 1000);
@@ -80,13 +80,11 @@ async function under(name, server, setup) {
 }
 
 async function measure(names) {
-    const [first, second] = limits.allowedCores();
     const folder = fs.mkdtempSync(path.join(root, 'build/bench/hostile-'));
     let created = 1;
     const setup = { folder, seconds: number('SECONDS_EACH', 3), rate: number('RATE', 400), turns: number('TURNS', 5),
-        loadCore: second === undefined ? null : number('LOAD_CORE', second),
         next() { const from = created; created += this.rate * this.seconds; return from; } };
-    const server = await new Server({ folder, core: second === undefined ? null : number('SERVER_CORE', first), workers: 1 }).start();
+    const server = await new Server({ folder, core: settings.serverCore }).start();
     try {
         for (const [i, name] of names.entries()) {
             const quiet = [], loud = [];
