@@ -208,17 +208,7 @@ local function created_row(columns)
     }
 end
 
-local created = {} ---@type table<string, tael.kernel.Counter> by channel and state
-
-local function count_created(channel, state)
-    local key = channel .. "\n" .. state
-    local counter = created[key]
-    if not counter then
-        counter = metrics.counter("tael_payments_total", { channel = channel, state = state })
-        created[key] = counter
-    end
-    counter.count = counter.count + 1
-end
+local count_created = metrics.by_two("tael_payments_total", "channel", "state")
 
 local function announce(columns)
     local account = columns.account

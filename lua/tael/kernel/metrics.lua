@@ -69,6 +69,24 @@ function metrics.count(name, labels)
     counter.count = counter.count + 1
 end
 
+--- Counts in the series of two labels, whose counters it keeps: for what is counted with every request.
+---@param name string
+---@param one string label
+---@param other string label
+---@return fun(value: string, other_value: string)
+function metrics.by_two(name, one, other)
+    local kept = {} ---@type table<string, tael.kernel.Counter>
+    return function(value, other_value)
+        local key = value .. "\n" .. other_value
+        local counter = kept[key]
+        if not counter then
+            counter = metrics.counter(name, { [one] = value, [other] = other_value })
+            kept[key] = counter
+        end
+        counter.count = counter.count + 1
+    end
+end
+
 workers.answer("metrics", function()
     return counters
 end)

@@ -192,17 +192,7 @@ function settle.commit(list)
     return nil, { code = "busy" }
 end
 
-local entered = {} ---@type table<string, tael.kernel.Counter> by channel and state
-
-local function count(channel, state)
-    local key = channel .. "\n" .. state
-    local counter = entered[key]
-    if not counter then
-        counter = metrics.counter("tael_payments_total", { channel = channel, state = state })
-        entered[key] = counter
-    end
-    counter.count = counter.count + 1
-end
+local count = metrics.by_two("tael_payments_total", "channel", "state")
 
 local function announce(input, decision, payment, attempt)
     if decision.alarm then

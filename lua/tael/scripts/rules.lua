@@ -23,17 +23,7 @@ local KILLS_MAX, KILLS_MS, REST_MS = 5, 60000, 60000 -- threats.md R42
 local kills = setmetatable({}, { __mode = "k" }) -- by generation
 local KILLS = { spent = true, memory = true, crashed = true }
 
-local counted = {}
-
-local function count(rule, result)
-    local key = rule .. "\n" .. result
-    local counter = counted[key]
-    if not counter then
-        counter = metrics.counter("tael_rules_total", { rule = rule, result = result })
-        counted[key] = counter
-    end
-    counter.count = counter.count + 1
-end
+local count = metrics.by_two("tael_rules_total", "rule", "result")
 
 ---@type table<string, tael.scripts.Verdict> what holds where there is no such rule: one for all, to be read
 local absent = {}
@@ -78,7 +68,7 @@ local function note_kill(merchant, generation)
     if killed.count >= KILLS_MAX and not killed.rests_until then
         killed.rests_until = now + REST_MS
         alarms.raise("scripts_suspended", { merchant = merchant, generation = generation.id,
-            detail = ("%d calls in a minute used up their budget: not asked for %d s"):format(KILLS_MAX,
+            detail = ("%d calls in a minute had to be ended: not asked for %d s"):format(KILLS_MAX,
                 REST_MS // 1000) })
     end
 end
