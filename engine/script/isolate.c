@@ -468,6 +468,16 @@ static void tell_place(struct tael_run *run, char *out, size_t size)
     }
 }
 
+/* "a/file.lua:12: …": it may be another file than the one that raised it, by error's level. */
+static bool has_place(const char *text)
+{
+    size_t len = strcspn(text, ": \n");
+    if (len < 4 || memcmp(text + len - 4, ".lua", 4) != 0 || text[len] != ':')
+        return false;
+    size_t digits = strspn(text + len + 1, "0123456789");
+    return digits > 0 && strncmp(text + len + 1 + digits, ": ", 2) == 0;
+}
+
 /* Only texts are read: anything else would have to call the script to get one. */
 static void tell_fault(struct tael_run *run)
 {
@@ -476,9 +486,7 @@ static void tell_fault(struct tael_run *run)
     if (lua_type(run->co, -1) == LUA_TSTRING)
         text = lua_tostring(run->co, -1);
     tell_place(run, place, sizeof(place));
-    size_t len = strcspn(place, ":");
-    bool placed = len > 0 && strncmp(text, place, len) == 0;
-    snprintf(run->fault, sizeof(run->fault), "%s%s", placed ? "" : place, text);
+    snprintf(run->fault, sizeof(run->fault), "%s%s", has_place(text) ? "" : place, text);
 }
 
 enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *arg)

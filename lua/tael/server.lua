@@ -68,6 +68,7 @@ local function open_kernel(context)
     registry.load(context.pass)
     generations.open {
         folder = plan_of.own_scripts(context.pass, context.pass.source) .. "/merchants",
+        lua_root = context.pass.source.lua_root,
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
         isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,
     }

@@ -185,7 +185,7 @@ local function check_body(call)
     elseif not check_media(request.headers) then
         return nil, problem.new("unsupported_media_type")
     end
-    local value, err = json.decode(request.body)
+    local value, err = json.decode(request.body, route.json_limits)
     if value == nil then
         local place = err.offset and (" at byte " .. err.offset) or ""
         return nil, problem.new("invalid_json",

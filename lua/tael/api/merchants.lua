@@ -10,13 +10,16 @@ local time = require "tael.time"
 local M = {}
 
 -- admin: a person who decides about payments under review; other work of an operator needs the socket.
-local SCOPES = { "payments:read", "payments:write", "refunds:write", "admin" }
+-- scripts: merchants' own code; whoever pushes it decides where payments go.
+local SCOPES = { "payments:read", "payments:write", "refunds:write", "scripts:read", "scripts:write",
+    "admin" }
 local USUAL = { "payments:read", "payments:write", "refunds:write" }
 
 M.key_schema = {
     fields = {
         note = { type = "string", min = 1, max = 128, doc = "whose it is" },
-        scopes = { type = "words", values = SCOPES, doc = "what it may do; without them all but admin" },
+        scopes = { type = "words", values = SCOPES,
+            doc = "what it may do; without them payments and refunds" },
     },
     optional = true,
 }

@@ -337,6 +337,45 @@ schemas.clock = object("The clock after it was put ahead.", {
     fired = integer "timers that came due and were run",
 })
 
+local generation = with({ type = "string", pattern = "^[0-9a-f]{16}$" }, "names these very texts")
+local active = text "id of a version, or folder: the files beside the configuration"
+
+schemas.script_version = object("A merchant's scripts as they were pushed. Never changes.", {
+    id = id("scr", "names this version"), object = one "script_version",
+    merchant = text "slug of the merchant", livemode = boolean "real money", generation = generation,
+    hash = text "SHA-256 over paths and texts",
+    base = nullable(id("scr", "the version that it began with")), author = text "who says to have written it",
+    actor = text "whose credential brought it", message = text "what has changed, and why",
+    active = boolean "it runs", created_at = moment "when it was pushed",
+    files = map("texts by path; not in lists", { type = "string" }),
+}, "files")
+
+schemas.script_check = object("What a check of scripts found. Nothing was stored.", {
+    object = one "script_check", merchant = text "slug of the merchant", ok = boolean "they may run",
+    generation = nullable(generation), rules = list_of({ type = "string" }, "rules that there are"),
+    errors = list_of(object("one thing that is wrong", {
+        file = text "of scripts", line = integer "in file", code = enum("kind", "script_refused spec_failed"),
+        detail = text "for people",
+    }, "file line"), "everything that is wrong"),
+    specs = nullable(object("their own specs; null: they were not run", {
+        passed = integer "how many", failed = integer "how many", pending = integer "how many",
+    })),
+})
+
+schemas.script_activation = object("Which scripts run from now on.", {
+    object = one "script_activation", merchant = text "slug of the merchant", active = active,
+    generation = nullable(generation), workers = integer "that run it for whoever asks from now on",
+    ms = integer "from the commit until all of them knew",
+})
+
+schemas.script_diff = object("What differs between two versions.", {
+    object = one "script_diff", merchant = text "slug of the merchant", from = id("scr", "one version"),
+    to = id("scr", "the other"),
+    files = list_of(object("a file that differs", {
+        path = text "of the file", change = enum("how", "added removed changed"), diff = text "unified",
+    }), "files that differ"),
+})
+
 schemas.problem = object("Why a request was refused (RFC 9457).", {
     type = text "address of the page about code", title = text "code in words", status = integer "of HTTP",
     code = text "for programs", detail = text "one sentence that says what to do",
@@ -344,8 +383,9 @@ schemas.problem = object("Why a request was refused (RFC 9457).", {
     retriable = boolean "the same request may be repeated as it is",
     errors = list_of(object("one thing that is wrong", {
         pointer = text "JSON pointer into the body", parameter = text "of the query",
-        header = text "of the request", code = text "for programs", detail = text "for people",
-    }, "pointer parameter header"), "everything that is wrong"),
+        header = text "of the request", file = text "of scripts", line = integer "in file",
+        code = text "for programs", detail = text "for people",
+    }, "pointer parameter header file line"), "everything that is wrong"),
     existing = text "id of the object that has this key or number",
     state = text "of the object",
     allowed = list_of({ type = "string" }, "states in which it would be allowed"),

@@ -8,7 +8,7 @@ local problem = {}
 ---@class tael.api.Problem
 ---@field code string
 ---@field detail string?
----@field errors table[]?    {pointer|parameter|header, code, detail}
+---@field errors table[]?    {pointer|parameter|header|file, code, detail}
 ---@field members table?     further members, such as existing
 ---@field headers table?
 
@@ -71,6 +71,8 @@ problem.codes = {
     state_conflict = row(409, "The state does not allow this", "Read the object again and decide anew."),
     attempt_open = row(409, "An attempt is still open", "Wait until it is settled, then repeat.", R),
     already_resolved = row(409, "Already resolved", "Read the object again."),
+    generation_conflict = row(409, "Other scripts run by now",
+        "Read which version is active and decide anew."),
 
     too_large = row(413, "The body is too large", "Send less."),
     uri_too_long = row(414, "The address is too long", "Use a shorter address."),
@@ -80,6 +82,7 @@ problem.codes = {
     idempotency_key_reused = row(422, "The Idempotency-Key was used with another body",
         "Use a new key for a new request."),
     script_refused = row(422, "The scripts were refused", "Correct what errors names."),
+    spec_failed = row(422, "The scripts' own specs failed", "Correct what errors names."),
     configuration_invalid = row(422, "The configuration is not valid", "Correct what errors names."),
 
     rate_limited = row(429, "Too many requests", "Wait as Retry-After says, then repeat.", R),

@@ -11,6 +11,7 @@ local payments = require "tael.api.payments"
 local qr = require "tael.api.qr"
 local refunds = require "tael.api.refunds"
 local schema = require "tael.api.schema"
+local scripts = require "tael.api.scripts"
 local system = require "tael.api.system"
 
 local routes = {}
@@ -32,6 +33,7 @@ local routes = {}
 ---@field any_merchant boolean? an operator need not name one
 ---@field idempotent boolean?  Idempotency-Key is looked at
 ---@field body table?         schema of the body
+---@field json_limits table?  other than tael.json's own
 ---@field query table?        parameters
 
 local function add(method, path, listeners, handler, more)
@@ -184,6 +186,53 @@ add("GET", "/v1/accounts/{id}", API, channels.account, {
 add("POST", "/v1/merchants/{slug}/api_keys", "local", merchants.create_key, {
     id = "createApiKey", about = "A new API key", scope = "admin", body = merchants.key_schema,
     any_merchant = true, answers = { [201] = "api_key" },
+})
+
+-- ---- merchants' scripts ----
+
+local SCRIPTS = "/v1/scripts/merchants/{slug}"
+
+local function add_scripts(method, path, handler, more)
+    more.any_merchant, more.json_limits = true, scripts.json_limits
+    more.scope = more.scope or "scripts:write"
+    add(method, SCRIPTS .. path, API, handler, more)
+end
+
+add_scripts("POST", "/check", scripts.check, {
+    id = "checkScripts", about = "Would these scripts run?", body = scripts.check_schema,
+    text = "Loads them, checks them against the contract and runs their own specs. Stores nothing.",
+    answers = { [200] = "script_check" },
+})
+add_scripts("POST", "/versions", scripts.push, {
+    id = "pushScripts", about = "Keeps a version of a merchant's scripts", body = scripts.push_schema,
+    text = "Refused unless they load, keep to the contract and pass their own specs. It does not run until "
+        .. "it is activated. The same texts again are the same version, answered with 200.",
+    answers = { [200] = "script_version", [201] = "script_version" }, problems = "script_refused spec_failed",
+})
+add_scripts("GET", "/versions", scripts.list, {
+    id = "listScripts", about = "Versions, newest first", scope = "scripts:read", query = scripts.list_query,
+    answers = { [200] = "script_version*" },
+})
+add_scripts("GET", "/versions/{id}", scripts.get, {
+    id = "getScripts", about = "One version with its files", scope = "scripts:read",
+    answers = { [200] = "script_version" },
+})
+add_scripts("GET", "/diff", scripts.diff, {
+    id = "diffScripts", about = "What differs between two versions", scope = "scripts:read",
+    text = "Without from or to: the version that runs.", query = scripts.diff_query,
+    answers = { [200] = "script_diff" },
+})
+add_scripts("POST", "/activate", scripts.activate, {
+    id = "activateScripts", about = "Has a version run, or the folder's files",
+    body = scripts.activate_schema,
+    text = "Answers when whoever asks from then on, on any worker, runs it. What has begun ends on what it "
+        .. "began with.",
+    answers = { [200] = "script_activation" }, problems = "generation_conflict script_refused spec_failed",
+})
+add_scripts("POST", "/rollback", scripts.rollback, {
+    id = "rollbackScripts", about = "Has that run again that ran before", body = schema.empty,
+    text = "Once more: what ran before that.",
+    answers = { [200] = "script_activation" }, problems = "generation_conflict script_refused spec_failed",
 })
 
 -- ---- for channels and payers ----

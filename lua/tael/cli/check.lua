@@ -1,10 +1,10 @@
 --- tael check: are merchants' scripts right. Loads them as an engine does, in isolates, and asks nothing of
 --- an engine; exits 1 and names file and line of what is wrong.
 local exits = require "tael.cli.exits"
-local folder = require "tael.folder"
-local generations = require "tael.scripts.generations"
+local files_of = require "tael.scripts.files"
 local json = require "tael.json"
-local plan_of = require "tael.config.plan"
+local loading = require "tael.scripts.loading"
+local own_scripts = require "tael.cli.own_scripts"
 local screen = require "tael.cli.screen"
 local text = require("tael.cli.texts").of
 
@@ -16,40 +16,15 @@ local check = { name = "check", usage = "[PATH]", min = 0, max = 1 }
 ---@field rules string[]
 ---@field error string?
 
-local function sorted(map)
-    local names = {}
-    for name in pairs(map or {}) do
-        names[#names + 1] = name
+---@param own tael.cli.OwnScripts
+---@return tael.cli.Checked
+local function check_one(own)
+    local generation, why = nil, own.error
+    if own.files then
+        generation, why = loading.load(own.merchant, own.files)
     end
-    table.sort(names)
-    return names
-end
-
---- nil: there are no scripts.
----@return tael.cli.Checked?
-local function check_one(merchant, path)
-    local found, err = folder.read(path)
-    if not found then
-        return err.code ~= "not_found"
-            and { merchant = merchant, rules = json.array {}, error = path .. "/" .. err.message } or nil
-    end
-    local generation, why = generations.check(merchant, found.files)
-    return { merchant = merchant, generation = generation and generation.id, error = why,
-        rules = json.array(sorted(generation and generation.rules)) }
-end
-
---- The folder that was named, or those of all merchants that are configured.
-local function check_all(call)
-    local path = call.rest[1]
-    if path then
-        path = path:gsub("/+$", "")
-        return { check_one(path:match("([^/]+)$") or path, path) }
-    end
-    local list, folders = {}, plan_of.own_scripts(call.config, call.options) .. "/merchants/"
-    for _, merchant in ipairs(sorted(call.config.merchants)) do
-        list[#list + 1] = check_one(merchant, folders .. merchant)
-    end
-    return list
+    return { merchant = own.merchant, generation = generation and generation.id, error = why,
+        rules = json.array(files_of.paths(generation and generation.rules or {})) }
 end
 
 local function show(checked)
@@ -62,17 +37,19 @@ local function show(checked)
 end
 
 function check.run(call)
-    local list, wrong = check_all(call), 0
-    for _, checked in ipairs(list) do
+    local list, failure = own_scripts.all(call)
+    if not list then
+        return nil, failure
+    end
+    local wrong = 0
+    for _, own in ipairs(list) do
+        local checked = check_one(own)
         wrong = wrong + (checked.error and 1 or 0)
         if call.json then
             screen.object(checked)
         else
             show(checked)
         end
-    end
-    if #list == 0 then
-        return exits.fail(exits.no, text "check.none", text "check.none.next")
     end
     return wrong > 0 and exits.no or exits.done
 end

@@ -80,6 +80,7 @@ end
 local HAVE_NEXT = {
     unauthenticated = true, bad_token = true, key_expired = true, key_revoked = true, forbidden = true,
     invalid_header = true, store_unavailable = true, internal = true, rate_limited = true, draining = true,
+    script_refused = true, spec_failed = true, generation_conflict = true,
 }
 
 local function next_of(problem)
@@ -89,17 +90,23 @@ local function next_of(problem)
     return text("client.next." .. problem.code, { request = problem.request_id or "-" })
 end
 
+local function place_in(wrong)
+    return wrong.file and ("%s:%s"):format(wrong.file, wrong.line or "?") or "?"
+end
+
 --- Which fields are wrong, one line each. A single one that says what the problem says stands before it; a
 --- single parameter or header is in the problem's own sentence.
 local function wrong_fields(problem, detail)
     local errors = type(problem.errors) == "table" and problem.errors or {}
     local lines = {}
     for i, wrong in ipairs(errors) do
-        local place = wrong.pointer or wrong.parameter or wrong.header or "?"
+        local place = wrong.pointer or wrong.parameter or wrong.header or place_in(wrong)
         lines[i] = ("%s: %s"):format(place, wrong.detail or wrong.code or "?")
     end
     if #lines ~= 1 then
         return detail, lines
+    elseif errors[1].file then
+        return lines[1]
     elseif not errors[1].pointer then
         return detail
     elseif errors[1].detail == detail then

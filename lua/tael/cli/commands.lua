@@ -40,6 +40,8 @@ commands.list = {
     require "tael.cli.clock",
     require "tael.cli.keys",
     require "tael.cli.check",
+    require "tael.cli.test",
+    require "tael.cli.scripts",
     require "tael.cli.configuration",
     require "tael.cli.migrate",
     require "tael.cli.doctor",

@@ -6,7 +6,7 @@ local task = require "tael.task"
 
 local workers = {}
 
-local TRIES, PATIENCE_MS = 3, 250
+local PATIENCE_MS = { 20, 250, 250 } -- soon once more: a worker that is only just starting hears nothing yet
 local IDLE_MS, PAUSE_MS = 3600000, 1
 local LIMITS = { max_string = 262144, max_tokens = 200000 } -- the other worker is ourselves
 
@@ -50,11 +50,11 @@ end
 
 local function ask_one(worker, topic, body)
     local me = task.worker()
-    for _ = 1, TRIES do
+    for _, patience in ipairs(PATIENCE_MS) do
         asked = asked + 1
         local reply = ("workers.reply.%d.%d"):format(me, asked)
         task.wake(key_of(worker), json.encode { topic = topic, body = body, reply = reply })
-        local text = task.wait(reply, PATIENCE_MS)
+        local text = task.wait(reply, patience)
         if text then
             local answer = assert(json.decode(text, LIMITS)).answer
             return answer ~= json.null and answer or nil

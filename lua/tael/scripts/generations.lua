@@ -1,82 +1,39 @@
---- Which generation of a merchant's scripts runs on this worker, and how a new one comes in: read, loaded in
---- an isolate, checked against the contract, and only then put in the place of the old one.
+--- Which generation of a merchant's scripts runs on this worker, and how a new one comes in: from the version
+--- that was activated, else from the folder; loaded, checked, and only then put in the place of the old one.
 --- 1 What is wrong changes nothing: the old generation goes on, and the log and /readyz say file, line and
 --- why. 2 Whoever has begun on a generation ends on it. 3 Merchants know nothing of each other: what one
 --- saves concerns its own scripts alone. 4 In development files are looked at as they are asked for;
---- otherwise they are read when they are first needed, and on a reload.
-local contract = require "tael.scripts.contract"
-local crypto = require "tael.crypto"
+--- otherwise they are read when they are first needed, and on a reload. 5 Once another version was activated,
+--- nobody begins on the one before it.
 local folder = require "tael.folder"
+local ids = require "tael.kernel.ids"
 local isolate = require "tael.isolate"
+local loading = require "tael.scripts.loading"
 local log = require "tael.log"
+local registry = require "tael.kernel.registry"
 local task = require "tael.task"
 local time = require "tael.time"
+local versions = require "tael.scripts.versions"
 local workers = require "tael.kernel.workers"
 
 local generations = {}
 
-local LOOK_MS = 10
-local LOAD_STEPS = 2000000
-local CHECKS = 3 -- of scripts whose process dies
-generations.RULES = "rules.lua"
-
----@class tael.scripts.Generation
----@field id string 16 hexadecimal digits of SHA-256 over all paths and texts
----@field unit tael.isolate.Generation
----@field rules table<string, boolean> those that there are
+local LOOK_MS, RETRY_MS = 10, 1000
 
 ---@class tael.scripts.Slot
 ---@field active tael.scripts.Generation? nil: the merchant has no scripts, or none that ever passed
 ---@field refused string? why the newest ones do not run
 ---@field tried string? id of what was looked at last
 ---@field stamps table<string, string>?
----@field looked integer? ms, monotonic
+---@field looked integer? ms, monotonic; nil: to be looked at
 ---@field busy boolean? somebody is looking
+---@field failed boolean? the last look came to no end
+---@field stored boolean? a version runs, and not the folder; nil: the store has to be read
+---@field wanted integer how often this worker was told that another version was activated
+---@field reached integer how many of these the last look knew of
 
 local slots = {} ---@type table<string, tael.scripts.Slot> by merchant
 local root, watched -- folder of all merchants; are files looked at again and again
-local isolation = "state" ---@type "state"|"process"
-
-local function identify(files)
-    local paths, parts = {}, {}
-    for path in pairs(files) do
-        paths[#paths + 1] = path
-    end
-    table.sort(paths)
-    for _, path in ipairs(paths) do
-        parts[#parts + 1] = ("s4s4"):pack(path, files[path])
-    end
-    return crypto.hex.encode(crypto.digest("sha256", table.concat(parts))):sub(1, 16)
-end
-
---- Loads and checks one snapshot of a merchant's files.
----@param merchant string slug
----@param files table<string, string> texts by path
----@return tael.scripts.Generation?
----@return string? why not, with file and line where there is one
----@return string? kind of failure, of those that asking knows
-function generations.check(merchant, files)
-    local id, name = identify(files), "merchants/" .. merchant
-    local unit = isolate.generation {
-        name = name, key = merchant .. "@" .. id, files = files, isolation = isolation,
-    }
-    local generation = { id = id, unit = unit, rules = {} }
-    if not files[generations.RULES] then
-        return generation
-    end
-    local described = unit:ask(generations.RULES, { { "" } }, {}, LOAD_STEPS)[1]
-    if not described[1] then
-        return nil, described[3], described[2]
-    end
-    local wrong = contract.wrong(described[2])
-    if wrong then
-        return nil, ("%s/%s: %s"):format(name, generations.RULES, wrong)
-    end
-    for rule in pairs(described[2]) do
-        generation.rules[rule] = true
-    end
-    return generation
-end
 
 local refused = {} ---@type table<string, string> why, by merchant: what any worker has met
 
@@ -98,33 +55,28 @@ local function refuse(slot, merchant, why)
         runs = slot.active and slot.active.id or "nothing" })
 end
 
---- A process may have been killed for what is no fault of these scripts.
-local function check_again(merchant, files)
-    local generation, why, kind
-    for _ = 1, CHECKS do
-        generation, why, kind = generations.check(merchant, files)
-        if kind ~= "crashed" then
-            break
-        end
-    end
-    return generation, why
+local function put(slot, merchant, generation, version)
+    slot.active, slot.tried = generation, generation.id
+    clear(slot, merchant)
+    log.info("scripts.loaded", { merchant = merchant, generation = generation.id,
+        version = ids.encode("scr", version) })
 end
 
---- What the folder holds is tried. False: it may still be being written, which the next look tells.
+-- ---- the folder ----
+
+--- What it holds is tried. False: it may still be being written, which the next look tells.
 local function try(slot, merchant, found)
-    local id = identify(found.files)
+    local id = loading.id(found.files)
     if slot.active and slot.active.id == id then
         clear(slot, merchant)
-        slot.tried = id
+        slot.tried, slot.active.version = id, nil
         return true
     elseif slot.tried == id then
         return true
     end
-    local generation, why = check_again(merchant, found.files)
+    local generation, why = loading.check(merchant, found.files)
     if generation then
-        slot.active, slot.tried = generation, id
-        clear(slot, merchant)
-        log.info("scripts.loaded", { merchant = merchant, generation = id })
+        put(slot, merchant, generation)
         return true
     elseif found.recent and watched then
         return false
@@ -134,7 +86,7 @@ local function try(slot, merchant, found)
     return true
 end
 
-local function look(slot, merchant)
+local function look_at_folder(slot, merchant)
     local path = root .. "/" .. merchant
     local found, err = folder.read(path)
     if found then
@@ -153,12 +105,65 @@ local function look(slot, merchant)
     end
 end
 
+-- ---- the store ----
+
+--- It was checked, its specs too, before it was activated.
+local function take_version(slot, merchant, version)
+    if slot.active and slot.active.version == version.id then
+        clear(slot, merchant)
+        return
+    end
+    local generation, why = loading.load(merchant, version.files)
+    if generation then
+        generation.version = version.id
+        put(slot, merchant, generation, version.id)
+    else
+        refuse(slot, merchant, why)
+    end
+end
+
+--- The version that was activated; nil: none is, the folder holds what runs.
+local function activated(merchant)
+    local known = registry.merchant(merchant)
+    if not known then
+        return nil
+    end
+    local active, err = versions.active(known.id)
+    local version
+    if active and active.version then
+        version, err = versions.get(known.id, active.version)
+    end
+    if err then
+        error("the version that runs cannot be read: " .. err.code, 0)
+    end
+    return version
+end
+
+local function look(slot, merchant)
+    local was = slot.stored
+    if was == nil then
+        local version = activated(merchant)
+        if version then
+            take_version(slot, merchant, version)
+        end
+        slot.stored = version ~= nil
+        slot.tried, slot.stamps = nil, nil
+    end
+    if not slot.stored then
+        look_at_folder(slot, merchant)
+    end
+end
+
+-- ---- when ----
+
 local function is_due(slot, merchant)
     if slot.busy then
         return false
     elseif not slot.looked then
         return true
-    elseif not watched then
+    elseif slot.failed then
+        return time.monotonic() - slot.looked >= RETRY_MS
+    elseif not watched or slot.stored then
         return false
     end
     local now = time.monotonic()
@@ -173,16 +178,26 @@ local LOOKED, WAIT_MS = "scripts.looked.", 100
 
 --- Looks once, whatever ends it: a task may be ended while it waits, and then nobody has looked.
 local function look_once(slot, merchant)
-    local done = false
+    local ended, wanted = false, slot.wanted
     slot.busy, slot.looked = true, time.monotonic()
     local _ <close> = setmetatable({}, { __close = function()
-        slot.busy, slot.looked = nil, done and slot.looked or nil
+        slot.busy = nil
+        if not ended then
+            slot.looked = nil
+        end
     end })
     local ran, raised = pcall(look, slot, merchant)
-    done = true
-    if not ran then
+    ended, slot.failed = true, not ran
+    if ran then
+        slot.reached = wanted
+    else
         refuse(slot, merchant, tostring(raised))
     end
+end
+
+--- Somebody is looking, and what runs until then is not to be begun on.
+local function has_to_wait(slot)
+    return slot.busy and (slot.reached ~= slot.wanted or not slot.active and not slot.refused)
 end
 
 --- What runs for this merchant now. In a task: it may wait, while what is new is loaded, and waits while the
@@ -195,10 +210,10 @@ function generations.of(merchant)
     if not root then -- nobody has said where scripts are
         return nil, false
     elseif not slot then
-        slot = {}
+        slot = { wanted = 0, reached = 0 }
         slots[merchant] = slot
     end
-    while slot.busy and not slot.active and not slot.refused do
+    while has_to_wait(slot) do
         task.wait(LOOKED .. merchant, WAIT_MS)
     end
     if is_due(slot, merchant) then
@@ -206,6 +221,18 @@ function generations.of(merchant)
         task.wake(LOOKED .. merchant)
     end
     return slot.active, slot.refused ~= nil
+end
+
+--- What the folder holds of this merchant now.
+---@param merchant string slug
+---@return table<string, string>? files nil without why: nothing
+---@return string? why it cannot be read
+function generations.folder_of(merchant)
+    local found, err = folder.read(root .. "/" .. merchant)
+    if not found and err.code ~= "not_found" then
+        return nil, "merchants/" .. merchant .. "/" .. err.message
+    end
+    return found and found.files
 end
 
 --- Those whose newest scripts do not run, in the order of their names.
@@ -219,10 +246,23 @@ function generations.refused()
     return list
 end
 
+local function look_again(slot)
+    slot.looked, slot.stored = nil, nil
+end
+
 workers.answer("scripts.look", function()
     for _, slot in pairs(slots) do
-        slot.looked = nil
+        look_again(slot)
     end
+end)
+
+workers.answer("scripts.activated", function(merchant)
+    local slot = slots[merchant]
+    if slot then
+        look_again(slot)
+        slot.wanted = slot.wanted + 1
+    end
+    return true
 end)
 
 --- What has changed on the disk is taken up by every worker when it is next asked for.
@@ -230,8 +270,16 @@ function generations.look_again()
     workers.ask("scripts.look")
 end
 
+--- Another version was activated: whoever is asked from now on, on any worker, runs it. Waits.
+---@param merchant string slug
+---@return integer workers that know
+function generations.activated(merchant)
+    return #workers.ask("scripts.activated", merchant)
+end
+
 ---@class tael.scripts.Options
 ---@field folder string of all merchants
+---@field lua_root string where the engine's own Lua lies
 ---@field watch boolean are files looked at as they are asked for
 ---@field memory integer bytes of all isolates of this worker
 ---@field isolation "state"|"process" where they run
@@ -240,9 +288,10 @@ end
 --- At the start of a worker. Raises {code, message} where processes are wanted and cannot be had.
 ---@param options tael.scripts.Options
 function generations.open(options)
-    root, watched, slots, isolation = options.folder, options.watch, {}, options.isolation
+    root, watched, slots = options.folder, options.watch, {}
+    loading.open(options.lua_root, options.isolation)
     isolate.ceiling(options.memory)
-    if isolation == "process" then
+    if options.isolation == "process" then
         local ready, err = isolate.processes { max = options.processes }
         if not ready then
             err.message = "scripts.isolation = \"process\": " .. err.message

@@ -5,6 +5,7 @@
 local alarms = require "tael.kernel.alarms"
 local contract = require "tael.scripts.contract"
 local generations = require "tael.scripts.generations"
+local loading = require "tael.scripts.loading"
 local metrics = require "tael.kernel.metrics"
 local time = require "tael.time"
 
@@ -80,7 +81,7 @@ local function verdict_of(merchant, rule, generation, answer)
     local given, wrong = contract.rules[rule].check(answer[2], answer[3])
     if not given then
         return fail(merchant, rule, generation, "shape", ("merchants/%s/%s: %s: %s"):format(merchant,
-            generations.RULES, rule, wrong))
+            loading.RULES, rule, wrong))
     end
     local verdict = { by = "rule", generation = generation.id }
     for name, value in pairs(given) do
@@ -118,7 +119,7 @@ local function ask(merchant, generation, wanted, inputs)
     for i, name in ipairs(names) do
         list[i] = given[name]
     end
-    local answers = generation.unit:ask(generations.RULES, calls, list, STEPS)
+    local answers = generation.unit:ask(loading.RULES, calls, list, STEPS)
     for i, rule in ipairs(asked) do
         killed = killed or not answers[i][1] and KILLS[answers[i][2]]
         verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])

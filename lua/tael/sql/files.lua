@@ -1,6 +1,7 @@
 --- The files of the store, in order: Lua has no directory listing, and a file that is not named here is not
 --- part of the program.
 return {
-    statements = { "payments.sql", "amendments.sql", "refunds.sql", "notifications.sql", "registry.sql" },
-    migrations = { "0001_first.sql", "0002_life.sql" },
+    statements = { "payments.sql", "amendments.sql", "refunds.sql", "notifications.sql", "registry.sql",
+        "scripts.sql" },
+    migrations = { "0001_first.sql", "0002_life.sql", "0003_scripts.sql" },
 }

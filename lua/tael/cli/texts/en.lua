@@ -20,6 +20,7 @@ return {
     ["columns.notifications"] = "ID|RECEIVED|ACCOUNT|VERDICT|CHECK|EFFECT|PAYMENT",
     ["columns.payments"] = "ID|STATE|AMOUNT|ORDER|CHANNEL|CREATED",
     ["columns.refunds"] = "ID|STATE|AMOUNT|PAYMENT|NUMBER|CREATED",
+    ["columns.scripts"] = "ID| |GENERATION|AUTHOR|PUSHED|MESSAGE",
     ["columns.trigger"] = "EVENT|WHAT HAPPENS",
 
     -- asking an engine
@@ -47,6 +48,9 @@ return {
     ["client.next.forbidden"] = "use a key that may do this, or run the command on the engine's machine "
         .. "without --key",
     ["client.next.invalid_header"] = "name the merchant: --merchant SLUG; tael config show lists them",
+    ["client.next.script_refused"] = "correct it; tael check and tael test tell it beforehand",
+    ["client.next.spec_failed"] = "correct it; tael check and tael test tell it beforehand",
+    ["client.next.generation_conflict"] = "what runs: tael scripts list",
     ["client.next.store_unavailable"] = "tael doctor",
     ["client.next.internal"] = "the engine's log says more, under {request}",
     ["client.next.rate_limited"] = "wait a moment, then repeat it",
@@ -246,6 +250,29 @@ return {
     ["check.ok"] = "{merchant}  generation {generation}  rules: {rules}",
     ["check.none"] = "no merchant has scripts",
     ["check.none.next"] = "write scripts/merchants/SLUG/rules.lua, or name a folder: tael check PATH",
+
+    -- test, scripts
+    ["test.done"] = "{merchant}  {passed} passed, {failed} failed, {pending} pending",
+    ["scripts.no_merchant"] = "whose scripts? name the merchant",
+    ["scripts.no_merchant.next"] = "add --merchant SLUG",
+    ["scripts.no_files"] = "there are no scripts in {path}",
+    ["scripts.no_files.next"] = "name the folder: tael scripts push FOLDER",
+    ["scripts.no_message"] = "a version needs --message: what has changed, and why",
+    ["scripts.no_file"] = "there is no file {path} in {id}",
+    ["scripts.pushed"] = "pushed  {id}  generation {generation}, {count} files",
+    ["scripts.known"] = "{id} holds these very texts already (generation {generation}, {count} files)",
+    ["scripts.pushed.next"] = "have it run: tael scripts activate {id}",
+    ["scripts.activated"] = "{merchant} runs {version}  generation {generation}  "
+        .. "on {workers} workers after {ms} ms",
+    ["scripts.activated.hint"] = "the folder's files count again after: tael scripts activate folder",
+    ["scripts.active"] = "runs",
+    ["scripts.none_active"] = "no version is active: the folder's files run",
+    ["scripts.show.author"] = "author",
+    ["scripts.show.actor"] = "pushed by",
+    ["scripts.show.created"] = "at",
+    ["scripts.show.base"] = "began with",
+    ["scripts.show.message"] = "message",
+    ["scripts.same"] = "nothing differs",
 
     -- keys, config, migrate
     ["keys.own.ids"] = "the engine: names of objects",

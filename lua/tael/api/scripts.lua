@@ -1,0 +1,293 @@
+--- /v1/scripts/merchants/{slug}: versions of a merchant's scripts, checked, kept, compared, activated. A key
+--- is of one merchant; an operator may name any in the path.
+local activation = require "tael.scripts.activation"
+local diff = require "tael.scripts.diff"
+local files_of = require "tael.scripts.files"
+local ids = require "tael.kernel.ids"
+local json = require "tael.json"
+local lists = require "tael.api.lists"
+local problem = require "tael.api.problem"
+local registry = require "tael.kernel.registry"
+local schema = require "tael.api.schema"
+local store = require "tael.store"
+local time = require "tael.time"
+local versions = require "tael.scripts.versions"
+
+local M = {}
+
+local FOLDER = "folder" -- in the place of a version: the files of the folder
+
+--- A file is one string of the body, and may be larger than other strings are.
+M.json_limits = { max_string = 262144 }
+
+local FILES = {
+    type = "map", required = true, count = 256, key = "^[%l%d_/]+%.lua$",
+    key_form = "a path such as rules.lua or lib/prices.lua",
+    value = { type = "string", bytes = 262144, control = true },
+}
+local VERSION = { type = "string", max = 64 }
+
+M.check_schema = { fields = { files = FILES } }
+
+M.push_schema = {
+    fields = {
+        files = FILES,
+        message = { type = "string", required = true, min = 1, max = 500, control = true,
+            doc = "what has changed, and why" },
+        author = { type = "string", min = 1, max = 100, doc = "who wrote it; without it whose key it is" },
+        base = { type = "string", max = 64, doc = "the version that it began with" },
+    },
+}
+
+M.activate_schema = {
+    fields = {
+        version = { type = "string", required = true, max = 64,
+            doc = "id of a version, or folder: the files beside the configuration" },
+        expected_active = { type = "string", max = 64,
+            doc = "what is to be running until then, or folder; else generation_conflict" },
+    },
+}
+
+M.list_query = schema.list {}
+M.diff_query = { from = VERSION, to = VERSION }
+
+-- ---- whose, and which ----
+
+local function merchant_of(call)
+    local slug = call.params.slug
+    local merchant = registry.merchant(slug)
+    if not merchant or merchant.slug ~= slug
+        or call.caller.key_id and call.caller.merchant ~= merchant.id then
+        return nil, problem.new("not_found", "There is no merchant '" .. slug:sub(1, 64) .. "'.")
+    end
+    return merchant
+end
+
+local function wrong_id(name, text, query)
+    local detail = ("%s: '%s' is not the id of a version"):format(name, text)
+    return nil, problem.new(query and "invalid_parameter" or "invalid_field", detail .. ".", { errors = {
+        { pointer = not query and "/" .. name or nil, parameter = query and name or nil,
+            code = query and "invalid_parameter" or "invalid_field", detail = detail } } })
+end
+
+--- The number of a version that is named; false for the folder, where it may be named.
+local function version_number(name, text, may_be_folder, query)
+    if may_be_folder and text == FOLDER then
+        return false
+    end
+    local number = ids.decode("scr", text)
+    if not number then
+        return wrong_id(name, text, query)
+    end
+    return number
+end
+
+-- ---- as they are shown ----
+
+local function view_of(merchant, version, active)
+    return {
+        id = ids.encode("scr", version.id), object = "script_version", merchant = merchant.slug,
+        livemode = merchant.livemode, generation = version.hash:sub(1, 16), hash = version.hash,
+        base = version.base and ids.encode("scr", version.base) or json.null, author = version.author,
+        actor = version.actor, message = version.message, active = active == version.id,
+        created_at = time.rfc3339(store.id_ms(version.id)),
+    }
+end
+
+local function active_of(merchant)
+    local active, err = versions.active(merchant.id)
+    return active and active.version, err
+end
+
+local function view_now(merchant, version)
+    local active, err = active_of(merchant)
+    if err then
+        return nil, err
+    end
+    return view_of(merchant, version, active)
+end
+
+local function rules_of(generation)
+    return json.array(files_of.paths(generation and generation.rules or {}))
+end
+
+local function check_view(merchant, check)
+    local specs = check.specs
+    return {
+        object = "script_check", merchant = merchant.slug, ok = check.generation ~= nil,
+        generation = check.generation and check.generation.id or json.null,
+        rules = rules_of(check.generation), errors = json.array(check.errors),
+        specs = specs and { passed = specs.passed, failed = specs.failed, pending = specs.pending }
+            or json.null,
+    }
+end
+
+local function activated_view(merchant, done)
+    return {
+        object = "script_activation", merchant = merchant.slug,
+        active = done.version and ids.encode("scr", done.version) or FOLDER,
+        generation = done.generation ~= "" and done.generation or json.null, workers = done.workers,
+        ms = done.ms,
+    }
+end
+
+-- ---- handlers ----
+
+---@param call tael.api.Call
+function M.check(call)
+    local merchant, refused = merchant_of(call)
+    if not merchant then
+        return nil, refused
+    end
+    return 200, check_view(merchant, activation.check(merchant.slug, call.body.files))
+end
+
+---@param call tael.api.Call
+function M.push(call)
+    local merchant, refused = merchant_of(call)
+    if not merchant then
+        return nil, refused
+    end
+    local base = call.body.base
+    if base then
+        base, refused = version_number("base", base)
+        if not base then
+            return nil, refused
+        end
+    end
+    local version, err, made = activation.push(merchant, {
+        files = call.body.files, message = call.body.message, base = base,
+        author = call.body.author or call.caller.actor, actor = call.caller.actor,
+    })
+    local view
+    if version then
+        view, err = view_now(merchant, version)
+    end
+    if not view then
+        return nil, err
+    end
+    return made and 201 or 200, view
+end
+
+---@param call tael.api.Call
+function M.list(call)
+    local merchant, refused = merchant_of(call)
+    if not merchant then
+        return nil, refused
+    end
+    local position
+    position, refused = lists.position(call)
+    if refused then
+        return nil, refused
+    end
+    local limit = call.query.limit or schema.LIMIT_DEFAULT
+    local found, err = versions.list(merchant.id, position, limit + 1)
+    local active, failed = active_of(merchant)
+    if not found or failed then
+        return nil, err or failed
+    end
+    local views = {}
+    for i = 1, math.min(#found, limit) do
+        views[i] = view_of(merchant, found[i], active)
+    end
+    return 200, lists.page(call, views, found[limit + 1] and found[limit].id)
+end
+
+local function find(merchant, number)
+    local version, err = versions.get(merchant.id, number)
+    if not version then
+        return nil, err or problem.new("not_found", "There is no such version of these scripts.")
+    end
+    return version
+end
+
+---@param call tael.api.Call
+function M.get(call)
+    local merchant, refused = merchant_of(call)
+    local number = ids.decode("scr", call.params.id)
+    if not merchant or not number then
+        return nil, refused or problem.new("not_found")
+    end
+    local version, err = find(merchant, number)
+    if not version then
+        return nil, err
+    end
+    local view
+    view, err = view_now(merchant, version)
+    if view then
+        view.files = version.files
+    end
+    return view and 200, view or err
+end
+
+--- The version that a parameter names, or without it the one that runs.
+local function side_of(call, merchant, name)
+    local number, err
+    if call.query[name] then
+        number, err = version_number(name, call.query[name], false, true)
+    else
+        number, err = active_of(merchant)
+        err = err or not number and problem.new("invalid_parameter",
+            "Name " .. name .. ": no version is active, the folder's files run.", { errors = {
+                { parameter = name, code = "invalid_parameter", detail = "no version is active" } } })
+    end
+    if not number then
+        return nil, err
+    end
+    return find(merchant, number)
+end
+
+---@param call tael.api.Call
+function M.diff(call)
+    local merchant, err = merchant_of(call)
+    local from, to
+    if merchant then
+        from, err = side_of(call, merchant, "from")
+    end
+    if from then
+        to, err = side_of(call, merchant, "to")
+    end
+    if not to then
+        return nil, err
+    end
+    return 200, {
+        object = "script_diff", merchant = merchant.slug, from = ids.encode("scr", from.id),
+        to = ids.encode("scr", to.id), files = json.array(diff.files(from.files, to.files)),
+    }
+end
+
+---@param call tael.api.Call
+function M.activate(call)
+    local merchant, refused = merchant_of(call)
+    local body, version, expected = call.body, nil, nil
+    if merchant then
+        version, refused = version_number("version", body.version, true)
+    end
+    if version ~= nil and body.expected_active then
+        expected, refused = version_number("expected_active", body.expected_active, true)
+    end
+    if version == nil or body.expected_active and expected == nil then
+        return nil, refused
+    end
+    local done, err = activation.activate(merchant, { version = version or nil, expected = expected,
+        actor = call.caller.actor })
+    if not done then
+        return nil, err
+    end
+    return 200, activated_view(merchant, done)
+end
+
+---@param call tael.api.Call
+function M.rollback(call)
+    local merchant, refused = merchant_of(call)
+    if not merchant then
+        return nil, refused
+    end
+    local done, err = activation.rollback(merchant, { actor = call.caller.actor })
+    if not done then
+        return nil, err
+    end
+    return 200, activated_view(merchant, done)
+end
+
+return M

@@ -1,0 +1,70 @@
+--- Which folders of merchants' scripts a command is about: the one that is named, or those of all merchants
+--- that are configured.
+local exits = require "tael.cli.exits"
+local folder = require "tael.folder"
+local loading = require "tael.scripts.loading"
+local plan_of = require "tael.config.plan"
+local text = require("tael.cli.texts").of
+
+local own_scripts = {}
+
+---@class tael.cli.OwnScripts
+---@field merchant string
+---@field files table<string, string>? nil: error says why
+---@field error string?
+
+local function sorted(map)
+    local names = {}
+    for name in pairs(map) do
+        names[#names + 1] = name
+    end
+    table.sort(names)
+    return names
+end
+
+--- nil: there are no scripts.
+local function read(merchant, path)
+    local found, err = folder.read(path)
+    if found then
+        return { merchant = merchant, files = found.files }
+    elseif err.code ~= "not_found" then
+        return { merchant = merchant, error = path .. "/" .. err.message }
+    end
+end
+
+---@param call tael.cli.Call
+---@param merchant string slug
+---@return string path
+function own_scripts.path(call, merchant)
+    return plan_of.own_scripts(call.config, call.options) .. "/merchants/" .. merchant
+end
+
+--- A folder; what stands in front of its last part does not matter.
+---@param path string
+---@return tael.cli.OwnScripts? found nil: there are no scripts in it
+function own_scripts.at(path)
+    path = path:gsub("/+$", "")
+    return read(path:match("([^/]+)$") or path, path)
+end
+
+--- Reads them, and makes the check of scripts ready.
+---@param call tael.cli.Call
+---@return tael.cli.OwnScripts[]?
+---@return tael.cli.Failure? failure there are none
+function own_scripts.all(call)
+    local list = {}
+    loading.open(call.options.lua_root)
+    if call.rest[1] then
+        list[1] = own_scripts.at(call.rest[1])
+    else
+        for _, merchant in ipairs(sorted(call.config.merchants)) do
+            list[#list + 1] = read(merchant, own_scripts.path(call, merchant))
+        end
+    end
+    if #list == 0 then
+        return exits.fail(exits.no, text "check.none", text "check.none.next")
+    end
+    return list
+end
+
+return own_scripts

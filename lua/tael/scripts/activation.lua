@@ -1,0 +1,171 @@
+--- How another version of a merchant's scripts comes to run: checked, kept in the store, activated on what
+--- its author has seen running, and told to every worker. What is wrong is refused, and nothing has changed.
+local generations = require "tael.scripts.generations"
+local ids = require "tael.kernel.ids"
+local loading = require "tael.scripts.loading"
+local log = require "tael.log"
+local time = require "tael.time"
+local versions = require "tael.scripts.versions"
+
+local activation = {}
+
+--- One thing that is wrong, with its place where the text begins with one.
+local function error_of(text, code)
+    local file, line, rest = text:match("^([%w_./-]+%.lua):(%d+): (.*)$")
+    return { file = file, line = file and math.tointeger(tonumber(line)) or nil, code = code,
+        detail = rest or text }
+end
+
+---@class tael.scripts.Check
+---@field generation tael.scripts.Generation? nil: refused
+---@field specs tael.scripts.Specs? nil: they were not run
+---@field errors { file: string?, line: integer?, code: string, detail: string }[]
+
+---@param merchant string slug
+---@param files table<string, string>
+---@param ran boolean? they ran before: their specs are not run again
+---@return tael.scripts.Check
+function activation.check(merchant, files, ran)
+    local generation, why, specs = (ran and loading.load or loading.check)(merchant, files)
+    local errors = {}
+    if not generation and specs then
+        for i, failure in ipairs(specs.failures) do
+            errors[i] = error_of(failure.error, "spec_failed")
+            errors[i].detail = failure.name .. ": " .. errors[i].detail
+        end
+    elseif not generation then
+        errors[1] = error_of(why, "script_refused")
+    end
+    return { generation = generation, specs = specs, errors = errors }
+end
+
+local function refuse(check)
+    local code = check.errors[1].code
+    return nil, { code = code, errors = check.errors, detail = code == "spec_failed"
+        and ("%d of the scripts' own specs failed."):format(check.specs.failed) or nil }
+end
+
+--- Keeps a version; the same texts again are the same version.
+---@param merchant table of the registry
+---@param new { files: table<string, string>, base: integer?, author: string, actor: string, message: string }
+---@return tael.scripts.Version?
+---@return table? err script_refused, spec_failed, store_unavailable
+---@return boolean? made
+function activation.push(merchant, new)
+    local check = activation.check(merchant.slug, new.files)
+    if not check.generation then
+        return refuse(check)
+    end
+    local version, err, made = versions.add(merchant.id, new)
+    if made then
+        log.info("scripts.pushed", { merchant = merchant.slug, version = ids.encode("scr", version.id),
+            actor = new.actor, generation = check.generation.id })
+    end
+    return version, err, made
+end
+
+local function check_again(merchant, files, ran)
+    local check = activation.check(merchant.slug, files, ran)
+    if not check.generation then
+        return refuse(check)
+    end
+    return check.generation.id
+end
+
+--- What is to run is right, here and now. A version that ran before has to load; its specs are not in the way
+--- of going back. What the folder holds nobody has seen yet. Its generation, "" where there are no files.
+local function check_target(merchant, version, ran)
+    if version then
+        return check_again(merchant, version.files, ran)
+    end
+    local files, why = generations.folder_of(merchant.slug)
+    if why then
+        return nil, { code = "script_refused", errors = { error_of(why, "script_refused") } }
+    elseif not files then
+        return ""
+    end
+    return check_again(merchant, files)
+end
+
+---@class tael.scripts.Activated
+---@field version integer? nil: the files of the folder
+---@field generation string "": it has no scripts
+---@field workers integer that run it for whoever asks from now on
+---@field ms integer from the commit until all of them knew
+
+local function begin_running(merchant, new, generation)
+    local begun = time.monotonic()
+    local done, err = versions.activate(merchant.id, new)
+    if not done then
+        return nil, err
+    end
+    local workers = generations.activated(merchant.slug)
+    local version = new.version and ids.encode("scr", new.version) or "folder"
+    log.info("scripts.activated", { merchant = merchant.slug, version = version, actor = new.actor,
+        generation = generation, rollback = new.restored ~= nil or nil })
+    return { version = new.version, generation = generation, workers = workers,
+        ms = time.monotonic() - begun }
+end
+
+local function get_version(merchant, id)
+    local version, err = versions.get(merchant.id, id)
+    if not version then
+        return nil, err or { code = "not_found", detail = "There is no such version of these scripts." }
+    end
+    return version
+end
+
+local function run(merchant, new)
+    local version, err, generation
+    if new.version then
+        version, err = get_version(merchant, new.version)
+        if not version then
+            return nil, err
+        end
+    end
+    generation, err = check_target(merchant, version, new.restored ~= nil)
+    if not generation then
+        return nil, err
+    end
+    return begin_running(merchant, new, generation)
+end
+
+--- Has a version run, or the folder's files.
+---@param merchant table of the registry
+---@param wish { version: integer?, expected: integer|false|nil, actor: string } expected: what its author has
+--- seen running, false for the folder; nil: whatever runs
+---@return tael.scripts.Activated?
+---@return table? err generation_conflict, script_refused, spec_failed, not_found, store_unavailable
+function activation.activate(merchant, wish)
+    local active, err = versions.active(merchant.id)
+    if err then
+        return nil, err
+    elseif wish.expected ~= nil and (active and active.version or false) ~= wish.expected then
+        return nil, { code = "generation_conflict" }
+    end
+    return run(merchant, { version = wish.version, was = active and active.id or 0, actor = wish.actor })
+end
+
+--- Has that run again that ran before; once more, what ran before that.
+---@param merchant table of the registry
+---@param wish { actor: string }
+---@return tael.scripts.Activated?
+---@return table? err generation_conflict: there is nothing before; and those of activate
+function activation.rollback(merchant, wish)
+    local active, err = versions.active(merchant.id)
+    local from = active and (active.restored or active.id)
+    if err then
+        return nil, err
+    elseif not from or from == 0 then
+        return nil, { code = "generation_conflict", detail = "Nothing ran before what runs." }
+    end
+    local before
+    before, err = versions.active_before(merchant.id, from)
+    if err then
+        return nil, err
+    end
+    return run(merchant, { version = before and before.version, was = active.id, actor = wish.actor,
+        restored = before and (before.restored or before.id) or 0 })
+end
+
+return activation

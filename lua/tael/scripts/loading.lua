@@ -1,0 +1,100 @@
+--- From a merchant's files to a generation that can be asked: loaded in an isolate, checked against the
+--- contract, and by its own specs. Nothing here knows what runs.
+local contract = require "tael.scripts.contract"
+local files_of = require "tael.scripts.files"
+local isolate = require "tael.isolate"
+local specs = require "tael.scripts.specs"
+
+local loading = {}
+
+local LOAD_STEPS = 2000000
+local TRIES = 3 -- of scripts whose process dies
+loading.RULES = "rules.lua"
+
+local isolation = "state" ---@type "state"|"process"
+
+---@class tael.scripts.Generation
+---@field id string 16 hexadecimal digits of SHA-256 over all paths and texts
+---@field unit tael.isolate.Generation
+---@field rules table<string, boolean> those that there are
+---@field version integer? of the store; nil: the files of the folder
+
+--- Before anything is loaded.
+---@param lua_root string where the engine's own Lua lies
+---@param where "state"|"process"|nil
+function loading.open(lua_root, where)
+    isolation = where or "state"
+    specs.open(lua_root)
+end
+
+---@param files table<string, string>
+---@return string id
+function loading.id(files)
+    return files_of.digest(files):sub(1, 16)
+end
+
+local function load_once(merchant, files)
+    local id, name = loading.id(files), "merchants/" .. merchant
+    local wrong, path = files_of.wrong(files)
+    if wrong then
+        return nil, ("%s%s: %s"):format(name, path and "/" .. path or "", wrong), "shape"
+    end
+    local unit = isolate.generation {
+        name = name, key = merchant .. "@" .. id, files = files, isolation = isolation,
+    }
+    local generation = { id = id, unit = unit, rules = {} }
+    if not files[loading.RULES] then
+        return generation
+    end
+    local described = unit:ask(loading.RULES, { { "" } }, {}, LOAD_STEPS)[1]
+    if not described[1] then
+        return nil, described[3], described[2]
+    end
+    wrong = contract.wrong(described[2])
+    if wrong then
+        return nil, ("%s/%s: %s"):format(name, loading.RULES, wrong), "shape"
+    end
+    for rule in pairs(described[2]) do
+        generation.rules[rule] = true
+    end
+    return generation
+end
+
+--- Loads one snapshot of a merchant's files and checks it against the contract. A process may have been
+--- killed for what is no fault of these scripts: then once more.
+---@param merchant string slug
+---@param files table<string, string> texts by path
+---@return tael.scripts.Generation?
+---@return string? why not, with file and line where there is one
+function loading.load(merchant, files)
+    local generation, why, kind
+    for _ = 1, TRIES do
+        generation, why, kind = load_once(merchant, files)
+        if kind ~= "crashed" then
+            break
+        end
+    end
+    return generation, why
+end
+
+--- The same, and its own specs pass.
+---@param merchant string slug
+---@param files table<string, string> texts by path
+---@return tael.scripts.Generation?
+---@return string? why not, with file and line where there is one
+---@return tael.scripts.Specs? specs nil: they were not run
+function loading.check(merchant, files)
+    local generation, why = loading.load(merchant, files)
+    if not generation then
+        return nil, why
+    end
+    local result = specs.run("merchants/" .. merchant, files, isolation)
+    local first = result.failures[1]
+    if first then
+        return nil, ("%s (spec '%s'; %d of %d failed)"):format(first.error, first.name, result.failed,
+            result.failed + result.passed), result
+    end
+    return generation, nil, result
+end
+
+return loading

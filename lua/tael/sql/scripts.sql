@@ -1,0 +1,40 @@
+-- Versions of merchants' scripts, and which of them runs.
+
+-- name: script.insert
+-- rows: 1 else twin
+-- bytes: files
+INSERT INTO script_versions (merchant, id, hash, base, author, actor, message, files)
+VALUES (:merchant, :version, :hash, :base, :author, :actor, :message, :files)
+ON CONFLICT (merchant, hash) DO NOTHING;
+
+-- name: script.get
+-- read
+SELECT * FROM script_versions WHERE merchant = :merchant AND id = :version;
+
+-- name: script.by_hash
+-- read
+SELECT * FROM script_versions WHERE merchant = :merchant AND hash = :hash;
+
+-- name: script.list
+-- read list
+SELECT id, merchant, hash, base, author, actor, message FROM script_versions
+WHERE merchant = :merchant AND id < :before ORDER BY id DESC LIMIT :n;
+
+-- What runs.
+-- name: script.active
+-- read
+SELECT id, version, restored, actor FROM script_activations
+WHERE merchant = :merchant ORDER BY id DESC LIMIT 1;
+
+-- What ran before an activation.
+-- name: script.active_before
+-- read
+SELECT id, version, restored, actor FROM script_activations
+WHERE merchant = :merchant AND id < :activation ORDER BY id DESC LIMIT 1;
+
+-- Only on what its author has seen running.
+-- name: script.activate
+-- rows: 1 else moved
+INSERT INTO script_activations (merchant, id, version, restored, actor)
+SELECT :merchant, :activation, :version, :restored, :actor
+WHERE COALESCE((SELECT MAX(id) FROM script_activations WHERE merchant = :merchant), 0) = :activation_was;

@@ -1,0 +1,249 @@
+// versions.test.mjs - versions of a merchant's scripts: pushed over the API and by the command, activated on every
+// worker, rolled back, kept over a restart; what is wrong is refused with file and line and changes nothing.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Engine, root, temporaryFolder, until } from './tael.mjs';
+
+const scripts = temporaryFolder('versions');
+const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
+    seller_id = "2088000000000001", key = "demo.alipay", alipay_key = "sandbox.alipay" }`;
+const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2',
+    TAEL_SCRIPTS__ISOLATION: process.env.ISOLATION ?? 'state' } });
+const home = path.join(scripts, 'merchants/demo.test');
+const DEMO = '/v1/scripts/merchants/demo.test';
+let orders = 0;
+
+before(async () => {
+    fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
+    fs.rmSync(path.join(scripts, 'merchants'), { recursive: true, force: true });
+    fs.writeFileSync(path.join(engine.folder, 'tael.lua'), `return {
+        merchants = {
+            ["demo.test"] = { name = "Demo", mode = "test", accounts = { ["alipay-demo"] = ${ACCOUNT} } },
+            ["other.test"] = { name = "Other", mode = "test", accounts = { ["alipay-other"] = ${ACCOUNT} } },
+        },
+    }\n`, { mode: 0o600 });
+    await engine.start();
+});
+after(async () => {
+    await engine.remove();
+    fs.rmSync(scripts, { recursive: true, force: true });
+});
+
+/** What only the operator may ask, over the engine's own socket. */
+const operator = (method, target, body) => new Promise((resolve, reject) => {
+    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method, path: target,
+        headers: { 'content-type': 'application/json' } }, (response) => {
+        let text = '';
+        response.on('data', (data) => { text += data; });
+        response.on('end', () => resolve({ status: response.statusCode, text, body: JSON.parse(text) }));
+    });
+    request.on('error', reject);
+    request.end(body ? JSON.stringify(body) : undefined);
+});
+const newKey = async (merchant, scopes) =>
+    (await operator('POST', `/v1/merchants/${merchant}/api_keys`, { note: 'test', scopes })).body.key;
+const rules = (reason) => ({ 'rules.lua': `local rules = {}\nfunction rules.risk(payment) return "deny", "${reason}" end\nreturn rules\n` });
+const push = (files, more) => operator('POST', `${DEMO}/versions`, { files, message: 'a change', ...more });
+const activate = (version, more) => operator('POST', `${DEMO}/activate`, { version, ...more });
+const create = (options) => engine.create(`V${++orders}`, {}, options);
+/** What every worker says: connections choose their worker, so many of them ask. */
+const said = async () => {
+    const answers = await Promise.all(Array.from({ length: 16 }, () => create()));
+    return [...new Set(answers.map((answer) => (answer.status === 201 ? 'allowed' : answer.body.detail)))];
+};
+const cli = (...words) => spawnSync(path.join(root, 'build/tael'), words, { cwd: engine.folder, encoding: 'utf8',
+    env: { ...process.env, TAEL_SCRIPTS__FOLDER: scripts, USER: 'chen' } });
+const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
+    .map((line) => JSON.parse(line));
+
+test('what was pushed runs when it is activated, and then on every worker at once', async () => {
+    const one = await push(rules('one'));
+    assert.equal(one.status, 201, one.text);
+    assert.match(one.body.id, /^scr_/);
+    assert.equal(one.body.active, false);
+    assert.deepEqual(await said(), ['allowed']);
+    for (let round = 0; round < 10; round++) {
+        const version = (await push(rules(`round ${round}`))).body.id;
+        const done = await activate(version);
+        assert.deepEqual([done.status, done.body.active, done.body.workers], [200, version, 2], done.text);
+        assert.deepEqual(await said(), [`round ${round}`]);
+    }
+    await until('the log tells', () => logged('scripts.activated').length === 10);
+});
+
+test('the same texts again are the same version', async () => {
+    const first = await push(rules('same'));
+    const again = await push(rules('same'), { message: 'another message' });
+    assert.deepEqual([first.status, again.status, again.body.id, again.body.message],
+        [201, 200, first.body.id, 'a change'], again.text);
+});
+
+test('what is wrong is refused with file and line, and what ran goes on', async () => {
+    await activate((await push(rules('runs'))).body.id);
+    const wrong = [
+        [{ 'rules.lua': 'local rules = {}\nretrun rules\n' }, 422, 'script_refused', 'merchants/demo.test/rules.lua', 2],
+        [{ 'rules.lua': 'return { rsk = function() end }' }, 422, 'script_refused', undefined, undefined],
+        [{ 'rules.lua': 'os.exit(1)\nreturn {}' }, 422, 'script_refused', 'merchants/demo.test/rules.lua', 1],
+        [{ ...rules('x'), 'spec/rules_spec.lua': 'it("is right", function()\n    assert.equal(1, 2)\nend)' }, 422, 'spec_failed',
+            'merchants/demo.test/spec/rules_spec.lua', 2],
+    ];
+    for (const [files, status, code, file, line] of wrong) {
+        const answer = await push(files);
+        assert.deepEqual([answer.status, answer.body.code], [status, code], answer.text);
+        assert.deepEqual([answer.body.errors[0].file, answer.body.errors[0].line], [file, line], answer.text);
+        const checked = await operator('POST', `${DEMO}/check`, { files });
+        assert.deepEqual([checked.status, checked.body.ok, checked.body.errors], [200, false, answer.body.errors], checked.text);
+    }
+    for (const [files, pointer] of [[{ '../rules.lua': 'return {}' }, '/files/..~1rules.lua'], [{ 'rules.lua': 1 }, '/files/rules.lua']]) {
+        const answer = await push(files);
+        assert.deepEqual([answer.status, answer.body.code, answer.body.errors[0].pointer], [400, 'invalid_field', pointer], answer.text);
+    }
+    assert.equal((await push(rules('x'), { message: undefined })).body.code, 'missing_field');
+    assert.deepEqual(await said(), ['runs']);
+    const list = await operator('GET', `${DEMO}/versions`);
+    assert.equal(list.body.data.filter((version) => version.active).length, 1);
+    const good = await operator('POST', `${DEMO}/check`, { files: rules('x') });
+    assert.deepEqual([good.body.ok, good.body.rules, good.body.specs], [true, ['risk'], { passed: 0, failed: 0, pending: 0 }]);
+});
+
+test('only what its author has seen running is replaced', async () => {
+    const one = (await push(rules('seen'))).body.id;
+    const two = (await push(rules('newer'))).body.id;
+    await activate(one);
+    for (const expected of ['folder', two]) {
+        const late = await activate(two, { expected_active: expected });
+        assert.deepEqual([late.status, late.body.code], [409, 'generation_conflict'], late.text);
+    }
+    assert.deepEqual(await said(), ['seen']);
+    // many at once, all having seen the same: one of them wins
+    const ids = await Promise.all(Array.from({ length: 8 }, async (_, i) => (await push(rules(`racer ${i}`))).body.id));
+    const ends = await Promise.all(ids.map((id) => activate(id, { expected_active: one })));
+    const won = ends.filter((end) => end.status === 200);
+    assert.equal(won.length, 1, ends.map((end) => end.text).join('\n'));
+    assert.equal(ends.filter((end) => end.body.code === 'generation_conflict').length, 7);
+    assert.deepEqual(await said(), [`racer ${ids.indexOf(won[0].body.active)}`]);
+});
+
+test('rolling back goes back, and further back, to the folder at last', async () => {
+    fs.mkdirSync(home, { recursive: true });
+    fs.writeFileSync(path.join(home, 'rules.lua'), rules('of the folder')['rules.lua']);
+    assert.equal((await activate('folder')).body.active, 'folder');
+    assert.deepEqual(await said(), ['of the folder']);
+    for (const name of ['a', 'b', 'c'])
+        await activate((await push(rules(name))).body.id);
+    for (const expected of ['b', 'a', 'of the folder']) {
+        const back = await operator('POST', `${DEMO}/rollback`);
+        assert.equal(back.status, 200, back.text);
+        assert.deepEqual(await said(), [expected]);
+    }
+    // what was activated since counts as the newest
+    await activate((await push(rules('c'))).body.id);
+    assert.deepEqual(await said(), ['c']);
+    await operator('POST', `${DEMO}/rollback`);
+    assert.deepEqual(await said(), ['of the folder']);
+});
+
+test('a merchant that never had a version has nothing to go back to', async () => {
+    const none = await operator('POST', '/v1/scripts/merchants/other.test/rollback');
+    assert.deepEqual([none.status, none.body.code], [409, 'generation_conflict'], none.text);
+});
+
+test('a broken folder cannot be activated while a version runs', async () => {
+    await activate((await push(rules('stays'))).body.id);
+    fs.writeFileSync(path.join(home, 'rules.lua'), 'nonsense(\n');
+    const refused = await activate('folder');
+    assert.deepEqual([refused.status, refused.body.code, refused.body.errors[0].file], [422, 'script_refused', 'merchants/demo.test/rules.lua'], refused.text);
+    assert.deepEqual(await said(), ['stays']);
+    fs.rmSync(home, { recursive: true });
+    assert.equal((await activate('folder')).status, 200);
+    assert.deepEqual(await said(), ['allowed']);
+});
+
+test('versions differ as diff -u says', async () => {
+    const one = (await push(rules('first'))).body.id;
+    const two = (await push({ ...rules('second'), 'lib/more.lua': 'return 1\n' })).body.id;
+    const answer = await operator('GET', `${DEMO}/diff?from=${one}&to=${two}`);
+    assert.deepEqual(answer.body.files.map((file) => [file.path, file.change]), [['lib/more.lua', 'added'], ['rules.lua', 'changed']]);
+    assert.match(answer.body.files[1].diff, /^--- a\/rules\.lua\n\+\+\+ b\/rules\.lua\n@@ -1,3 \+1,3 @@\n.*\n-.*first.*\n\+.*second/);
+    await activate(one);
+    assert.equal((await operator('GET', `${DEMO}/diff?to=${two}`)).body.from, one);
+    const unknown = await operator('GET', `${DEMO}/diff?from=scr_00000000000000000000000000&to=${two}`);
+    assert.deepEqual([unknown.status, unknown.body.errors[0].parameter], [400, 'from'], unknown.text);
+    await activate('folder');
+});
+
+test('a merchant\'s key sees and changes its own scripts alone, and needs the scope', async () => {
+    const version = (await push(rules('own'))).body.id;
+    const usual = await newKey('demo.test');
+    const reader = await newKey('demo.test', ['scripts:read']);
+    const writer = await newKey('demo.test', ['scripts:write']);
+    const other = await newKey('other.test', ['scripts:read', 'scripts:write']);
+    const ask = (method, target, key, body) => engine.request(method, target, { key, body });
+    assert.equal((await ask('GET', `${DEMO}/versions`, usual)).status, 403);
+    assert.equal((await ask('GET', `${DEMO}/versions/${version}`, reader)).body.files['rules.lua'], rules('own')['rules.lua']);
+    assert.equal((await ask('POST', `${DEMO}/activate`, reader, { version })).status, 403);
+    for (const [method, target, body] of [['GET', 'versions'], ['GET', `versions/${version}`], ['POST', 'activate', { version }],
+        ['POST', 'rollback', {}], ['POST', 'versions', { files: rules('x'), message: 'x' }], ['POST', 'check', { files: rules('x') }]])
+        assert.equal((await ask(method, `${DEMO}/${target}`, other, body)).status, 404, target);
+    const theirs = await ask('POST', '/v1/scripts/merchants/other.test/activate', other, { version });
+    assert.deepEqual([theirs.status, theirs.body.code], [404, 'not_found'], theirs.text);
+    const done = await ask('POST', `${DEMO}/activate`, writer, { version });
+    assert.equal(done.status, 200, done.text);
+    assert.equal((await create({ key: await newKey('other.test') })).status, 201); // it has no rules
+    await activate('folder');
+});
+
+test('what runs is what the store says, after a kill too', async () => {
+    const version = (await push(rules('kept'))).body.id;
+    await activate(version);
+    await engine.restart('SIGKILL');
+    assert.deepEqual(await said(), ['kept']);
+    await until('the log tells', () => logged('scripts.loaded').some((line) => line.version === version));
+    await activate('folder');
+    await engine.restart('SIGKILL');
+    assert.deepEqual(await said(), ['allowed']);
+});
+
+test('the command pushes, shows, compares, activates and rolls back', async () => {
+    fs.mkdirSync(path.join(home, 'spec'), { recursive: true });
+    fs.writeFileSync(path.join(home, 'rules.lua'), rules('by command')['rules.lua']);
+    fs.writeFileSync(path.join(home, 'spec/rules_spec.lua'), 'local t = require "tael.test"\nit("denies", function()\n'
+        + '    assert.equal("deny", (t.rules.risk(t.payment())))\nend)\n');
+    const run = (...words) => cli(...words, '--merchant', 'demo.test');
+    const tested = cli('test', home);
+    assert.deepEqual([tested.status, tested.stdout], [0, 'ok    demo.test  1 passed, 0 failed, 0 pending\n'], tested.stderr);
+    const pushed = run('scripts', 'push', home, '--message', 'by hand');
+    assert.equal(pushed.status, 0, pushed.stderr);
+    const id = /pushed {2}(scr_\w+) {2}generation \w{16}, 2 files/.exec(pushed.stdout)[1];
+    const activated = run('scripts', 'activate', id, '--expected', 'folder');
+    assert.match(activated.stdout, new RegExp(`^demo\\.test runs ${id} {2}generation \\w{16} {2}on 2 workers after \\d+ ms\n$`), activated.stderr);
+    assert.deepEqual(await said(), ['by command']);
+    const list = JSON.parse(run('scripts', 'list', '--json', '--limit', '1').stdout);
+    assert.deepEqual([list.id, list.active, list.author, list.actor, list.message], [id, true, 'chen', 'operator', 'by hand']);
+    assert.equal(run('scripts', 'show', 'active', 'rules.lua').stdout, rules('by command')['rules.lua']);
+    assert.match(run('scripts', 'show').stdout, /^scr_\w+ {2}\w{16} {2}runs\n {2}author {6}chen\n/);
+    assert.equal(run('scripts', 'diff').stdout, '');
+    fs.writeFileSync(path.join(home, 'rules.lua'), 'return { risk = function() return "allow" end }\n');
+    assert.match(run('scripts', 'diff').stdout, /^--- a\/rules\.lua\n\+\+\+ b\/rules\.lua\n@@ -1,3 \+1 @@\n-local rules/);
+    const failing = cli('test', home);
+    assert.equal(failing.status, 1);
+    assert.match(failing.stdout, /^fail {2}denies\n {6}merchants\/demo\.test\/spec\/rules_spec\.lua:3: expected "deny", got "allow"\n/);
+    const refused = run('scripts', 'push', home, '--message', 'breaks its spec', '--activate');
+    assert.equal(refused.status, 1);
+    assert.match(refused.stderr, /merchants\/demo\.test\/spec\/rules_spec\.lua:3: denies: expected "deny", got "allow" \(spec_failed\)/);
+    assert.deepEqual(await said(), ['by command']);
+    const back = run('scripts', 'rollback');
+    assert.deepEqual([back.status, /spec_failed/.test(back.stderr)], [1, true], back.stderr); // nobody knows what the folder holds
+    assert.deepEqual(await said(), ['by command']);
+    fs.rmSync(path.join(home, 'spec'), { recursive: true });
+    assert.match(run('scripts', 'rollback').stdout, /^demo\.test runs folder /);
+    assert.deepEqual(await said(), ['allowed']);
+    const none = run('scripts', 'show');
+    assert.deepEqual([none.status, none.stdout], [1, ''], none.stderr);
+    assert.match(cli('scripts', 'push', '--merchant', 'demo.test').stderr, /needs --message/);
+    fs.rmSync(home, { recursive: true });
+});
