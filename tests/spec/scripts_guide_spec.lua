@@ -1,6 +1,7 @@
 --- Every snippet of scripts/README.md is a rules.lua that passes the checks and answers as the guide says.
 local contract = require "tael.scripts.contract"
 local isolate = require "tael.isolate"
+local loading = require "tael.scripts.loading"
 
 local PAYMENT = {
     amount = 1234, currency = "CNY", subject = "coffee", metadata = {}, payer = {}, now = 0,
@@ -42,7 +43,11 @@ local function merged(fields)
 end
 
 describe("the guide to scripts", function()
-    local all = snippets()
+    local all, specs_of_all = {}, {}
+    for _, snippet in ipairs(snippets()) do
+        local list = snippet.text:find "describe%(" and specs_of_all or all
+        list[#list + 1] = snippet
+    end
 
     it("has snippets", function()
         assert.is_true(#all >= 3)
@@ -68,4 +73,13 @@ describe("the guide to scripts", function()
             end
         end)
     end
+
+    it("has a spec that the first rules pass", function()
+        loading.open "lua"
+        assert.equal(1, #specs_of_all)
+        local _, why, result = loading.check("guide", { ["rules.lua"] = all[1].text,
+            ["spec/rules_spec.lua"] = specs_of_all[1].text })
+        assert.is_nil(why)
+        assert.are.same({ 2, 0 }, { result.passed, result.failed })
+    end)
 end)
