@@ -2,7 +2,8 @@
  *
  * Nothing in here raises until the text is complete or refused: the scratch buffer is plain memory,
  * tables are read with raw functions that call nobody. So the pointers into Lua strings that are
- * held meanwhile stay good: the table that is being written holds them.
+ * held meanwhile stay good: the table that is being written holds them. No qsort: the C library's
+ * asks the system how much memory there is, which a sealed process may not (child/seal.c).
  */
 #include <stdlib.h>
 
@@ -90,18 +91,25 @@ static int compare_names(const struct tael_json_member *a, const struct tael_jso
     return order != 0 ? order : (a->name.len > b->name.len) - (a->name.len < b->name.len);
 }
 
-static int compare_members(const void *a, const void *b)
+static bool reserve_members(struct writer *writer, size_t more)
 {
-    return compare_names(a, b);
+    struct tael_json_scratch *scratch = writer->scratch;
+    if (more <= scratch->cap - scratch->count)
+        return true;
+    size_t cap = scratch->cap > 0 ? scratch->cap : 32;
+    do
+        cap *= 2;
+    while (more > cap - scratch->count);
+    struct tael_json_member *moved = realloc(scratch->members, cap * sizeof(*moved));
+    if (moved == NULL)
+        return refuse(writer, "out of memory");
+    scratch->members = moved;
+    scratch->cap = cap;
+    return true;
 }
 
-static void sort_members(struct tael_json_member *members, size_t count)
+static void insert_in_order(struct tael_json_member *members, size_t count)
 {
-    enum { SMALL = 16 };
-    if (count > SMALL) {
-        qsort(members, count, sizeof(*members), compare_members);
-        return;
-    }
     for (size_t i = 1; i < count; i++) {
         struct tael_json_member member = members[i];
         size_t at = i;
@@ -111,17 +119,49 @@ static void sort_members(struct tael_json_member *members, size_t count)
     }
 }
 
+/* Merges from[begin, middle) and from[middle, end) into to. */
+static void merge(const struct tael_json_member *from, struct tael_json_member *to, size_t begin,
+                  size_t middle, size_t end)
+{
+    for (size_t left = begin, right = middle, at = begin; at < end; at++) {
+        bool takes_right =
+            right < end && (left == middle || compare_names(&from[right], &from[left]) < 0);
+        to[at] = takes_right ? from[right++] : from[left++];
+    }
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Of those from first on; the room behind them is used too. */
+static bool sort_members(struct writer *writer, size_t first)
+{
+    enum { RUN = 16 };
+    struct tael_json_scratch *scratch = writer->scratch;
+    size_t count = scratch->count - first;
+    if (count > RUN && !reserve_members(writer, count))
+        return false;
+    struct tael_json_member *members = scratch->members + first, *from = members;
+    struct tael_json_member *to = scratch->members + scratch->count, *other;
+    for (size_t at = 0; at < count; at += RUN)
+        insert_in_order(members + at, least(RUN, count - at));
+    for (size_t width = RUN; width < count; width *= 2) {
+        for (size_t at = 0; at < count; at += 2 * width)
+            merge(from, to, at, least(at + width, count), least(at + 2 * width, count));
+        other = from, from = to, to = other;
+    }
+    if (from != members)
+        memcpy(members, from, count * sizeof(*members));
+    return true;
+}
+
 static bool add_member(struct writer *writer, struct tael_json_member member)
 {
     struct tael_json_scratch *scratch = writer->scratch;
-    if (scratch->count == scratch->cap) {
-        size_t cap = scratch->cap > 0 ? scratch->cap * 2 : 64;
-        struct tael_json_member *moved = realloc(scratch->members, cap * sizeof(*moved));
-        if (moved == NULL)
-            return refuse(writer, "out of memory");
-        scratch->members = moved;
-        scratch->cap = cap;
-    }
+    if (!reserve_members(writer, 1))
+        return false;
     scratch->members[scratch->count++] = member;
     return true;
 }
@@ -161,7 +201,8 @@ static bool write_members(struct writer *writer, size_t first, int depth)
 {
     struct tael_json_scratch *scratch = writer->scratch;
     size_t count = scratch->count - first;
-    sort_members(scratch->members + first, count);
+    if (!sort_members(writer, first))
+        return false;
     for (size_t i = first; i < first + count; i++) {
         struct tael_json_member member = scratch->members[i]; /* the array may move */
         if (i > first && !put_char(writer, ','))

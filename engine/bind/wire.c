@@ -181,7 +181,7 @@ tael_status tael_wire_read_generation(struct tael_span body, struct tael_generat
             !get_span(&from, TAEL_SOURCE_MAX, &file->text))
             break;
     }
-    if (out->count == count && at_end(&from) && tael_generation_sort(out))
+    if (out->count == count && at_end(&from) && tael_generation_sorted(out))
         return TAEL_OK;
     free(out->files);
     *out = (struct tael_generation){.count = 0};

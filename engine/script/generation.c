@@ -16,15 +16,19 @@ static int compare_files(const void *a, const void *b)
     return compare_spans(one->path, other->path);
 }
 
-bool tael_generation_sort(struct tael_generation *generation)
+bool tael_generation_sorted(const struct tael_generation *generation)
 {
-    struct tael_generation_file *files = generation->files;
-    if (generation->count > 0)
-        qsort(files, generation->count, sizeof(*files), compare_files);
     for (size_t i = 1; i < generation->count; i++)
-        if (compare_files(&files[i - 1], &files[i]) == 0)
+        if (compare_files(&generation->files[i - 1], &generation->files[i]) >= 0)
             return false;
     return true;
+}
+
+bool tael_generation_sort(struct tael_generation *generation)
+{
+    if (generation->count > 0)
+        qsort(generation->files, generation->count, sizeof(*generation->files), compare_files);
+    return tael_generation_sorted(generation);
 }
 
 const struct tael_generation_file *tael_generation_find(const struct tael_generation *generation,

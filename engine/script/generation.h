@@ -32,5 +32,6 @@ const struct tael_generation_file *tael_generation_module(const struct tael_gene
                                                           struct tael_span module);
 /* Puts the files in order. False: two have the same path. */
 bool tael_generation_sort(struct tael_generation *generation);
+bool tael_generation_sorted(const struct tael_generation *generation); /* and no two are the same */
 
 #endif

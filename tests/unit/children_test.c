@@ -190,7 +190,7 @@ static void on_done(struct tael_children_ask *sent)
         tael_loop_stop(loop);
 }
 
-static struct asked *put_at(int at, const char *name, const char *text, int calls)
+static struct asked *prepare_at(int at, const char *name, const char *text, int calls)
 {
     struct asked *one = &asked[at];
     struct tael_buf message = one->sent.message, out = one->ask.out;
@@ -208,10 +208,21 @@ static struct asked *put_at(int at, const char *name, const char *text, int call
     one->ask.call_count = (size_t)calls;
     for (int i = 0; i < calls; i++)
         one->ask.calls[i].name = tael_span_of("f");
+    return one;
+}
+
+static void put(struct asked *one)
+{
     if (tael_children_prepare(children, &one->sent) != TAEL_OK)
         abort();
     open_asks++;
     tael_children_put(children, &one->sent);
+}
+
+static struct asked *put_at(int at, const char *name, const char *text, int calls)
+{
+    struct asked *one = prepare_at(at, name, text, calls);
+    put(one);
     return one;
 }
 
@@ -366,6 +377,30 @@ static void scripts_are_asked(void)
             CHECK_NAMED(false, "each generation is told when it has to be");
     }
     CHECK(tael_children_counts(children).crashed == 0);
+    close_children();
+}
+
+/* The library's own sorting would ask the system how much memory there is. */
+static void many_of_anything_need_no_system(void)
+{
+    static struct tael_generation_file files[TAEL_GENERATION_FILES_MAX];
+    static char paths[TAEL_GENERATION_FILES_MAX][16];
+    struct asked *one;
+    open_children(script_program, 4);
+    for (size_t i = 0; i < TAEL_GENERATION_FILES_MAX; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "file.%03zu", i);
+        files[i].path = tael_span_of(paths[i]);
+    }
+    one = prepare_at(0, "acme", "return { f = function() return 1 end }", 1);
+    files[TAEL_GENERATION_FILES_MAX - 1] = one->file;
+    one->generation.files = files;
+    one->generation.count = TAEL_GENERATION_FILES_MAX;
+    put(one);
+    run();
+    CHECK(one->ask.calls[0].end == TAEL_ASK_DONE);
+    CHECK(ask("acme", "local json, t = require('tael').json, {}\n"
+                      "for i = 1, 2000 do t['k' .. i] = i end\n"
+                      "return { f = function() return #json.encode(t) end }") == TAEL_ASK_DONE);
     close_children();
 }
 
@@ -533,6 +568,7 @@ int main(int argc, char **argv)
     damaged_answers_harm_nobody();
     the_seal_holds();
     scripts_are_asked();
+    many_of_anything_need_no_system();
     results_that_are_too_large_together_are_told();
     owners_share_what_processes_there_are();
     only_what_ran_in_it_fails();
