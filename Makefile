@@ -98,6 +98,8 @@ $(B)/test/children_test: $(B)/obj/tests/unit/children_test.o $(B)/obj/engine/chi
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
+$(B)/test/hostile_process_test: | $(B)/tael-script
+
 # Their malloc stands before the shared libraries' too (tests/unit/alloc_fail.h).
 $(B)/test/memory_test $(B)/test/bind_memory_test: TAEL_LDFLAGS += $(foreach name,malloc calloc realloc,-Wl,--export-dynamic-symbol=$(name))
 
