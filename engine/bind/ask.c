@@ -2,22 +2,22 @@
  *
  * What is loaded stands in the isolate's registry by module, so that each file is loaded once.
  */
-#include "bind/ask.h"
+#include <stdio.h>
 
 #include <lauxlib.h>
 
-#include "bind/route.h"
+#include "bind/ask_inner.h"
 #include "script/source.h"
 
 static const char loaded_key; /* its address names the table of loaded modules in the registry */
 
-static struct tael_ask *ask_of(lua_State *L)
+struct tael_ask *tael_ask_of(lua_State *L)
 {
     struct tael_run *run = tael_run_here(L);
     return (struct tael_ask *)((char *)run - offsetof(struct tael_ask, run));
 }
 
-static void push_span(lua_State *L, struct tael_span span)
+void tael_ask_push_span(lua_State *L, struct tael_span span)
 {
     lua_pushlstring(L, span.len > 0 ? span.data : "", span.len);
 }
@@ -34,17 +34,15 @@ static void push_loaded(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loaded_key);
 }
 
-static int require_module(lua_State *L);
-
 /* Pushes the file as a function, in an environment of its own. */
 static void push_chunk(lua_State *L, const struct tael_generation *generation,
                        const struct tael_generation_file *file)
 {
     char flaw[160];
     lua_pushliteral(L, "@");
-    push_span(L, generation->name);
+    tael_ask_push_span(L, generation->name);
     lua_pushliteral(L, "/");
-    push_span(L, file->path);
+    tael_ask_push_span(L, file->path);
     lua_concat(L, 4);
     tael_isolate_charge(L, (int64_t)file->text.len);
     if (!tael_source_check(file->text, flaw, sizeof(flaw)))
@@ -52,7 +50,7 @@ static void push_chunk(lua_State *L, const struct tael_generation *generation,
     if (luaL_loadbufferx(L, file->text.data, file->text.len, lua_tostring(L, -1), "t") != LUA_OK)
         lua_error(L);
     lua_remove(L, -2);
-    lua_pushcfunction(L, require_module);
+    lua_pushcfunction(L, tael_ask_require);
     tael_confine_push_environment(L);
     lua_setupvalue(L, -2, 1);
 }
@@ -71,18 +69,31 @@ static int keep_module(lua_State *L, int status, lua_KContext context)
     return 1;
 }
 
-/* Stack: 1 the module's path, 2 loaded. Another call that comes meanwhile loads it for itself. */
-static void mark_loading(lua_State *L, const struct tael_ask *ask)
+static int run_call(lua_State *L);
+
+/* Is the module whose path is at index 1 being loaded in this very run? Its path is the first value
+ * of whoever loads it. */
+static bool is_loading(lua_State *L)
 {
-    lua_pushvalue(L, 1);
-    lua_pushlightuserdata(L, (void *)(uintptr_t)ask);
-    lua_rawset(L, 2);
+    lua_Debug at;
+    bool found = false;
+    for (int level = 1; !found && lua_getstack(L, level, &at) != 0; level++) {
+        tael_isolate_charge(L, 1);
+        lua_getinfo(L, "f", &at);
+        lua_CFunction function = lua_tocfunction(L, -1);
+        lua_pop(L, 1);
+        if ((function != tael_ask_require && function != run_call) ||
+            lua_getlocal(L, &at, 1) == NULL)
+            continue;
+        found = lua_rawequal(L, -1, 1);
+        lua_pop(L, 1);
+    }
+    return found;
 }
 
-/* require(name): "tael", or a file of the same generation, each loaded once. */
-static int require_module(lua_State *L)
+int tael_ask_require(lua_State *L)
 {
-    const struct tael_ask *ask = ask_of(L);
+    const struct tael_ask *ask = tael_ask_of(L);
     size_t len;
     luaL_checktype(L, 1, LUA_TSTRING);
     const char *name = lua_tolstring(L, 1, &len);
@@ -96,23 +107,34 @@ static int require_module(lua_State *L)
     if (file == NULL)
         lua_pushliteral(L, "tael");
     else
-        push_span(L, file->path);
+        tael_ask_push_span(L, file->path);
     push_loaded(L);
     lua_pushvalue(L, 1);
-    int found = lua_rawget(L, 2);
-    if (found == LUA_TLIGHTUSERDATA && lua_touserdata(L, -1) == ask)
-        return luaL_error(L, "'%s' requires itself", lua_tostring(L, 1));
-    if (found != LUA_TNIL && found != LUA_TLIGHTUSERDATA)
+    if (lua_rawget(L, 2) != LUA_TNIL)
         return 1;
     if (file == NULL) {
-        tael_route_push_tael(L);
+        tael_ask_push_tael(L, ask->generation);
         return keep_module(L, LUA_OK, 0);
     }
+    if (is_loading(L))
+        return luaL_error(L, "'%s' requires itself", lua_tostring(L, 1));
     lua_settop(L, 2);
-    mark_loading(L, ask);
     push_chunk(L, ask->generation, file);
     lua_callk(L, 0, 1, 0, keep_module);
     return keep_module(L, LUA_OK, 0);
+}
+
+bool tael_ask_loads(lua_State *L)
+{
+    lua_Debug at;
+    bool found = tael_ask_of(L)->loading;
+    for (int level = 1; !found && lua_getstack(L, level, &at) != 0; level++) {
+        tael_isolate_charge(L, 1);
+        lua_getinfo(L, "f", &at);
+        found = lua_tocfunction(L, -1) == tael_ask_require;
+        lua_pop(L, 1);
+    }
+    return found;
 }
 
 /* ---- a call, in a run ---- */
@@ -139,7 +161,7 @@ static int write_results(lua_State *L, struct tael_ask *ask, int below)
         ask->out.len = call->from;
         if (rc == TAEL_ENOMEM)
             return luaL_error(L, "not enough memory");
-        push_span(L, call->name);
+        tael_ask_push_span(L, call->name);
         lua_pushfstring(L, "%s: result %d %s", lua_tostring(L, -1), i, ask->fault);
         return fail(L, ask, TAEL_ASK_SHAPE, lua_tostring(L, -1));
     }
@@ -173,13 +195,13 @@ static int call_function(lua_State *L, struct tael_ask *ask)
     const struct tael_plain_limits limits = TAEL_PLAIN_LIMITS_INIT;
     const struct tael_ask_call *call = &ask->calls[ask->at];
     if (!lua_istable(L, 2)) {
-        push_span(L, ask->generation->name);
+        tael_ask_push_span(L, ask->generation->name);
         return luaL_error(L, "%s/%s must return a table of functions", lua_tostring(L, -1),
                           lua_tostring(L, 1));
     }
     if (call->name.len == 0)
         return describe(L, ask);
-    push_span(L, call->name);
+    tael_ask_push_span(L, call->name);
     if (lua_rawget(L, 2) != LUA_TFUNCTION)
         return fail(L, ask, TAEL_ASK_ABSENT, "there is no such function");
     for (size_t i = 0; i < call->arg_count; i++) {
@@ -211,19 +233,16 @@ static int run_call(lua_State *L)
     struct tael_ask *ask = lua_touserdata(L, 1);
     luaL_checkstack(L, LUA_MINSTACK, "call");
     lua_settop(L, 0);
-    push_span(L, ask->entry);
+    tael_ask_push_span(L, ask->entry);
     push_loaded(L);
     lua_pushvalue(L, 1);
-    int found = lua_rawget(L, 2);
-    if (found != LUA_TNIL && found != LUA_TLIGHTUSERDATA) {
+    if (lua_rawget(L, 2) != LUA_TNIL) {
         lua_remove(L, 2);
         return call_function(L, ask);
     }
     const struct tael_generation_file *file = tael_generation_find(ask->generation, ask->entry);
     if (file == NULL)
         return fail(L, ask, TAEL_ASK_ABSENT, "there is no such file");
-    lua_settop(L, 2);
-    mark_loading(L, ask);
     lua_settop(L, 1);
     ask->kept = ask->run.steps;
     ask->loading = true;
@@ -235,6 +254,28 @@ static int run_call(lua_State *L)
 
 /* ---- all calls ---- */
 
+/* The calls that led to what was raised, the innermost first. */
+static void tell_stack(struct tael_ask *ask)
+{
+    lua_State *co = ask->run.co;
+    size_t len = 0;
+    lua_Debug at;
+    ask->stack[0] = '\0';
+    for (int level = 0; lua_getstack(co, level, &at) != 0; level++) {
+        lua_getinfo(co, "nSl", &at);
+        if (at.currentline <= 0)
+            continue;
+        bool named = at.name != NULL;
+        int more = snprintf(ask->stack + len, sizeof(ask->stack) - len, "\n  %s:%d: in %s%s%.40s%s",
+                            at.short_src, at.currentline, named ? at.namewhat : "a function",
+                            named ? " '" : "", named ? at.name : "", named ? "'" : "");
+        if (more < 0 || len + (size_t)more >= sizeof(ask->stack))
+            break;
+        len += (size_t)more;
+    }
+    ask->stack[len] = '\0'; /* whole lines */
+}
+
 static void put_fault(struct tael_ask *ask, enum tael_ask_end end, const char *text)
 {
     struct tael_ask_call *call = &ask->calls[ask->at];
@@ -245,6 +286,14 @@ static void put_fault(struct tael_ask *ask, enum tael_ask_end end, const char *t
     if (tael_buf_append_text(&ask->out, text) != TAEL_OK)
         call->end = TAEL_ASK_MEMORY;
     call->len = ask->out.len - call->from;
+}
+
+static void put_raised(struct tael_ask *ask)
+{
+    struct tael_ask_call *call = &ask->calls[ask->at];
+    put_fault(ask, TAEL_ASK_RAISED, ask->run.fault);
+    if (ask->effects && tael_buf_append_text(&ask->out, ask->stack) == TAEL_OK)
+        call->len = ask->out.len - call->from;
 }
 
 /* This call and all behind it. */
@@ -266,7 +315,7 @@ static enum tael_run_state take_end(struct tael_ask *ask, enum tael_run_state st
     if (state == TAEL_RUN_RAISED && ask->loading) /* there is nothing to be asked */
         return give_up(ask, TAEL_RUN_DONE, TAEL_ASK_RAISED, ask->run.fault);
     if (state == TAEL_RUN_RAISED)
-        put_fault(ask, TAEL_ASK_RAISED, ask->run.fault);
+        put_raised(ask);
     ask->at++;
     return TAEL_RUN_DONE;
 }
@@ -280,8 +329,10 @@ static enum tael_run_state go_on(struct tael_ask *ask)
             return give_up(ask, TAEL_RUN_MEMORY, TAEL_ASK_MEMORY, "not enough memory");
         ask->open = true;
         state = tael_run_go(&ask->run, begins ? run_call : NULL, ask);
-        if (state == TAEL_RUN_PAUSED)
+        if (state == TAEL_RUN_PAUSED || state == TAEL_RUN_WAITS)
             return state;
+        if (state == TAEL_RUN_RAISED && ask->effects)
+            tell_stack(ask);
         ask->steps = ask->run.steps;
         tael_ask_end(ask);
         state = take_end(ask, state);
@@ -294,6 +345,7 @@ enum tael_run_state tael_ask_begin(struct tael_ask *ask, struct tael_isolate *is
     ask->isolate = isolate;
     ask->at = 0;
     ask->open = ask->loading = false;
+    ask->effects_left = TAEL_ASK_EFFECTS_MAX;
     tael_buf_clear(&ask->out);
     for (size_t i = 0; i < ask->call_count; i++)
         ask->calls[i].end = TAEL_ASK_DONE;

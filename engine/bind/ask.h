@@ -6,6 +6,10 @@
  * up the steps of all, or met the ceiling of memory, ends the whole, and the isolate is not to be
  * used again. The same for an isolate here and for one in another process: everything that crosses
  * is bytes (plain.h). On the isolate's thread.
+ *
+ * A call that may have effects is alone in its ask. Where the script calls one, the run waits, the
+ * host reads the effect, performs it and gives its results; nothing is counted meanwhile, and other
+ * asks of the same isolate go on.
  */
 #ifndef TAEL_BIND_ASK_H
 #define TAEL_BIND_ASK_H
@@ -20,6 +24,8 @@ enum {
     TAEL_ASK_ARGS_MAX = 4,
     TAEL_ASK_RESULTS_MAX = 4,              /* further ones are dropped */
     TAEL_ASK_LOAD_STEPS = 2 * 1000 * 1000, /* of the entry's file with all it requires */
+    TAEL_ASK_EFFECTS_MAX = 32,             /* of a call, threats.md R35 */
+    TAEL_ASK_STACK_MAX = 400,              /* bytes of the calls that led to what was raised */
 };
 
 enum tael_ask_end {
@@ -41,7 +47,19 @@ struct tael_ask_call {
     size_t from, len; /* of them in out, or of the sentence that says why not */
 };
 
-struct tael_ask { /* the caller's; zero, then the first five */
+struct tael_effect { /* what the host is to do */
+    struct tael_span name;
+    int args; /* plain values in out */
+    size_t from, len;
+};
+
+struct tael_effect_given {   /* what it gave */
+    struct tael_span values; /* plain, or the text to be raised; it stays until the run goes on */
+    int count;
+    bool raise;
+};
+
+struct tael_ask { /* the caller's; zero, then what is asked */
     const struct tael_generation *generation;
     struct tael_span entry;                       /* the path of its file: "rules.lua" */
     int64_t steps;                                /* for all calls together */
@@ -49,7 +67,8 @@ struct tael_ask { /* the caller's; zero, then the first five */
     size_t input_count;
     struct tael_ask_call calls[TAEL_ASK_CALLS_MAX];
     size_t call_count;
-    bool whole; /* does not pause */
+    bool whole;   /* does not pause */
+    bool effects; /* of the one call that there is then */
 
     struct tael_isolate *isolate;
     struct tael_run run;
@@ -58,11 +77,16 @@ struct tael_ask { /* the caller's; zero, then the first five */
     bool open;    /* its run has begun */
     bool loading; /* the entry, which has steps of its own */
     int64_t kept; /* the calls', meanwhile */
+    int effects_left;
+    struct tael_effect effect; /* WAITS: this one */
+    struct tael_effect_given given;
     char fault[TAEL_PLAIN_FAULT_MAX];
+    char stack[TAEL_ASK_STACK_MAX]; /* of calls with effects: "\n  file:line: in …" */
 };
 
-/* DONE: the calls' ends tell. PAUSED: go on with tael_ask_go. SPENT, MEMORY: as DONE, and the
- * isolate is not to be used again. Never RAISED. */
+/* DONE: the calls' ends tell. PAUSED: go on with tael_ask_go. WAITS: the same, when the effect's
+ * results were given. SPENT, MEMORY: as DONE, and the isolate is not to be used again. Never
+ * RAISED. */
 enum tael_run_state tael_ask_begin(struct tael_ask *ask, struct tael_isolate *isolate);
 enum tael_run_state tael_ask_go(struct tael_ask *ask);
 /* Whatever has happened, paused too. The memory of out stays, for the next. */

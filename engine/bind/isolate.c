@@ -10,15 +10,11 @@
 
 #include <lauxlib.h>
 
-#include "bind/ask.h"
+#include "bind/asking.h"
 #include "bind/bind.h"
 #include "bind/processes.h"
-#include "script/shelf.h"
 
 enum { CEILING = 64 << 20, STEPS_MAX = 100 * 1000 * 1000 };
-
-#define GENERATION "tael.generation"
-#define ASKING     "tael.asking"
 
 /* ---- the shelf ---- */
 
@@ -109,11 +105,6 @@ static int isolate_counts(lua_State *L)
 
 /* ---- generations ---- */
 
-struct generation {
-    struct tael_generation of; /* first */
-    bool process;              /* it runs in one */
-};
-
 static int free_generation(lua_State *L)
 {
     struct tael_generation *generation = lua_touserdata(L, 1);
@@ -140,7 +131,8 @@ static void read_files(lua_State *L, struct tael_generation *generation)
     size_t count = 0, bytes = 0;
     for (lua_pushnil(L); lua_next(L, files) != 0; lua_pop(L, 1))
         count++;
-    luaL_argcheck(L, count <= TAEL_GENERATION_FILES_MAX, 1, "at most 256 files");
+    luaL_argcheck(L, count <= TAEL_GENERATION_FILES_MAX + TAEL_GENERATION_OWN_FILES_MAX, 1,
+                  "at most 256 files");
     generation->files = calloc(count + 1, sizeof(*generation->files));
     if (generation->files == NULL)
         luaL_error(L, "isolate.generation: out of memory");
@@ -153,7 +145,8 @@ static void read_files(lua_State *L, struct tael_generation *generation)
         bytes += file->text.len;
         luaL_argcheck(L, file->text.len <= TAEL_SOURCE_MAX, 1, "a file has at most 256 KiB");
     }
-    luaL_argcheck(L, bytes <= TAEL_GENERATION_MAX, 1, "all files have at most 1 MiB");
+    luaL_argcheck(L, bytes <= TAEL_GENERATION_MAX + TAEL_GENERATION_OWN_MAX, 1,
+                  "all files have at most 1 MiB");
     tael_generation_sort(generation);
 }
 
@@ -168,7 +161,7 @@ static bool in_process(lua_State *L)
     return process;
 }
 
-/* isolate.generation{name=, key=, files={[path]=text}, isolation=} -> generation */
+/* isolate.generation{name=, key=, files={[path]=text}, isolation=, effects=} -> generation */
 static int isolate_generation(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -177,11 +170,14 @@ static int isolate_generation(lua_State *L)
     struct generation *box = lua_newuserdatauv(L, sizeof(*box), 2);
     struct tael_generation *generation = &box->of;
     *box = (struct generation){.process = process};
-    luaL_setmetatable(L, GENERATION);
+    luaL_setmetatable(L, TAEL_GENERATION);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 2, 1); /* name and key, as they are now: nobody changes the table */
     generation->name = field_text(L, 1, "name");
     generation->key = field_text(L, 1, "key");
+    if (lua_getfield(L, 1, "effects") != LUA_TNIL)
+        generation->effects = field_text(L, 1, "effects");
+    lua_pop(L, 1);
     lua_pushliteral(L, "files");
     if (lua_rawget(L, 1) != LUA_TTABLE)
         return luaL_error(L, "isolate.generation: files must be a table");
@@ -192,16 +188,7 @@ static int isolate_generation(lua_State *L)
 
 /* ---- asking ---- */
 
-struct asking {
-    struct tael_ask ask;
-    struct tael_shelved *shelved; /* NULL: nothing is lent */
-    struct tael_buf inputs;
-    struct tael_children_ask sent; /* to a process */
-    struct tael_task *task;        /* that waits for it */
-};
-
-/* broken: what the isolate is now is nobody's business any more. */
-static void give_back(struct asking *asking, bool broken)
+void tael_asking_give_back(struct asking *asking, bool broken)
 {
     struct tael_shelved *shelved = asking->shelved;
     asking->shelved = NULL;
@@ -211,14 +198,16 @@ static void give_back(struct asking *asking, bool broken)
     tael_shelf_return(shelved, broken);
 }
 
-static int free_asking(lua_State *L)
+int tael_asking_free(lua_State *L)
 {
     struct asking *asking = lua_touserdata(L, 1);
-    give_back(asking, true);
+    tael_asking_give_back(asking, asking->at != ASKING_WAITS); /* who waits is in order */
+    asking->at = ASKING_OVER;
     tael_children_cancel(&asking->sent);
     tael_buf_free(&asking->sent.message);
     tael_buf_free(&asking->ask.out);
     tael_buf_free(&asking->inputs);
+    tael_buf_free(&asking->given);
     return 0;
 }
 
@@ -234,16 +223,14 @@ static struct asking *push_asking(lua_State *L)
         lua_pop(L, 1);
         asking = lua_newuserdatauv(L, sizeof(*asking), 0);
         *asking = (struct asking){.inputs.max = SIZE_MAX, .ask.out.max = SIZE_MAX};
-        luaL_setmetatable(L, ASKING);
+        luaL_setmetatable(L, TAEL_ASKING);
     }
     tael_buf_clear(&asking->inputs);
     asking->ask.input_count = asking->ask.call_count = 0;
     return asking;
 }
 
-enum { GENERATION_AT = 1, ENTRY_AT, CALLS_AT, INPUTS_AT, STEPS_AT, ASKING_AT };
-
-static void read_inputs(lua_State *L, struct asking *asking)
+void tael_asking_read_inputs(lua_State *L, struct asking *asking)
 {
     const struct tael_plain_limits limits = TAEL_PLAIN_LIMITS_INIT;
     size_t ends[TAEL_ASK_INPUTS_MAX], begin = 0;
@@ -265,8 +252,7 @@ static void read_inputs(lua_State *L, struct asking *asking)
     asking->ask.input_count = (size_t)count;
 }
 
-/* {name, input, …} on top, popped. */
-static void read_call(lua_State *L, struct tael_ask *ask, struct tael_ask_call *call)
+void tael_asking_read_call(lua_State *L, struct tael_ask *ask, struct tael_ask_call *call)
 {
     luaL_argcheck(L, lua_istable(L, -1), CALLS_AT, "calls are {name, input, …}");
     lua_Unsigned count = lua_rawlen(L, -1);
@@ -293,12 +279,12 @@ static void read_calls(lua_State *L, struct tael_ask *ask)
     luaL_argcheck(L, count >= 1 && count <= TAEL_ASK_CALLS_MAX, CALLS_AT, "1 to 16");
     for (lua_Unsigned i = 0; i < count; i++) {
         lua_rawgeti(L, CALLS_AT, (lua_Integer)i + 1);
-        read_call(L, ask, &ask->calls[i]);
+        tael_asking_read_call(L, ask, &ask->calls[i]);
     }
     ask->call_count = (size_t)count;
 }
 
-static void lend_isolate(lua_State *L, struct asking *asking)
+void tael_asking_lend(lua_State *L, struct asking *asking)
 {
     struct tael_shelf *shelf = check_shelf(L);
     tael_status rc = tael_shelf_lend(shelf, asking->ask.generation->key, &asking->shelved);
@@ -324,16 +310,21 @@ static bool push_results(lua_State *L, const struct tael_ask *ask, const struct 
     return true;
 }
 
-static void push_failure(lua_State *L, enum tael_ask_end end, struct tael_span why)
+const char *tael_asking_kind(enum tael_ask_end end)
 {
     static const char *const kinds[] = {
         [TAEL_ASK_ABSENT] = "absent", [TAEL_ASK_RAISED] = "raised", [TAEL_ASK_SHAPE] = "shape",
         [TAEL_ASK_SPENT] = "spent",   [TAEL_ASK_MEMORY] = "memory", [TAEL_ASK_CRASHED] = "crashed",
     };
+    return kinds[end];
+}
+
+static void push_failure(lua_State *L, enum tael_ask_end end, struct tael_span why)
+{
     lua_createtable(L, 3, 0);
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, 1);
-    lua_pushstring(L, kinds[end]);
+    lua_pushstring(L, tael_asking_kind(end));
     lua_rawseti(L, -2, 2);
     lua_pushlstring(L, why.len > 0 ? why.data : "", why.len);
     lua_rawseti(L, -2, 3);
@@ -373,7 +364,7 @@ static int proceed(lua_State *L, struct asking *asking, enum tael_run_state stat
         tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "generation:ask"));
         return lua_yieldk(L, 0, (lua_KContext)asking, go_on);
     }
-    give_back(asking, state != TAEL_RUN_DONE);
+    tael_asking_give_back(asking, state != TAEL_RUN_DONE);
     return push_answers(L, asking);
 }
 
@@ -384,7 +375,7 @@ static int go_on(lua_State *L, int status, lua_KContext context)
     return proceed(L, asking, tael_ask_go(&asking->ask));
 }
 
-static bool may_wait(lua_State *L)
+bool tael_asking_may_wait(lua_State *L)
 {
     return tael_task_here(L) != NULL && lua_isyieldable(L) && tael_task_context(L) == TAEL_CTX_TASK;
 }
@@ -424,27 +415,33 @@ static int ask_process(lua_State *L, struct asking *asking)
     return lua_yieldk(L, 0, (lua_KContext)asking, answered);
 }
 
+lua_Integer tael_asking_check_steps(lua_State *L)
+{
+    lua_Integer steps = luaL_checkinteger(L, STEPS_AT);
+    luaL_argcheck(L, steps >= 1 && steps <= STEPS_MAX, STEPS_AT, "1 to 100 million");
+    return steps;
+}
+
 /* generation:ask(entry, calls, inputs, steps) -> answers */
 static int generation_ask(lua_State *L)
 {
     lua_settop(L, STEPS_AT);
-    const struct generation *generation = luaL_checkudata(L, GENERATION_AT, GENERATION);
+    const struct generation *generation = luaL_checkudata(L, GENERATION_AT, TAEL_GENERATION);
     luaL_checktype(L, ENTRY_AT, LUA_TSTRING);
     luaL_checktype(L, CALLS_AT, LUA_TTABLE);
     luaL_checktype(L, INPUTS_AT, LUA_TTABLE);
-    lua_Integer steps = luaL_checkinteger(L, STEPS_AT);
-    luaL_argcheck(L, steps >= 1 && steps <= STEPS_MAX, STEPS_AT, "1 to 100 million");
+    lua_Integer steps = tael_asking_check_steps(L);
     struct asking *asking = push_asking(L);
     struct tael_ask *ask = &asking->ask;
     ask->generation = &generation->of;
     ask->entry.data = lua_tolstring(L, ENTRY_AT, &ask->entry.len);
     ask->steps = steps;
-    ask->whole = !may_wait(L);
-    read_inputs(L, asking);
+    ask->whole = !tael_asking_may_wait(L);
+    tael_asking_read_inputs(L, asking);
     read_calls(L, ask);
     if (generation->process)
         return ask_process(L, asking);
-    lend_isolate(L, asking);
+    tael_asking_lend(L, asking);
     return proceed(L, asking, tael_ask_begin(ask, asking->shelved->isolate));
 }
 
@@ -467,9 +464,11 @@ int tael_open_isolate(lua_State *L)
         {"process_counts", tael_isolate_process_counts},
         {NULL, NULL},
     };
-    static const luaL_Reg methods[] = {{"ask", generation_ask}, {NULL, NULL}};
-    make_type(L, ASKING, free_asking);
-    make_type(L, GENERATION, free_generation);
+    static const luaL_Reg methods[] = {
+        {"ask", generation_ask}, {"open", tael_generation_open}, {NULL, NULL}};
+    make_type(L, TAEL_ASKING, tael_asking_free);
+    tael_open_opened(L);
+    make_type(L, TAEL_GENERATION, free_generation);
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
     lua_settop(L, 0);

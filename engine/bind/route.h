@@ -99,5 +99,7 @@ void tael_route_end(struct tael_route_call *call);
 
 /* Pushes what require "tael" gives to a script. Raises. */
 void tael_route_push_tael(lua_State *L);
+/* The same, to which more may still be added. */
+void tael_route_push_open_tael(lua_State *L);
 
 #endif

@@ -65,7 +65,7 @@ static int charged_encode(lua_State *L)
     return given;
 }
 
-void tael_route_push_tael(lua_State *L)
+void tael_route_push_open_tael(lua_State *L)
 {
     static const char *const json_names[] = {"array",      "object", "null",  "is_array",
                                              "is_decimal", "decode", "encode"};
@@ -90,5 +90,10 @@ void tael_route_push_tael(lua_State *L)
     tael_confine_hide(L);
     lua_setfield(L, top + 1, "json");
     lua_settop(L, top + 1);
+}
+
+void tael_route_push_tael(lua_State *L)
+{
+    tael_route_push_open_tael(L);
     tael_confine_hide(L);
 }

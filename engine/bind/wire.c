@@ -65,6 +65,7 @@ tael_status tael_wire_put_generation(struct tael_buf *out, const struct tael_gen
     uint32_t count = (uint32_t)of->count;
     put_span(&writer, of->name);
     put_span(&writer, of->key);
+    put_span(&writer, of->effects);
     put(&writer, &count, sizeof(count));
     for (size_t i = 0; i < of->count; i++) {
         put_span(&writer, of->files[i].path);
@@ -170,7 +171,8 @@ tael_status tael_wire_read_generation(struct tael_span body, struct tael_generat
     uint32_t count;
     *out = (struct tael_generation){.count = 0};
     if (!get_span(&from, TAEL_WIRE_MAX, &out->name) || !get_span(&from, TAEL_WIRE_MAX, &out->key) ||
-        !get(&from, &count, sizeof(count)) || count > TAEL_GENERATION_FILES_MAX)
+        !get_span(&from, TAEL_WIRE_MAX, &out->effects) || !get(&from, &count, sizeof(count)) ||
+        count > TAEL_GENERATION_FILES_MAX + TAEL_GENERATION_OWN_FILES_MAX)
         return TAEL_EINVAL;
     out->files = calloc((size_t)count + 1, sizeof(*out->files));
     if (out->files == NULL)

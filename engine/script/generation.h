@@ -7,8 +7,10 @@
 #include "script/source.h"
 
 enum {                                    /* threats.md R31 */
-       TAEL_GENERATION_MAX = 1024 * 1024, /* bytes of all files */
+       TAEL_GENERATION_MAX = 1024 * 1024, /* bytes of all files of a merchant */
        TAEL_GENERATION_FILES_MAX = 256,
+       TAEL_GENERATION_OWN_MAX = 64 * 1024, /* the same of what Tael adds: "tael/…" */
+       TAEL_GENERATION_OWN_FILES_MAX = 16,
        TAEL_GENERATION_NAME_MAX = 128, /* bytes of a name, a path, a module's name */
 };
 
@@ -18,8 +20,9 @@ struct tael_generation_file {
 };
 
 struct tael_generation {
-    struct tael_span name; /* in front of its files' paths in messages: "merchants/acme" */
-    struct tael_span key;  /* one for these very texts of this owner */
+    struct tael_span name;    /* in front of its files' paths in messages: "merchants/acme" */
+    struct tael_span key;     /* one for these very texts of this owner */
+    struct tael_span effects; /* names of those that its calls may have, each with a blank behind */
     struct tael_generation_file *files; /* in the order of their paths */
     size_t count;
 };

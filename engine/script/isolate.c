@@ -330,6 +330,15 @@ bool tael_isolate_overdue(lua_State *L)
     return run != NULL && can_pause(L, run);
 }
 
+bool tael_isolate_wait(lua_State *L)
+{
+    struct tael_run *run = isolate_of(L)->run;
+    if (run == NULL || !lua_isyieldable(L))
+        return false;
+    run->waits = true;
+    return true;
+}
+
 void tael_isolate_nest(lua_State *L, int more)
 {
     struct tael_run *run = isolate_of(L)->run;
@@ -434,7 +443,7 @@ tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, i
     lua_State *L = isolate->L;
     run->isolate = isolate;
     run->whole = whole;
-    run->doomed = run->starved = false;
+    run->doomed = run->starved = run->waits = false;
     run->steps = steps;
     run->slice = SLICE;
     run->slowness = 1;
@@ -509,6 +518,10 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
     isolate->run = NULL;
     if (status == LUA_OK && !run->doomed)
         return TAEL_RUN_DONE;
+    if (status == LUA_YIELD && run->waits) {
+        run->waits = false;
+        return TAEL_RUN_WAITS;
+    }
     if (status == LUA_YIELD)
         return TAEL_RUN_PAUSED;
     tell_fault(run);

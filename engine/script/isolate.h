@@ -31,6 +31,7 @@ enum { /* defaults */
 enum tael_run_state {
     TAEL_RUN_DONE,
     TAEL_RUN_PAUSED, /* go on with tael_run_go */
+    TAEL_RUN_WAITS,  /* tael_isolate_wait: for its host; go on with tael_run_go */
     TAEL_RUN_RAISED,
     TAEL_RUN_SPENT,  /* its steps are used up */
     TAEL_RUN_MEMORY, /* the ceiling was met, or the process has no memory */
@@ -41,6 +42,7 @@ struct tael_run { /* the caller's */
     lua_State *co;
     int ref; /* anchor of co */
     bool whole, doomed, starved;
+    bool waits;                     /* it is about to yield for its host */
     int64_t steps;                  /* left */
     int64_t slice;                  /* left until it gives the loop its turn */
     int64_t slowness;               /* how much longer its steps take than they may */
@@ -73,6 +75,9 @@ void tael_isolate_charge(lua_State *L, int64_t steps);
 /* For C functions that scripts call and that can go on later: the loop wants its turn, lua_yieldk
  * with no results now. */
 bool tael_isolate_overdue(lua_State *L);
+/* For C functions that scripts call: the run is to wait for what its host does, lua_yieldk with no
+ * results now. False: it cannot, for it is inside a function that calls back. */
+bool tael_isolate_wait(lua_State *L);
 /* One protected call more is open, or one less (-1). Raises when they are too many. */
 void tael_isolate_nest(lua_State *L, int more);
 /* Raises, for good, when this run is doomed or lua_status says that memory ran out. */

@@ -80,6 +80,17 @@ describe("an isolate", function()
             { ["a.lua"] = "return require 'b'", ["b.lua"] = "return require 'a'" })
         local answer = call(circle)
         assert.matches("b.lua:1: 'a.lua' requires itself", answer[3], 1, true)
+        local own = call(generation "require 'rules'")
+        assert.matches("rules.lua:1: 'rules.lua' requires itself", own[3], 1, true)
+    end)
+
+    it("tells the same of a module that fails, however often it is required", function()
+        local broken = generation(
+            "return { f = function() pcall(require, 'lib.x') return require 'lib.x' end }",
+            { ["lib/x.lua"] = "error 'out of order'" })
+        for _ = 1, 3 do
+            assert.matches("lib/x.lua:1: out of order", call(broken)[3], 1, true)
+        end
     end)
 
     it("ends what does not end, and is made anew for the next", function()

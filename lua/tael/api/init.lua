@@ -8,6 +8,7 @@ local form = require "tael.form"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local log = require "tael.log"
+local merchant_routes = require "tael.api.merchant_routes"
 local metrics = require "tael.kernel.metrics"
 local path = require "tael.api.path"
 local problem = require "tael.api.problem"
@@ -226,7 +227,24 @@ local function perform(call)
     return refuse(call, problem.of(body))
 end
 
+local SERVES_MERCHANTS = { api = true, call = true }
+
+--- A merchant's own endpoint.
+local function respond_by_merchant(call)
+    call.route = merchant_routes.ROUTE
+    local response, refused = merchant_routes.answer(call)
+    if response then
+        return response
+    end
+    response = refuse(call, refused)
+    response.headers["cache-control"] = "no-store"
+    return response
+end
+
 local function respond(call)
+    if call.request.path:find("^/m/") and SERVES_MERCHANTS[call.request.listener] then
+        return respond_by_merchant(call)
+    end
     local found, refused = find_route(call)
     if not found then
         return refuse(call, refused)

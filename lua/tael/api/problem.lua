@@ -103,6 +103,8 @@ problem.codes = {
     overloaded = row(503, "Too much to do", "Repeat the request a little later.", R),
     no_channel_available = row(503, "No channel can take this payment",
         "Name another channel or account, or repeat later.", R),
+    script_unavailable = row(503, "The merchant's scripts cannot be asked now",
+        "Repeat the request a little later.", R),
     draining = row(503, "The engine is stopping",
         "Repeat the request at once: another process answers.", R),
 }

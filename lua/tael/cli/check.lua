@@ -14,6 +14,7 @@ local check = { name = "check", usage = "[PATH]", min = 0, max = 1 }
 ---@field merchant string
 ---@field generation string? id
 ---@field rules string[]
+---@field routes string[] "POST /orders"
 ---@field error string?
 
 ---@param own tael.cli.OwnScripts
@@ -24,7 +25,8 @@ local function check_one(own)
         generation, why = loading.load(own.merchant, own.files)
     end
     return { merchant = own.merchant, generation = generation and generation.id, error = why,
-        rules = json.array(files_of.paths(generation and generation.rules or {})) }
+        rules = json.array(files_of.paths(generation and generation.rules or {})),
+        routes = json.array(generation and generation.route_keys or {}) }
 end
 
 local function show(checked)
@@ -32,7 +34,8 @@ local function show(checked)
         screen.line(screen.state("fail", "fail") .. "  " .. checked.error)
     else
         screen.line(screen.state "ok" .. "    " .. text("check.ok", { merchant = checked.merchant,
-            generation = checked.generation, rules = table.concat(checked.rules, " ") }))
+            generation = checked.generation, rules = table.concat(checked.rules, " "),
+            routes = table.concat(checked.routes, ", ") }))
     end
 end
 

@@ -111,6 +111,8 @@ key("client.ca", "path", nil, "certificates that are trusted in place of the sys
 key("client.allow_private", "boolean", is_dev, "may channels have addresses of private networks")
 key("limits.key", "rate", "500/s", "requests with one API key", { off = true })
 key("limits.notify_address", "rate", "200/s", "notifications from one address", { off = true })
+key("limits.route_address", "rate", "200/s", "requests for merchants' open routes from one address",
+    { off = true })
 key("log.level", "enum", "info", "least important line that is written",
     { values = { "error", "warn", "info", "debug" } })
 key("sandbox.listen", "address", "127.0.0.1:8090", "the simulated channels")

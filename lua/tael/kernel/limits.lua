@@ -12,7 +12,7 @@ local limits = {}
 ---@field rate tael.config.Rate
 
 --- Takes one of the limit limits.<name> for somebody.
----@param name "key"|"notify_address"
+---@param name "key"|"notify_address"|"route_address"
 ---@param who string
 ---@return tael.kernel.Taken? taken nil: there is no such limit
 function limits.take(name, who)

@@ -48,6 +48,7 @@ function isolate.process_counts() end
 ---@field name string the owner's, in front of the files' paths in messages: "merchants/acme"
 ---@field key string one for these very texts of this owner
 ---@field files table<string, string> texts by path: "rules.lua", "lib/prices.lua"
+---@field effects string? names of what its calls may ask their host to do, with blanks between
 ---@field isolation "state"|"process"|nil "state" without it
 
 --- An immutable snapshot of source texts, at most 256 KiB each and 1 MiB together. Nothing is compiled yet.
@@ -65,7 +66,21 @@ function isolate.generation(of) end
 --- "shape" (what it gave is not plain), "spent", "memory" or "crashed" (the process is gone), text
 --- "file:line: …"
 --- A generation that runs in a process is asked in tasks only.
+--- open prepares one call that may have effects: where the script calls tael.<name>, the call waits for
+--- whoever opened it. steps are for all its turns together; while it waits nothing is counted.
 ---@class tael.isolate.Generation
 ---@field ask fun(self, entry: string, calls: (string|integer)[][], inputs: any[], steps: integer): any[][]
+---@field open tael.isolate.open
+
+---@alias tael.isolate.open fun(self: tael.isolate.Generation, entry: string, call: (string|integer)[],
+---  inputs: any[], steps: integer): tael.isolate.Opened
+
+--- A call that was opened; to be closed, whatever happens: `local opened <close> = generation:open(…)`.
+---   go begins it, or goes on with the results of the effect that it waits for; raise goes on with an
+--- error where the script called. ⏸ Both give "done", result, … or "effect", name, argument, … or "failed",
+--- kind, text; kinds as those of ask; the text of what was raised has the calls that led to it behind.
+---@class tael.isolate.Opened: userdata
+---@field go fun(self, ...: any): "done"|"effect"|"failed", ...: any
+---@field raise fun(self, text: string): "done"|"effect"|"failed", ...: any
 
 return isolate

@@ -1,15 +1,16 @@
 --- From a merchant's files to a generation that can be asked: loaded in an isolate, checked against the
 --- contract, and by its own specs. Nothing here knows what runs.
-local contract = require "tael.scripts.contract"
+local effects = require "tael.effects"
 local files_of = require "tael.scripts.files"
 local isolate = require "tael.isolate"
+local kinds = require "tael.scripts.kinds"
+local own = require "tael.scripts.own"
 local specs = require "tael.scripts.specs"
 
 local loading = {}
 
-local LOAD_STEPS = 2000000
 local TRIES = 3 -- of scripts whose process dies
-loading.RULES = "rules.lua"
+loading.RULES = kinds.RULES
 
 local isolation = "state" ---@type "state"|"process"
 
@@ -17,6 +18,8 @@ local isolation = "state" ---@type "state"|"process"
 ---@field id string 16 hexadecimal digits of SHA-256 over all paths and texts
 ---@field unit tael.isolate.Generation
 ---@field rules table<string, boolean> those that there are
+---@field routes table? tree of paths; nil: there is no routes.lua
+---@field route_keys string[] "POST /orders", sorted
 ---@field version integer? of the store; nil: the files of the folder
 
 --- Before anything is loaded.
@@ -24,6 +27,7 @@ local isolation = "state" ---@type "state"|"process"
 ---@param where "state"|"process"|nil
 function loading.open(lua_root, where)
     isolation = where or "state"
+    own.open(lua_root)
     specs.open(lua_root)
 end
 
@@ -40,24 +44,14 @@ local function load_once(merchant, files)
         return nil, ("%s%s: %s"):format(name, path and "/" .. path or "", wrong), "shape"
     end
     local unit = isolate.generation {
-        name = name, key = merchant .. "@" .. id, files = files, isolation = isolation,
+        name = name, key = merchant .. "@" .. id, files = own.beside(files), isolation = isolation,
+        effects = effects.names,
     }
-    local generation = { id = id, unit = unit, rules = {} }
-    if not files[loading.RULES] then
-        return generation
+    local given, why, kind = kinds.given(unit, name, files)
+    if not given then
+        return nil, why, kind
     end
-    local described = unit:ask(loading.RULES, { { "" } }, {}, LOAD_STEPS)[1]
-    if not described[1] then
-        return nil, described[3], described[2]
-    end
-    wrong = contract.wrong(described[2])
-    if wrong then
-        return nil, ("%s/%s: %s"):format(name, loading.RULES, wrong), "shape"
-    end
-    for rule in pairs(described[2]) do
-        generation.rules[rule] = true
-    end
-    return generation
+    return { id = id, unit = unit, rules = given.rules, routes = given.routes, route_keys = given.route_keys }
 end
 
 --- Loads one snapshot of a merchant's files and checks it against the contract. A process may have been

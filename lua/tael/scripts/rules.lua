@@ -7,12 +7,11 @@ local contract = require "tael.scripts.contract"
 local generations = require "tael.scripts.generations"
 local loading = require "tael.scripts.loading"
 local metrics = require "tael.kernel.metrics"
-local time = require "tael.time"
+local suspensions = require "tael.scripts.suspensions"
 
 local rules = {}
 
 local STEPS = 300000 -- of all rules of a payment: some 2 ms
-local KILLS_MAX, KILLS_MS, REST_MS = 5, 60000, 60000 -- threats.md R42
 
 ---@class tael.scripts.Verdict
 ---@field by "rule"|"default"
@@ -20,9 +19,7 @@ local KILLS_MAX, KILLS_MS, REST_MS = 5, 60000, 60000 -- threats.md R42
 ---@field failed boolean? the default is that of a rule that failed
 ---@field [string] any what the contract's check gives: risk, reason, ways, max_amount
 
----@type table<string, { first: integer, count: integer, rests_until: integer? }>
-local kills = setmetatable({}, { __mode = "k" }) -- by generation
-local KILLS = { spent = true, memory = true, crashed = true }
+local suspension = suspensions.new "rules"
 
 local count = metrics.by_two("tael_rules_total", "rule", "result")
 
@@ -51,27 +48,6 @@ local function fail(merchant, rule, generation, failure, detail)
     alarms.raise("rule_failed", { merchant = merchant, rule = rule, failure = failure, detail = detail,
         generation = generation.id })
     return failed(rule, generation)
-end
-
-local function rests(generation)
-    local killed = kills[generation]
-    return killed and killed.rests_until and time.monotonic() < killed.rests_until
-end
-
---- Its budget was used up, or its process gone, once more.
-local function note_kill(merchant, generation)
-    local killed, now = kills[generation], time.monotonic()
-    if not killed or now - killed.first > KILLS_MS then
-        killed = { first = now, count = 0 }
-        kills[generation] = killed
-    end
-    killed.count = killed.count + 1
-    if killed.count >= KILLS_MAX and not killed.rests_until then
-        killed.rests_until = now + REST_MS
-        alarms.raise("scripts_suspended", { merchant = merchant, generation = generation.id,
-            detail = ("%d calls in a minute had to be ended: not asked for %d s"):format(KILLS_MAX,
-                REST_MS // 1000) })
-    end
 end
 
 local function verdict_of(merchant, rule, generation, answer)
@@ -121,11 +97,11 @@ local function ask(merchant, generation, wanted, inputs)
     end
     local answers = generation.unit:ask(loading.RULES, calls, list, STEPS)
     for i, rule in ipairs(asked) do
-        killed = killed or not answers[i][1] and KILLS[answers[i][2]]
+        killed = killed or not answers[i][1] and suspensions.KILLS[answers[i][2]]
         verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])
     end
     if killed then
-        note_kill(merchant, generation)
+        suspension.note(merchant, generation)
     end
     return verdicts
 end
@@ -140,7 +116,8 @@ function rules.ask(merchant, wanted, inputs)
     if not generation and not broken then
         return absent
     end
-    local verdicts = generation and not rests(generation) and ask(merchant, generation, wanted, inputs) or {}
+    local asked = generation and not suspension.rests(generation)
+    local verdicts = asked and ask(merchant, generation, wanted, inputs) or {}
     for _, rule in ipairs(wanted) do
         if not verdicts[rule] then
             local there = not generation or generation.rules[rule]

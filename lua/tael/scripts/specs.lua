@@ -1,8 +1,10 @@
 --- A merchant's spec/*_spec.lua: run in an isolate of their own, under budgets, before the scripts that they
 --- speak of are. What they may say is scripts/inside/test.lua.
+local effects = require "tael.effects"
 local files_of = require "tael.scripts.files"
 local folder = require "tael.folder"
 local isolate = require "tael.isolate"
+local own = require "tael.scripts.own"
 
 local specs = {}
 
@@ -94,8 +96,8 @@ function specs.run(name, files, isolation)
         return result
     end
     local all = with_runner(files, paths)
-    local unit = isolate.generation { name = name, key = name .. "!" .. files_of.digest(all), files = all,
-        isolation = isolation }
+    local unit = isolate.generation { name = name, key = name .. "!" .. files_of.digest(all),
+        files = own.beside(all), effects = effects.names, isolation = isolation }
     local listed = unit:ask(ENTRY, { { "list" } }, {}, STEPS)[1]
     local list = listed[1] and read_list(listed[2])
     if not list then

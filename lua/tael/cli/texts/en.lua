@@ -247,7 +247,7 @@ return {
     ["reload.refused.next"] = "tael config check",
 
     -- check
-    ["check.ok"] = "{merchant}  generation {generation}  rules: {rules}",
+    ["check.ok"] = "{merchant}  generation {generation}  rules: {rules}  routes: {routes}",
     ["check.none"] = "no merchant has scripts",
     ["check.none.next"] = "write scripts/merchants/SLUG/rules.lua, or name a folder: tael check PATH",
 

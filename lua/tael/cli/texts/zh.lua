@@ -234,7 +234,7 @@ return {
     ["reload.refused.next"] = "tael config check",
 
     -- check
-    ["check.ok"] = "{merchant}  版本 {generation}  规则：{rules}",
+    ["check.ok"] = "{merchant}  版本 {generation}  规则：{rules}  路由：{routes}",
     ["check.none"] = "没有商户有脚本",
     ["check.none.next"] = "编写 scripts/merchants/SLUG/rules.lua，或指定文件夹：tael check PATH",
 

@@ -1,0 +1,92 @@
+--- Effects of time, chance and the log.
+local crypto = require "tael.crypto"
+local log = require "tael.log"
+local time = require "tael.time"
+
+local M = {}
+
+function M.now()
+    return time.now()
+end
+
+--- Numbers that would make some results likelier than others are drawn again.
+function M.random(_, first, last)
+    local span = last - first + 1
+    if first > last or span <= 0 then
+        return nil, "the first must not be greater than the last, and 2^63 - 1 numbers are the most"
+    end
+    local most = math.maxinteger - (math.maxinteger % span + 1) % span
+    repeat
+        local drawn = ("<i8"):unpack(crypto.random(8)) & math.maxinteger
+        if drawn <= most then
+            return first + drawn % span
+        end
+    until false
+end
+
+local DIGITS = "0123456789abcdefghjkmnpqrstvwxyz" -- Crockford's
+
+local function written(number, digits)
+    local out = {}
+    for i = digits, 1, -1 do
+        local digit = number & 31
+        out[i] = DIGITS:sub(digit + 1, digit + 1)
+        number = number >> 5
+    end
+    return table.concat(out)
+end
+
+function M.id(_, prefix)
+    if prefix and not prefix:find("^[a-z][a-z0-9]*$") or prefix and #prefix > 16 then
+        return nil, "prefix must be 1 to 16 small letters and digits, a letter first"
+    end
+    local high, low = ("<i5i5"):unpack(crypto.random(10))
+    local text = written(time.now(), 10) .. written(high & 0xffffffffff, 8) .. written(low & 0xffffffffff, 8)
+    return prefix and prefix .. "_" .. text or text
+end
+
+-- ---- the log ----
+
+local LINES_MAX, MESSAGE_MAX, FIELDS_MAX, VALUE_MAX = 20, 1000, 16, 500
+local SCALARS = { string = true, number = true, boolean = true }
+
+--- Its fields stand in a table of their own: none can pass for one of the engine's.
+local function fields_of(given)
+    local fields, count = {}, 0
+    for name, value in pairs(given) do
+        count = count + 1
+        if type(name) ~= "string" or not name:find("^[%a_][%w_.-]*$") or #name > 40 then
+            return nil, "names of fields are texts of at most 40 letters, digits and _.-"
+        elseif not SCALARS[type(value)] then
+            return nil, "field '" .. name .. "' must be a text, a number or a boolean"
+        end
+        fields["script." .. name] = type(value) == "string" and value:sub(1, VALUE_MAX) or value
+    end
+    if count > FIELDS_MAX then
+        return nil, "at most 16 fields"
+    end
+    return fields
+end
+
+local function writer(level)
+    return function(run, message, given)
+        run.lines = (run.lines or 0) + 1
+        if run.lines > LINES_MAX then
+            return nil, "at most 20 lines in a call"
+        elseif #message > MESSAGE_MAX then
+            return nil, "message must have at most 1000 bytes"
+        end
+        local fields, wrong = fields_of(given or {})
+        if not fields then
+            return nil, wrong
+        end
+        fields.merchant, fields.message, fields.generation = run.merchant.slug, message, run.generation.id
+        log[level]("script." .. level, fields)
+    end
+end
+
+for _, level in ipairs { "info", "warn", "error" } do
+    M["log." .. level] = writer(level)
+end
+
+return M

@@ -1,0 +1,72 @@
+--- What each kind of file must give: asked in the isolate when a generation is looked at, and judged here.
+--- 1 rules.lua gives functions that are rules. 2 routes.lua gives handlers by method and path.
+local contract = require "tael.scripts.contract"
+local route_contract = require "tael.scripts.route_contract"
+
+local kinds = {}
+
+local LOAD_STEPS = 2000000
+kinds.RULES, kinds.ROUTES, kinds.ROUTE = "rules.lua", "routes.lua", "tael/route.lua"
+
+local function ask(unit, entry, name)
+    local answer = unit:ask(entry, { { name } }, {}, LOAD_STEPS)[1]
+    if answer[1] then
+        return answer[2], answer[3]
+    end
+    return nil, answer[3], answer[2]
+end
+
+local function rules_of(unit)
+    local described, why, kind = ask(unit, kinds.RULES, "")
+    if not described then
+        return nil, why, kind
+    end
+    local wrong, rules = contract.wrong(described), {}
+    if wrong then
+        return nil, kinds.RULES .. ": " .. wrong, "contract"
+    end
+    for rule in pairs(described) do
+        rules[rule] = true
+    end
+    return rules
+end
+
+local function routes_of(unit)
+    local list, why, kind = ask(unit, kinds.ROUTE, "describe")
+    if not list then
+        return nil, kind and why or kinds.ROUTES .. " " .. why, kind or "contract"
+    end
+    local tree, wrong, keys = route_contract.read(list)
+    if not tree then
+        return nil, kinds.ROUTES .. ": " .. wrong, "contract"
+    end
+    return { tree = tree, keys = keys }
+end
+
+---@class tael.scripts.Given
+---@field rules table<string, boolean> those that there are
+---@field routes table? tree of paths; nil: there is no routes.lua
+---@field route_keys string[] "POST /orders", sorted
+
+--- What a merchant's files give.
+---@param unit tael.isolate.Generation
+---@param name string "merchants/acme", in front of paths in messages
+---@param files table<string, string> the merchant's own
+---@return tael.scripts.Given?
+---@return string? why not, with file and line where there is one
+---@return string? kind of failure, of those that asking knows; "contract"
+function kinds.given(unit, name, files)
+    local rules, routes, why, kind = {}, nil, nil, nil
+    if files[kinds.RULES] then
+        rules, why, kind = rules_of(unit)
+    end
+    if rules and files[kinds.ROUTES] then
+        routes, why, kind = routes_of(unit)
+    end
+    if kind then
+        return nil, kind == "contract" and name .. "/" .. why or why, kind
+    end
+    return { rules = rules, routes = routes and routes.tree, route_keys = routes and routes.keys or {} }
+end
+
+return kinds

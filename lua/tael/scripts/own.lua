@@ -1,0 +1,36 @@
+--- What Tael itself puts into every isolate of a merchant's, as source text: lua/tael/scripts/inside/*.lua is
+--- there as "tael/*.lua". What only specs need they bring themselves.
+local folder = require "tael.folder"
+
+local own = {}
+
+local FOR_SPECS = { ["test.lua"] = true }
+
+local texts ---@type table<string, string> by path
+
+--- Where the engine's own Lua lies. Before anything is loaded.
+---@param lua_root string
+function own.open(lua_root)
+    texts = {}
+    for path, text in pairs(assert(folder.read(lua_root .. "/tael/scripts/inside")).files) do
+        if not FOR_SPECS[path] then
+            texts["tael/" .. path] = text
+        end
+    end
+end
+
+--- A merchant's files with those of Tael's own.
+---@param files table<string, string>
+---@return table<string, string>
+function own.beside(files)
+    local all = {}
+    for path, text in pairs(files) do
+        all[path] = text
+    end
+    for path, text in pairs(texts or {}) do
+        all[path] = text
+    end
+    return all
+end
+
+return own

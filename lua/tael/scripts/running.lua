@@ -1,0 +1,91 @@
+--- One call of a merchant's script that may have effects: run to its end, each effect performed for this
+--- merchant alone where the script waits for it.
+--- 1 What the script says is checked here, whoever runs it: names, places, arguments. 2 The seconds of the
+--- wall are counted where it waits; an effect under way is never cut short, for it may be moving money.
+local arguments = require "tael.scripts.arguments"
+local effects = require "tael.effects"
+local time = require "tael.time"
+
+local running = {}
+
+local STEPS = 10000000 -- some 50 ms
+local WALL_MS = 10000
+
+local performers = {}
+for _, name in ipairs { "world" } do
+    for effect, perform in pairs(require("tael.scripts.effects." .. name)) do
+        performers[effect] = perform
+    end
+end
+running.performers = performers
+
+---@class tael.scripts.Run
+---@field merchant table of the registry
+---@field generation tael.scripts.Generation
+---@field kind "route"
+---@field actor string of what it does
+---@field ends integer ms, monotonic
+
+---@param merchant table
+---@param generation tael.scripts.Generation
+---@param kind "route"
+---@return tael.scripts.Run
+function running.new(merchant, generation, kind)
+    return { merchant = merchant, generation = generation, kind = kind,
+        actor = "script:" .. generation.id, ends = time.monotonic() + WALL_MS }
+end
+
+--- What the effect comes to: its results, packed; or nil and the author's mistake.
+local function results_of(run, name, given)
+    local effect = effects.by_name[name]
+    if not effect.where[run.kind] then
+        return nil, "not allowed in a " .. run.kind
+    end
+    local wrong = arguments.wrong(effect, given)
+    if wrong then
+        return nil, wrong
+    end
+    local results = table.pack(performers[name](run, table.unpack(given, 1, given.n)))
+    if results[1] == nil and type(results[2]) == "string" then
+        return nil, results[2]
+    end
+    return results
+end
+
+local LATE = { "failed", "timeout", "took longer than its 10 seconds", n = 3 }
+
+local function is_late(run)
+    return time.monotonic() >= run.ends
+end
+
+--- One effect, and the turn after it.
+local function turn(run, opened, told)
+    if is_late(run) then
+        return LATE
+    end
+    local name = told[2]
+    local results, wrong = results_of(run, name, table.pack(table.unpack(told, 3, told.n)))
+    if is_late(run) then
+        return LATE
+    elseif not results then
+        return table.pack(opened:raise(("tael.%s: %s"):format(name, wrong)))
+    end
+    return table.pack(opened:go(table.unpack(results, 1, results.n)))
+end
+
+--- Runs it. In a task.
+---@param run tael.scripts.Run
+---@param entry string path of a file
+---@param call (string|integer)[] name and numbers of inputs
+---@param inputs any[]
+---@return table told {"done", results…} or {"failed", kind, text}; kind may be "timeout"
+function running.call(run, entry, call, inputs)
+    local opened <close> = run.generation.unit:open(entry, call, inputs, STEPS)
+    local told = table.pack(opened:go())
+    while told[1] == "effect" do
+        told = turn(run, opened, told)
+    end
+    return told
+end
+
+return running
