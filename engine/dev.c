@@ -1,10 +1,11 @@
-/* dev.c - tael dev: an engine with simulators in this folder, replaced whenever its files change.
+/* dev.c - tael dev: an engine with simulators in this folder, renewed whenever its files change.
  *
  * The main thread looks at the files; what has changed is first checked by the application tael.dev
- * in a Lua state of its own. Only what is right replaces the running engine, on the same addresses;
- * a clock that was put ahead stays ahead, for the world outlives its engines. Requests under way
- * are answered before; who connects in the moment between is refused. What an engine says goes to
- * data/dev.log, errors and alarms to the terminal too.
+ * in a Lua state of its own. What is right is taken up by the running engine in between requests,
+ * as tael reload does; where the configuration wants a restart, another engine takes its place on
+ * the same addresses. A clock that was put ahead stays ahead, for the world outlives its engines.
+ * Requests under way are answered before; who connects in the moment between is refused. What an
+ * engine says goes to data/dev.log, errors and alarms to the terminal too.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/watch.h"
@@ -35,7 +37,8 @@ struct dev {
     struct tael_world *world;
     struct tael_dev_log *log;
     struct tael_watch *watch;
-    tael_engine *engine; /* NULL: the last text did not start */
+    tael_engine *engine;       /* NULL: the last text did not start */
+    struct stat configuration; /* as it was before the engine was opened; zero: there was none */
 };
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -61,6 +64,21 @@ static const char *config_path(const struct dev *dev)
 static bool stopped(struct dev *dev)
 {
     return atomic_load(&dev->signals.stop);
+}
+
+static struct stat configuration_now(const struct dev *dev)
+{
+    struct stat now;
+    const char *path = config_path(dev);
+    if (path == NULL || stat(path, &now) != 0)
+        memset(&now, 0, sizeof(now));
+    return now;
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
 }
 
 /* ---- addresses of one's own: --port ---- */
@@ -164,6 +182,7 @@ static tael_status start(struct dev *dev, tael_error *err)
     options.log = tael_dev_log_write;
     options.log_user = dev->log;
     struct tael_engine_setup setup = {.world = dev->world, .stop = &dev->signals.stop};
+    dev->configuration = configuration_now(dev);
     tael_status rc = tael_engine_open_app(&dev->engine, &options, &setup, err);
     if (rc != TAEL_OK)
         return rc;
@@ -212,15 +231,31 @@ static const char *shown(const char *path)
     return below ? path + len + 1 : path;
 }
 
-static void replace(struct dev *dev, const struct tael_watch_change *change)
+/* Has the engine take up scripts while it runs; false: it has to be replaced. */
+static bool renew(struct dev *dev)
+{
+    char *text = NULL;
+    int status = 0;
+    struct stat now = configuration_now(dev);
+    bool done = dev->engine != NULL && same_file(&now, &dev->configuration) &&
+                tael_call_wait(dev->engine, "POST", "/-/reload", NULL, NULL, &status, &text,
+                               NULL) == TAEL_OK &&
+                status == 200 && strstr(text, "\"needs_restart\":[]") != NULL;
+    tael_free(text);
+    return done;
+}
+
+static void take_up(struct dev *dev, const struct tael_watch_change *change)
 {
     int64_t from = tael_mono_us(dev->world);
     char *text = NULL, *data = NULL;
     tael_error err = {0};
     int status = check(dev, &text, &err);
     if (status == 200 && take_places(dev, text, &data) == TAEL_OK) {
-        stop(dev);
-        if (start(dev, &err) != TAEL_OK && !stopped(dev))
+        bool running = renew(dev);
+        if (!running)
+            stop(dev);
+        if (!running && start(dev, &err) != TAEL_OK && !stopped(dev))
             say("[dev] not running — the new text does not start: save a file to try again\n  %s\n",
                 err.message);
     } else if (!stopped(dev)) {
@@ -262,7 +297,7 @@ static void watch_files(struct dev *dev)
             continue;
         change.path = path;
         tael_watch_accept(dev->watch); /* before it is read: what is saved meanwhile is new */
-        replace(dev, &change);
+        take_up(dev, &change);
         free(path);
     }
 }

@@ -1,6 +1,6 @@
 --- Reading again while the engine runs, on SIGHUP and POST /v1/system/reload: what can be replaced is, and
 --- what else has changed in the configuration since the start is named, for it needs a restart. A
---- configuration that is wrong changes nothing.
+--- configuration or a channel that is wrong changes nothing.
 local config_of = require "tael.config"
 local engine = require "tael.engine"
 local json = require "tael.json"
@@ -80,14 +80,18 @@ end
 
 ---@class tael.reload.Answer
 ---@field certificates integer listeners whose certificate was read again
+---@field channels string[] that have changed
 ---@field needs_restart string[] keys whose new value counts from the next start on
 
 ---@return tael.reload.Answer?
 ---@return table? err {code, message}
 function reload.run()
     local config, err = config_of.load(started.source)
-    local done
+    local channels, done
     if config then
+        channels, err = require("tael.kernel.renewal").run()
+    end
+    if channels then
         done, err = engine.reload()
     end
     if not done then
@@ -96,10 +100,12 @@ function reload.run()
     end
     require("tael.scripts.generations").look_again()
     local answer = {
-        certificates = done.certificates, needs_restart = json.array(reload.changed(started.config, config)),
+        certificates = done.certificates, channels = json.array(channels),
+        needs_restart = json.array(reload.changed(started.config, config)),
     }
     log.info("engine.reloaded", {
-        certificates = answer.certificates, needs_restart = table.concat(answer.needs_restart, " "),
+        certificates = answer.certificates, channels = table.concat(channels, " "),
+        needs_restart = table.concat(answer.needs_restart, " "),
     })
     return answer
 end

@@ -103,7 +103,7 @@ test('tael dev says where it is and what it watches', { timeout: 120_000 }, asyn
         .notify(body, { total_amount: '99.00' }), /\n?\[dev\] error alarm [^\n]*amount[^\n]*\n/);
 });
 
-test('a saved file replaces the engine, on the same address', { timeout: 180_000 }, async (t) => {
+test('a saved channel is taken up by the running engine, a saved configuration by another at the same address', { timeout: 180_000 }, async (t) => {
     const dev = await new Dev(t).start();
     const { body: payment } = await dev.create('A1');
     const text = dev.read(INIT);
@@ -131,6 +131,7 @@ test('a saved file replaces the engine, on the same address', { timeout: 180_000
         dev.save(INIT, `${text}\n`);
         dev.save('scripts/channels/alipay/codes.lua', `${dev.read('scripts/channels/alipay/codes.lua')}\n`);
     }, /^\[dev\] reloaded 2 files {2}\d+ ms\n/m);
+    assert.doesNotMatch(dev.read('data/dev.log'), /engine\.stopped/, 'one engine took all of that up, between requests');
     await dev.after(() => dev.save('tael.lua', 'return { payments = { expires = "5m" } }\n'),
         /^\[dev\] reloaded tael\.lua {2}\d+ ms\n/m);
     const short = (await dev.create('A5')).body;

@@ -204,7 +204,7 @@ test('what is wrong leaves what runs, and says where', async () => {
         }, 10);
         const line = logged('scripts.refused').at(-1);
         assert.match(line.error, told);
-        assert.deepEqual([line.merchant, /^[0-9a-f]{16}$/.test(line.runs)], ['demo.test', true]);
+        assert.deepEqual([line.owner, /^[0-9a-f]{16}$/.test(line.runs)], ['merchants/demo.test', true]);
     }
     const ready = await (await fetch(`${engine.operations}/readyz`)).json();
     assert.match(JSON.stringify(ready), /demo\.test/);

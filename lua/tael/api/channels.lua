@@ -52,7 +52,7 @@ function M.list(call)
     for _, account in ipairs(accounts_of(call)) do
         if not seen[account.channel] then
             seen[account.channel] = true
-            list[#list + 1] = channel_view(registry.package(account.channel))
+            list[#list + 1] = channel_view(registry.package(account))
         end
     end
     return 200, { data = list, next_cursor = json.null }

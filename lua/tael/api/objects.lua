@@ -329,6 +329,7 @@ schemas.readiness = object("Is this engine fit to take money?", {
 
 schemas.reload = object("What was read again.", {
     object = one "reload", certificates = integer "listeners whose certificate was read again",
+    channels = list_of(text "name", "channels that have changed"),
     needs_restart = list_of(text "key of tael.lua", "what has changed and counts from the next start on"),
 })
 

@@ -95,7 +95,7 @@ local function check_options(given)
     end
     local out = {}
     for channel, values in pairs(given) do
-        local package = registry.package(channel)
+        local package = registry.channel(channel)
         if not package then
             return nil, { code = "invalid_field", pointer = "/channel_options/" .. channel,
                 detail = "There is no channel '" .. channel .. "'." }

@@ -279,8 +279,8 @@ add("GET", "/v1/system", OPERATIONS, system.system, {
     id = "getSystem", about = "What is running", raw = true, answers = { [200] = "system" },
 })
 add("POST", "/v1/system/reload", "local", system.reload, {
-    id = "reload", about = "Reads certificates again", scope = "admin", body = schema.empty,
-    any_merchant = true, answers = { [200] = "reload" }, problems = "configuration_invalid",
+    id = "reload", about = "Reads certificates and scripts again", scope = "admin", body = schema.empty,
+    any_merchant = true, answers = { [200] = "reload" }, problems = "configuration_invalid script_refused",
 })
 add("POST", "/v1/system/clock", "local", system.clock, {
     id = "advanceClock", about = "Puts the clock ahead, in development mode", scope = "admin",

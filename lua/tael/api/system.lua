@@ -106,9 +106,11 @@ end
 function M.reload()
     local done, err = reload.run()
     if not done then
-        return nil, problem.new("configuration_invalid", err.message)
+        return nil, problem.new(err.code == "script_refused" and err.code or "configuration_invalid",
+            err.message)
     end
-    return 200, { object = "reload", certificates = done.certificates, needs_restart = done.needs_restart }
+    return 200, { object = "reload", certificates = done.certificates, channels = done.channels,
+        needs_restart = done.needs_restart }
 end
 
 local DAY_S, DRAIN_MS = 86400, 10000

@@ -20,6 +20,9 @@ function reload.run(call)
         screen.object(answer)
     else
         screen.line(text("reload.done", { count = answer.certificates }))
+        if #answer.channels > 0 then
+            screen.line(text("reload.channels", { names = table.concat(answer.channels, ", ") }))
+        end
         if #answer.needs_restart > 0 then
             screen.line(text("reload.needs_restart", { keys = table.concat(answer.needs_restart, ", ") }))
         end

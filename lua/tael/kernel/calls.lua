@@ -98,7 +98,7 @@ function calls.build(asking)
     local ctx = context.of(asking.payment, details, asking.attempt, account, asking.now or time.now(),
         asking.refund)
     local request
-    request, err = channel_call.build(registry.package(account.channel), asking.op, prepared, ctx)
+    request, err = channel_call.build(registry.package(account), asking.op, prepared, ctx)
     if not request then
         return nil, err
     end
@@ -149,7 +149,7 @@ function calls.send(asking)
     local asked = {
         call = call, op = asking.op, answer = answer, ctx = built.ctx, account = account,
         payment = asking.payment, attempt = asking.attempt,
-        outcome = channel_call.interpret(registry.package(account.channel), asking.op, built.prepared, answer,
+        outcome = channel_call.interpret(registry.package(account), asking.op, built.prepared, answer,
             built.ctx, failure),
     }
     report(asked, asking)
@@ -199,7 +199,7 @@ end
 ---@param op string
 ---@return integer ms
 function calls.limit(account, op)
-    local package = registry.package(account.channel)
+    local package = registry.package(account)
     return package and package.timeouts_ms and package.timeouts_ms[op] or registry.config.client.total
 end
 

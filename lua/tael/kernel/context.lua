@@ -84,7 +84,7 @@ end
 local function build(payment, details, attempt, account, prepared)
     task.last()
     local ctx = context.of(payment, details, attempt, account, store.id_ms(attempt.id))
-    local request, err = call.build(registry.package(account.channel), "create", prepared, ctx)
+    local request, err = call.build(registry.package(account), "create", prepared, ctx)
     if not request then
         log.warn("channel.build_failed", { channel = account.channel, account = account.slug,
             code = err.code, detail = err.detail })

@@ -30,7 +30,7 @@ local CANCELS, PAUSE_MS = 3, 1000 -- while the channel wants the same cancel aga
 
 local function capability(attempt, op)
     local account = registry.account(attempt.account)
-    local package = account and registry.package(account.channel)
+    local package = account and registry.package(account)
     return package ~= nil and package.capabilities[op] == true
 end
 
@@ -89,7 +89,7 @@ end
 
 --- What a cancel's answer proves: that the order is no more, and whether money went back.
 local function cancelled_fact(asked, attempt)
-    local result, package = asked.outcome.result, registry.package(asked.account.channel)
+    local result, package = asked.outcome.result, registry.package(asked.account)
     if asked.outcome.class ~= "ok" or result.state ~= "cancelled" then
         return nil
     end

@@ -1,6 +1,6 @@
 --- Is this engine fit to take money? One short check for each thing that has to work.
 local engine = require "tael.engine"
-local generations = require "tael.scripts.generations"
+local refusals = require "tael.scripts.refusals"
 local registry = require "tael.kernel.registry"
 local secrets = require "tael.kernel.secrets"
 local store = require "tael.store"
@@ -47,7 +47,7 @@ local function check_scripts()
     local names = {}
     for _, merchant in ipairs(registry.merchants()) do
         for _, account in ipairs(merchant.accounts) do
-            if account.fields and not registry.package(account.channel) then
+            if account.fields and not registry.package(account) then
                 return false, "channel " .. account.channel .. " is not loaded"
             end
             names[account.channel] = true
@@ -59,10 +59,10 @@ local function check_scripts()
     end
     table.sort(list)
     local detail = #list > 0 and table.concat(list, " ") or "no channel is used"
-    local refused = generations.refused()
+    local refused = refusals.list()
     if refused[1] then -- what ran before goes on: this engine is fit
         detail = ("%s; refused: %s%s"):format(detail, refused[1].error,
-            #refused > 1 and (" (and of %d more merchants)"):format(#refused - 1) or "")
+            #refused > 1 and (" (and of %d more)"):format(#refused - 1) or "")
     end
     return true, detail
 end

@@ -84,7 +84,7 @@ end
 --- Account, package and prepared account of a record, when they are still configured.
 local function room_of(record)
     local account = registry.account(record.account)
-    return account, registry.package(account.channel), registry.prepared(account)
+    return account, registry.package(account), registry.prepared(account)
 end
 
 local function signed_text_of(record)

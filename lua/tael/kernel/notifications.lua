@@ -345,7 +345,7 @@ function notifications.receive(inbound_request)
     if not prepared or account.channel ~= inbound_request.channel then
         return NOT_FOUND
     end
-    local package = registry.package(account.channel)
+    local package = registry.package(account)
     if not package.notify then
         return NOT_FOUND
     end

@@ -103,7 +103,7 @@ end
 --- An answer about another order would send the payer's money there. Where the channel signs the order's
 --- number with its answer, the manifest says so.
 local function admit(asked, fact, order_no)
-    local outcome, package = asked.outcome, registry.package(asked.account.channel)
+    local outcome, package = asked.outcome, registry.package(asked.account)
     local stated = package.stated and package.stated.create
     if fact.state == "silent" then
         return true
@@ -213,7 +213,7 @@ function orders.refused(attempt)
 end
 
 local function may_send(attempt, payment, fact, now)
-    local package = registry.package(registry.account(attempt.account).channel)
+    local package = registry.package(registry.account(attempt.account))
     local create = package.capabilities.create
     return fact ~= nil and fact.state == "not_found" and orders.unfinished(attempt)
         and payment.state == "pending" and not due.wants_end(attempt, payment, now)

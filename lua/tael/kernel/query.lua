@@ -45,7 +45,7 @@ local function admit(outcome, fact, account, order_no)
     elseif fact.order_no ~= order_no then
         return nil, { check = "order", detail = "the answer is about another order" }
     end
-    local package = registry.package(account.channel)
+    local package = registry.package(account)
     return evidence.admit { proof = outcome.evidence, message = outcome.message, account = account,
         fact = fact, stated = (package.stated or {}).query, amounts = package.amounts }
 end

@@ -29,7 +29,7 @@ local function admit(asked, fact, refund, attempt)
     elseif asked.op == "refund_query" and fact.refund_no ~= ids.order_number(refund.id, "ref") then
         return nil, { check = "order", detail = "the answer is about another refund" }
     end
-    local package = registry.package(asked.account.channel)
+    local package = registry.package(asked.account)
     return evidence.admit { proof = asked.outcome.evidence, message = asked.outcome.message,
         account = asked.account, fact = fact, stated = (package.stated or {})[asked.op],
         amounts = package.amounts }

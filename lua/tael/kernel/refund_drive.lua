@@ -64,7 +64,7 @@ end
 
 local function capability(attempt)
     local account = registry.account(attempt.account)
-    local package = account and registry.package(account.channel)
+    local package = account and registry.package(account)
     return package and package.capabilities.refund or {}
 end
 

@@ -115,7 +115,7 @@ end
 --- What the channel's manifest says about refunds of this order.
 local function check_channel(payment, attempt, amount, now)
     local account = registry.account(attempt.account)
-    local package = registry.package(account.channel)
+    local package = registry.package(account)
     local can = package and package.capabilities.refund
     if not registry.prepared(account) then
         return problem("no_channel_available", "the account " .. account.slug .. " is no longer configured")
@@ -143,7 +143,7 @@ local function check_request(new, payment, attempt, account)
     local refund = { id = new.id, amount = new.amount, currency = payment.currency, reason = new.reason }
     local ctx = context.of(payment, details, attempt, account, new.now, refund)
     local request
-    request, err = channel_call.build(registry.package(account.channel), "refund", registry.prepared(account),
+    request, err = channel_call.build(registry.package(account), "refund", registry.prepared(account),
         ctx)
     if request then
         return true

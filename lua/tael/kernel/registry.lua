@@ -2,12 +2,14 @@
 --- change their meaning. Every worker holds the whole of it in memory, key handles included.
 --- 1 A slug keeps its merchant, channel and environment for ever. 2 A live merchant has production
 --- accounts only, a test merchant sandbox accounts only. 3 An account that is no longer configured is
---- kept by name, for what was paid through it, and cannot be used.
+--- kept by name, for what was paid through it, and cannot be used. 4 An account is of one generation of its
+--- channel's package for ever: whoever holds one ends on what it began with, and who asks later gets another.
 local account_fields = require "tael.channel.account"
 local ids = require "tael.kernel.ids"
-local loader = require "tael.channel.loader"
+local packages_of = require "tael.channel.packages"
 local source = require "tael.kernel.source"
 local store = require "tael.store"
+local task = require "tael.task"
 local workers = require "tael.kernel.workers"
 
 local registry = {}
@@ -16,8 +18,8 @@ local PAGE = 1000
 local ENVIRONMENT_OF = { live = "production", test = "sandbox" }
 
 local merchants, accounts = {}, {} -- by number and by slug
-local packages
-local prepared = {} -- by account number
+local packages ---@type tael.channel.Packages
+local ACCOUNTS_AT_ONCE = 100
 
 local function read_all(statement)
     local rows, after = {}, 0
@@ -135,13 +137,25 @@ local function channel_fields(configured)
     return fields
 end
 
-local function load_account(row, configured, where)
+local function place_of(merchant, slug)
+    return "merchants." .. merchant .. ".accounts." .. slug
+end
+
+--- What the configuration says of an account; nil: it is no longer configured.
+local function configured_account(merchant, slug)
+    local configured = registry.config.merchants[merchant]
+    return configured and configured.accounts and configured.accounts[slug]
+end
+
+--- Of this generation of its channel.
+local function make_account(row, merchant, from)
     local account = { id = row.id, slug = row.slug, merchant = row.merchant, channel = row.channel,
         environment = row.environment }
+    local configured, where = configured_account(merchant, row.slug), place_of(merchant, row.slug)
     if not configured then
         return account
     end
-    local package = packages[row.channel]
+    local package = from:get(row.channel)
     if not package then
         refuse(where .. ".channel", "there is no channel '" .. row.channel .. "' in scripts/channels")
     end
@@ -149,9 +163,9 @@ local function load_account(row, configured, where)
     if not fields then
         refuse(where, err.message)
     end
-    account.fields, account.zone = fields, configured.zone or "+08:00"
-    prepared[row.id], err = account_fields.prepare(package, account)
-    if not prepared[row.id] then
+    account.fields, account.zone, account.package = fields, configured.zone or "+08:00", package
+    account.prepared, err = account_fields.prepare(package, account)
+    if not account.prepared then
         refuse(where, err.message)
     end
     return account
@@ -163,8 +177,8 @@ function registry.load(config)
     registry.config = config
     registry.proxies = source.networks(config.http.trusted_proxies or {})
     ids.open()
-    packages = loader.load(config.scripts.folder)
-    merchants, accounts, prepared = {}, {}, {}
+    packages = packages_of.open(config.scripts.folder)
+    merchants, accounts = {}, {}
     for _, row in ipairs(read_all("merchant.all")) do
         local merchant = { id = row.id, slug = row.slug, name = row.name, mode = row.mode,
             livemode = row.mode == "live", accounts = {} }
@@ -172,14 +186,55 @@ function registry.load(config)
     end
     for _, row in ipairs(read_all("account.all")) do
         local merchant = merchants[row.merchant]
-        local configured = config.merchants[merchant.slug]
-        configured = configured and configured.accounts and configured.accounts[row.slug]
-        local where = "merchants." .. merchant.slug .. ".accounts." .. row.slug
-        local account = load_account(row, configured, where)
+        local account = make_account(row, merchant.slug, packages)
         accounts[row.id], accounts[row.slug] = account, account
         merchant.accounts[#merchant.accounts + 1] = account
     end
     workers.serve()
+end
+
+--- Accounts of another generation of their channels, by number; those of channels that did not change stay.
+--- Raises what is wrong with one of them. In a task others go on in between.
+local function renewed(from)
+    local made, count = {}, 0
+    for key, account in pairs(accounts) do
+        if key == account.id and account.fields and from:get(account.channel) ~= account.package then
+            made[key] = make_account(account, merchants[account.merchant].slug, from)
+            count = count + 1
+            if count % ACCOUNTS_AT_ONCE == 0 then
+                task.last()
+            end
+        end
+    end
+    return made
+end
+
+local function exchange(made)
+    for _, account in pairs(made) do
+        local list = merchants[account.merchant].accounts
+        for i, old in ipairs(list) do
+            list[i] = old.id == account.id and account or old
+        end
+        accounts[account.id], accounts[account.slug] = account, account
+    end
+end
+
+--- Reads the channels' packages again, and has them used from now on, all or none. In a task; waits.
+---@return string[]? channels that have changed
+---@return { code: string, message: string }? err what is wrong: nothing has changed
+function registry.renew_channels()
+    local ran, next_ones, made = pcall(function()
+        local next_ones = packages:again()
+        return next_ones, renewed(next_ones)
+    end)
+    if not ran then
+        local err = next_ones
+        return nil, type(err) == "table" and err or { code = "internal", message = tostring(err) }
+    end
+    local changed = packages:differing(next_ones)
+    exchange(made)
+    packages = next_ones
+    return changed
 end
 
 ---@param key integer|string number or slug
@@ -202,7 +257,7 @@ function registry.merchants()
 end
 
 ---@param key integer|string number or slug
----@return table? account {id, slug, merchant, channel, environment, zone, fields}; no fields: unusable
+---@return table? account {id, slug, merchant, channel, environment, zone, fields, …}; no fields: unusable
 function registry.account(key)
     return accounts[key]
 end
@@ -237,10 +292,18 @@ function registry.default_account(merchant, channel)
     return found
 end
 
+--- A channel by name, as it is now.
 ---@param name string
----@return table? package
-function registry.package(name)
-    return packages[name]
+---@return tael.channel.Package?
+function registry.channel(name)
+    return packages:get(name)
+end
+
+--- The channel of an account, of the account's generation.
+---@param account table
+---@return tael.channel.Package? package nil: there is none any more
+function registry.package(account)
+    return account.package or packages:get(account.channel)
 end
 
 --- The manifest's product of an attempt; empty when the channel no longer has it.
@@ -248,7 +311,7 @@ end
 ---@return table
 function registry.product(attempt)
     local account = accounts[attempt.account]
-    local package = account and packages[account.channel]
+    local package = account and registry.package(account)
     return package and package.products[attempt.product] or {}
 end
 
@@ -256,7 +319,7 @@ end
 ---@param account table
 ---@return table? prepared nil: the account is no longer configured
 function registry.prepared(account)
-    return prepared[account.id]
+    return account.prepared
 end
 
 return registry

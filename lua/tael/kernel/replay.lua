@@ -20,7 +20,7 @@ local replay = {}
 --- The message as it came in; nil when it cannot be made again.
 local function run_of(record, actor)
     local account = registry.account(record.account)
-    local package, prepared = registry.package(account.channel), registry.prepared(account)
+    local package, prepared = registry.package(account), registry.prepared(account)
     if not prepared or not package.notify then
         return nil, { code = "no_channel_available", detail = "the account is no longer configured" }
     end

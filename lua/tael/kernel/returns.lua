@@ -121,7 +121,7 @@ function returns.receive(inbound)
         return not_found()
     end
     local request = inbound.request
-    local package = registry.package(account.channel)
+    local package = registry.package(account)
     local signed = not package.return_
         or returned.verify(package, prepared, request.query or "", time.now()) == inbound.payment
     if payment.state == "pending" and signed then

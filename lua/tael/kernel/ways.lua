@@ -27,7 +27,7 @@ local function choose_by_rule(order, input, merchant)
             account = registry.default_account(merchant, way.channel)
         end
         local package = account and (not way.channel or account.channel == way.channel)
-            and registry.package(account.channel)
+            and registry.package(account)
         local product = input.product or way.product or PRODUCT_OF_DEVICE[input.device or "desktop"]
         if package and package.products[product] then
             return account, product
@@ -88,7 +88,7 @@ function ways.choose(input, verdict)
     if not account then
         return nil, by
     end
-    local product, err = choose_product(input, registry.package(account.channel))
+    local product, err = choose_product(input, registry.package(account))
     if not product then
         return nil, err
     end

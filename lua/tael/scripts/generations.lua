@@ -10,6 +10,7 @@ local ids = require "tael.kernel.ids"
 local isolate = require "tael.isolate"
 local loading = require "tael.scripts.loading"
 local log = require "tael.log"
+local refusals = require "tael.scripts.refusals"
 local registry = require "tael.kernel.registry"
 local task = require "tael.task"
 local time = require "tael.time"
@@ -35,24 +36,14 @@ local LOOK_MS, RETRY_MS = 10, 1000
 local slots = {} ---@type table<string, tael.scripts.Slot> by merchant
 local root, watched -- folder of all merchants; are files looked at again and again
 
-local refused = {} ---@type table<string, string> why, by merchant: what any worker has met
-
-workers.answer("scripts.refused", function(note)
-    refused[note.merchant] = note.error or nil
-end)
-
 local function clear(slot, merchant)
-    if slot.refused or refused[merchant] then
-        slot.refused = nil
-        workers.ask("scripts.refused", { merchant = merchant, error = false })
-    end
+    slot.refused = nil
+    refusals.clear("merchants/" .. merchant)
 end
 
 local function refuse(slot, merchant, why)
     slot.refused = why
-    workers.ask("scripts.refused", { merchant = merchant, error = why })
-    log.error("scripts.refused", { merchant = merchant, error = why,
-        runs = slot.active and slot.active.id or "nothing" })
+    refusals.note("merchants/" .. merchant, why, slot.active and slot.active.id)
 end
 
 local function put(slot, merchant, generation, version)
@@ -233,17 +224,6 @@ function generations.folder_of(merchant)
         return nil, "merchants/" .. merchant .. "/" .. err.message
     end
     return found and found.files
-end
-
---- Those whose newest scripts do not run, in the order of their names.
----@return { merchant: string, error: string }[]
-function generations.refused()
-    local list = {}
-    for merchant, why in pairs(refused) do
-        list[#list + 1] = { merchant = merchant, error = why }
-    end
-    table.sort(list, function(a, b) return a.merchant < b.merchant end)
-    return list
 end
 
 local function look_again(slot)

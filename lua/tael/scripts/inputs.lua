@@ -108,7 +108,7 @@ function inputs.channels(merchant)
         if account.fields then
             list[#list + 1] = {
                 name = account.channel, account = account.slug,
-                products = names_of(registry.package(account.channel).products),
+                products = names_of(registry.package(account).products),
             }
         end
     end

@@ -243,6 +243,7 @@ return {
     ["clock.refused"] = "this engine's clock is the world's own and cannot be put ahead",
     ["clock.refused.next"] = "only the clock of tael dev can be, on its own machine",
     ["reload.done"] = "reloaded: {count} certificates",
+    ["reload.channels"] = "changed channels: {names}",
     ["reload.needs_restart"] = "needs a restart: {keys}",
     ["reload.refused.next"] = "tael config check",
 

@@ -230,6 +230,7 @@ return {
     ["clock.refused"] = "此引擎用的是真实时钟，不能拨快",
     ["clock.refused.next"] = "只有 tael dev 的时钟可以拨快，且只能在它所在的机器上",
     ["reload.done"] = "已重新加载：{count} 份证书",
+    ["reload.channels"] = "已更换的渠道：{names}",
     ["reload.needs_restart"] = "需要重启才能生效：{keys}",
     ["reload.refused.next"] = "tael config check",
 
