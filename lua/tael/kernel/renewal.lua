@@ -51,7 +51,7 @@ end
 
 --- Has every worker use what the folder holds. In a task; waits.
 ---@return string[]? channels that have changed
----@return { code: string, message: string }? err nothing has changed; or what another worker met, not this one
+---@return { code: string, message: string }? err nothing has changed; or what another worker met
 function renewal.run()
     last = { number = store.next_id(), done = false }
     local changed, err = renew(last)
