@@ -98,10 +98,19 @@ struct tael_json_scratch *tael_json_push_scratch(lua_State *L)
     return make_scratch(L);
 }
 
-void tael_json_limit_text(lua_State *L, size_t max)
+void tael_json_limit(lua_State *L, size_t bytes, int items)
 {
-    tael_json_push_scratch(L)->text.max = max;
+    struct tael_json_scratch *scratch = tael_json_push_scratch(L);
+    scratch->text.max = bytes;
+    scratch->items_max = items;
     lua_pop(L, 1);
+}
+
+int tael_json_items(lua_State *L)
+{
+    int items = tael_json_push_scratch(L)->items;
+    lua_pop(L, 1);
+    return items;
 }
 
 /* ---- decimals ---- */
@@ -224,8 +233,7 @@ static int json_span(lua_State *L)
 
 /* ---- encode ---- */
 
-/* json.encode(value, {sort=true}?) -> text; raises what JSON cannot say */
-static int json_encode(lua_State *L)
+void tael_json_check_encode(lua_State *L)
 {
     luaL_checkany(L, 1);
     if (!lua_isnoneornil(L, 2)) {
@@ -236,6 +244,12 @@ static int json_encode(lua_State *L)
                 luaL_error(L, "json.encode: bad option '%s'", name);
         }
     }
+}
+
+/* json.encode(value, {sort=true}?) -> text; raises what JSON cannot say */
+static int json_encode(lua_State *L)
+{
+    tael_json_check_encode(L);
     tael_json_push_text(L, 1);
     return 1;
 }

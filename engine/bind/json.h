@@ -32,10 +32,16 @@ void tael_json_push_text(lua_State *L, int index);
  * written there. False: it cannot be said in JSON, and what the error would say is on top of the
  * stack. */
 bool tael_json_write(lua_State *L, int index, struct tael_span *out);
+/* Behind it: pushes a copy of the text and gives scratch back, or raises what is on top. */
+void tael_json_finish(lua_State *L, bool written, struct tael_span text);
+/* What json.encode(value, options?) is given, at 1 and 2; raises when it is wrong. */
+void tael_json_check_encode(lua_State *L);
 
-/* Texts that are written in this state are no longer than max: tables that are in each other many
- * times are written many times. */
-void tael_json_limit_text(lua_State *L, size_t max);
+/* Texts that are written in this state are no longer than bytes, and made of at most so many values
+ * and names (0: any): tables that are in each other many times are written many times. */
+void tael_json_limit(lua_State *L, size_t bytes, int items);
+/* Values and names that the last text written in this state was made of, refused ones too. */
+int tael_json_items(lua_State *L);
 
 /* ---- between the files json.c, json_read.c and json_write.c ---- */
 
@@ -51,6 +57,7 @@ struct tael_json_scratch {
     struct tael_buf text;
     struct tael_json_member *members;
     size_t count, cap;
+    int items, items_max; /* of the text; 0: any */
 };
 
 struct tael_json_decimal { /* a number that is not an int64, as it was written */

@@ -33,6 +33,22 @@ static bool refuse(struct writer *writer, const char *why)
     return false;
 }
 
+static const char too_many[] = "too many values";
+
+static bool has_room(const struct writer *writer, lua_Unsigned items)
+{
+    const struct tael_json_scratch *scratch = writer->scratch;
+    return scratch->items_max == 0 || items <= (lua_Unsigned)(scratch->items_max - scratch->items);
+}
+
+static bool count_item(struct writer *writer)
+{
+    if (!has_room(writer, 1))
+        return refuse(writer, too_many);
+    writer->scratch->items++;
+    return true;
+}
+
 static bool put(struct writer *writer, const char *data, size_t len)
 {
     struct tael_buf *text = &writer->scratch->text;
@@ -172,6 +188,8 @@ static bool gather_members(struct writer *writer, int index)
     lua_State *L = writer->L;
     lua_pushnil(L);
     while (lua_next(L, index) != 0) {
+        if (!count_item(writer))
+            return false;
         struct tael_json_member member = {.place = lua_gettop(L)};
         if (lua_type(L, -2) != LUA_TSTRING)
             return refuse(writer, "a name of an object is not a string");
@@ -230,7 +248,7 @@ static bool write_object(struct writer *writer, int index, int depth)
 
 /* ---- tables ---- */
 
-enum shape { SHAPE_ARRAY, SHAPE_OBJECT, SHAPE_REFUSED };
+enum shape { SHAPE_ARRAY, SHAPE_OBJECT, SHAPE_REFUSED, SHAPE_LARGE };
 
 /* What the metatable says; SHAPE_REFUSED: nothing. */
 static enum shape told_shape(struct writer *writer, int index)
@@ -278,6 +296,8 @@ static enum shape find_shape(struct writer *writer, int index)
         if (named)
             return SHAPE_OBJECT;
     }
+    if (!has_room(writer, lua_rawlen(L, index))) /* is_sequence would go through all of them */
+        return SHAPE_LARGE;
     return is_sequence(L, index) ? SHAPE_ARRAY : SHAPE_REFUSED;
 }
 
@@ -292,6 +312,8 @@ static bool write_table(struct writer *writer, int index, int depth)
         return write_array(writer, index, depth - 1);
     case SHAPE_OBJECT:
         return write_object(writer, index, depth - 1);
+    case SHAPE_LARGE:
+        return refuse(writer, too_many);
     case SHAPE_REFUSED:
         break;
     }
@@ -313,6 +335,8 @@ static bool write_value(struct writer *writer, int index, int depth)
 {
     lua_State *L = writer->L;
     struct tael_span text;
+    if (!count_item(writer))
+        return false;
     switch (lua_type(L, index)) {
     case LUA_TSTRING:
         text.data = lua_tolstring(L, index, &text.len);
@@ -356,6 +380,7 @@ bool tael_json_write(lua_State *L, int index, struct tael_span *out)
     lua_getiuservalue(L, top + 1, TAEL_JSON_DECIMAL);
     tael_buf_clear(&scratch->text);
     scratch->count = 0;
+    scratch->items = 0;
     bool written = write_value(&writer, index, DEPTH_MAX);
     lua_settop(L, top);
     if (written) {
@@ -368,10 +393,9 @@ bool tael_json_write(lua_State *L, int index, struct tael_span *out)
     return false;
 }
 
-void tael_json_push_text(lua_State *L, int index)
+void tael_json_finish(lua_State *L, bool written, struct tael_span text)
 {
-    struct tael_span text;
-    if (!tael_json_write(L, index, &text)) {
+    if (!written) {
         luaL_where(L, 1);
         lua_insert(L, -2);
         lua_concat(L, 2);
@@ -380,4 +404,11 @@ void tael_json_push_text(lua_State *L, int index)
     lua_pushlstring(L, text.data, text.len);
     tael_json_scratch_trim(tael_json_push_scratch(L));
     lua_pop(L, 1);
+}
+
+void tael_json_push_text(lua_State *L, int index)
+{
+    struct tael_span text = {"", 0};
+    bool written = tael_json_write(L, index, &text);
+    tael_json_finish(L, written, text);
 }

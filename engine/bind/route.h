@@ -17,6 +17,7 @@ enum {
     TAEL_ROUTE_SEGMENTS_MAX = 16,
     TAEL_ROUTE_PARAMS_MAX = 8,
     TAEL_ROUTE_HEADERS_MAX = 16,
+    TAEL_ROUTE_JSON_ITEMS = 50000,     /* values and names of a text that is written */
     TAEL_ROUTE_BODY_MAX = 1024 * 1024, /* of a request, whatever a script asks for, and an answer */
     TAEL_ROUTE_WHY_MAX = TAEL_RUN_FAULT_MAX,
 };

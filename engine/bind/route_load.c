@@ -211,7 +211,8 @@ static int load_body(lua_State *L)
     if (!tael_source_check(loading->text, flaw, sizeof(flaw)))
         return luaL_error(L, "%s:%s", loading->chunk, flaw + strlen("line "));
     tael_isolate_charge(L, (int64_t)loading->text.len);
-    tael_json_limit_text(L, TAEL_ROUTE_BODY_MAX + 1); /* tael may never be required */
+    tael_json_limit(L, TAEL_ROUTE_BODY_MAX + 1,
+                    TAEL_ROUTE_JSON_ITEMS); /* tael may never be required */
     lua_pushfstring(L, "@%s", loading->chunk);
     if (luaL_loadbufferx(L, loading->text.data, loading->text.len, lua_tostring(L, -1), "t") !=
         LUA_OK)

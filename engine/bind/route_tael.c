@@ -6,7 +6,10 @@
 #include "bind/route.h"
 #include "net/http_answer.h"
 
-enum { MEMBER_STEPS = 32 };
+enum {
+    MEMBERS_MAX = 64, /* of a problem */
+    ITEM_STEPS = 2,
+};
 
 /* tael.problem(status, code, detail?, members?) -> answer: an RFC 9457 document */
 static int tael_problem(lua_State *L)
@@ -22,8 +25,10 @@ static int tael_problem(lua_State *L)
     lua_createtable(L, 0, 3);
     lua_createtable(L, 0, 5);
     if (lua_istable(L, 4)) {
+        int members = 0;
         for (lua_pushnil(L); lua_next(L, 4) != 0;) {
-            tael_isolate_charge(L, MEMBER_STEPS);
+            if (++members > MEMBERS_MAX)
+                return luaL_error(L, "tael.problem: at most %d members", MEMBERS_MAX);
             lua_pushvalue(L, -2);
             lua_insert(L, -2);
             lua_rawset(L, 6);
@@ -57,12 +62,14 @@ static int charged_decode(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-/* Upvalue 1 is json.encode. */
 static int charged_encode(lua_State *L)
 {
-    int given = lua_tocfunction(L, lua_upvalueindex(1))(L);
-    tael_isolate_charge(L, (int64_t)lua_rawlen(L, -1) / 2);
-    return given;
+    struct tael_span text = {"", 0};
+    tael_json_check_encode(L);
+    bool written = tael_json_write(L, 1, &text);
+    tael_isolate_charge(L, tael_json_items(L) * ITEM_STEPS + (int64_t)text.len / 2);
+    tael_json_finish(L, written, text);
+    return 1;
 }
 
 void tael_route_push_open_tael(lua_State *L)
@@ -75,7 +82,7 @@ void tael_route_push_open_tael(lua_State *L)
     lua_pushcfunction(L, tael_problem);
     lua_setfield(L, -2, "problem");
     tael_open_json(L);
-    tael_json_limit_text(L, TAEL_ROUTE_BODY_MAX + 1);
+    tael_json_limit(L, TAEL_ROUTE_BODY_MAX + 1, TAEL_ROUTE_JSON_ITEMS);
     lua_createtable(L, 0, (int)(sizeof(json_names) / sizeof(json_names[0])));
     for (size_t i = 0; i < sizeof(json_names) / sizeof(json_names[0]); i++) {
         lua_getfield(L, top + 2, json_names[i]);
@@ -84,8 +91,7 @@ void tael_route_push_open_tael(lua_State *L)
     lua_getfield(L, -1, "decode");
     lua_pushcclosure(L, charged_decode, 1);
     lua_setfield(L, -2, "decode");
-    lua_getfield(L, -1, "encode");
-    lua_pushcclosure(L, charged_encode, 1);
+    lua_pushcfunction(L, charged_encode);
     lua_setfield(L, -2, "encode");
     tael_confine_hide(L);
     lua_setfield(L, top + 1, "json");

@@ -25,7 +25,6 @@ static const char globals_key; /* its address names the shared globals in the re
 enum {
     PCALL_STEPS = 2000,
     CAUGHT_STEPS = 5000,
-    PAIRS_STEPS = 16, /* for one key */
     PLACE_STEPS = 4,
     TEXT_BYTES = 4, /* gone through for one step */
 };
@@ -171,17 +170,6 @@ static int charged(lua_State *L)
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
-/* Ordered pairs: putting the keys in order is charged when it is done. */
-static int charged_pairs(lua_State *L)
-{
-    int given = lua_tocfunction(L, lua_upvalueindex(1))(L);
-    if (lua_iscfunction(L, -3) && lua_getupvalue(L, -3, 1) != NULL) {
-        tael_isolate_charge(L, (int64_t)lua_rawlen(L, -1) * PAIRS_STEPS);
-        lua_pop(L, 1);
-    }
-    return given;
-}
-
 /* ---- environments ---- */
 
 static const char *const base_names[] = {
@@ -282,9 +270,7 @@ void tael_confine_install(lua_State *L, bool ordered)
     add_library(L, "table", luaopen_table);
     add_library(L, "utf8", luaopen_utf8);
     if (ordered) {
-        tael_order_install(L);
-        lua_getglobal(L, "pairs");
-        lua_pushcclosure(L, charged_pairs, 1);
+        lua_pushcfunction(L, tael_order_pairs);
         lua_setfield(L, 1, "pairs");
         lua_pushcfunction(L, tael_order_next);
         lua_setfield(L, 1, "next");

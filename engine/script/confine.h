@@ -15,7 +15,8 @@ int tael_confined_setmetatable(lua_State *L);
 /* The table at index 1 has no metamethod that a library's function would have to call. */
 void tael_metatable_check_plain(lua_State *L, int index);
 
-int tael_confined_sort(lua_State *L); /* table.sort (sort.c) */
+int tael_confined_sort(lua_State *L);   /* table.sort (sort.c) */
+int tael_confined_concat(lua_State *L); /* table.concat (concat.c); upvalue 1: Lua's own */
 
 int tael_confined_tostring(lua_State *L); /* tostring, without addresses (confine.c) */
 

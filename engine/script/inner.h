@@ -54,6 +54,8 @@ void tael_task_end_all(struct tael_state *state);
 
 /* Makes pairs() go through numbers ascending, then strings in byte order (order.c). */
 int tael_order_install(lua_State *L);
+/* pairs() for an isolate, counted. */
+int tael_order_pairs(lua_State *L);
 /* next() in the same order, for an isolate: it goes through all keys each time. */
 int tael_order_next(lua_State *L);
 

@@ -22,9 +22,13 @@ enum {
     OVERDUE_MAX = 10 * SLICE, /* steps beyond it: what called back cannot yield, and is ended */
     STEP_NS = 50,             /* of the thread's time: what takes longer is charged by its time */
     SUSPECT_NS = 8 * 1000 * 1000, /* between two looks */
+    TURN_NS = 2 * 1000 * 1000,    /* of the thread's time: one that was suspected pauses then */
     LOOK_BYTES = 1 << 18,         /* taken: there is a look at the next instruction */
     TAKEN_MAX = 64 << 20,         /* bytes between two looks */
-    TEXT_MAX = 2 << 20,           /* bytes: Lua goes through texts in one instruction */
+    TEXT_MAX = 9 << 17,           /* bytes: Lua goes through texts in one instruction */
+    TEXT_LONG = 32 << 10,         /* the same: there are looks more often when such were made, */
+    TEXT_STEPS = 16,              /* instructions between two at the least */
+    BLOCK_MAX = 4 << 20,          /* the same for tables, which it fills anew when they grow */
     PCALLS_MAX = 150,             /* in each other: an error goes through all of them */
     POOL = 8,                     /* coroutines kept */
 };
@@ -54,9 +58,11 @@ struct tael_isolate {
     struct tael_run *run; /* that is on the C stack */
     size_t used, max;
     size_t taken;    /* since the last look */
+    size_t longest;  /* text that was ever made, bytes */
     int interval;    /* instructions until the next look */
     int64_t tick;    /* of the coarse clock, at the last look */
     int64_t time_at; /* the thread's time when it was last read; 0: not in this turn */
+    int64_t turn_at; /* the same, when this turn began */
     int64_t counted; /* steps that were charged since then */
     struct block *free[SMALL_MAX / UNIT + 1];
     struct slab *slabs;
@@ -174,9 +180,13 @@ static void *allocate(void *user, void *bytes, size_t old_size, size_t size)
     if (bytes == NULL) { /* Lua gives the object's type instead of its size */
         if (old_size == LUA_TSTRING && size > TEXT_MAX)
             return NULL;
+        if (old_size == LUA_TSTRING && size > isolate->longest)
+            isolate->longest = size;
         old_size = 0;
     }
     size_t more = size > old_size ? size - old_size : 0;
+    if (size > BLOCK_MAX && more > 0)
+        return refuse_memory(isolate);
     if (isolate->used + more > isolate->max || isolate->taken + more > TAKEN_MAX)
         return refuse_memory(isolate);
     void *moved = bytes == NULL ? take(isolate, size) : resize(isolate, bytes, old_size, size);
@@ -249,6 +259,8 @@ static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
     if (before == 0 && since >= SUSPECT_NS && run->slowness == 1)
         run->slowness = 2; /* or the machine is busy: measured from its next turn on */
     isolate->time_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    if (isolate->turn_at != 0 && isolate->time_at - isolate->turn_at > TURN_NS && run->slice > 0)
+        run->slice = 0;
     int64_t spent = (isolate->time_at - before) / STEP_NS;
     int64_t more = before != 0 && spent > counted ? spent - counted : 0;
     if (more > 0)
@@ -265,9 +277,11 @@ static void set_interval(struct tael_isolate *isolate, lua_State *L, int steps)
     lua_sethook(L, on_count, LUA_MASKCOUNT, steps);
 }
 
-static int interval_of(const struct tael_run *run)
+static int interval_of(const struct tael_isolate *isolate, const struct tael_run *run)
 {
-    int64_t interval = (run->slice <= 0 ? OVERDUE_STEPS : HOOK_STEPS) / run->slowness;
+    size_t steps = run->slice <= 0 ? OVERDUE_STEPS : HOOK_STEPS;
+    steps /= 1 + isolate->longest / TEXT_LONG;
+    int64_t interval = (int64_t)(steps < TEXT_STEPS ? TEXT_STEPS : steps) / run->slowness;
     return interval > 0 ? (int)interval : 1;
 }
 
@@ -302,7 +316,7 @@ static void on_count(lua_State *L, lua_Debug *at)
     bool pause = can_pause(L, run);
     if (run->doomed || run->steps <= 0 || run->slice < -OVERDUE_MAX)
         doom(L, run);
-    set_interval(isolate, L, interval_of(run));
+    set_interval(isolate, L, interval_of(isolate, run));
     if (pause)
         lua_yield(L, 0);
 }
@@ -509,10 +523,11 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
     }
     isolate->taken = 0;
     isolate->time_at = run->slowness > 1 ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
+    isolate->turn_at = isolate->time_at;
     isolate->counted = 0;
     isolate->tick = clock_ns(CLOCK_MONOTONIC_COARSE);
     isolate->interval = 0;
-    set_interval(isolate, run->co, interval_of(run));
+    set_interval(isolate, run->co, interval_of(isolate, run));
     isolate->run = run;
     int status = lua_resume(run->co, NULL, args, &run->results);
     isolate->run = NULL;

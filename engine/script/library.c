@@ -16,6 +16,7 @@ enum {
     LOOK_BYTES = 4,    /* the same, where each byte is looked at */
     FMOD_STEPS = 256,
     QUOTED_MAX = 64 * 1024, /* bytes: each may become four, by printf */
+    FORMAT_MAX = 16 * 1024, /* bytes, of pack and its like */
 };
 
 /* ---- charged: upvalue 1 is the function, which has no upvalues of its own ---- */
@@ -53,6 +54,7 @@ static int charged_values(lua_State *L)
 /* pack, packsize, unpack: each option of the format costs some steps. */
 static int charged_packing(lua_State *L)
 {
+    luaL_argcheck(L, text_len(L, 1) <= FORMAT_MAX, 1, "format too long: at most 16384 bytes");
     return call_charged(L, text_len(L, 1) * 2 + texts_len(L) / COPY_BYTES);
 }
 
@@ -147,13 +149,6 @@ static int64_t range_of(lua_State *L, int index)
     return range >= LUA_MAXINTEGER / 16 ? LUA_MAXINTEGER / 16 : range >= 0 ? range + 1 : 0;
 }
 
-static int charged_concat(lua_State *L)
-{
-    tael_metatable_check_plain(L, 1);
-    int64_t range = range_of(L, 3);
-    return call_charged(L, range * 8 + text_len(L, 2) * range / COPY_BYTES / 4);
-}
-
 static int charged_unpack(lua_State *L)
 {
     tael_metatable_check_plain(L, 1);
@@ -191,6 +186,29 @@ static int charged_remove(lua_State *L)
     tael_metatable_check_plain(L, 1);
     lua_Integer len = (lua_Integer)lua_rawlen(L, 1), at = luaL_optinteger(L, 2, len);
     return call_charged(L, at >= 1 && at <= len ? (len - at) * 4 + 1 : 1);
+}
+
+/* ---- utf8 ---- */
+
+/* Upvalue 1 is Lua's iterator, which passes over all bytes of continuation behind a place. */
+static int next_code(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 1, &len);
+    lua_Integer place = lua_tointeger(L, 2);
+    size_t begin = place > 0 ? (size_t)place : 0, at = begin;
+    while (begin > 0 && at < len && ((unsigned char)text[at] & 0xC0) == 0x80)
+        at++;
+    return call_charged(L, (int64_t)(at - begin) / LOOK_BYTES + 1);
+}
+
+static int charged_codes(lua_State *L)
+{
+    int given = charged_text(L);
+    lua_pushvalue(L, -given);
+    lua_pushcclosure(L, next_code, 1);
+    lua_replace(L, -given - 1);
+    return given;
 }
 
 /* ---- the lists ---- */
@@ -236,7 +254,7 @@ static const struct entry {
     {"string", "sub", NULL},
     {"string", "unpack", charged_packing},
     {"string", "upper", charged_text},
-    {"table", "concat", charged_concat},
+    {"table", "concat", tael_confined_concat},
     {"table", "insert", table_insert},
     {"table", "move", charged_move},
     {"table", "pack", charged_values},
@@ -246,7 +264,7 @@ static const struct entry {
     {"utf8", "char", charged_values},
     {"utf8", "charpattern", NULL},
     {"utf8", "codepoint", charged_places},
-    {"utf8", "codes", charged_text},
+    {"utf8", "codes", charged_codes},
     {"utf8", "len", charged_text},
     {"utf8", "offset", charged_text},
 };

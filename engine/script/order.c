@@ -1,10 +1,14 @@
-/* order.c - pairs() in a fixed order, for the simulated world.
+/* order.c - pairs() in a fixed order, for the simulated world and for isolates.
  *
  * Lua seeds its string hash with addresses and the clock, so the order of pairs() differs from run
  * to run. Under simulation one seed must give one history: there pairs() goes through numbers
  * ascending, then strings in byte order. Keys of other types come last, in no promised order.
  * Changing the table while going through it is safe: keys that are gone are passed over, new ones
  * are not met.
+ *
+ * In an isolate putting the keys in order is counted, and pauses when the loop wants its turn. What
+ * another run of the same isolate takes out of the table meanwhile can then end it with Lua's
+ * "invalid key to 'next'".
  */
 #include <lauxlib.h>
 
@@ -12,11 +16,15 @@
 #include "script/isolate.h"
 
 struct key {
-    int rank; /* 0 number, 1 string, 2 other */
-    lua_Number number;
-    lua_Integer integer; /* exact, where number is not */
-    struct tael_span text;
+    int rank;  /* 0 number, 1 string, 2 other */
     int place; /* where the key is kept: index in the list of keys as found */
+    union {
+        struct {
+            lua_Number number;
+            lua_Integer integer; /* exact, where number is not */
+        };
+        struct tael_span text;
+    };
 };
 
 static int compare_text(struct tael_span a, struct tael_span b)
@@ -42,7 +50,7 @@ static int compare_keys(const struct key *a, const struct key *b)
 /* The key on top of L. */
 static struct key describe(lua_State *L, int place)
 {
-    struct key key = {.rank = 2, .place = place, .text = {"", 0}};
+    struct key key = {.rank = 2, .place = place};
     if (lua_type(L, -1) == LUA_TNUMBER) {
         key.rank = 0;
         key.number = lua_tonumber(L, -1);
@@ -54,8 +62,10 @@ static struct key describe(lua_State *L, int place)
     return key;
 }
 
+enum { FOUND_STEPS = 8, DESCRIBED_STEPS = 4, SIFTED_STEPS = 8, CHUNK = 64 };
+
 struct heap { /* no key is behind those at 2n + 1 and 2n + 2 of it */
-    int count;
+    int count, described, sifted;
     struct key keys[];
 };
 
@@ -70,29 +80,6 @@ static void sift_down(struct heap *heap, int at)
         heap->keys[at] = heap->keys[below];
     }
     heap->keys[at] = key;
-}
-
-/* Pushes a list of the keys of the table at index 1, which holds their strings alive, and a heap of
- * them. */
-static void push_keys(lua_State *L)
-{
-    lua_newtable(L);
-    int found = lua_gettop(L), count = 0;
-    for (lua_pushnil(L); lua_next(L, 1) != 0;) {
-        lua_pop(L, 1);
-        lua_pushvalue(L, -1);
-        lua_rawseti(L, found, ++count);
-    }
-    struct heap *heap =
-        lua_newuserdatauv(L, sizeof(*heap) + (size_t)count * sizeof(heap->keys[0]), 0);
-    heap->count = count;
-    for (int i = 1; i <= count; i++) {
-        lua_rawgeti(L, found, i);
-        heap->keys[i - 1] = describe(L, i);
-        lua_pop(L, 1);
-    }
-    for (int i = count / 2; i-- > 0;)
-        sift_down(heap, i);
 }
 
 /* Upvalues: the keys, and the heap of those that have not been given. Arguments: the table, the
@@ -114,6 +101,86 @@ static int next_in_order(lua_State *L)
     return 1;
 }
 
+/* ---- putting the keys in order. Stack: 1 the table, 2 its keys as found, 3 the last one found,
+ * and then the heap ---- */
+
+/* So many keys were worked at. True: the loop wants its turn. */
+static bool pause_after(lua_State *L, int64_t steps, bool counted)
+{
+    if (!counted)
+        return false;
+    tael_isolate_charge(L, steps);
+    return tael_isolate_overdue(L);
+}
+
+static int least(int a, int b)
+{
+    return a < b ? a : b;
+}
+
+static int build_on(lua_State *L, int status, lua_KContext counted)
+{
+    (void)status;
+    struct heap *heap = lua_touserdata(L, 3);
+    lua_settop(L, 3);
+    while (heap->described < heap->count) {
+        int from = heap->described, to = least(heap->count, from + CHUNK);
+        for (; heap->described < to; heap->described++) {
+            lua_rawgeti(L, 2, heap->described + 1);
+            heap->keys[heap->described] = describe(L, heap->described + 1);
+            lua_pop(L, 1);
+        }
+        if (pause_after(L, (to - from) * DESCRIBED_STEPS, counted != 0))
+            return lua_yieldk(L, 0, counted, build_on);
+    }
+    while (heap->sifted < heap->count / 2) {
+        int from = heap->sifted, to = least(heap->count / 2, from + CHUNK);
+        for (; heap->sifted < to; heap->sifted++)
+            sift_down(heap, heap->count / 2 - 1 - heap->sifted);
+        if (pause_after(L, (to - from) * SIFTED_STEPS, counted != 0))
+            return lua_yieldk(L, 0, counted, build_on);
+    }
+    lua_pushcclosure(L, next_in_order, 2);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
+static int build(lua_State *L, int count, bool counted)
+{
+    lua_settop(L, 2);
+    struct heap *heap =
+        lua_newuserdatauv(L, sizeof(*heap) + (size_t)count * sizeof(heap->keys[0]), 0);
+    heap->count = count;
+    heap->described = heap->sifted = 0;
+    return build_on(L, LUA_OK, counted);
+}
+
+static int gather_on(lua_State *L, int status, lua_KContext count);
+
+static int gather(lua_State *L, int count, bool counted)
+{
+    bool more = true;
+    while (more) {
+        int before = count, to = count + CHUNK;
+        while (count < to && (more = lua_next(L, 1) != 0)) {
+            lua_pop(L, 1);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, 2, ++count);
+        }
+        if (pause_after(L, (count - before) * FOUND_STEPS, counted) && more)
+            return lua_yieldk(L, 0, count, gather_on);
+    }
+    return build(L, count, counted);
+}
+
+static int gather_on(lua_State *L, int status, lua_KContext count)
+{
+    (void)status;
+    lua_settop(L, 3);
+    return gather(L, (int)count, true);
+}
+
 static int finish_pairs(lua_State *L, int status, lua_KContext context)
 {
     (void)L;
@@ -122,20 +189,29 @@ static int finish_pairs(lua_State *L, int status, lua_KContext context)
     return 3;
 }
 
-static int pairs_in_order(lua_State *L)
+static int pairs_in_order(lua_State *L, bool counted)
 {
     luaL_checkany(L, 1);
+    lua_settop(L, 1);
     if (luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
         lua_pushvalue(L, 1);
         lua_callk(L, 1, 3, 0, finish_pairs);
         return 3;
     }
     luaL_checktype(L, 1, LUA_TTABLE);
-    push_keys(L);
-    lua_pushcclosure(L, next_in_order, 2);
-    lua_pushvalue(L, 1);
+    lua_newtable(L);
     lua_pushnil(L);
-    return 3;
+    return gather(L, 0, counted);
+}
+
+static int simulated_pairs(lua_State *L)
+{
+    return pairs_in_order(L, false);
+}
+
+int tael_order_pairs(lua_State *L)
+{
+    return pairs_in_order(L, true);
 }
 
 /* Behind a key of another type: the next one of these, as Lua keeps them. */
@@ -179,7 +255,7 @@ int tael_order_next(lua_State *L)
 
 int tael_order_install(lua_State *L)
 {
-    lua_pushcfunction(L, pairs_in_order);
+    lua_pushcfunction(L, simulated_pairs);
     lua_setglobal(L, "pairs");
     return 0;
 }

@@ -292,6 +292,8 @@ static bool hostile_is_good(const struct hostile_asked *asked, const struct host
         return false; /* a hole */
     if (!tael_source_check(of->text, why, sizeof(why)))
         return (of->expected & HOSTILE_REFUSED) != 0 && call->end == TAEL_ASK_RAISED;
+    if (call->end == TAEL_ASK_SPENT && (of->expected & HOSTILE(TAEL_ASK_MEMORY)) != 0)
+        return true; /* on a slow machine its time is used up before */
     return (of->expected & HOSTILE(call->end)) != 0;
 }
 

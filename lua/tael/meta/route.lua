@@ -46,7 +46,7 @@ local tael = {}
 ---@param status integer 400 to 599
 ---@param code string
 ---@param detail string?
----@param members table? further members
+---@param members table? further members, at most 64
 ---@return tael.route.Answer
 function tael.problem(status, code, detail, members) end
 

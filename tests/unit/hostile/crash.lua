@@ -65,7 +65,7 @@ error("none")
 --# RAISED SPENT MEMORY: a concatenation where the stack is full
 local function f(...) return f(..., "x") .. "x" end
 f("x")
---# RAISED SPENT: texts too long while a message is made
+--# RAISED SPENT MEMORY: texts too long while a message is made
 local s = ("x"):rep(1000000)
 local t = setmetatable({}, { __index = function(_, k) error(k .. s) end })
 return t[s]

@@ -118,7 +118,7 @@ return select(-2, 1)
 --# RAISED: select of nothing
 return select(math.mininteger)
 --# SPENT: numbers in long texts
-local s = (" "):rep(2000000)
+local s = (" "):rep(1000000)
 while true do tonumber(s) end
 --# SPENT: numbers in long texts with a base
 local s = ("1"):rep(1000000)
@@ -196,17 +196,22 @@ while true do next(t) end
 local t = {} for i = 1, 60000 do t["k" .. i] = i end
 while true do for _ in pairs(t) do break end end
 --# SPENT: packsize of a long format
-local s = ("i1"):rep(500000)
+local s = ("i1"):rep(8000)
 while true do string.packsize(s) end
 --# SPENT: packsize of a long format that is wrong at its end
-local s = ("i1"):rep(500000) .. "z"
+local s = ("i1"):rep(8000) .. "z"
 while true do pcall(string.packsize, s) end
 --# SPENT: pack of blanks
-local s = (" "):rep(1000000)
+local s = (" "):rep(16000)
 while true do s:pack() end
 --# SPENT: unpack of blanks
-local s = (" "):rep(1000000)
+local s = (" "):rep(16000)
 while true do s:unpack("") end
+--# RAISED: a format longer than formats are
+return (" "):rep(16385):unpack("")
+--# SPENT: a table that is as large as one may be, gone through
+local t = {} for i = 1, 100000 do t[i * 3.5] = i end
+while true do for _ in pairs(t) do end end
 --# SPENT: unpack of a long text
 local s = ("x"):rep(1000000) .. "\0"
 while true do ("z"):unpack(s) end
@@ -274,7 +279,7 @@ while true do tael.json.encode(t) end
 --# SPENT: what JSON is, asked
 local tael = require "tael"
 while true do tael.json.is_array({}) tael.json.array({}) end
---# SPENT: a problem with many members
+--# RAISED: a problem with many members
 local tael = require "tael"
 local t = {} for i = 1, 50000 do t["k" .. i] = i end
 while true do tael.problem(400, "x", "y", t) end
