@@ -93,7 +93,7 @@ $(B)/test/%_test: $(B)/obj/tests/sim/%_test.o $(B)/libtael.a
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
 # It seals itself, and starts the real one
-$(B)/test/children_test: $(B)/obj/tests/unit/children_test.o $(B)/obj/engine/child/seal.o $(B)/libtael.a | $(B)/tael-script
+$(B)/test/children_test $(B)/test/children_effects_test: $(B)/test/%: $(B)/obj/tests/unit/%.o $(B)/obj/engine/child/seal.o $(B)/libtael.a | $(B)/tael-script
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)

@@ -137,6 +137,47 @@ static int go_here(lua_State *L, struct asking *asking, bool begins)
     return proceed(L, asking, tael_ask_begin(&asking->ask, asking->shelved->isolate));
 }
 
+/* ---- in a process ---- */
+
+static void on_turn(struct tael_children_ask *sent)
+{
+    struct asking *asking = (struct asking *)((char *)sent - offsetof(struct asking, sent));
+    tael_task_wake(asking->task);
+}
+
+static void undo_sent(void *op)
+{
+    tael_children_cancel(op);
+}
+
+static int after_turn(lua_State *L, int status, lua_KContext context)
+{
+    struct asking *asking = (struct asking *)context;
+    (void)status;
+    return asking->sent.waits ? push_effect(L, asking) : push_over(L, asking);
+}
+
+static int go_in_process(lua_State *L, struct asking *asking, bool begins)
+{
+    asking->task = tael_task_of(L, TAEL_CTX_TASK, "opened:go");
+    struct tael_children *children = tael_processes_check(L);
+    asking->sent.ask = &asking->ask;
+    asking->sent.done = on_turn;
+    tael_status rc = begins ? tael_children_prepare(children, &asking->sent)
+                            : tael_children_prepare_given(&asking->sent);
+    if (rc == TAEL_ELIMIT)
+        return luaL_error(L, "opened:go: what is to be handed over is larger than 4 MiB");
+    if (rc != TAEL_OK)
+        return luaL_error(L, "opened:go: %s", tael_status_text(rc));
+    asking->at = ASKING_RUNS;
+    tael_task_wait(asking->task, undo_sent, &asking->sent);
+    if (begins)
+        tael_children_put(children, &asking->sent);
+    else
+        tael_children_give(children, &asking->sent);
+    return lua_yieldk(L, 0, (lua_KContext)asking, after_turn);
+}
+
 /* ---- a turn ---- */
 
 static struct asking *check_opened(lua_State *L)
@@ -156,9 +197,9 @@ static int go(lua_State *L, struct asking *asking, bool raise, int count)
         .values = {asking->given.len > 0 ? asking->given.data : "", asking->given.len},
         .count = count,
         .raise = raise};
-    asking->at = ASKING_RUNS;
     if (asking->process)
-        return luaL_error(L, "opened:go: not in a process yet");
+        return go_in_process(L, asking, begins);
+    asking->at = ASKING_RUNS;
     return go_here(L, asking, begins);
 }
 

@@ -81,6 +81,7 @@ tael_status tael_wire_put_ask(struct tael_buf *out, const struct tael_ask *ask, 
     put_span(&writer, ask->generation->key);
     put_span(&writer, ask->entry);
     put(&writer, &ask->steps, sizeof(ask->steps));
+    put_byte(&writer, ask->effects);
     put_byte(&writer, ask->input_count);
     for (size_t i = 0; i < ask->input_count; i++)
         put_span(&writer, ask->inputs[i]);
@@ -90,6 +91,36 @@ tael_status tael_wire_put_ask(struct tael_buf *out, const struct tael_ask *ask, 
         put_byte(&writer, ask->calls[i].arg_count);
         put(&writer, ask->calls[i].args, ask->calls[i].arg_count);
     }
+    return finish(&writer);
+}
+
+tael_status tael_wire_put_given(struct tael_buf *out, const struct tael_effect_given *given,
+                                uint32_t number)
+{
+    struct writer writer = begin(out, TAEL_WIRE_GIVEN);
+    put(&writer, &number, sizeof(number));
+    put_byte(&writer, given->raise);
+    put_byte(&writer, (size_t)given->count);
+    put_span(&writer, given->values);
+    return finish(&writer);
+}
+
+tael_status tael_wire_put_cancel(struct tael_buf *out, uint32_t number)
+{
+    struct writer writer = begin(out, TAEL_WIRE_CANCEL);
+    put(&writer, &number, sizeof(number));
+    return finish(&writer);
+}
+
+tael_status tael_wire_put_effect(struct tael_buf *out, const struct tael_ask *ask, uint32_t number)
+{
+    const struct tael_effect *effect = &ask->effect;
+    struct tael_span args = {effect->len > 0 ? ask->out.data + effect->from : "", effect->len};
+    struct writer writer = begin(out, TAEL_WIRE_EFFECT);
+    put(&writer, &number, sizeof(number));
+    put_span(&writer, effect->name);
+    put_byte(&writer, (size_t)effect->args);
+    put_span(&writer, args);
     return finish(&writer);
 }
 
@@ -155,7 +186,7 @@ enum tael_wire_state tael_wire_take(struct tael_cursor *from, enum tael_wire_kin
         return TAEL_WIRE_NONSENSE;
     if (at_end(&at))
         return TAEL_WIRE_PART;
-    if (!get_byte(&at, TAEL_WIRE_ANSWER, &first) || first < TAEL_WIRE_GENERATION)
+    if (!get_byte(&at, TAEL_WIRE_EFFECT, &first) || first < TAEL_WIRE_GENERATION)
         return TAEL_WIRE_NONSENSE;
     if (len - 1 > (size_t)(at.end - at.at))
         return TAEL_WIRE_PART;
@@ -206,16 +237,71 @@ tael_status tael_wire_read_ask(struct tael_span body, struct tael_ask *ask, stru
                                uint32_t *number)
 {
     struct tael_cursor from = tael_cursor_of(body.data, body.len);
+    size_t effects = 0;
     bool good = get(&from, number, sizeof(*number)) && get_span(&from, TAEL_WIRE_MAX, key) &&
                 get_span(&from, TAEL_WIRE_MAX, &ask->entry) &&
-                get(&from, &ask->steps, sizeof(ask->steps)) &&
+                get(&from, &ask->steps, sizeof(ask->steps)) && get_byte(&from, 1, &effects) &&
                 get_byte(&from, TAEL_ASK_INPUTS_MAX, &ask->input_count);
     for (size_t i = 0; good && i < ask->input_count; i++)
         good = get_span(&from, TAEL_WIRE_MAX, &ask->inputs[i]);
     good = good && get_byte(&from, TAEL_ASK_CALLS_MAX, &ask->call_count);
     for (size_t i = 0; good && i < ask->call_count; i++)
         good = read_call(&from, ask->input_count, &ask->calls[i]);
+    ask->effects = effects != 0;
+    good = good && (!ask->effects || ask->call_count == 1);
     return good && at_end(&from) ? TAEL_OK : TAEL_EINVAL;
+}
+
+tael_status tael_wire_read_given(struct tael_span body, struct tael_effect_given *given,
+                                 uint32_t *number)
+{
+    struct tael_cursor from = tael_cursor_of(body.data, body.len);
+    size_t raise, count;
+    if (!get(&from, number, sizeof(*number)) || !get_byte(&from, 1, &raise) ||
+        !get_byte(&from, UINT8_MAX, &count) || !get_span(&from, TAEL_WIRE_MAX, &given->values) ||
+        !at_end(&from))
+        return TAEL_EINVAL;
+    given->raise = raise != 0;
+    given->count = (int)count;
+    return TAEL_OK;
+}
+
+tael_status tael_wire_read_cancel(struct tael_span body, uint32_t *number)
+{
+    struct tael_cursor from = tael_cursor_of(body.data, body.len);
+    return get(&from, number, sizeof(*number)) && at_end(&from) ? TAEL_OK : TAEL_EINVAL;
+}
+
+/* The name as the generation has it, which stays. */
+static bool find_effect(struct tael_span effects, struct tael_span name, struct tael_span *out)
+{
+    const char *at = effects.data, *end = effects.data + effects.len;
+    for (const char *next; at < end; at = next + 1) {
+        next = memchr(at, ' ', (size_t)(end - at));
+        next = next != NULL ? next : end;
+        *out = (struct tael_span){at, (size_t)(next - at)};
+        if (out->len == name.len && name.len > 0 && memcmp(at, name.data, name.len) == 0)
+            return true;
+    }
+    return false;
+}
+
+tael_status tael_wire_read_effect(struct tael_span body, struct tael_ask *ask, uint32_t number)
+{
+    struct tael_cursor from = tael_cursor_of(body.data, body.len);
+    struct tael_span name, args;
+    uint32_t told;
+    size_t count;
+    if (!get(&from, &told, sizeof(told)) || told != number ||
+        !get_span(&from, TAEL_WIRE_MAX, &name) || !get_byte(&from, TAEL_ASK_ARGS_MAX, &count) ||
+        !get_span(&from, TAEL_WIRE_MAX, &args) || !at_end(&from) ||
+        !find_effect(ask->generation->effects, name, &ask->effect.name))
+        return TAEL_EINVAL;
+    ask->effect.args = (int)count;
+    ask->effect.from = 0;
+    ask->effect.len = args.len;
+    tael_buf_clear(&ask->out);
+    return args.len > 0 ? tael_buf_append(&ask->out, args.data, args.len) : TAEL_OK;
 }
 
 /* A process tells how its calls ended, all but that it crashed. */
