@@ -10,7 +10,7 @@ local effects = {}
 ---@field about string
 ---@field args tael.EffectArg[]
 ---@field gives { type: string, about: string, may_fail: boolean? }[] may_fail: else nil and an error
----@field where table<"route", true> in which kinds of files
+---@field where table<"route"|"job", true> in which kinds of files
 ---@field errors string? codes of its own
 ---@field note string? more for the reference
 
@@ -26,11 +26,11 @@ local effects = {}
 ---@type tael.Effect[]
 effects.list = {}
 
-local ROUTE = { route = true }
+local ANYWHERE = { route = true, job = true }
 
 local function add(name, about, args, gives, more)
     local effect = more or {}
-    effect.name, effect.about, effect.args, effect.gives, effect.where = name, about, args, gives, ROUTE
+    effect.name, effect.about, effect.args, effect.gives, effect.where = name, about, args, gives, ANYWHERE
     effects.list[#effects.list + 1] = effect
 end
 

@@ -99,6 +99,7 @@ function reload.run()
         return nil, err
     end
     require("tael.scripts.generations").look_again()
+    require("tael.scripts.jobs").look_again()
     local answer = {
         certificates = done.certificates, channels = json.array(channels),
         needs_restart = json.array(reload.changed(started.config, config)),

@@ -73,11 +73,16 @@ local function open_kernel(context)
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
         isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,
     }
+    require "tael.scripts.jobs" -- answers the other workers
     if context.worker == 1 then
         if context.pass.dev then
             demo.make_api_key(context.pass)
         end
         require("tael.kernel.jobs").start()
+        require("tael.scripts.jobs").start {
+            folder = plan_of.own_scripts(context.pass, context.pass.source) .. "/jobs",
+            watch = context.pass.dev,
+        }
     end
 end
 

@@ -1,6 +1,7 @@
 --- Every snippet of scripts/README.md is a rules.lua that passes the checks and answers as the guide says.
 local contract = require "tael.scripts.contract"
 local isolate = require "tael.isolate"
+local job_files = require "tael.scripts.job_files"
 local loading = require "tael.scripts.loading"
 
 local PAYMENT = {
@@ -43,9 +44,10 @@ local function merged(fields)
 end
 
 describe("the guide to scripts", function()
-    local all, specs_of_all = {}, {}
+    local all, specs_of_all, jobs = {}, {}, {}
     for _, snippet in ipairs(snippets()) do
-        local list = snippet.text:find "describe%(" and specs_of_all or all
+        local list = snippet.text:find "describe%(" and specs_of_all or snippet.text:find "schedule =" and jobs
+            or all
         list[#list + 1] = snippet
     end
 
@@ -73,6 +75,15 @@ describe("the guide to scripts", function()
             end
         end)
     end
+
+    it("has a job that is right", function()
+        loading.open "lua"
+        assert.equal(1, #jobs)
+        local generation, why = job_files.load { ["nightly.lua"] = jobs[1].text }
+        assert.is_nil(why)
+        assert.are.same({ "nightly", 600000, "all" }, { generation.jobs[1].name, generation.jobs[1].timeout,
+            generation.jobs[1].merchants })
+    end)
 
     it("has a spec that the first rules pass", function()
         loading.open "lua"

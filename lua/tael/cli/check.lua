@@ -1,7 +1,8 @@
---- tael check: are merchants' scripts right. Loads them as an engine does, in isolates, and asks nothing of
---- an engine; exits 1 and names file and line of what is wrong.
+--- tael check: are merchants' scripts right, and the operator's jobs. Loads them as an engine does, in
+--- isolates, and asks nothing of an engine; exits 1 and names file and line of what is wrong.
 local exits = require "tael.cli.exits"
 local files_of = require "tael.scripts.files"
+local job_files = require "tael.scripts.job_files"
 local json = require "tael.json"
 local loading = require "tael.scripts.loading"
 local own_scripts = require "tael.cli.own_scripts"
@@ -39,12 +40,42 @@ local function show(checked)
     end
 end
 
+local function names_of(jobs)
+    local names = json.array {}
+    for i, job in ipairs(jobs) do
+        names[i] = job.name
+    end
+    return names
+end
+
+--- The operator's jobs, when all is looked at. How many things are wrong with them.
+local function check_jobs(call)
+    local own = not call.rest[1] and own_scripts.jobs(call)
+    if not own then
+        return 0
+    end
+    local generation, why = nil, own.error
+    if own.files then
+        generation, why = job_files.load(own.files)
+    end
+    local names = names_of(generation and generation.jobs or {})
+    if call.json then
+        screen.object { owner = "jobs", generation = generation and generation.id, jobs = names, error = why }
+    elseif why then
+        screen.line(screen.state("fail", "fail") .. "  " .. why)
+    else
+        screen.line(screen.state "ok" .. "    " .. text("check.jobs", { generation = generation.id,
+            jobs = table.concat(names, " ") }))
+    end
+    return why and 1 or 0
+end
+
 function check.run(call)
     local list, failure = own_scripts.all(call)
+    local wrong = list and check_jobs(call) or 0
     if not list then
         return nil, failure
     end
-    local wrong = 0
     for _, own in ipairs(list) do
         local checked = check_one(own)
         wrong = wrong + (checked.error and 1 or 0)

@@ -32,6 +32,13 @@ local function read(merchant, path)
     end
 end
 
+--- The operator's jobs; nil: there are none.
+---@param call tael.cli.Call
+---@return tael.cli.OwnScripts?
+function own_scripts.jobs(call)
+    return read("jobs", plan_of.own_scripts(call.config, call.options) .. "/jobs")
+end
+
 ---@param call tael.cli.Call
 ---@param merchant string slug
 ---@return string path

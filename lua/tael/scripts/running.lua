@@ -11,28 +11,37 @@ local running = {}
 local STEPS = 10000000 -- some 50 ms
 local WALL_MS = 10000
 
+local FOR_NOBODY = { world = true } -- modules whose effects need no merchant
+
 local performers = {}
+local free = {} ---@type table<string, true> effects that need no merchant
 for _, name in ipairs { "world" } do
     for effect, perform in pairs(require("tael.scripts.effects." .. name)) do
         performers[effect] = perform
+        free[effect] = FOR_NOBODY[name]
     end
 end
 running.performers = performers
 
 ---@class tael.scripts.Run
----@field merchant table of the registry
+---@field merchant table? of the registry; nil: it is for nobody
 ---@field generation tael.scripts.Generation
----@field kind "route"
+---@field kind "route"|"job"
 ---@field actor string of what it does
 ---@field ends integer ms, monotonic
+---@field wall_ms integer
+---@field steps integer
 
----@param merchant table
+---@param merchant table?
 ---@param generation tael.scripts.Generation
----@param kind "route"
+---@param kind "route"|"job"
+---@param budget { wall_ms: integer, steps: integer }? another than a request's
 ---@return tael.scripts.Run
-function running.new(merchant, generation, kind)
+function running.new(merchant, generation, kind, budget)
+    local wall_ms = budget and budget.wall_ms or WALL_MS
     return { merchant = merchant, generation = generation, kind = kind,
-        actor = "script:" .. generation.id, ends = time.monotonic() + WALL_MS }
+        actor = "script:" .. generation.id, ends = time.monotonic() + wall_ms, wall_ms = wall_ms,
+        steps = budget and budget.steps or STEPS }
 end
 
 --- What the effect comes to: its results, packed; or nil and the author's mistake.
@@ -40,6 +49,8 @@ local function results_of(run, name, given)
     local effect = effects.by_name[name]
     if not effect.where[run.kind] then
         return nil, "not allowed in a " .. run.kind
+    elseif not run.merchant and not free[name] then
+        return nil, "the job has to say for which merchants it runs: merchants = \"all\" or a list of slugs"
     end
     local wrong = arguments.wrong(effect, given)
     if wrong then
@@ -52,21 +63,23 @@ local function results_of(run, name, given)
     return results
 end
 
-local LATE = { "failed", "timeout", "took longer than its 10 seconds", n = 3 }
-
 local function is_late(run)
     return time.monotonic() >= run.ends
+end
+
+local function late(run)
+    return { "failed", "timeout", ("took longer than its %d seconds"):format(run.wall_ms // 1000), n = 3 }
 end
 
 --- One effect, and the turn after it.
 local function turn(run, opened, told)
     if is_late(run) then
-        return LATE
+        return late(run)
     end
     local name = told[2]
     local results, wrong = results_of(run, name, table.pack(table.unpack(told, 3, told.n)))
     if is_late(run) then
-        return LATE
+        return late(run)
     elseif not results then
         return table.pack(opened:raise(("tael.%s: %s"):format(name, wrong)))
     end
@@ -80,7 +93,7 @@ end
 ---@param inputs any[]
 ---@return table told {"done", results…} or {"failed", kind, text}; kind may be "timeout"
 function running.call(run, entry, call, inputs)
-    local opened <close> = run.generation.unit:open(entry, call, inputs, STEPS)
+    local opened <close> = run.generation.unit:open(entry, call, inputs, run.steps)
     local told = table.pack(opened:go())
     while told[1] == "effect" do
         told = turn(run, opened, told)

@@ -3,5 +3,6 @@
 return {
     statements = { "payments.sql", "amendments.sql", "refunds.sql", "notifications.sql", "registry.sql",
         "scripts.sql" },
-    migrations = { "0001_first.sql", "0002_life.sql", "0003_scripts.sql" },
+    migrations = { "0001_first.sql", "0002_life.sql", "0003_scripts.sql",
+        "0004_jobs.sql" },
 }

@@ -38,3 +38,28 @@ WHERE merchant = :merchant AND id < :activation ORDER BY id DESC LIMIT 1;
 INSERT INTO script_activations (merchant, id, version, restored, actor)
 SELECT :merchant, :activation, :version, :restored, :actor
 WHERE COALESCE((SELECT MAX(id) FROM script_activations WHERE merchant = :merchant), 0) = :activation_was;
+
+-- name: job.get
+-- read
+-- operator
+SELECT slot, state, lease FROM job_slots WHERE merchant = 0 AND name = :name;
+
+-- A job that was never seen begins with the slots after this one.
+-- name: job.first
+-- rows: any
+-- operator
+INSERT INTO job_slots (merchant, id, name, slot, state, lease) VALUES (0, :seq_job, :name, :slot, 'done', 0)
+ON CONFLICT (merchant, name) DO NOTHING;
+
+-- A newer slot, or one that somebody began and did not end in time.
+-- name: job.claim
+-- rows: 1 else taken
+-- operator
+UPDATE job_slots SET slot = :slot, state = 'running', lease = :lease
+WHERE merchant = 0 AND name = :name
+  AND ((slot < :slot AND (state <> 'running' OR lease < :now)) OR (slot = :slot AND state = 'running' AND lease < :now));
+
+-- name: job.end
+-- rows: any
+-- operator
+UPDATE job_slots SET state = :state WHERE merchant = 0 AND name = :name AND slot = :slot AND state = 'running';

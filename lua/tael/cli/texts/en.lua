@@ -249,6 +249,7 @@ return {
 
     -- check
     ["check.ok"] = "{merchant}  generation {generation}  rules: {rules}  routes: {routes}",
+    ["check.jobs"] = "jobs  generation {generation}  {jobs}",
     ["check.none"] = "no merchant has scripts",
     ["check.none.next"] = "write scripts/merchants/SLUG/rules.lua, or name a folder: tael check PATH",
 

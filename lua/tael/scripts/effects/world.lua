@@ -80,7 +80,8 @@ local function writer(level)
         if not fields then
             return nil, wrong
         end
-        fields.merchant, fields.message, fields.generation = run.merchant.slug, message, run.generation.id
+        fields.merchant, fields.message = run.merchant and run.merchant.slug, message
+        fields.generation = run.generation.id
         log[level]("script." .. level, fields)
     end
 end

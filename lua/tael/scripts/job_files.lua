@@ -1,0 +1,116 @@
+--- The operator's jobs: scripts/jobs/NAME.lua, all of them one generation, with what they require. What a
+--- job's file may say is judged here.
+local cron = require "tael.scripts.cron"
+local durations = require "tael.config.durations"
+local effects = require "tael.effects"
+local files_of = require "tael.scripts.files"
+local isolate = require "tael.isolate"
+local nearest = require "tael.nearest"
+local own = require "tael.scripts.own"
+
+local job_files = {}
+
+local ENTRY = "tael/job.lua"
+local LOAD_STEPS = 2000000
+local TIMEOUT_MS, TIMEOUT_MAX_MS = 60000, 3600000
+local MERCHANTS_MAX = 1000
+local FIELDS = { schedule = true, zone = true, timeout = true, merchants = true, run = true }
+
+job_files.ENTRY = ENTRY
+
+---@class tael.scripts.Job
+---@field name string
+---@field schedule tael.scripts.Schedule
+---@field timeout integer ms
+---@field merchants "all"|string[]|nil for whom it runs, once for each; nil: once, for nobody
+
+---@class tael.scripts.JobGeneration: tael.scripts.Generation
+---@field jobs tael.scripts.Job[] by name
+
+local function timeout_of(value)
+    if value == nil then
+        return TIMEOUT_MS
+    end
+    local ms = type(value) == "string" and durations.parse(value)
+    return ms and ms >= 1000 and ms <= TIMEOUT_MAX_MS and ms or nil
+end
+
+local function is_merchants(value)
+    if value == nil or value == "all" then
+        return true
+    elseif type(value) ~= "table" or #value == 0 or #value > MERCHANTS_MAX then
+        return false
+    end
+    for _, slug in ipairs(value) do
+        if type(slug) ~= "string" then
+            return false
+        end
+    end
+    return true
+end
+
+---@param name string
+---@param told table
+---@return tael.scripts.Job?
+---@return string? wrong
+local function judge(name, told)
+    if told.unknown then
+        local near = nearest(told.unknown, FIELDS)
+        return nil, ("there is no field '%s'%s"):format(told.unknown,
+            near and ": did you mean '" .. near .. "'?" or "")
+    elseif told.run ~= "function" then
+        return nil, "run must be a function"
+    end
+    local schedule, wrong = cron.read(told.schedule, told.zone)
+    local timeout = timeout_of(told.timeout)
+    if not schedule then
+        return nil, wrong
+    elseif not timeout then
+        return nil, "timeout is a text such as \"10m\": 1 second to 1 hour"
+    elseif not is_merchants(told.merchants) then
+        return nil, "merchants is \"all\" or a list of 1 to 1000 slugs"
+    end
+    return { name = name, schedule = schedule, timeout = timeout, merchants = told.merchants }
+end
+
+--- What is wrong with it, with the place of its file.
+local function describe(unit, name)
+    local answer = unit:ask(ENTRY, { { "describe", 1 } }, { name }, LOAD_STEPS)[1]
+    if not answer[1] then
+        return nil, answer[3]
+    end
+    local job, wrong
+    if type(answer[2]) == "table" then
+        job, wrong = judge(name, answer[2])
+    else
+        wrong = tostring(answer[3])
+    end
+    return job, wrong and ("jobs/%s.lua: %s"):format(name, wrong)
+end
+
+--- Loads and checks them.
+---@param files table<string, string> of the folder scripts/jobs
+---@return tael.scripts.JobGeneration?
+---@return string? why not, with file and line where there is one
+function job_files.load(files)
+    local wrong, path = files_of.wrong(files)
+    if wrong then
+        return nil, ("jobs%s: %s"):format(path and "/" .. path or "", wrong)
+    end
+    local id, jobs = files_of.digest(files):sub(1, 16), {}
+    local unit = isolate.generation { name = "jobs", key = "jobs@" .. id, files = own.beside(files),
+        effects = effects.names }
+    for _, file in ipairs(files_of.paths(files)) do
+        local name = file:match("^([%l%d_]+)%.lua$")
+        if name then
+            local job, why = describe(unit, name)
+            if not job then
+                return nil, why
+            end
+            jobs[#jobs + 1] = job
+        end
+    end
+    return { id = id, unit = unit, jobs = jobs }
+end
+
+return job_files

@@ -1,0 +1,202 @@
+--- When the operator's jobs run: each slot of a schedule once, whoever takes it first; what was missed while
+--- no engine ran, once.
+--- 1 A slot is taken in the store before anything is done. One that was cut off by a crash is taken again
+--- when its time is over. 2 A job that fails is told to a person, and comes again with its next slot. 3 What
+--- runs ends on the files that it began with.
+local alarms = require "tael.kernel.alarms"
+local folder = require "tael.folder"
+local job_files = require "tael.scripts.job_files"
+local log = require "tael.log"
+local metrics = require "tael.kernel.metrics"
+local refusals = require "tael.scripts.refusals"
+local registry = require "tael.kernel.registry"
+local running = require "tael.scripts.running"
+local store = require "tael.store"
+local task = require "tael.task"
+local time = require "tael.time"
+local workers = require "tael.kernel.workers"
+
+local jobs = {}
+
+local OWNER = "jobs"
+local LOOK_MS = 1000
+local STEPS = 100000000 -- some half a second
+local SLACK_MS = 5000
+
+local root, watched
+local active ---@type tael.scripts.JobGeneration?
+local stamps ---@type table<string, string>?
+local stale = true -- the folder is to be read
+local under_way = {} ---@type table<string, boolean> by name
+
+local count = metrics.by_two("tael_jobs_total", "job", "result")
+
+-- ---- which there are ----
+
+local function take(found)
+    local generation, why = job_files.load(found.files)
+    if generation then
+        if not active or active.id ~= generation.id then
+            active = generation
+            log.info("scripts.loaded", { owner = OWNER, generation = generation.id, jobs = #generation.jobs })
+        end
+        refusals.clear(OWNER)
+    elseif not found.recent or not watched then
+        refusals.note(OWNER, why, active and active.id)
+    end
+    stamps = not found.recent and found.stamps or nil
+    stale = found.recent and watched
+end
+
+local function look()
+    if not stale and not (watched and (not stamps or folder.changed(root, stamps))) then
+        return
+    end
+    local found, err = folder.read(root)
+    stale = false
+    if found then
+        take(found)
+    elseif err.code == "not_found" then
+        active, stamps = nil, nil
+        refusals.clear(OWNER)
+    else
+        stamps = nil
+        refusals.note(OWNER, "jobs/" .. err.message, active and active.id)
+    end
+end
+
+-- ---- one slot ----
+
+local function commit(statement, params)
+    local done, err = store.commit { { statement, params } }
+    if not done and err.code ~= "guard" then
+        log.error("job.store", { statement = statement, code = err.code })
+    end
+    return done ~= nil
+end
+
+local function fail(job, slug, kind, detail)
+    alarms.raise("job_failed", { job = job.name, merchant = slug, failure = kind, detail = detail })
+end
+
+--- For one merchant, or for nobody.
+local function run_for(generation, job, slot, merchant)
+    local slug = merchant and merchant.slug
+    task.set_scope(merchant and merchant.id or 0)
+    local run = running.new(merchant, generation, "job", { wall_ms = job.timeout, steps = STEPS })
+    local told = running.call(run, job_files.ENTRY, { "run", 1, 2 },
+        { job.name, { name = job.name, slot = slot, merchant = slug } })
+    task.set_scope(0)
+    if told[1] == "failed" then
+        fail(job, slug, told[2], told[3])
+        return false
+    end
+    return true
+end
+
+--- Those for whom it runs; a slug that nobody has is told.
+local function merchants_of(job)
+    if job.merchants == "all" then
+        return registry.merchants()
+    end
+    local list, all = {}, true
+    for _, slug in ipairs(job.merchants) do
+        local merchant = registry.merchant(slug)
+        if merchant then
+            list[#list + 1] = merchant
+        else
+            fail(job, slug, "no_such_merchant", "jobs/" .. job.name .. ".lua: there is no such merchant")
+            all = false
+        end
+    end
+    return list, all
+end
+
+local function run_all(generation, job, slot)
+    if not job.merchants then
+        return run_for(generation, job, slot, nil)
+    end
+    local list, good = merchants_of(job)
+    good = good ~= false
+    for _, merchant in ipairs(list) do
+        good = run_for(generation, job, slot, merchant) and good
+    end
+    return good
+end
+
+--- The whole of a slot: how long it may take at most.
+local function patience(job)
+    local times = job.merchants == "all" and #registry.merchants() or job.merchants and #job.merchants or 1
+    return job.timeout * math.max(times, 1) + SLACK_MS
+end
+
+local function run(generation, job, slot)
+    local now, begun = time.now(), time.monotonic()
+    if not commit("job.claim", { name = job.name, slot = slot, lease = now + patience(job), now = now }) then
+        return
+    end
+    log.info("job.begun", { job = job.name, slot = time.rfc3339(slot), generation = generation.id })
+    local good = run_all(generation, job, slot)
+    commit("job.end", { name = job.name, slot = slot, state = good and "done" or "failed" })
+    count(job.name, good and "done" or "failed")
+    log.info("job.ended", { job = job.name, slot = time.rfc3339(slot), result = good and "done" or "failed",
+        ms = time.monotonic() - begun })
+end
+
+-- ---- when ----
+
+--- The slot that is due: the newest since the last one, or the last one when it was cut off.
+local function due_slot(job, now)
+    local rows = store.query("job.get", { name = job.name })
+    local last = rows and rows[1]
+    if not rows then
+        return nil
+    elseif not last then
+        commit("job.first", { name = job.name, slot = now })
+        return nil
+    elseif last.state == "running" then
+        return last.lease < now and (job.schedule:last(last.slot, now) or last.slot) or nil
+    end
+    return job.schedule:last(last.slot, now)
+end
+
+local function begin(generation, job, slot)
+    under_way[job.name] = true
+    task.spawn(function()
+        local _ <close> = setmetatable({}, { __close = function() under_way[job.name] = nil end })
+        task.set_scope(0)
+        local ran, raised = pcall(run, generation, job, slot)
+        if not ran then
+            log.error("job.raised", { job = job.name, error = tostring(raised) })
+        end
+    end)
+end
+
+local function pass()
+    look()
+    local generation, now = active, time.now()
+    for _, job in ipairs(generation and generation.jobs or {}) do
+        local slot = not under_way[job.name] and due_slot(job, now)
+        if slot then
+            begin(generation, job, slot)
+        end
+    end
+end
+
+workers.answer("jobs.look", function()
+    stale = true
+end)
+
+--- What has changed in the folder is taken up within a second.
+function jobs.look_again()
+    workers.ask("jobs.look")
+end
+
+--- Starts looking. Worker 1, scope 0.
+---@param options { folder: string, watch: boolean }
+function jobs.start(options)
+    root, watched = options.folder, options.watch
+    task.keep("jobs", LOOK_MS, pass)
+end
+
+return jobs

@@ -1,0 +1,164 @@
+// jobs.test.mjs - the operator's jobs: each slot of a schedule once, what was missed once, what was cut off again;
+// a job that is wrong or fails harms nobody.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
+
+const scripts = temporaryFolder('jobs');
+const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
+    seller_id = "2088000000000001", key = "demo.alipay", alipay_key = "sandbox.alipay" }`;
+const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2' } });
+const folder = path.join(scripts, 'jobs');
+
+before(async () => {
+    fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
+    fs.rmSync(folder, { recursive: true, force: true });
+    fs.writeFileSync(path.join(engine.folder, 'tael.lua'), `return {
+        merchants = {
+            ["demo.test"] = { name = "Demo", mode = "test", accounts = { ["alipay-demo"] = ${ACCOUNT} } },
+            ["other.test"] = { name = "Other", mode = "test", accounts = { ["alipay-other"] = ${ACCOUNT} } },
+        },
+    }\n`, { mode: 0o600 });
+    await engine.start();
+});
+after(async () => {
+    await engine.remove();
+    fs.rmSync(scripts, { recursive: true, force: true });
+});
+
+const job = (fields, body) => `local tael = require "tael"\nreturn { ${fields}, run = function(job)\n${body}\nend }\n`;
+const save = (name, text) => {
+    fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    fs.writeFileSync(path.join(folder, name), text);
+};
+const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
+    .map((line) => JSON.parse(line));
+const said = (message) => logged('script.info').filter((line) => line.message === message);
+const advance = (seconds) => new Promise((resolve, reject) => {
+    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST',
+        path: '/v1/system/clock', headers: { 'content-type': 'application/json' } }, (response) => {
+        let text = '';
+        response.on('data', (data) => { text += data; });
+        response.on('end', () => (response.statusCode === 200 ? resolve(JSON.parse(text)) : reject(new Error(text))));
+    });
+    request.on('error', reject);
+    request.end(JSON.stringify({ advance_in: seconds }));
+});
+const loaded = async (count) => {
+    const before = logged('scripts.loaded').filter((line) => line.owner === 'jobs').length;
+    return until('the jobs are loaded', () => logged('scripts.loaded').filter((line) => line.owner === 'jobs').length >= before + count, 20);
+};
+/** Saves jobs and waits until a look has seen them, and the first one of them has its place in the store. */
+const publish = async (files) => {
+    const waiting = loaded(1);
+    for (const [name, text] of Object.entries(files)) save(name, text);
+    await waiting;
+    await sleep(1500);
+};
+
+test('a job runs with its slot, once, and what it requires lies beside it', async () => {
+    await publish({
+        'lib/words.lua': 'return { hello = "good morning" }\n',
+        'daily.lua': job('schedule = "0 3 * * *", zone = "+08:00"',
+            'tael.log.info(require("lib.words").hello, { slot = job.slot, name = job.name, merchant = tostring(job.merchant) })'),
+    });
+    assert.equal(said('good morning').length, 0, 'a job that was never seen does not run for the past');
+    await advance(86400);
+    await until('it has run', () => said('good morning').length === 1, 20);
+    const [line] = said('good morning');
+    assert.equal(line['script.slot'] % 86400000, 19 * 3600000, '3 o\'clock at +08:00');
+    assert.deepEqual([line['script.name'], line['script.merchant']], ['daily', 'nil']);
+    await until('its end is told', () => logged('job.ended').some((end) => end.job === 'daily' && end.result === 'done'));
+    await sleep(2500);
+    assert.equal(said('good morning').length, 1);
+});
+
+test('what was missed while no engine ran is done once', async () => {
+    await advance(5 * 86400);
+    await until('it has run', () => said('good morning').length === 2, 20);
+    await sleep(2500);
+    assert.equal(said('good morning').length, 2);
+    const slots = said('good morning').map((line) => line['script.slot']);
+    assert.equal(slots[1] - slots[0], 5 * 86400000, 'for the newest slot');
+});
+
+test('a job for merchants runs once for each of them, and only then has effects that need one', async () => {
+    await publish({
+        'each.lua': job('schedule = "30 * * * *", merchants = "all"', 'tael.log.info("for " .. job.merchant)'),
+        'one.lua': job('schedule = "30 * * * *", merchants = { "other.test", "nobody" }', 'tael.log.info("alone for " .. job.merchant)'),
+    });
+    await advance(3600);
+    await until('all have run', () => said('for demo.test').length === 1 && said('for other.test').length === 1
+        && said('alone for other.test').length === 1, 20);
+    assert.equal(said('for demo.test')[0].merchant, 'demo.test');
+    await until('a merchant that is not there is told', () => logged('alarm').some((line) => line.kind === 'job_failed'
+        && line.failure === 'no_such_merchant' && line.merchant === 'nobody'));
+});
+
+test('a job that fails is told with file and line, and comes again with its next slot', async () => {
+    await publish({
+        'fails.lua': job('schedule = "15 * * * *"', 'tael.log.info "tried"\nerror "no luck today"'),
+        'spins.lua': job('schedule = "15 * * * *"', 'tael.log.info "spun"\nwhile true do end'),
+    });
+    for (const round of [1, 2]) {
+        await advance(3600);
+        await until('they have run', () => said('tried').length === round && said('spun').length === round
+            && logged('job.ended').filter((line) => line.job === 'spins').length === round, 30);
+    }
+    const alarms = logged('alarm').filter((line) => line.kind === 'job_failed');
+    assert.ok(alarms.some((line) => line.job === 'fails' && /jobs\/fails\.lua:4: no luck today/.test(line.detail)), JSON.stringify(alarms));
+    assert.ok(alarms.some((line) => line.job === 'spins' && line.failure === 'spent' && /jobs\/spins\.lua:4: /.test(line.detail)), JSON.stringify(alarms));
+    assert.deepEqual([...new Set(logged('job.ended').filter((line) => ['fails', 'spins'].includes(line.job)).map((line) => line.result))], ['failed']);
+    assert.equal((await engine.create('J1')).status, 201, 'meanwhile payments go on');
+});
+
+test('a job that is wrong is refused with file and line, and what ran goes on', async () => {
+    fs.rmSync(path.join(folder, 'fails.lua'));
+    fs.rmSync(path.join(folder, 'spins.lua'));
+    const wrong = [
+        ['return {', /jobs\/wrong\.lua:1: /],
+        [job('schedule = "61 * * * *"', ''), /jobs\/wrong\.lua: schedule '61 \* \* \* \*': '61' is no minute \(0 to 59\)/],
+        [job('schedule = "* * * * *", zone = "Asia/Shanghai"', ''), /jobs\/wrong\.lua: zone is a text/],
+        [job('schedule = "* * * * *", timeout = "2h"', ''), /jobs\/wrong\.lua: timeout is a text/],
+        [job('shedule = "* * * * *"', ''), /jobs\/wrong\.lua: there is no field 'shedule': did you mean 'schedule'\?/],
+        ['return { schedule = "* * * * *" }', /jobs\/wrong\.lua: run must be a function/],
+        ['local tael = require "tael"\ntael.log.info "while it is loaded"\nreturn {}', /jobs\/wrong\.lua:2: /],
+    ];
+    for (const [text, told] of wrong) {
+        save('wrong.lua', text);
+        await until(`told: ${told}`, () => logged('scripts.refused').some((line) => line.owner === 'jobs' && told.test(line.error)), 20);
+        const checked = spawnSync(program, ['check'], { cwd: engine.folder, encoding: 'utf8', env: { ...process.env, ...engine.environment } });
+        assert.equal(checked.status, 1, checked.stdout);
+        assert.match(checked.stdout, told);
+    }
+    const ready = await (await fetch(`${engine.operations}/readyz`)).json();
+    assert.match(ready.checks.find((check) => check.name === 'scripts').detail, /refused: jobs\/wrong\.lua/);
+    const before = said('good morning').length;
+    await advance(86400);
+    await until('what was right goes on', () => said('good morning').length === before + 1, 20);
+    fs.rmSync(path.join(folder, 'wrong.lua'));
+    await until('all is well again', async () => {
+        const now = await (await fetch(`${engine.operations}/readyz`)).json();
+        return !/refused/.test(now.checks.find((check) => check.name === 'scripts').detail);
+    }, 20);
+    const checked = spawnSync(program, ['check'], { cwd: engine.folder, encoding: 'utf8', env: { ...process.env, ...engine.environment } });
+    assert.deepEqual([checked.status, /^ok {4}jobs {2}generation \w{16} {2}daily each one$/m.test(checked.stdout)], [0, true], checked.stdout);
+});
+
+test('a job that a crash cut off runs again when its time is over', async () => {
+    await publish({ 'long.lua': job('schedule = "45 * * * *", timeout = "1s"',
+        'tael.log.info("begins " .. job.slot)\nlocal n = 0\nfor i = 1, 20000000 do n = n + i end\ntael.log.info("ends " .. job.slot)') });
+    await advance(3600);
+    await until('it has begun', () => logged('script.info').some((line) => line.message.startsWith('begins')), 20);
+    const [first] = logged('script.info').filter((line) => line.message.startsWith('begins'));
+    const killed = engine.process;
+    await engine.restart('SIGKILL');
+    assert.doesNotMatch(killed.output, /"message":"ends/, 'nothing was cut off');
+    await advance(30);
+    const slot = first.message.slice('begins '.length);
+    await until('the same slot has come to its end', () => logged('script.info').some((line) => line.message === `ends ${slot}`), 30);
+});
