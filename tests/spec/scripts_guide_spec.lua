@@ -46,7 +46,8 @@ end
 describe("the guide to scripts", function()
     local all, specs_of_all, jobs = {}, {}, {}
     for _, snippet in ipairs(snippets()) do
-        local list = snippet.text:find "describe%(" and specs_of_all or snippet.text:find "schedule =" and jobs
+        local list = snippet.text:find "describe%(" and specs_of_all
+            or snippet.text:find "schedule =" and jobs
             or all
         list[#list + 1] = snippet
     end
