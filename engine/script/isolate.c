@@ -16,6 +16,7 @@ enum {
     SMALL_MAX = 512,          /* bytes: what is larger is the C library's */
     SLAB = 16 * 1024,         /* bytes */
     STEP_BYTES = 16,          /* of memory taken count as one step */
+    BLOCK_BYTES = 96,         /* of memory, that each block counts besides */
     HOOK_STEPS = 250,         /* instructions between two looks */
     OVERDUE_STEPS = 61,       /* the same, of one that could not yield when it should have */
     SLICE = 100 * 1000,       /* steps, half a millisecond or so */
@@ -192,7 +193,7 @@ static void *allocate(void *user, void *bytes, size_t old_size, size_t size)
     void *moved = bytes == NULL ? take(isolate, size) : resize(isolate, bytes, old_size, size);
     if (moved == NULL)
         return NULL;
-    isolate->taken += more;
+    isolate->taken += more + BLOCK_BYTES;
     isolate->used = isolate->used - old_size + size;
     if (isolate->taken > LOOK_BYTES)
         look_soon(isolate);
@@ -248,7 +249,8 @@ static int64_t clock_ns(clockid_t clock)
 
 /* One instruction can go through a text of a megabyte, or up a long list of arguments: the steps
  * that such a turn should have been charged besides. Only one that holds the thread for some
- * milliseconds is measured at all, so that what honest scripts do is never a matter of time. */
+ * milliseconds, or has paused, is measured at all, so that what honest scripts do is never a matter
+ * of time. */
 static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
 {
     int64_t tick = clock_ns(CLOCK_MONOTONIC_COARSE), since = tick - isolate->tick;
@@ -259,13 +261,14 @@ static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
     if (before == 0 && since >= SUSPECT_NS && run->slowness == 1)
         run->slowness = 2; /* or the machine is busy: measured from its next turn on */
     isolate->time_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    if (isolate->turn_at != 0 && isolate->time_at - isolate->turn_at > TURN_NS && run->slice > 0)
-        run->slice = 0;
     int64_t spent = (isolate->time_at - before) / STEP_NS;
     int64_t more = before != 0 && spent > counted ? spent - counted : 0;
     if (more > 0)
         run->slowness = spent / (counted > 0 ? counted : 1) + 1;
     isolate->counted = 0;
+    if (run->slowness > 1 && isolate->turn_at != 0 && run->slice > 0 &&
+        isolate->time_at - isolate->turn_at > TURN_NS)
+        run->slice = 0;
     return more;
 }
 
@@ -522,7 +525,7 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
         args = 1;
     }
     isolate->taken = 0;
-    isolate->time_at = run->slowness > 1 ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
+    isolate->time_at = body == NULL ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
     isolate->turn_at = isolate->time_at;
     isolate->counted = 0;
     isolate->tick = clock_ns(CLOCK_MONOTONIC_COARSE);
