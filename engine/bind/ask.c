@@ -223,6 +223,7 @@ static int entry_loaded(lua_State *L, int status, lua_KContext context)
     lua_insert(L, 2);
     keep_module(L, status, context);
     lua_remove(L, 2);
+    ask->used += TAEL_ASK_LOAD_STEPS - ask->run.steps;
     ask->run.steps = ask->kept;
     ask->loading = false;
     return call_function(L, ask);
@@ -333,6 +334,7 @@ static enum tael_run_state go_on(struct tael_ask *ask)
             return state;
         if (state == TAEL_RUN_RAISED && ask->effects)
             tell_stack(ask);
+        ask->used += (ask->loading ? TAEL_ASK_LOAD_STEPS : ask->steps) - ask->run.steps;
         ask->steps = ask->run.steps;
         tael_ask_end(ask);
         state = take_end(ask, state);
@@ -344,6 +346,7 @@ enum tael_run_state tael_ask_begin(struct tael_ask *ask, struct tael_isolate *is
 {
     ask->isolate = isolate;
     ask->at = 0;
+    ask->used = 0;
     ask->open = ask->loading = false;
     ask->effects_left = TAEL_ASK_EFFECTS_MAX;
     tael_buf_clear(&ask->out);

@@ -77,6 +77,7 @@ struct tael_ask { /* the caller's; zero, then what is asked */
     bool open;    /* its run has begun */
     bool loading; /* the entry, which has steps of its own */
     int64_t kept; /* the calls', meanwhile */
+    int64_t used; /* steps so far, of what was loaded too */
     int effects_left;
     struct tael_effect effect; /* WAITS: this one */
     struct tael_effect_given given;

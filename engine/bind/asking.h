@@ -49,6 +49,8 @@ void tael_asking_lend(lua_State *L, struct asking *asking);
 void tael_asking_give_back(struct asking *asking, bool broken);
 int tael_asking_free(lua_State *L); /* __gc */
 
+/* Steps so far, of all its turns; of a process its time, in steps. */
+lua_Integer tael_asking_used(const struct asking *asking);
 const char *tael_asking_kind(enum tael_ask_end end); /* "raised", … */
 
 /* generation:open, and the type of what it gives. */

@@ -173,6 +173,8 @@ void tael_children_lose(struct process *process, enum tael_ask_end end, const ch
     TAEL_LOG(children->options.log, TAEL_LOG_WARN, "scripts.process_ended",
              tael_log_text("owner", group->name), tael_log_text("error", why));
     group->running = NULL;
+    if (running != NULL)
+        running->spent_us += tael_process_spent_us(process);
     tael_group_drop_process(group);
     if (running != NULL)
         fail_ask(running, end, why);
@@ -214,6 +216,8 @@ static bool take_answer(struct tael_children_group *group, struct tael_span body
     struct tael_children_ask *ask = group->running;
     if (ask != NULL && tael_wire_read_answer(body, ask->ask, ask->number) != TAEL_OK)
         return false;
+    if (ask != NULL)
+        ask->spent_us += tael_process_spent_us(group->process);
     stop_running(group);
     if (ask != NULL)
         end_ask(ask);

@@ -14,7 +14,11 @@
 #include "bind/bind.h"
 #include "bind/processes.h"
 
-enum { CEILING = 64 << 20, STEPS_MAX = 100 * 1000 * 1000 };
+enum {
+    CEILING = 64 << 20,
+    STEPS_MAX = 100 * 1000 * 1000,
+    STEPS_PER_US = 150, /* of a process's time */
+};
 
 /* ---- the shelf ---- */
 
@@ -343,6 +347,11 @@ static void push_answer(lua_State *L, struct asking *asking, const struct tael_a
     }
 }
 
+lua_Integer tael_asking_used(const struct asking *asking)
+{
+    return asking->process ? asking->sent.spent_us * STEPS_PER_US : asking->ask.used;
+}
+
 static int push_answers(lua_State *L, struct asking *asking)
 {
     const struct tael_ask *ask = &asking->ask;
@@ -353,7 +362,8 @@ static int push_answers(lua_State *L, struct asking *asking)
     }
     lua_pushvalue(L, ASKING_AT);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &spare_key);
-    return 1;
+    lua_pushinteger(L, tael_asking_used(asking));
+    return 2;
 }
 
 static int go_on(lua_State *L, int status, lua_KContext context);
@@ -422,7 +432,7 @@ lua_Integer tael_asking_check_steps(lua_State *L)
     return steps;
 }
 
-/* generation:ask(entry, calls, inputs, steps) -> answers */
+/* generation:ask(entry, calls, inputs, steps) -> answers, steps that were used */
 static int generation_ask(lua_State *L)
 {
     lua_settop(L, STEPS_AT);
@@ -439,7 +449,8 @@ static int generation_ask(lua_State *L)
     ask->whole = !tael_asking_may_wait(L);
     tael_asking_read_inputs(L, asking);
     read_calls(L, ask);
-    if (generation->process)
+    asking->process = generation->process;
+    if (asking->process)
         return ask_process(L, asking);
     tael_asking_lend(L, asking);
     return proceed(L, asking, tael_ask_begin(ask, asking->shelved->isolate));

@@ -235,9 +235,17 @@ static int opened_raise(lua_State *L)
     return go(L, asking, true, 0);
 }
 
+/* opened:used() -> steps so far */
+static int opened_used(lua_State *L)
+{
+    lua_pushinteger(L, tael_asking_used(luaL_checkudata(L, 1, OPENED)));
+    return 1;
+}
+
 void tael_open_opened(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"go", opened_go}, {"raise", opened_raise}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {
+        {"go", opened_go}, {"raise", opened_raise}, {"used", opened_used}, {NULL, NULL}};
     luaL_newmetatable(L, OPENED);
     lua_pushcfunction(L, tael_asking_free);
     lua_setfield(L, -2, "__gc");

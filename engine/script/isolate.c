@@ -533,6 +533,7 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
     set_interval(isolate, run->co, interval_of(isolate, run));
     isolate->run = run;
     int status = lua_resume(run->co, NULL, args, &run->results);
+    charge(isolate, isolate->interval / 2 + (int64_t)(isolate->taken / STEP_BYTES)); /* as a rule */
     isolate->run = NULL;
     if (status == LUA_OK && !run->doomed)
         return TAEL_RUN_DONE;

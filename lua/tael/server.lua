@@ -66,6 +66,7 @@ local function open_kernel(context)
         registry.sync(context.pass)
     end
     registry.load(context.pass)
+    require("tael.scripts.shares").open(context.pass.scripts.share)
     require "tael.kernel.renewal" -- answers the other workers
     generations.open {
         folder = plan_of.own_scripts(context.pass, context.pass.source) .. "/merchants",

@@ -49,10 +49,10 @@ const logged = (event) => engine.process.output.split('\n').filter((line) => lin
     .map((line) => JSON.parse(line));
 const alarms = (kind) => logged('alarm').filter((line) => line.kind === kind);
 /** Creates until both workers have what was saved: connections choose their worker, so many of them agree, twice. */
-const settled = async (wanted) => {
+const settled = async (wanted, fields) => {
     let agreed = 0;
     await until('both workers run what was saved', async () => {
-        const answers = await Promise.all(Array.from({ length: 16 }, () => create()));
+        const answers = await Promise.all(Array.from({ length: 16 }, () => create(fields)));
         agreed = answers.every(wanted) ? agreed + 1 : 0;
         return agreed === 2;
     }, 20);
@@ -274,6 +274,37 @@ end }\n`, 'rules.lua', two);
     const [attempt] = (await engine.get(`/v1/payments/${large.body.id}/attempts`, { key })).body.data;
     assert.deepEqual([attempt.decision.by, attempt.decision.reason, attempt.decision.script], ['rule', 'large', 'rules.lua']);
     assert.match(attempt.decision.generation, /^[0-9a-f]{16}$/);
+});
+
+test('a merchant whose rules take all they may gets its share of the workers, and the others theirs', async () => {
+    const key = await newKey('other.test');
+    const others = path.join(scripts, 'merchants/other.test');
+    save('return { risk = function() return "deny", "of other" end }', 'rules.lua', others);
+    save(risk(`if payment.amount == 1 then return "deny", "cheap" end
+local n = 0 for i = 1, 80000 do n = n + i end return "deny", "of demo"`));
+    await settled((answer) => answer.body.detail === 'cheap', { amount: 1 });
+    const denied = [], held = [];
+    await until('its rules are left out', async () => {
+        const answers = await Promise.all(Array.from({ length: 64 }, (_, i) => i % 4 === 0
+            ? engine.create(`S${++orders}`, {}, { key }).then((answer) => ({ answer, other: true }))
+            : create().then((answer) => ({ answer }))));
+        for (const { answer, other } of answers) {
+            if (other) assert.deepEqual([answer.status, answer.body.detail], [402, 'of other'], answer.text);
+            else if (answer.status === 402) denied.push(answer.body.detail);
+            else held.push([answer.status, answer.body.state, answer.body.reason]);
+        }
+        return held.length > 20;
+    }, 60);
+    assert.ok(denied.includes('of demo'), `denied: ${denied.length}`);
+    for (const one of held) assert.deepEqual(one, [201, 'review', 'risk']);
+    await until('a person is told', () => alarms('scripts_over_share').length > 0, 10);
+    const told = alarms('scripts_over_share');
+    assert.ok(told.length <= 2 && told.every((line) => line.merchant === 'demo.test'), JSON.stringify(told));
+    const metrics = await (await fetch(`${engine.operations}/metrics`)).text();
+    assert.ok(Number(metrics.match(/^tael_scripts_over_share_total\{kind="rules"\} (\d+)$/m)?.[1]) >= held.length, metrics);
+    save(risk('return "allow"'));
+    await settled((answer) => answer.status === 201 && answer.body.state === 'pending');
+    fs.rmSync(others, { recursive: true });
 });
 
 test('the rule says what becomes of money that comes late', async () => {

@@ -50,6 +50,20 @@ describe("an isolate", function()
         assert.are.same({ true, 1 }, answers[4])
     end)
 
+    it("tells how much work it was, in proportion, and that of loading", function()
+        local rules = generation("local n = 0 for i = 1, 100000 do n = n + i end\n"
+            .. "return { f = function(x) for i = 1, x do end end }")
+        local function used(times)
+            return select(2, rules:ask("rules.lua", { { "f", 1 } }, { times }, 1000000))
+        end
+        local first, few, many = used(1), used(1), used(50000)
+        assert.is_true(first > 200000 and first < 2000000, first)
+        assert.is_true(few > 0 and few < 1000, few)
+        assert.is_true(many > 50000 and many < 200000, many)
+        local _, spent = rules:ask("rules.lua", { { "f", 1 } }, { math.maxinteger }, 300000)
+        assert.is_true(spent >= 300000 and spent < 400000, spent)
+    end)
+
     it("says which functions there are", function()
         local rules = generation "return { f = function() end, n = 1 }"
         local answer = rules:ask("rules.lua", { { "" } }, {}, 1000)

@@ -16,6 +16,7 @@ local registry = require "tael.kernel.registry"
 local route_contract = require "tael.scripts.route_contract"
 local running = require "tael.scripts.running"
 local source = require "tael.kernel.source"
+local shares = require "tael.scripts.shares"
 local suspensions = require "tael.scripts.suspensions"
 local task = require "tael.task"
 
@@ -111,7 +112,7 @@ local function check_caller(call)
 end
 
 local function check_rest(call)
-    if suspension.rests(call.generation) then
+    if suspension.rests(call.generation) or shares.over(call.merchant.slug, "routes") then
         return nil, problem.new("script_unavailable")
     end
     return true

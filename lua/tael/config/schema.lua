@@ -85,6 +85,8 @@ key("scripts.isolation", "enum", "state", "where merchants' scripts run: in the 
     { values = { "state", "process" } })
 key("scripts.processes", "integer", 64, "merchants whose process is kept, on each worker",
     { min = 1, max = 10000 })
+key("scripts.share", "integer", 5, "percent of a worker that one merchant's scripts may take; 100: any",
+    { min = 1, max = 100 })
 
 key("payments.expires", "duration", "30m", "life of a payment that does not say",
     { min = MINUTE, max = 15 * DAY })

@@ -10,6 +10,7 @@ local help = {
     tael_calls_total = "calls to channels by class",
     tael_routes_refused_total = "requests for the operator's own routes that were refused, by status",
     tael_rules_total = "merchants' rules that were asked, and those that failed",
+    tael_scripts_over_share_total = "calls of merchants' scripts left out, being over their share",
     tael_script_calls_total = "calls of merchants' scripts that may have effects, by result",
     tael_alarms_total = "what a person should know",
 }

@@ -64,13 +64,17 @@ function isolate.generation(of) end
 --- 200 take a microsecond.
 ---   answers: one for each call, {true, result, …} or {false, kind, text} with kind "absent", "raised",
 --- "shape" (what it gave is not plain), "spent", "memory" or "crashed" (the process is gone), text
---- "file:line: …"
+--- "file:line: …"; and the steps that were used, those of what had to be
+--- loaded too; of a process the time that it took, in steps
 --- A generation that runs in a process is asked in tasks only.
 --- open prepares one call that may have effects: where the script calls tael.<name>, the call waits for
 --- whoever opened it. steps are for all its turns together; while it waits nothing is counted.
 ---@class tael.isolate.Generation
----@field ask fun(self, entry: string, calls: (string|integer)[][], inputs: any[], steps: integer): any[][]
+---@field ask tael.isolate.ask
 ---@field open tael.isolate.open
+
+---@alias tael.isolate.ask fun(self: tael.isolate.Generation, entry: string, calls: (string|integer)[][],
+---  inputs: any[], steps: integer): any[][], integer
 
 ---@alias tael.isolate.open fun(self: tael.isolate.Generation, entry: string, call: (string|integer)[],
 ---  inputs: any[], steps: integer): tael.isolate.Opened
@@ -82,5 +86,6 @@ function isolate.generation(of) end
 ---@class tael.isolate.Opened: userdata
 ---@field go fun(self, ...: any): "done"|"effect"|"failed", ...: any
 ---@field raise fun(self, text: string): "done"|"effect"|"failed", ...: any
+---@field used fun(self): integer steps so far, as those of ask
 
 return isolate

@@ -1,12 +1,14 @@
 --- Asking a merchant's rules: all that concern a payment in one crossing, each with its default.
 --- 1 A rule cannot keep a payment from being decided: one that fails, overruns or gives something else than
 --- its contract says has its declared default, and a person is told. 2 Scripts whose rules used up their
---- budget again and again, or ended the process that they ran in, are not asked for a while.
+--- budget again and again, or ended the process that they ran in, are not asked for a while, and neither are
+--- those that take more than their merchant's share of the worker.
 local alarms = require "tael.kernel.alarms"
 local contract = require "tael.scripts.contract"
 local generations = require "tael.scripts.generations"
 local loading = require "tael.scripts.loading"
 local metrics = require "tael.kernel.metrics"
+local shares = require "tael.scripts.shares"
 local suspensions = require "tael.scripts.suspensions"
 
 local rules = {}
@@ -95,7 +97,8 @@ local function ask(merchant, generation, wanted, inputs)
     for i, name in ipairs(names) do
         list[i] = given[name]
     end
-    local answers = generation.unit:ask(loading.RULES, calls, list, STEPS)
+    local answers, used = generation.unit:ask(loading.RULES, calls, list, STEPS)
+    shares.charge(merchant, used)
     for i, rule in ipairs(asked) do
         killed = killed or not answers[i][1] and suspensions.KILLS[answers[i][2]]
         verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])
@@ -116,7 +119,7 @@ function rules.ask(merchant, wanted, inputs)
     if not generation and not broken then
         return absent
     end
-    local asked = generation and not suspension.rests(generation)
+    local asked = generation and not suspension.rests(generation) and not shares.over(merchant, "rules")
     local verdicts = asked and ask(merchant, generation, wanted, inputs) or {}
     for _, rule in ipairs(wanted) do
         if not verdicts[rule] then

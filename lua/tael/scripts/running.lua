@@ -4,6 +4,7 @@
 --- wall are counted where it waits; an effect under way is never cut short, for it may be moving money.
 local arguments = require "tael.scripts.arguments"
 local effects = require "tael.effects"
+local shares = require "tael.scripts.shares"
 local time = require "tael.time"
 
 local running = {}
@@ -98,6 +99,7 @@ function running.call(run, entry, call, inputs)
     while told[1] == "effect" do
         told = turn(run, opened, told)
     end
+    shares.charge(run.merchant.slug, opened:used())
     return told
 end
 

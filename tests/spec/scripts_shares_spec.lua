@@ -1,0 +1,81 @@
+-- What one merchant's scripts may take of a worker.
+require "tests.spec.kernel_support"
+
+local world
+
+package.loaded["tael.kernel.alarms"] = { raise = function(kind, fields)
+    world.alarms[#world.alarms + 1] = kind .. " " .. fields.merchant
+end }
+package.loaded["tael.time"] = { monotonic = function() return world.now end }
+package.loaded["tael.kernel.metrics"] = { count = function(name, labels)
+    local key = name .. " " .. labels.kind
+    world.counted[key] = (world.counted[key] or 0) + 1
+end }
+package.loaded["tael.scripts.shares"] = nil
+local shares = require "tael.scripts.shares"
+
+local SECOND_OF_SHARE = 7500000 -- steps: 5 % of 150,000 a millisecond
+
+before_each(function()
+    world = { alarms = {}, counted = {}, now = 1000 }
+    shares.open(5)
+end)
+
+describe("a merchant's share of a worker", function()
+    it("is its own", function()
+        shares.charge("greedy", 2 * SECOND_OF_SHARE)
+        assert.is_true(shares.over("greedy", "rules"))
+        assert.is_false(shares.over("other", "rules"))
+        shares.charge("other", 1000)
+        assert.is_false(shares.over("other", "rules"))
+    end)
+
+    it("may be taken at once for a second, and comes back with time", function()
+        shares.charge("acme", SECOND_OF_SHARE)
+        assert.is_false(shares.over("acme", "rules"))
+        shares.charge("acme", 1)
+        assert.is_true(shares.over("acme", "rules"))
+        world.now = world.now + 1
+        assert.is_false(shares.over("acme", "rules"))
+        shares.charge("acme", 10 * SECOND_OF_SHARE)
+        world.now = world.now + 9000
+        assert.is_true(shares.over("acme", "rules"))
+        world.now = world.now + 1000
+        assert.is_false(shares.over("acme", "rules"))
+        world.now = world.now + 60000 -- nothing is saved up
+        shares.charge("acme", SECOND_OF_SHARE + 1)
+        assert.is_true(shares.over("acme", "rules"))
+    end)
+
+    it("is what it gets in the long run, however much it asks for", function()
+        local steps, used = 250000, 0
+        for _ = 1, 10000 do
+            world.now = world.now + 1
+            if not shares.over("greedy", "rules") then
+                shares.charge("greedy", steps)
+                used = used + steps
+            end
+        end
+        assert.is_true(used <= 11 * SECOND_OF_SHARE + steps, used .. " steps in ten seconds")
+        assert.is_true(used >= 10 * SECOND_OF_SHARE, used .. " steps in ten seconds")
+    end)
+
+    it("is told once a minute, and counted always", function()
+        shares.charge("greedy", 100 * SECOND_OF_SHARE)
+        for _ = 1, 90 do
+            world.now = world.now + 1000
+            shares.over("greedy", "rules")
+            shares.over("greedy", "routes")
+        end
+        assert.are.same({ "scripts_over_share greedy", "scripts_over_share greedy" }, world.alarms)
+        assert.are.equal(90, world.counted["tael_scripts_over_share_total rules"])
+        assert.are.equal(90, world.counted["tael_scripts_over_share_total routes"])
+    end)
+
+    it("has no bound where it is all of the worker", function()
+        shares.open(100)
+        shares.charge("greedy", 1000 * SECOND_OF_SHARE)
+        assert.is_false(shares.over("greedy", "rules"))
+        assert.are.same({}, world.alarms)
+    end)
+end)
