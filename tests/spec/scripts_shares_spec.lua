@@ -23,36 +23,44 @@ end)
 
 describe("a merchant's share of a worker", function()
     it("is its own", function()
-        shares.charge("greedy", 2 * SECOND_OF_SHARE)
-        assert.is_true(shares.over("greedy", "rules"))
-        assert.is_false(shares.over("other", "rules"))
-        shares.charge("other", 1000)
-        assert.is_false(shares.over("other", "rules"))
+        shares.charge("rules", "greedy", 2 * SECOND_OF_SHARE)
+        assert.is_true(shares.over("rules", "greedy"))
+        assert.is_false(shares.over("rules", "other"))
+        shares.charge("rules", "other", 1000)
+        assert.is_false(shares.over("rules", "other"))
+    end)
+
+    it("is another one for its routes", function()
+        shares.charge("routes", "acme", 10 * SECOND_OF_SHARE)
+        assert.is_false(shares.over("routes", "acme"))
+        shares.charge("routes", "acme", 1)
+        assert.is_true(shares.over("routes", "acme"))
+        assert.is_false(shares.over("rules", "acme"))
     end)
 
     it("may be taken at once for a second, and comes back with time", function()
-        shares.charge("acme", SECOND_OF_SHARE)
-        assert.is_false(shares.over("acme", "rules"))
-        shares.charge("acme", 1)
-        assert.is_true(shares.over("acme", "rules"))
+        shares.charge("rules", "acme", SECOND_OF_SHARE)
+        assert.is_false(shares.over("rules", "acme"))
+        shares.charge("rules", "acme", 1)
+        assert.is_true(shares.over("rules", "acme"))
         world.now = world.now + 1
-        assert.is_false(shares.over("acme", "rules"))
-        shares.charge("acme", 10 * SECOND_OF_SHARE)
+        assert.is_false(shares.over("rules", "acme"))
+        shares.charge("rules", "acme", 10 * SECOND_OF_SHARE)
         world.now = world.now + 9000
-        assert.is_true(shares.over("acme", "rules"))
+        assert.is_true(shares.over("rules", "acme"))
         world.now = world.now + 1000
-        assert.is_false(shares.over("acme", "rules"))
+        assert.is_false(shares.over("rules", "acme"))
         world.now = world.now + 60000 -- nothing is saved up
-        shares.charge("acme", SECOND_OF_SHARE + 1)
-        assert.is_true(shares.over("acme", "rules"))
+        shares.charge("rules", "acme", SECOND_OF_SHARE + 1)
+        assert.is_true(shares.over("rules", "acme"))
     end)
 
     it("is what it gets in the long run, however much it asks for", function()
         local steps, used = 250000, 0
         for _ = 1, 10000 do
             world.now = world.now + 1
-            if not shares.over("greedy", "rules") then
-                shares.charge("greedy", steps)
+            if not shares.over("rules", "greedy") then
+                shares.charge("rules", "greedy", steps)
                 used = used + steps
             end
         end
@@ -61,21 +69,24 @@ describe("a merchant's share of a worker", function()
     end)
 
     it("is told once a minute, and counted always", function()
-        shares.charge("greedy", 100 * SECOND_OF_SHARE)
+        shares.charge("rules", "greedy", 100 * SECOND_OF_SHARE)
+        shares.charge("routes", "greedy", 110 * SECOND_OF_SHARE)
         for _ = 1, 90 do
             world.now = world.now + 1000
-            shares.over("greedy", "rules")
-            shares.over("greedy", "routes")
+            shares.over("rules", "greedy")
+            shares.over("routes", "greedy")
         end
-        assert.are.same({ "scripts_over_share greedy", "scripts_over_share greedy" }, world.alarms)
+        assert.are.same(
+            { "scripts_over_share greedy", "scripts_over_share greedy", "scripts_over_share greedy",
+                "scripts_over_share greedy" }, world.alarms)
         assert.are.equal(90, world.counted["tael_scripts_over_share_total rules"])
         assert.are.equal(90, world.counted["tael_scripts_over_share_total routes"])
     end)
 
     it("has no bound where it is all of the worker", function()
         shares.open(100)
-        shares.charge("greedy", 1000 * SECOND_OF_SHARE)
-        assert.is_false(shares.over("greedy", "rules"))
+        shares.charge("rules", "greedy", 1000 * SECOND_OF_SHARE)
+        assert.is_false(shares.over("rules", "greedy"))
         assert.are.same({}, world.alarms)
     end)
 end)

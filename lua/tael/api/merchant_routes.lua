@@ -112,7 +112,7 @@ local function check_caller(call)
 end
 
 local function check_rest(call)
-    if suspension.rests(call.generation) or shares.over(call.merchant.slug, "routes") then
+    if suspension.rests(call.generation) or shares.over("routes", call.merchant.slug) then
         return nil, problem.new("script_unavailable")
     end
     return true

@@ -98,7 +98,7 @@ local function ask(merchant, generation, wanted, inputs)
         list[i] = given[name]
     end
     local answers, used = generation.unit:ask(loading.RULES, calls, list, STEPS)
-    shares.charge(merchant, used)
+    shares.charge("rules", merchant, used)
     for i, rule in ipairs(asked) do
         killed = killed or not answers[i][1] and suspensions.KILLS[answers[i][2]]
         verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])
@@ -119,7 +119,7 @@ function rules.ask(merchant, wanted, inputs)
     if not generation and not broken then
         return absent
     end
-    local asked = generation and not suspension.rests(generation) and not shares.over(merchant, "rules")
+    local asked = generation and not suspension.rests(generation) and not shares.over("rules", merchant)
     local verdicts = asked and ask(merchant, generation, wanted, inputs) or {}
     for _, rule in ipairs(wanted) do
         if not verdicts[rule] then

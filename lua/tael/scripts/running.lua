@@ -99,7 +99,7 @@ function running.call(run, entry, call, inputs)
     while told[1] == "effect" do
         told = turn(run, opened, told)
     end
-    shares.charge(run.merchant.slug, opened:used())
+    shares.charge("routes", run.merchant.slug, opened:used())
     return told
 end
 

@@ -1,6 +1,7 @@
 --- What each merchant's scripts take of this worker's time, in steps (tael.isolate), as an account that
 --- empties with time: who puts in more than its share for a while is over it until enough has run out. So a
---- merchant whose scripts burn all that a call may take slows nobody down for long.
+--- merchant whose scripts burn all that a call may take slows nobody down for long. Rules and routes have an
+--- account each, so that who can make a route work has not switched off the rules.
 local alarms = require "tael.kernel.alarms"
 local metrics = require "tael.kernel.metrics"
 local time = require "tael.time"
@@ -8,11 +9,16 @@ local time = require "tael.time"
 local shares = {}
 
 local STEPS_PER_MS = 150000
-local WINDOW_MS = 1000 -- so much of its share may be taken at once
 local TOLD_MS = 60000
 
+local KINDS = { -- window: ms of its share that may be taken at once: a route may take much more in one call
+    rules = { window = 1000, meanwhile = "its rules have their defaults meanwhile" },
+    routes = { window = 10000, meanwhile = "its routes answer 503 meanwhile" },
+}
+
 local percent = 100
-local accounts = {} ---@type table<string, { level: number, at: integer, told: integer? }> by merchant
+---@type table<string, table<string, { level: number, at: integer, told: integer? }>> by kind and merchant
+local accounts = { rules = {}, routes = {} }
 
 local function rate()
     return STEPS_PER_MS * percent / 100
@@ -26,46 +32,47 @@ end
 --- At the start of a worker.
 ---@param of_a_worker integer percent; 100: no bound
 function shares.open(of_a_worker)
-    percent, accounts = of_a_worker, {}
+    percent, accounts = of_a_worker, { rules = {}, routes = {} }
 end
 
+---@param kind "rules"|"routes"
 ---@param merchant string slug
 ---@param steps integer that its scripts have used
-function shares.charge(merchant, steps)
-    local account, now = accounts[merchant], time.monotonic()
+function shares.charge(kind, merchant, steps)
+    local account, now = accounts[kind][merchant], time.monotonic()
     if not account then
         account = { level = 0, at = now }
-        accounts[merchant] = account
+        accounts[kind][merchant] = account
     end
     run_out(account, now)
     account.level = account.level + steps
 end
 
-local function tell(merchant, account, now)
+local function tell(kind, merchant, account, now)
     if account.told and now - account.told < TOLD_MS then
         return
     end
     account.told = now
-    local text = "its scripts take more than %d %% of a worker: its rules have their defaults meanwhile"
-    alarms.raise("scripts_over_share", { merchant = merchant, detail = text:format(percent) })
+    alarms.raise("scripts_over_share", { merchant = merchant, detail =
+        ("its %s take more than %d %% of a worker: %s"):format(kind, percent, KINDS[kind].meanwhile) })
 end
 
 --- Is the merchant over its share, so that its scripts are not to be asked now?
+---@param kind "rules"|"routes"
 ---@param merchant string slug
----@param kind string "rules", "routes"
 ---@return boolean
-function shares.over(merchant, kind)
-    local account = accounts[merchant]
+function shares.over(kind, merchant)
+    local account = accounts[kind][merchant]
     if not account or percent >= 100 then
         return false
     end
     local now = time.monotonic()
     run_out(account, now)
-    if account.level <= rate() * WINDOW_MS then
+    if account.level <= rate() * KINDS[kind].window then
         return false
     end
     metrics.count("tael_scripts_over_share_total", { kind = kind })
-    tell(merchant, account, now)
+    tell(kind, merchant, account, now)
     return true
 end
 
