@@ -15,18 +15,39 @@ const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_SCRIPTS__ISO
 const home = path.join(scripts, 'merchants/demo.test');
 const base = '/m/demo.test';
 
+/** Whom the scripts may ask: answers with what it was sent, or as the path wants. */
+const outside = http.createServer((request, response) => {
+    let text = '';
+    request.on('data', (data) => { text += data; });
+    request.on('end', () => {
+        seen.push({ method: request.method, url: request.url, headers: request.headers, text });
+        const [, what, value] = request.url.split(/[/?]/);
+        if (what === 'slow') return void setTimeout(() => response.end('slow'), Number(value));
+        if (what === 'status') response.writeHead(Number(value), { location: 'http://127.0.0.1:1/', 'content-type': 'text/plain' });
+        else if (what === 'large') return response.end('x'.repeat(Number(value)));
+        else if (what === 'many') return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(Array(20000).fill(1)));
+        else response.writeHead(200, { 'content-type': 'application/json', 'x-theirs': 'yes' });
+        response.end(JSON.stringify({ method: request.method, text, url: request.url, nothing: null, price: 1.5 }));
+    });
+});
+const seen = [];
+
 before(async () => {
+    await new Promise((resolve) => { outside.listen(0, '127.0.0.1', resolve); });
     fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
     fs.rmSync(path.join(scripts, 'merchants'), { recursive: true, force: true });
     fs.writeFileSync(path.join(engine.folder, 'tael.lua'), `return {
         merchants = {
-            ["demo.test"] = { name = "Demo", mode = "test", accounts = { ["alipay-demo"] = ${ACCOUNT} } },
+            ["demo.test"] = { name = "Demo", mode = "test", accounts = { ["alipay-demo"] = ${ACCOUNT} },
+                hosts = { "127.0.0.1:${outside.address().port}", "10.0.0.1", "shop.example:8443", "localhost:1" } },
             ["other.test"] = { name = "Other", mode = "test", accounts = { ["alipay-other"] = ${ACCOUNT} } },
         },
     }\n`, { mode: 0o600 });
     await engine.start();
 });
 after(async () => {
+    outside.close();
+    outside.closeAllConnections();
     await engine.remove();
     fs.rmSync(scripts, { recursive: true, force: true });
 });
@@ -243,4 +264,227 @@ test('time, chance and the log', async () => {
     const line = await until('it is logged', () => logged('script.warn')[0], 10);
     assert.deepEqual([line.merchant, line.message, line['script.count'], line['script.ok'], line['script.text'], line.level],
         ['demo.test', 'seen', 12, true, 't', 'warn']);
+});
+
+// ---- money ----
+
+const order = (more = '') => `{ merchant_order_id = request.json.id, amount = request.json.amount, currency = "CNY", subject = "coffee",
+    channel = "alipay", product = "qr"${more} }`;
+
+test('a route charges for its own merchant, once however often it is asked', async () => {
+    await publish(open('POST /orders', `
+        local payment, err = tael.charge ${order()}
+        if not payment then return tael.problem(402, err.code, err.message, { pointer = err.pointer, existing = err.existing }) end
+        return { status = 201, json = { id = payment.id, pay = payment.next_action, state = payment.state, reason = tostring(payment.reason) } }`)
+        + open('GET /orders/:id', `
+        local payment, err = tael.find(request.params.id)
+        if not payment then return tael.problem(404, err.code) end
+        local same = tael.get(payment.id)
+        return { json = { id = same.id, state = same.state, refunded = same.refunded_amount } }`)
+        + open('POST /orders/:id/close', `
+        local done, err = tael.close(tael.find(request.params.id))
+        return { json = { done = done or false, code = err and err.code } }`)
+        + open('POST /orders/:id/query', 'return { json = { state = assert(tael.query(tael.find(request.params.id))).state } }')
+        + open('POST /orders/:id/refund', `
+        local refund, err = tael.refund(tael.find(request.params.id), request.json)
+        return { json = refund and { id = refund.id, state = refund.state, amount = refund.amount } or { code = err.code } }`)
+        + open('POST /orders/:id/review', `
+        local done, err = tael.review(tael.find(request.params.id), "odd")
+        return { json = { done = done or false, code = err and err.code } }`));
+    const post = (target, body = {}) => engine.post(base + target, body, { key: null });
+    const answers = await Promise.all(Array.from({ length: 8 }, () => post('/orders', { id: 'C1', amount: 500 })));
+    const ids = new Set(answers.map((answer) => { assert.equal(answer.status, 201, answer.text); return answer.body.id; }));
+    assert.equal(ids.size, 1);
+    const [first] = answers;
+    assert.deepEqual([first.body.state, first.body.pay.type, first.body.reason], ['pending', 'qr_code', 'nil']);
+    assert.equal((await engine.get('/v1/payments?merchant_order_id=C1')).body.data.length, 1);
+    const events = await engine.events(first.body.id);
+    assert.match(events[0].actor, /^script:[0-9a-f]{16}$/);
+    // the same order through the API is the same payment
+    const again = await engine.post('/v1/payments', { merchant_order_id: 'C1', amount: 500, currency: 'CNY', subject: 'coffee', channel: 'alipay', product: 'qr' });
+    assert.deepEqual([again.status, again.body.id], [201, first.body.id], again.text);
+    // the world says no: a second result
+    const taken = await post('/orders', { id: 'C1', amount: 501 });
+    assert.deepEqual([taken.status, taken.body.code, taken.body.existing], [402, 'merchant_order_id_taken', first.body.id]);
+    const bad = await post('/orders', { id: 'not an id', amount: 500 });
+    assert.deepEqual([bad.body.code, bad.body.pointer], ['invalid_field', '/merchant_order_id'], bad.text);
+    assert.equal((await post('/orders', { id: 'C2', amount: -1 })).body.code, 'invalid_field');
+    // what is of a wrong type is the author's mistake
+    const before = failures().length;
+    assert.equal((await post('/orders', { id: 'C2', amount: 'five' })).status, 502);
+    await until('its author is told', () => failures().length > before, 10);
+    assert.match(failures().at(-1).detail, /routes\.lua:\d+: tael\.charge: amount must be an integer of minor units, not a string/);
+    // another merchant sees nothing of it
+    assert.equal((await engine.get(`${base}/orders/NONE`, { key: null })).status, 404);
+    // paid, asked about, refunded once
+    const [{ order_no: number }] = (await engine.get(`/v1/payments/${first.body.id}/attempts`)).body.data;
+    await fetch(`${engine.sandbox}/sandbox/trades/${number}/pay`, { method: 'POST' });
+    await until('it is paid', async () => (await post('/orders/C1/query')).body.state === 'paid');
+    assert.deepEqual((await post('/orders/C1/close')).body, { done: false, code: 'paid' });
+    assert.deepEqual((await post('/orders/C1/review')).body, { done: false, code: 'state_conflict' });
+    const refunds = await Promise.all(Array.from({ length: 4 }, () => post('/orders/C1/refund', { merchant_refund_id: 'R1', amount: 200 })));
+    assert.equal(new Set(refunds.map((refund) => refund.body.id)).size, 1, refunds[0].text);
+    await until('200 are given back', async () => (await engine.get(`${base}/orders/C1`, { key: null })).body.refunded === 200);
+    assert.equal((await post('/orders/C1/refund', { merchant_refund_id: 'R2', amount: 301 })).body.code, 'refund_exceeds_captured');
+    assert.equal((await post('/orders/C1/refund', { amount: 1 })).status, 502);
+    // closed
+    const { body: third } = await post('/orders', { id: 'C3', amount: 500 });
+    const [{ order_no: opened }] = (await engine.get(`/v1/payments/${third.id}/attempts`)).body.data;
+    await fetch(`${engine.sandbox}/sandbox/trades/${opened}/scan`, { method: 'POST' });
+    const closed = await until('it is closed', async () => {
+        const { body } = await post('/orders/C3/close');
+        return (body.done || body.code !== 'unknown') && body;
+    });
+    assert.deepEqual(closed, { done: true });
+    await post('/orders', { id: 'C5', amount: 500 });
+    assert.deepEqual((await post('/orders/C5/close')).body, { done: false, code: 'unknown' }, 'no payer has opened it');
+    // before a person
+    const { body: held } = await post('/orders', { id: 'C4', amount: 500 });
+    assert.deepEqual((await post('/orders/C4/review')).body, { done: true });
+    assert.deepEqual((await post('/orders/C4/review')).body, { done: true });
+    const payment = await engine.payment(held.id);
+    assert.deepEqual([payment.state, payment.reason], ['review', 'script']);
+    assert.ok(logged('alarm').some((line) => line.kind === 'review_wanted' && line.detail === 'odd'));
+});
+
+test('what a route asks for is its own merchant\'s', async () => {
+    const other = path.join(scripts, 'merchants/other.test');
+    await publish(open('GET /p/:id', `
+        local one, err = tael.get(request.params.id)
+        local two = tael.find("C1")
+        local three, why = tael.refund(request.params.id, { merchant_refund_id = "X", amount = 1 })
+        local four, no = tael.review(request.params.id, "x")
+        local five = tael.close(request.params.id)
+        return { json = { one = one and one.id, code = err and err.code, two = two and two.id, why = why and why.code, no = no and no.code, five = five } }`), other, 'other.test');
+    const { body: mine } = await engine.get('/v1/payments?merchant_order_id=C1');
+    const answer = await engine.get(`/m/other.test/p/${mine.data[0].id}`, { key: null });
+    assert.deepEqual(answer.body, { code: 'not_found', why: 'not_found', no: 'not_found' }, answer.text);
+    fs.rmSync(other, { recursive: true, force: true });
+});
+
+// ---- others ----
+
+test('a route asks hosts that are listed for its merchant, and nobody else', async () => {
+    const url = `http://127.0.0.1:${outside.address().port}`;
+    await publish(open('POST /ask', `
+        local json = request.json
+        local response, err = tael.http[json.method](json.url, json.options)
+        if response then
+            return { json = { status = response.status, theirs = response.headers["x-theirs"], body = #response.body, json = response.json } }
+        end
+        return { json = { code = err.code, message = err.message, status = err.status, sent = err.sent } }`));
+    const ask = async (method, target, options) => (await engine.post(`${base}/ask`, { method, url: target, options }, { key: null })).body;
+    const got = await ask('get', `${url}/a?b=1`, { query: { c: 'd e&f' }, headers: { 'X-Mine': 'm' }, timeout: '5s' });
+    assert.deepEqual([got.status, got.theirs, got.json], [200, 'yes', { method: 'GET', text: '', url: '/a?b=1&c=d%20e%26f', price: '1.5' }], JSON.stringify(got));
+    assert.equal(seen.at(-1).headers['x-mine'], 'm');
+    for (const method of ['post', 'put', 'patch', 'delete']) {
+        const answer = await ask(method, `${url}/x`, { json: { a: [1, 2] } });
+        assert.deepEqual([answer.json?.method, answer.json?.text], [method.toUpperCase(), '{"a":[1,2]}'], JSON.stringify(answer));
+    }
+    assert.equal((await ask('post', `${url}/x`, { form: { a: '1 2', b: 'c' } })).json.text, 'a=1%202&b=c');
+    assert.equal((await ask('post', `${url}/x`, { body: 'plain' })).json.text, 'plain');
+    const moved = await ask('get', `${url}/status/302`);
+    assert.deepEqual([moved.code, moved.status], ['http_status', 302]);
+    assert.equal((await ask('get', `${url}/status/500`)).code, 'http_status');
+    assert.equal((await ask('get', `${url}/slow/3000`, { timeout: '100ms' })).code, 'timeout');
+    assert.equal((await ask('get', `${url}/large/300000`)).code, 'too_large');
+    assert.equal((await ask('get', `${url}/large/200000`)).body, 200000);
+    const many = await ask('get', `${url}/many`);
+    assert.deepEqual([many.status, many.json], [200, undefined]);
+    assert.equal((await ask('get', 'http://localhost:1/')).code, 'network');
+    const before = seen.length;
+    for (const target of ['https://example.com/', 'http://10.0.0.1/', `http://127.0.0.1:${outside.address().port + 1}/`, `${url.replace('127.0.0.1', 'localhost')}/`,
+        `http://127.1:${outside.address().port}/`, `http://user@127.0.0.1:${outside.address().port}/`, 'http://shop.example:8443/',
+        `http://evil.example\\@127.0.0.1:${outside.address().port}/`, 'ftp://127.0.0.1/', 'file:///etc/passwd', `${url}/a b`, `${url}/a#b`, `${url}/\r\nX: y`, ''])
+        assert.equal((await ask('get', target)).code, 'host_not_allowed', target);
+    // listed, but at no public address
+    const inner = await ask('get', 'https://10.0.0.1/');
+    assert.equal(inner.code, 'host_not_allowed', JSON.stringify(inner));
+    assert.equal(seen.length, before);
+    for (const options of [{ json: {}, body: 'x' }, { headers: { 'X-A': 'a\r\nb' } }, { headers: { Host: 'x' } }, { headers: { 'Content-Length': '1' } },
+        { timeout: '11s' }, { timeout: 'soon' }, { tiemout: '1s' }, { headers: { a: 1 } }])
+        assert.equal((await engine.post(`${base}/ask`, { method: 'get', url: `${url}/`, options }, { key: null })).status, 502, JSON.stringify(options));
+});
+
+test('while a route waits its merchant\'s rules are asked, and others are answered', async () => {
+    const url = `http://127.0.0.1:${outside.address().port}`;
+    save('return { risk = function() return "deny", "by the rule" end }\n', 'rules.lua');
+    await publish(open('GET /slow', `return { text = assert(tael.http.get("${url}/slow/1500")).body }`) + open('GET /fast', 'return { text = "fast" }'));
+    const slow = Array.from({ length: 12 }, () => engine.get(`${base}/slow`, { key: null }));
+    await until('all wait', () => seen.filter((request) => request.url === '/slow/1500').length >= 12, 10);
+    let settled = 0;
+    for (const answer of slow) answer.then(() => { settled++; });
+    const denied = await engine.create('WHILE');
+    assert.deepEqual([denied.status, denied.body.detail], [402, 'by the rule'], denied.text);
+    assert.equal((await engine.get(`${base}/fast`, { key: null })).text, 'fast');
+    assert.equal(settled, 0, 'they still wait');
+    for (const answer of await Promise.all(slow)) assert.deepEqual([answer.status, answer.text], [200, 'slow']);
+    fs.rmSync(path.join(home, 'rules.lua'));
+});
+
+test('a route has its seconds, waiting included', async () => {
+    const url = `http://127.0.0.1:${outside.address().port}`;
+    await publish(open('GET /long', `
+        local times = 0
+        while tael.http.get("${url}/slow/4000") do times = times + 1 end
+        tael.log.info("never told", { times = times })
+        return { text = tostring(times) }`));
+    const answer = await engine.get(`${base}/long`, { key: null });
+    assert.deepEqual([answer.status, answer.body.code], [502, 'script_timeout'], answer.text);
+    assert.match(failures().at(-1).detail, /took longer than its 10 seconds/);
+});
+
+// ---- state, counters ----
+
+test('a route keeps small state, compared and set', async () => {
+    await publish(open('POST /put', `
+        local json = request.json
+        local value = json.value
+        local version, err = tael.state.put(json.key, value, json.version)
+        return { json = { version = version, code = err and err.code } }`)
+        + open('GET /get/:key', `
+        local value, version = tael.state.get(request.params.key)
+        return { json = { value = value, version = version } }`)
+        + open('POST /count', `
+        for _ = 1, 15 do
+            local value, version = tael.state.get("count")
+            if tael.state.put("count", (value or 0) + 1, version) then return { status = 204 } end
+        end
+        return { status = 500 }`)
+        + open('GET /metric', 'tael.metric("orders", 2, { kind = "x" }) return { json = tael.metric("orders", 1, { kind = "x" }) }'));
+    const put = async (body) => (await engine.post(`${base}/put`, body, { key: null })).body;
+    const get = async (key) => (await engine.get(`${base}/get/${key}`, { key: null })).body;
+    assert.deepEqual(await get('a'), { version: 0 });
+    const one = await put({ key: 'a', value: { list: [1, 'x', true], deep: { n: 9007199254740991 } } });
+    assert.deepEqual(await get('a'), { value: { list: [1, 'x', true], deep: { n: 9007199254740991 } }, version: one.version });
+    assert.deepEqual(await put({ key: 'a', value: 1, version: 0 }), { code: 'conflict' });
+    const two = await put({ key: 'a', value: 2, version: one.version });
+    assert.ok(two.version > one.version);
+    assert.deepEqual(await put({ key: 'a', value: 3, version: one.version }), { code: 'conflict' });
+    assert.deepEqual(await put({ key: 'a' }), { version: 0 });
+    assert.deepEqual(await get('a'), { version: 0 });
+    const three = await put({ key: 'a', value: 2, version: 0 });
+    assert.ok(three.version > two.version, 'what is made again is another');
+    const large = await engine.post(`${base}/put`, { key: 'b', value: 'x'.repeat(4095) }, { key: null });
+    assert.equal(large.status, 502);
+    await until('its author is told', () => failures().some((line) => /value must have at most 4096 bytes/.test(line.detail)), 10);
+    const counted = await Promise.all(Array.from({ length: 20 }, () => engine.post(`${base}/count`, {}, { key: null })));
+    assert.ok(counted.every((answer) => answer.status === 204));
+    assert.equal((await get('count')).value, 20);
+    await engine.restart();
+    await publish(open('GET /get/:key', 'return { json = { value = tael.state.get(request.params.key) } }') + open('GET /metric', 'tael.metric("orders", 2, { kind = "x" }) return { json = tael.metric("orders", 1, { kind = "x" }) }'));
+    assert.equal((await get('count')).value, 20);
+    assert.equal((await engine.get(`${base}/metric`, { key: null })).body, true);
+    const metrics = await (await fetch(`${engine.operations}/metrics`)).text();
+    assert.match(metrics, /tael_script_total\{labels="kind=x",merchant="demo\.test",metric="orders"\} 3\n/);
+});
+
+test('the date as people write it', async () => {
+    await publish(open('GET /date', `return { json = { tael.date("%F %T %z", 1795907733049), tael.date("%d.%m.%Y %H:%M:%S 100%% %%F", 1795907733049, "+08:00"), #tael.date("%F") } }`));
+    assert.deepEqual((await engine.get(`${base}/date`, { key: null })).body, ['2026-11-28 23:15:33 +0000', '29.11.2026 07:15:33 100% %F', 10]);
+});
+
+test('what was moved by scripts can be proved', async () => {
+    await engine.prove();
+    await engine.start();
 });

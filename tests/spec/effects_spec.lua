@@ -1,4 +1,5 @@
 --- Calls that may have effects: what crosses, where a call waits, what is refused.
+require "tests.spec.kernel_support"
 local effects = require "tael.effects"
 local isolate = require "tael.isolate"
 

@@ -127,6 +127,8 @@ schema.merchant = {
         doc = "live merchants have production accounts, test merchants sandbox accounts" },
     { name = "twin", type = "slug", doc = "the same merchant in the other mode" },
     { name = "accounts", type = "map", default = {}, doc = "channel accounts by slug" },
+    { name = "hosts", type = "hosts", default = {},
+        doc = "whom its scripts may ask by https: \"erp.acme.example\", \"erp.acme.example:8443\"" },
     { name = "policies", type = "map", default = {}, doc = "what this merchant decides otherwise" },
 }
 -- in place of payments.<the same name>

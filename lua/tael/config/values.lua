@@ -135,6 +135,15 @@ checks.networks = list_of(function(_, value)
     return value
 end, 0)
 
+checks.hosts = list_of(function(_, value)
+    local name = type(value) == "string" and (value:match("^(%[[%x:.]+%])") or value:match("^[a-z0-9.-]+"))
+    local port = name and value:sub(#name + 1)
+    if not name or port ~= "" and not (port:find("^:%d+$") and tonumber(port:sub(2)) <= 65535) then
+        return nil, "must be a host in lower case, with a port where it is not 443, such as erp.acme.example"
+    end
+    return value
+end, 0)
+
 function checks.store(key, value)
     local text, wrong = plain_text(key, value)
     if not text then

@@ -12,6 +12,7 @@ local help = {
     tael_rules_total = "merchants' rules that were asked, and those that failed",
     tael_scripts_over_share_total = "calls of merchants' scripts left out, being over their share",
     tael_script_calls_total = "calls of merchants' scripts that may have effects, by result",
+    tael_script_total = "what merchants' scripts count",
     tael_alarms_total = "what a person should know",
 }
 

@@ -96,6 +96,8 @@ end
 function checks.table(declared, value, name)
     if type(value) ~= "table" then
         return ("%s must be a table, not %s"):format(name, kind_of(value))
+    elseif declared.map then
+        return check_field({ type = "map", value = { type = "string" } }, value, name)
     elseif declared.fields or declared.from then
         return check_fields(arguments.fields_of(declared), value, "")
     end

@@ -16,7 +16,7 @@ local FOR_NOBODY = { world = true } -- modules whose effects need no merchant
 
 local performers = {}
 local free = {} ---@type table<string, true> effects that need no merchant
-for _, name in ipairs { "world" } do
+for _, name in ipairs { "http", "money", "state", "world" } do
     for effect, perform in pairs(require("tael.scripts.effects." .. name)) do
         performers[effect] = perform
         free[effect] = FOR_NOBODY[name]
@@ -95,11 +95,15 @@ end
 ---@return table told {"done", results…} or {"failed", kind, text}; kind may be "timeout"
 function running.call(run, entry, call, inputs)
     local opened <close> = run.generation.unit:open(entry, call, inputs, run.steps)
+    local _ <close> = setmetatable({}, { __close = function() -- however it ends
+        if run.merchant then
+            shares.charge("routes", run.merchant.slug, opened:used())
+        end
+    end })
     local told = table.pack(opened:go())
     while told[1] == "effect" do
         told = turn(run, opened, told)
     end
-    shares.charge("routes", run.merchant.slug, opened:used())
     return told
 end
 

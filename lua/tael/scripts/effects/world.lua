@@ -9,6 +9,28 @@ function M.now()
     return time.now()
 end
 
+--- time.format gives "2026-11-23 20:01:07".
+function M.date(_, format, ms, zone)
+    zone = zone or "UTC"
+    if zone ~= "UTC" and not zone:find("^[+-]%d%d:%d%d$") then
+        return nil, "zone must be \"UTC\" or an offset such as \"+08:00\""
+    end
+    local told, text = pcall(time.format, ms or time.now(), zone)
+    local parts = {}
+    if not told then
+        return nil, "ms is beyond the calendar"
+    end
+    parts.Y, parts.m, parts.d, parts.H, parts.M, parts.S = text:match("^(%d+)-(%d+)-(%d+) (%d+):(%d+):(%d+)")
+    parts.F, parts.T = text:sub(1, 10), text:sub(12)
+    parts.z, parts["%"] = zone == "UTC" and "+0000" or zone:gsub(":", ""), "%"
+    local wrong
+    local out = format:gsub("%%(.?)", function(letter)
+        wrong = wrong or not parts[letter] and "format knows %Y %m %d %H %M %S %F %T %z and %%" or nil
+        return parts[letter]
+    end)
+    return not wrong and out or nil, wrong
+end
+
 --- Numbers that would make some results likelier than others are drawn again.
 function M.random(_, first, last)
     local span = last - first + 1
