@@ -431,7 +431,7 @@ test('a route has its seconds, waiting included', async () => {
         return { text = tostring(times) }`));
     const answer = await engine.get(`${base}/long`, { key: null });
     assert.deepEqual([answer.status, answer.body.code], [502, 'script_timeout'], answer.text);
-    assert.match(failures().at(-1).detail, /took longer than its 10 seconds/);
+    await until('its author is told', () => failures().some((line) => /took longer than its 10 seconds/.test(line.detail)), 10);
 });
 
 // ---- state, counters ----
@@ -468,12 +468,12 @@ test('a route keeps small state, compared and set', async () => {
     const large = await engine.post(`${base}/put`, { key: 'b', value: 'x'.repeat(4095) }, { key: null });
     assert.equal(large.status, 502);
     await until('its author is told', () => failures().some((line) => /value must have at most 4096 bytes/.test(line.detail)), 10);
-    const counted = await Promise.all(Array.from({ length: 20 }, () => engine.post(`${base}/count`, {}, { key: null })));
+    const counted = await Promise.all(Array.from({ length: 8 }, () => engine.post(`${base}/count`, {}, { key: null })));
     assert.ok(counted.every((answer) => answer.status === 204));
-    assert.equal((await get('count')).value, 20);
+    assert.equal((await get('count')).value, 8);
     await engine.restart();
     await publish(open('GET /get/:key', 'return { json = { value = tael.state.get(request.params.key) } }') + open('GET /metric', 'tael.metric("orders", 2, { kind = "x" }) return { json = tael.metric("orders", 1, { kind = "x" }) }'));
-    assert.equal((await get('count')).value, 20);
+    assert.equal((await get('count')).value, 8);
     assert.equal((await engine.get(`${base}/metric`, { key: null })).body, true);
     const metrics = await (await fetch(`${engine.operations}/metrics`)).text();
     assert.match(metrics, /tael_script_total\{labels="kind=x",merchant="demo\.test",metric="orders"\} 3\n/);
