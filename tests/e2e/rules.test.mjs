@@ -136,6 +136,20 @@ test('what a person lets go is paid the way that was chosen', async () => {
     assert.deepEqual([again.body.id, again.body.state], [held.body.id, 'paid']);
 });
 
+test('the price that the rule asks is kept with the payment, and changes no amount', async () => {
+    save('return { price = function(payment) return { fee = 10 + payment.amount * 6 // 1000 } end }\n');
+    await sleep(LOOK_MS);
+    const priced = await engine.create('PRICED', { amount: 10000 });
+    assert.deepEqual([priced.status, priced.body.fee, priced.body.amount, priced.body.refundable_amount], [201, 70, 10000, 0], priced.text);
+    // it is what it was, whatever the rule says by now
+    save('return { price = function(payment) return { fee = 0.5 } end }\n');
+    await sleep(LOOK_MS);
+    assert.equal((await engine.payment(priced.body.id)).fee, 70);
+    const wrong = await create();
+    assert.deepEqual([wrong.status, wrong.body.fee], [201, null], wrong.text);
+    await until('a person is told', () => alarms('rule_failed').some((line) => line.rule === 'price' && /fee is an integer/.test(line.detail)));
+});
+
 test('a rule sees the payment as it was asked for, as a copy', async () => {
     save(`local prices = require "lib.prices"
 local rules = {}

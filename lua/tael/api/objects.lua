@@ -155,6 +155,7 @@ schemas.payment = resource("payment", "pay", "What a merchant is to be paid, onc
     refunded_amount = integer("given back" .. amount_unit),
     refundable_amount = integer("can still be given back" .. amount_unit),
     authorized_amount = integer("held at the payer's account" .. amount_unit),
+    fee = nullable(integer("what the merchant's rule asks for it; changes no amount" .. amount_unit)),
     capture = enum("when the money is taken", "automatic manual"),
     parallel = enum("may another attempt begin beside an open one", "none refund_surplus"),
     subject = text "shown to the payer", description = nullable(text "longer text"),

@@ -108,8 +108,8 @@ function creation.plan_attempt(input)
     return order
 end
 
-local WHATEVER_WAY = { "limits", "risk", "route" }
-local NAMED_WAY = { "limits", "risk" } -- the request says through what it goes
+local WHATEVER_WAY = { "limits", "risk", "price", "route" }
+local NAMED_WAY = { "limits", "risk", "price" } -- the request says through what it goes
 
 --- What the merchant's own rules say of it.
 local function ask_rules(input, payment, now)
@@ -177,6 +177,7 @@ local function plan(request)
         key_digest = request.key_digest, account = account,
         details = details_of.input(input, payment, decision_of(verdicts, by)),
     }
+    columns.details.fee = verdicts.price.fee
     if verdicts.risk.risk == "review" then
         columns.state, columns.reason = "review", "risk"
         columns.details.held = { account = account.id, product = product }

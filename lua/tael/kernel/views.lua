@@ -107,6 +107,7 @@ function views.payment_with(payment, details, attempt, next_action)
     view.captured_amount, view.refunded_amount = payment.captured_amount, payment.refunded_amount
     view.authorized_amount = payment.authorized_amount
     view.refundable_amount = payment.captured_amount - payment.refund_reserved
+    view.fee = or_null(details.fee)
     view.capture, view.parallel = payment.capture, payment.parallel
     view.subject, view.description = details.subject, or_null(details.description)
     view.return_url = or_null(details.return_url)

@@ -5,6 +5,8 @@
 --- rules of a payment have some 2 ms together. `require "tael"` gives tael.json, `require "lib.x"` the
 --- merchant's own scripts/merchants/<slug>/lib/x.lua. A second result is the reason, of at most 200 bytes.
 ---   limits: absent or failing, none.
+---   price: the merchant's own fee, kept and shown with the payment; it changes no amount. Absent or failing,
+--- none.
 ---   risk: absent, allow; failing, review. What is denied is not written; what is under review waits for a
 --- person, and no channel hears of it.
 ---   on_late_paid: of money for a payment that was closed or had failed. on_duplicate_paid: of a second
@@ -14,6 +16,7 @@
 ---@class tael.Rules
 ---@field limits fun(payment: tael.PaymentInput): tael.Limits?
 ---@field risk fun(payment: tael.PaymentInput): "allow"|"review"|"deny", string?
+---@field price fun(payment: tael.PaymentInput): tael.Price?
 ---@field on_late_paid fun(payment: tael.RulePayment): "accept"|"refund"|"review"
 ---@field on_duplicate_paid fun(payment: tael.RulePayment, attempt: tael.RuleAttempt): "refund"|"review"
 ---@field route fun(payment: tael.PaymentInput, channels: tael.ChannelInput[]): (string|tael.Way)[], string?
@@ -81,6 +84,9 @@
 ---@field channel string?
 ---@field account string? slug
 ---@field product string?
+
+---@class tael.Price
+---@field fee integer minor units, at least 0
 
 ---@class tael.Limits
 ---@field max_amount integer? of one payment; a larger one is answered limit_exceeded

@@ -41,6 +41,19 @@ local function check_limits(limits)
     return limits
 end
 
+local FEE_MAX = 100000000000000 -- of every amount
+
+local function check_price(price)
+    if price == nil then
+        return {}
+    elseif type(price) ~= "table" or next(price) ~= "fee" or next(price, "fee") ~= nil then
+        return nil, "the result is {fee = minor units}, or nil"
+    elseif math.type(price.fee) ~= "integer" or price.fee < 0 or price.fee > FEE_MAX then
+        return nil, "fee is an integer of minor units, at least 0"
+    end
+    return price
+end
+
 local WAY_MAX = 16
 local WAY = { channel = true, account = true, product = true }
 
@@ -101,6 +114,7 @@ contract.rules = {
         args = { "payment" }, check = check_risk, absent = { risk = "allow" },
         failed = { risk = "review", reason = "the rule failed" },
     },
+    price = { args = { "payment" }, check = check_price, absent = {}, failed = {} },
     on_late_paid = { args = { "payment" }, check = one_of("accept", "refund", "review"), absent = {},
         failed = {} },
     on_duplicate_paid = { args = { "payment", "attempt" }, check = one_of("refund", "review"), absent = {},
