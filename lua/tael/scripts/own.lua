@@ -1,5 +1,5 @@
 --- What Tael itself puts into every isolate of a merchant's, as source text: lua/tael/scripts/inside/*.lua is
---- there as "tael/*.lua". What only specs need they bring themselves.
+--- there as "tael/*.lua", with the table of currencies. What only specs need they bring themselves.
 local folder = require "tael.folder"
 
 local own = {}
@@ -11,7 +11,8 @@ local texts ---@type table<string, string> by path
 --- Where the engine's own Lua lies. Before anything is loaded.
 ---@param lua_root string
 function own.open(lua_root)
-    texts = {}
+    local kernel = assert(folder.read(lua_root .. "/tael/kernel")).files
+    texts = { ["tael/currencies.lua"] = kernel["currencies.lua"] }
     for path, text in pairs(assert(folder.read(lua_root .. "/tael/scripts/inside")).files) do
         if not FOR_SPECS[path] then
             texts["tael/" .. path] = text
