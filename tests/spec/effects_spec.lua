@@ -207,3 +207,42 @@ describe("the table of effects", function()
         end
     end)
 end)
+
+describe("what is written about effects", function()
+    local reference = require "tael.scripts.reference"
+
+    local function read(path)
+        local file = io.open(path, "rb")
+        local text = file and file:read "a"
+        if file then
+            file:close()
+        end
+        return text
+    end
+
+    for path, make in pairs {
+        [reference.ANNOTATIONS] = reference.annotations, [reference.PAGE] = reference.page,
+    } do
+        it(path .. " is what the table gives", function()
+            local text = make()
+            if os.getenv "EFFECTS" == "write" then
+                local file = assert(io.open(path, "wb"))
+                file:write(text)
+                file:close()
+            end
+            assert.is_true(read(path) == text, "EFFECTS=write busted … tests/spec/effects_spec.lua writes it")
+        end)
+    end
+
+    it("names codes that are explained somewhere", function()
+        assert.are.same({}, reference.unknown_codes())
+    end)
+
+    it("is Lua, with every effect and helper", function()
+        local declared = dofile(reference.ANNOTATIONS)
+        for _, effect in ipairs(effects.list) do
+            local group, name = effect.name:match("^(.*)%.(.*)$")
+            assert.is_function((group and declared[group] or declared)[name or effect.name], effect.name)
+        end
+    end)
+end)
