@@ -98,7 +98,7 @@ $(B)/test/children_test $(B)/test/children_effects_test: $(B)/test/%: $(B)/obj/t
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
-$(B)/test/hostile_process_test: | $(B)/tael-script
+$(B)/test/hostile_process_test $(B)/test/isolate_memory_test: | $(B)/tael-script
 
 # Their malloc stands before the shared libraries' too (tests/unit/alloc_fail.h).
 $(B)/test/memory_test $(B)/test/bind_memory_test: TAEL_LDFLAGS += $(foreach name,malloc calloc realloc,-Wl,--export-dynamic-symbol=$(name))

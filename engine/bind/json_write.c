@@ -33,6 +33,13 @@ static bool refuse(struct writer *writer, const char *why)
     return false;
 }
 
+static bool refuse_text(struct writer *writer, tael_status rc)
+{
+    return refuse(writer, rc == TAEL_EINVAL   ? "text is not UTF-8"
+                          : rc == TAEL_ELIMIT ? "text too large"
+                                              : "out of memory");
+}
+
 static const char too_many[] = "too many values";
 
 static bool has_room(const struct writer *writer, lua_Unsigned items)
@@ -52,8 +59,11 @@ static bool count_item(struct writer *writer)
 static bool put(struct writer *writer, const char *data, size_t len)
 {
     struct tael_buf *text = &writer->scratch->text;
-    if (len > text->cap - text->len && tael_buf_reserve(text, len) != TAEL_OK)
-        return refuse(writer, "text too large");
+    if (len > text->cap - text->len) {
+        tael_status rc = tael_buf_reserve(text, len);
+        if (rc != TAEL_OK)
+            return refuse_text(writer, rc);
+    }
     memcpy(text->data + text->len, data, len);
     text->len += len;
     return true;
@@ -75,8 +85,7 @@ static bool write_integer(struct writer *writer, lua_Integer value)
 static bool write_text(struct writer *writer, struct tael_span text)
 {
     tael_status rc = tael_json_append_string(&writer->scratch->text, text);
-    return rc == TAEL_OK ||
-           refuse(writer, rc == TAEL_EINVAL ? "text is not UTF-8" : "text too large");
+    return rc == TAEL_OK || refuse_text(writer, rc);
 }
 
 /* ---- arrays ---- */

@@ -22,12 +22,19 @@ static char folder[] = "/tmp/tael-bind-memory-XXXXXX";
 /* ---- bindings ---- */
 
 static const luaL_Reg modules[] = {
-    {"tael.json", tael_open_json},       {"tael.crypto", tael_open_crypto},
-    {"tael.message", tael_open_message}, {"tael.form", tael_open_form},
-    {"tael.decimal", tael_open_decimal}, {"tael.id", tael_open_id},
-    {"tael.qr", tael_open_qr},           {"tael.script", tael_open_script},
-    {"tael.time", tael_open_time},       {"tael.task", tael_open_task},
-    {"tael.log", tael_open_log},         {NULL, NULL},
+    {"tael.json", tael_open_json},
+    {"tael.crypto", tael_open_crypto},
+    {"tael.message", tael_open_message},
+    {"tael.form", tael_open_form},
+    {"tael.decimal", tael_open_decimal},
+    {"tael.id", tael_open_id},
+    {"tael.qr", tael_open_qr},
+    {"tael.script", tael_open_script},
+    {"tael.time", tael_open_time},
+    {"tael.task", tael_open_task},
+    {"tael.log", tael_open_log},
+    {"tael.isolate", tael_open_isolate},
+    {NULL, NULL},
 };
 
 #define USE(name) "local " name " = require 'tael." name "' "
@@ -72,6 +79,16 @@ static const struct work {
     {"qr", USE("qr") "local code = qr.encode 'hello' return tostring(code ~= nil)", "true"},
     {"time", USE("time") "return time.format(0, 'UTC')", "1970-01-01 00:00:00"},
     {"log", USE("log") "log.info('a.b', { x = 1, y = 'z' }) return 'said'", "said"},
+    {"isolate",
+     USE("isolate") "local g = isolate.generation { name = 'm/a', key = tostring({}), files = {\n"
+                    "  ['rules.lua'] = [[local lib = require 'lib' return { g = error,\n"
+                    "    f = function(x) x.n = lib(x.n) return x, x.n end }]],\n"
+                    "  ['lib.lua'] = 'return function(n) return n + 1 end' } }\n"
+                    "local got = g:ask('rules.lua', { { 'f', 1 }, { 'g' } }, { { n = 6 } }, "
+                    "300000)\n"
+                    "if got[1][2] == 'memory' or got[2][2] == 'memory' then error 'memory' end\n"
+                    "return got[1][2].n + got[1][3] .. got[2][2]",
+     "14raised"},
     {"task",
      USE("task") "local h = task.spawn(function() task.wait('k', 5) end)\n"
                  "local got = task.wait('j', 1) return tostring(h:alive() or 'ended')",
