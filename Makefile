@@ -193,7 +193,17 @@ bench-scale: deps
 bench-accept:
 	@node tests/bench/bench.mjs --accept
 
+# What merchants' scripts cost, without HTTP and store around them: ONLY=guarding for one of its parts.
+bench-scripts: deps
+	@$(MAKE) --no-print-directory all build/bench/scripts
+	@build/bench/scripts $(ONLY)
+
 bench-programs: build/bench/load build/bench/group
+
+build/bench/scripts: build/obj/tests/bench/scripts.o $(B)/libtael.a | $(B)/tael-script
+	@mkdir -p $(@D)
+	@echo '  LINK $@'
+	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
 build/bench/%: build/obj/tests/bench/%.o
 	@mkdir -p $(@D)
@@ -225,6 +235,6 @@ clean:
 	rm -rf build
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
-.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long soak bench bench-accept bench-peers bench-programs bench-scale lint install clean
+.PHONY: all unit unit-programs fuzz-programs deps deps-build deps-long run test suites long soak bench bench-accept bench-peers bench-programs bench-scale bench-scripts lint install clean
 .DELETE_ON_ERROR:
 .SECONDARY:

@@ -3,12 +3,13 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Engine, program, root, temporaryFolder, until } from './tael.mjs';
+import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('processes');
-const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_SCRIPTS__ISOLATION: 'process' } });
+const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_SCRIPTS__ISOLATION: 'process', TAEL_SCRIPTS__SHARE: '100' } });
 const home = path.join(scripts, 'merchants/demo.test');
 const sanitized = /san-/.test(program); // which needs the system itself, and handles signals its own way
+const KILLS = Number(process.env.KILLS ?? 40); // 1000 in make long
 let orders = 0;
 
 before(async () => {
@@ -23,8 +24,8 @@ after(async () => {
     fs.rmSync(scripts, { recursive: true, force: true });
 });
 
-function save(reason) {
-    fs.writeFileSync(path.join(home, 'rules.lua'), `return { risk = function() return "deny", "${reason}" end }\n`);
+function save(reason, work = '') {
+    fs.writeFileSync(path.join(home, 'rules.lua'), `return { risk = function() ${work} return "deny", "${reason}" end }\n`);
 }
 const create = () => engine.create(`P${++orders}`);
 const many = (count) => Promise.all(Array.from({ length: count }, create));
@@ -88,6 +89,40 @@ test('a process that is killed takes with it what ran in it, and nothing else', 
     }
     assert.ok(killed >= 30, `${killed} killed`);
     assert.ok(defaults <= killed, `${defaults} payments had their rule's default, of ${killed} processes`);
+    await until('all are there again, and none is left that has ended', () => enough() && processes().length === living().length, 20);
+});
+
+test(`${KILLS} processes are killed one by one while payments are created: only what ran in them has its default`, async () => {
+    let round = 0, killed = 0, running = true;
+    const answers = { ruled: 0, held: 0 }, failures = [];
+    const said = new Set(['round 15']);
+    const change = () => { said.add(`load ${++round}`); save(`load ${round}`, 'for i = 1, 100000 do end'); }; // who is killed again and again rests for a while
+    async function keepCreating() {
+        while (running) {
+            const answer = await create();
+            if (answer.status === 402 && said.has(answer.body.detail)) answers.ruled++;
+            else if (answer.status === 201 && answer.body.state === 'review' && answer.body.reason === 'risk') answers.held++;
+            else failures.push(answer.text);
+        }
+    }
+    const creators = Array.from({ length: 8 }, keepCreating);
+    while (killed < KILLS) {
+        if (killed % 3 === 0) change();
+        const all = living();
+        if (all.length > 0) {
+            process.kill(all[Math.floor(Math.random() * all.length)].pid, sanitized ? 'SIGKILL' : 'SIGSEGV');
+            killed++;
+        }
+        await sleep(Math.random() * 20);
+    }
+    running = false;
+    await Promise.all(creators);
+    console.log(`# ${answers.ruled} decided by the rule, ${answers.held} had its default, ${killed} killed`);
+    assert.deepEqual(failures.slice(0, 5), []);
+    assert.ok(answers.held <= killed, `${answers.held} had their default, of ${killed} processes`);
+    assert.ok(answers.ruled > killed, `${answers.ruled} were decided by the rule`);
+    save('round 15');
+    await settled('round 15');
     await until('all are there again, and none is left that has ended', () => enough() && processes().length === living().length, 20);
 });
 
