@@ -95,6 +95,83 @@ describe("a merchant's spec", function()
         end
     end)
 
+    it("asks routes in a world of its own, without any effect", function()
+        local files = { ["routes.lua"] = [[
+            local tael = require "tael"
+            local routes = {}
+            routes["GET /stock/:item"] = { auth = "none", handler = function(request)
+                local answer, err = tael.http.get("https://erp.example/stock/" .. request.params.item)
+                if not answer then
+                    tael.log.warn("no stock", { code = err.code })
+                    return { status = 503, json = { code = err.code } }
+                end
+                local seen, version = tael.state.get "seen"
+                tael.state.put("seen", (seen or 0) + 1, version)
+                tael.metric("asked", 1)
+                return { json = { left = answer.json.left,
+                    at = tael.date("%F", nil, "+08:00"), id = tael.id "q",
+                    seen = (seen or 0) + 1, same = tael.random(1, 6) == tael.random(7, 12) - 6 } }
+            end }
+            routes["POST /echo"] = { auth = "none", handler = function(request)
+                return { status = 201, json = request.json, headers = { ["x-ip"] = request.ip } }
+            end }
+            return routes]] }
+        local generation, why, result = check([[
+            local t = require "tael.test"
+            describe("routes", function()
+                before_each(function()
+                    t.on("http.get", function(url)
+                        assert.equal("https://erp.example/stock/tea", url)
+                        return { status = 200, json = { left = 7 } }
+                    end)
+                end)
+                it("answer", function()
+                    local r = t.request("GET", "/stock/tea")
+                    assert.are.same({ 200, 7, "2025-11-29", 1 },
+                        { r.status, r.json.left, r.json.at, r.json.seen })
+                    t.advance "17h"
+                    r = t.request("GET", "/stock/tea")
+                    assert.are.same({ "2025-11-30", 2 }, { r.json.at, r.json.seen })
+                    assert.are.same({ { name = "asked", value = 1, labels = {} }, t.metrics[1] }, t.metrics)
+                end)
+                it("begin anew in each test", function()
+                    assert.equal(1, t.request("GET", "/stock/tea").json.seen)
+                    assert.equal(0, #t.log)
+                end)
+                it("hear of the world's troubles", function()
+                    t.on("http.get", function() return nil, { code = "timeout" } end)
+                    local r = t.request("GET", "/stock/tea")
+                    assert.are.same({ 503, "timeout" }, { r.status, r.json.code })
+                    assert.are.same({ { level = "warn", message = "no stock",
+                        fields = { code = "timeout" } } }, t.log)
+                end)
+                it("are given what was sent", function()
+                    local r = t.request("POST", "/echo", { json = { a = { 1, 2 } }, ip = "198.51.100.1" })
+                    assert.are.same({ 201, { a = { 1, 2 } }, "198.51.100.1" },
+                        { r.status, r.json, r.headers["x-ip"] })
+                    assert.equal(400, t.request("POST", "/echo", { text = "{" }).status)
+                    assert.equal(404, t.request("PUT", "/echo").status)
+                end)
+            end)]], files)
+        assert.is_nil(why)
+        assert.is_truthy(generation)
+        assert.are.same({ passed = 4, failed = 0, pending = 0, failures = {} }, result)
+
+        local wrong = {
+            ['t.request("GET", "/stock/tea")'] = "the spec does not say what tael.http.get gives",
+            ['t.on("http.get", function() return 5 end) t.request("GET", "/stock/tea")'] =
+                "routes.lua:",
+            ['t.on("http.get", function() error("mine", 0) end) t.request("GET", "/stock/tea")'] =
+                "mine",
+            ['require("tael").http.get(5)'] = "tael.http.get: url must be a text, not a number",
+            ['t.on("now", function() return "x" end) require("tael").date("%F")'] = "tael.test was changed",
+        }
+        for line, told in pairs(wrong) do
+            why = failure_of('local t = require "tael.test" it("x", function() ' .. line .. " end)", files)
+            assert.is_truthy(why:find(told, 1, true), why)
+        end
+    end)
+
     it("is contained like every script", function()
         local _, result = failure_of [[
             it("spins", function() while true do end end)

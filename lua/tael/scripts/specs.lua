@@ -1,25 +1,29 @@
 --- A merchant's spec/*_spec.lua: run in an isolate of their own, under budgets, before the scripts that they
---- speak of are. What they may say is scripts/inside/test.lua.
+--- speak of are. What they may say is scripts/inside/test.lua. Nothing that they do has an effect: what a
+--- route asks for is asked of the spec, in the same isolate, while the route waits.
+local arguments = require "tael.scripts.arguments"
 local effects = require "tael.effects"
 local files_of = require "tael.scripts.files"
 local folder = require "tael.folder"
 local isolate = require "tael.isolate"
 local own = require "tael.scripts.own"
+local world = require "tael.scripts.effects.world"
 
 local specs = {}
 
 local STEPS = 2000000 -- of each test
 local STEPS_ALL = 200000000
-local FAILURES_MAX, TESTS_MAX = 20, 200
+local FAILURES_MAX, TESTS_MAX, EFFECTS_MAX = 20, 200, 100
 local ENTRY = "tael/specs.lua"
 local WORDS = 'local describe,it,pending,before_each,after_each,assert=require("tael.test").words() '
 
-local library -- text of tael.test
+local library ---@type table<string, string> what only specs need, by path
 
 --- Where the engine's own Lua lies. Before anything is run.
 ---@param lua_root string
 function specs.open(lua_root)
-    library = library or assert(folder.read(lua_root .. "/tael/scripts/inside")).files["test.lua"]
+    local inside = assert(folder.read(lua_root .. "/tael/scripts/inside")).files
+    library = { ["tael/test.lua"] = inside["test.lua"], ["tael/spec_world.lua"] = inside["spec_world.lua"] }
 end
 
 ---@param files table<string, string>
@@ -36,9 +40,11 @@ end
 
 --- The same files with what runs the specs among them. The words stand on the first line: lines stay lines.
 local function with_runner(files, paths)
-    local all, parts = { ["tael/test.lua"] = library }, {}
-    for path, text in pairs(files) do
-        all[path] = text
+    local all, parts = {}, {}
+    for _, some in ipairs { files, library } do
+        for path, text in pairs(some) do
+            all[path] = text
+        end
     end
     for i, path in ipairs(paths) do
         all[path] = WORDS .. files[path]
@@ -76,12 +82,63 @@ local function fail(result, name, why)
     end
 end
 
-local function run_one(unit, result, number, name, steps)
-    local answer = unit:ask(ENTRY, { { "run", 1 } }, { number }, steps)[1]
-    if answer[1] then
+--- What the spec's world says to an effect, packed; nil and what is wrong.
+local function ask_spec(unit, name, given)
+    local answer = unit:ask(ENTRY, { { "effect", 1, 2 } }, { name, given }, STEPS)[1]
+    if not answer[1] then
+        return nil, answer[3]
+    end
+    local results = answer[2]
+    if type(results) ~= "table" or math.type(results.n) ~= "integer" or results.n < 0 or results.n > 16 then
+        return nil, "tael.test was changed"
+    end
+    return results
+end
+
+--- On the spec's clock, where no moment is named.
+local function date_of(unit, format, ms, zone)
+    if ms == nil then
+        local now, why = ask_spec(unit, "now", { n = 0 })
+        if not now or math.type(now[1]) ~= "integer" then
+            return nil, why or "tael.test was changed"
+        end
+        ms = now[1]
+    end
+    local text, wrong = world.date(nil, format, ms, zone)
+    if not text then
+        return nil, "tael.date: " .. wrong
+    end
+    return { text, n = 1 }
+end
+
+--- What an effect comes to; nil and what is wrong with it.
+local function perform(unit, name, given)
+    local effect = effects.by_name[name]
+    local wrong = not effect and "there is no such effect" or arguments.wrong(effect, given)
+    if wrong then
+        return nil, ("tael.%s: %s"):format(name, wrong)
+    elseif name == "date" then
+        return date_of(unit, given[1], given[2], given[3])
+    end
+    return ask_spec(unit, name, given)
+end
+
+local function run_one(unit, result, number, name)
+    local opened <close> = unit:open(ENTRY, { "run", 1 }, { number }, STEPS)
+    local told = table.pack(opened:go())
+    for _ = 1, EFFECTS_MAX do
+        if told[1] ~= "effect" then
+            break
+        end
+        local results, why = perform(unit, told[2], table.pack(table.unpack(told, 3, told.n)))
+        told = results and table.pack(opened:go(table.unpack(results, 1, results.n)))
+            or table.pack(opened:raise(why))
+    end
+    if told[1] == "done" then
         result.passed = result.passed + 1
     else
-        fail(result, name, answer[3])
+        fail(result, name, told[1] == "failed" and tostring(told[3]):match("^[^\n]*")
+            or ("more than %d effects in one test"):format(EFFECTS_MAX))
     end
 end
 
@@ -110,7 +167,7 @@ function specs.run(name, files, isolation)
         elseif number * STEPS > STEPS_ALL then
             fail(result, one.name, "not run: all tests together have used up their budget")
         else
-            run_one(unit, result, number, one.name, STEPS)
+            run_one(unit, result, number, one.name)
         end
     end
     return result

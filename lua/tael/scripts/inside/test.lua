@@ -1,5 +1,7 @@
---- `require "tael.test"` of a merchant's spec/*_spec.lua, inside an isolate: Busted's words, as far as pure
---- functions need them, and inputs for rules. The words stand in front of each spec (scripts/specs.lua).
+--- `require "tael.test"` of a merchant's spec/*_spec.lua, inside an isolate: Busted's words, inputs for
+--- rules, and requests for routes. The words stand in front of each spec (scripts/specs.lua).
+local world = require "tael.spec_world"
+
 local test = {}
 
 local TESTS_MAX = 200
@@ -207,11 +209,13 @@ test.runner = {
     end,
     run = function(number)
         local one = list[number]
+        world.begin()
         before(one.context)
         one.run()
         after(one.context)
         return true
     end,
+    effect = world.effect,
 }
 
 --- What stands in front of each spec.
@@ -286,7 +290,14 @@ function test.channels(given)
     return out
 end
 
---- test.rules: the merchant's own.
+-- ---- routes, and the world that they meet ----
+
+test.request, test.on, test.advance = world.request, world.on, world.advance
+
+--- test.rules: the merchant's own. test.log, test.metrics: what was said so far in this test.
 return setmetatable(test, { __index = function(_, name)
-    return name == "rules" and require "rules" or nil
+    if name == "rules" then
+        return require "rules"
+    end
+    return (name == "log" or name == "metrics") and world[name] or nil
 end })
