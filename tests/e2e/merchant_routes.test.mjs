@@ -484,6 +484,21 @@ test('the date as people write it', async () => {
     assert.deepEqual((await engine.get(`${base}/date`, { key: null })).body, ['2026-11-28 23:15:33 +0000', '29.11.2026 07:15:33 100% %F', 10]);
 });
 
+test('the demo shop sells coffee', async () => {
+    save(fs.readFileSync(path.join(root, 'scripts/merchants/demo.test/routes.lua'), 'utf8'));
+    const buy = (body) => engine.post(`${base}/orders`, body, { key: null });
+    const bought = await until('it is open', async () => {
+        const answer = await buy({ id: 'SHOP1', item: 'espresso' });
+        return answer.status === 201 && answer;
+    }, 10);
+    assert.deepEqual([bought.body.price, bought.body.pay.type], ['18.00', 'redirect']);
+    assert.deepEqual((await engine.get(`${base}/orders/SHOP1`, { key: null })).body, { state: 'pending', paid: false });
+    assert.equal((await engine.get(`${base}/orders/SHOP2`, { key: null })).status, 404);
+    assert.equal((await buy({ id: 'SHOP2', item: 'tea' })).body.code, 'invalid_field');
+    assert.equal((await buy({ id: 'no blanks', item: 'beans' })).status, 400);
+    assert.equal((await buy({ id: 'SHOP1', item: 'beans' })).body.code, 'merchant_order_id_taken');
+});
+
 test('what was moved by scripts can be proved', async () => {
     await engine.prove();
     await engine.start();
