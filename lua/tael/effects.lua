@@ -110,6 +110,17 @@ for _, method in ipairs { "get", "post", "put", "patch", "delete" } do
     })
 end
 
+-- ---- secrets ----
+
+add("crypto.sha256", "The SHA-256 of a text.", { arg("text", "text", "bytes") },
+    { { type = "string", about = "64 hexadecimal digits" } })
+add("crypto.hmac_sha256", "The HMAC-SHA-256 of a text under a secret, which no script ever sees.", {
+    arg("secret", "text", "its name in merchants.<slug>.secrets"), arg("text", "text", "bytes"),
+}, { { type = "string", about = "64 hexadecimal digits" } })
+add("crypto.equal", "Are two texts the same? Takes equally long wherever they differ.", {
+    arg("one", "text", ""), arg("other", "text", ""),
+}, { { type = "boolean", about = "" } })
+
 -- ---- small state, counters ----
 
 add("state.get", "What was kept under a key.", { arg("key", "text", "at most 128 bytes") }, {

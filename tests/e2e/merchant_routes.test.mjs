@@ -1,6 +1,7 @@
 // merchant_routes.test.mjs - a merchant's own endpoints: found by method and path, authorised for the route, answered
 // by its script with effects that are this merchant's alone; whatever is wrong in one harms nobody.
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -12,6 +13,7 @@ const scripts = temporaryFolder('merchant-routes');
 const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
     seller_id = "2088000000000001", key = "demo.alipay", alipay_key = "sandbox.alipay" }`;
 const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_SCRIPTS__ISOLATION: isolation } });
+const SECRET = 'a secret of thirty-two bytes ....';
 const home = path.join(scripts, 'merchants/demo.test');
 const base = '/m/demo.test';
 
@@ -39,10 +41,13 @@ before(async () => {
     fs.writeFileSync(path.join(engine.folder, 'tael.lua'), `return {
         merchants = {
             ["demo.test"] = { name = "Demo", mode = "test", accounts = { ["alipay-demo"] = ${ACCOUNT} },
-                hosts = { "127.0.0.1:${outside.address().port}", "10.0.0.1", "shop.example:8443", "localhost:1" } },
+                secrets = { erp = "demo.erp" }, hosts = { "127.0.0.1:${outside.address().port}", "10.0.0.1", "shop.example:8443", "localhost:1" } },
             ["other.test"] = { name = "Other", mode = "test", accounts = { ["alipay-other"] = ${ACCOUNT} } },
         },
     }\n`, { mode: 0o600 });
+    fs.mkdirSync(path.join(engine.folder, 'data/keys'), { recursive: true, mode: 0o700 });
+    fs.chmodSync(path.join(engine.folder, 'data'), 0o700);
+    fs.writeFileSync(path.join(engine.folder, 'data/keys/demo.erp.secret'), Buffer.from(SECRET).toString('base64'), { mode: 0o600 });
     await engine.start();
 });
 after(async () => {
@@ -159,6 +164,32 @@ test('a route asks for a key of its own merchant, unless it says otherwise', asy
     assert.equal((await engine.get(`${base}/open`, { key: 'their own' })).text, 'Bearer their own');
 });
 
+test('a route takes what is signed with a secret of its merchant, and scripts sign without seeing it', async () => {
+    await publish(`routes["POST /signed"] = { auth = "hmac", secret = "erp", handler = function(request) return { json = { a = request.json.a } } end }
+routes["POST /unknown"] = { auth = "hmac", secret = "none", handler = function() end }\n`
+        + open('GET /sign', `
+        local mac = tael.crypto.hmac_sha256("erp", "text")
+        return { json = { mac = mac, sum = tael.crypto.sha256("abc"), same = tael.crypto.equal(mac, mac), other = tael.crypto.equal(mac, "x") } }`)
+        + open('GET /none', 'tael.crypto.hmac_sha256("none", "text")'));
+    const body = '{"a":1}', now = Math.floor(Date.now() / 1000);
+    const sign = (id, at, text, secret = SECRET) => `v1,${crypto.createHmac('sha256', secret).update(`${id}.${at}.${text}`).digest('base64')}`;
+    const post = (headers, text = body) => engine.post(`${base}/signed`, text, { key: null, headers });
+    const headers = (signature, at = now) => ({ 'webhook-id': 'msg_1', 'webhook-timestamp': String(at), 'webhook-signature': signature });
+    const good = await post(headers(`v1,bm9uZQ== ${sign('msg_1', now, body)}`));
+    assert.deepEqual([good.status, good.body], [200, { a: 1 }], good.text);
+    for (const [why, given, text] of [
+        ['no signature', {}], ['another secret', headers(sign('msg_1', now, body, 'another'))], ['another id', headers(sign('msg_2', now, body))],
+        ['another body', headers(sign('msg_1', now, body)), '{"a":2}'], ['too old', headers(sign('msg_1', now - 400, body), now - 400)],
+        ['too new', headers(sign('msg_1', now + 400, body), now + 400)], ['no time', { ...headers(sign('msg_1', 'x', body)), 'webhook-timestamp': 'x' }]])
+        assert.deepEqual([(await post(given, text)).status], [401], why);
+    assert.equal((await engine.post(`${base}/unknown`, body, { key: null, headers: headers(sign('msg_1', now, body)) })).status, 502);
+    const signed = await engine.get(`${base}/sign`, { key: null });
+    assert.deepEqual(signed.body, { mac: crypto.createHmac('sha256', SECRET).update('text').digest('hex'),
+        sum: crypto.createHash('sha256').update('abc').digest('hex'), same: true, other: false });
+    assert.equal((await engine.get(`${base}/none`, { key: null })).status, 502);
+    assert.ok(!engine.process.output.includes(Buffer.from(SECRET).toString('base64')));
+});
+
 test('what a script gives is checked before it is sent', async () => {
     const wrong = {
         'return { status = 99 }': /status is not a number from 200 to 599/,
@@ -205,7 +236,8 @@ test('what is wrong in routes.lua leaves what runs, and says where', async () =>
         ['return { ["get /x"] = function() end }', /a key is a method/],
         ['return { ["GET /x"] = 5 }', /the handler must be a function, and is a number/],
         ['return { ["GET /x"] = { handler = function() end, atuh = "none" } }', /there is no option 'atuh'/],
-        ['return { ["GET /x"] = { handler = function() end, auth = "maybe" } }', /auth is "none" or "api_key"/],
+        ['return { ["GET /x"] = { handler = function() end, auth = "maybe" } }', /auth is "none", "api_key" or "hmac"/],
+        ['return { ["GET /x"] = { handler = function() end, auth = "hmac" } }', /auth "hmac", and nothing else, names a secret of the merchant/],
         ['return { ["GET /x"] = { handler = function() end, max_body = 0 } }', /max_body is a number of bytes/],
         ['return { ["GET /:a/:a"] = function() end }', /':a' occurs twice/],
         ['return { ["GET /:a"] = function() end, ["POST /:b"] = function() end }', /this place is called ':\w' elsewhere/],

@@ -3,6 +3,7 @@
 --- it does wrong is told to its author in the log, never to the client. 3 The credential of a caller is none
 --- of the script's business.
 local auth = require "tael.api.auth"
+local crypto = require "tael.crypto"
 local form = require "tael.form"
 local generations = require "tael.scripts.generations"
 local kinds = require "tael.scripts.kinds"
@@ -19,11 +20,14 @@ local source = require "tael.kernel.source"
 local shares = require "tael.scripts.shares"
 local suspensions = require "tael.scripts.suspensions"
 local task = require "tael.task"
+local time = require "tael.time"
 
 local merchant_routes = {}
 
 --- For the way of a request: its place in counters, and that it answers by itself.
 merchant_routes.ROUTE = { path = "/m/{merchant}/…", method = "any", raw = true }
+
+local SIGNED_S = 300
 
 local suspension = suspensions.new "routes"
 local count = metrics.by_two("tael_script_calls_total", "kind", "result")
@@ -92,11 +96,42 @@ local function check_address(call)
         headers = { ["retry-after"] = tostring(limits.seconds(taken.reset_ms)) } })
 end
 
+--- Signed as Standard Webhooks say: "v1," and base64 of HMAC-SHA-256 over id, time and body.
+local function check_signature(call)
+    local headers, secret = call.request.headers, call.merchant.secrets[call.route_of.secret]
+    local id, at = headers["webhook-id"], headers["webhook-timestamp"]
+    local seconds = at and at:find("^%d+$") and #at < 12 and math.tointeger(tonumber(at))
+    if not secret then
+        log.error("script.failed", { merchant = call.merchant.slug, route = call.route_of.key,
+            failure = "secret", detail = ("merchants.%s.secrets has no '%s'"):format(call.merchant.slug,
+                call.route_of.secret) })
+        return nil, problem.new("script_failed")
+    elseif not id or not seconds or math.abs(time.now() // 1000 - seconds) > SIGNED_S then
+        return nil, problem.new("unauthenticated",
+            "Send webhook-id, webhook-timestamp of the last 5 minutes and webhook-signature.")
+    end
+    local mac = crypto.hmac("sha256", secret, id .. "." .. at .. "." .. call.request.body)
+    local expected, fits = "v1," .. crypto.base64.encode(mac), false
+    for given in (headers["webhook-signature"] or ""):gmatch("%S+") do
+        fits = crypto.equal(given, expected) or fits
+    end
+    if fits then
+        return true
+    end
+    return nil, problem.new("unauthenticated", "webhook-signature does not fit.")
+end
+
 local function check_caller(call)
     local request = call.request
     call.ip = source.of(request.peer, request.headers["x-forwarded-for"], registry.proxies)
     if call.route_of.auth == "none" then
         return check_address(call)
+    elseif call.route_of.auth == "hmac" then
+        local good, refused = check_address(call)
+        if not good then
+            return nil, refused
+        end
+        return check_signature(call)
     end
     local caller, refused = auth.caller(request)
     if not caller then

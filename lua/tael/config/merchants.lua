@@ -63,6 +63,21 @@ local function check_accounts(context, accounts, path)
     return out
 end
 
+--- Names of secrets in the key folder, by the names that scripts use.
+local function check_secrets(context, secrets, path)
+    for _, name in ipairs(sorted_names(secrets)) do
+        local at = child(path, name)
+        if type(name) ~= "string" or not name:find("^[a-z][a-z0-9_]*$") or #name > 40 then
+            return refuse(context, "config_wrong_value", at, "is not a name such as erp")
+        end
+        local normal, wrong = values.check({ type = "text", max = 64 }, secrets[name], context)
+        if not normal then
+            return refuse(context, "config_wrong_value", at, wrong)
+        end
+    end
+    return secrets
+end
+
 --- Checks all of them.
 ---@param context table
 ---@param given table<string, table>
@@ -82,6 +97,10 @@ function merchants.check(context, given)
         end
         merchant.accounts, err = check_accounts(context, merchant.accounts, child(at, "accounts"))
         if not merchant.accounts then
+            return nil, err
+        end
+        merchant.secrets, err = check_secrets(context, merchant.secrets, child(at, "secrets"))
+        if not merchant.secrets then
             return nil, err
         end
         merchant.policies, err = check_rows(context, merchant.policies, schema.policies,

@@ -129,6 +129,8 @@ schema.merchant = {
     { name = "accounts", type = "map", default = {}, doc = "channel accounts by slug" },
     { name = "hosts", type = "hosts", default = {},
         doc = "whom its scripts may ask by https: \"erp.acme.example\", \"erp.acme.example:8443\"" },
+    { name = "secrets", type = "map", default = {},
+        doc = "what its scripts call secrets of the key folder: erp = \"acme.erp\"" },
     { name = "policies", type = "map", default = {}, doc = "what this merchant decides otherwise" },
 }
 -- in place of payments.<the same name>

@@ -5,6 +5,7 @@
 --- kept by name, for what was paid through it, and cannot be used. 4 An account is of one generation of its
 --- channel's package for ever: whoever holds one ends on what it began with, and who asks later gets another.
 local account_fields = require "tael.channel.account"
+local crypto = require "tael.crypto"
 local ids = require "tael.kernel.ids"
 local packages_of = require "tael.channel.packages"
 local source = require "tael.kernel.source"
@@ -171,6 +172,20 @@ local function make_account(row, merchant, from)
     return account
 end
 
+--- Handles of the secrets that the merchant's scripts may use, by the names that they use.
+local function load_secrets(slug, configured)
+    local handles = {}
+    for _, name in ipairs(sorted_keys(configured and configured.secrets or {})) do
+        local handle, err = crypto.secret(configured.secrets[name])
+        if not handle then
+            refuse("merchants." .. slug .. ".secrets." .. name, ("secret '%s': %s"):format(
+                configured.secrets[name], err.message or err.code))
+        end
+        handles[name] = handle
+    end
+    return handles
+end
+
 --- Fills this worker's memory and readies what every worker needs. At start, after sync, scope 0.
 ---@param config table
 function registry.load(config)
@@ -181,7 +196,8 @@ function registry.load(config)
     merchants, accounts = {}, {}
     for _, row in ipairs(read_all("merchant.all")) do
         local merchant = { id = row.id, slug = row.slug, name = row.name, mode = row.mode,
-            livemode = row.mode == "live", accounts = {} }
+            livemode = row.mode == "live", accounts = {},
+            secrets = load_secrets(row.slug, config.merchants[row.slug]) }
         merchants[row.id], merchants[row.slug] = merchant, merchant
     end
     for _, row in ipairs(read_all("account.all")) do
@@ -238,7 +254,7 @@ function registry.renew_channels()
 end
 
 ---@param key integer|string number or slug
----@return table? merchant {id, slug, name, mode, livemode, accounts}
+---@return table? merchant {id, slug, name, mode, livemode, accounts, secrets}
 function registry.merchant(key)
     return merchants[key]
 end

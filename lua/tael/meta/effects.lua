@@ -273,6 +273,25 @@ function tael.http.patch(url, options) end
 ---@return tael.ScriptError? err
 function tael.http.delete(url, options) end
 
+tael.crypto = {}
+
+--- The SHA-256 of a text.
+---@param text string bytes
+---@return string # 64 hexadecimal digits
+function tael.crypto.sha256(text) end
+
+--- The HMAC-SHA-256 of a text under a secret, which no script ever sees.
+---@param secret string its name in merchants.<slug>.secrets
+---@param text string bytes
+---@return string # 64 hexadecimal digits
+function tael.crypto.hmac_sha256(secret, text) end
+
+--- Are two texts the same? Takes equally long wherever they differ.
+---@param one string
+---@param other string
+---@return boolean
+function tael.crypto.equal(one, other) end
+
 tael.state = {}
 
 --- What was kept under a key.

@@ -86,7 +86,8 @@ local function annotation(effect)
     local lines = { wrapped(effect.about .. (effect.note and " " .. effect.note or "")) }
     for _, arg in ipairs(effect.args) do
         local mark = arg.optional and "?" or ""
-        lines[#lines + 1] = ("---@param %s%s %s %s"):format(arg.name, mark, type_of(arg), arg.about)
+        lines[#lines + 1] = (("---@param %s%s %s %s"):format(arg.name, mark, type_of(arg), arg.about)
+            :gsub("%s+$", ""))
     end
     local may_fail = false
     for _, given in ipairs(effect.gives) do
@@ -220,7 +221,8 @@ local function page_of(effect)
     lines[#lines + 1] = effect.about .. (effect.note and " " .. effect.note or "") .. "\n"
     for _, arg in ipairs(effect.args) do
         local mark = arg.optional and ", optional" or ""
-        lines[#lines + 1] = ("- `%s` %s%s: %s"):format(arg.name, type_of(arg), mark, arg.about)
+        lines[#lines + 1] = (("- `%s` %s%s: %s"):format(arg.name, type_of(arg), mark, arg.about)
+            :gsub(":%s*$", ""))
     end
     if #effect.args > 0 then
         lines[#lines + 1] = ""

@@ -4,7 +4,7 @@ local path = require "tael.api.path"
 local contract = {}
 
 local METHODS = { GET = true, POST = true, PUT = true, PATCH = true, DELETE = true }
-local AUTH = { none = true, api_key = true }
+local AUTH = { none = true, api_key = true, hmac = true }
 local BODY = { json = true, form = true, text = true, none = true }
 local BODY_MAX = 1048576
 local HAS_BODY = { POST = true, PUT = true, PATCH = true }
@@ -15,7 +15,8 @@ local SEGMENTS_MAX = 14 -- behind /m/<slug>
 ---@field key string "POST /orders/:id", as it stands there
 ---@field method string
 ---@field path string "/orders/{id}"
----@field auth "none"|"api_key"
+---@field auth "none"|"api_key"|"hmac"
+---@field secret string? of "hmac": the name of the merchant's secret
 ---@field body "json"|"form"|"text"|"none"
 ---@field max_body integer? bytes
 
@@ -69,11 +70,11 @@ local function route_of(told)
     elseif told.handler ~= "function" then
         return nil, where .. ": the handler must be a function, and is a " .. tostring(told.handler)
     elseif told.unknown then
-        return nil, ("%s: there is no option '%s': there are auth, body, max_body and handler"):format(where,
-            told.unknown)
+        return nil, where .. ": there is no option '" .. told.unknown
+            .. "': there are auth, secret, body, max_body and handler"
     end
     local route = { key = told.key, method = method, path = pattern }
-    route.auth, wrong = word(told.auth, AUTH, "api_key", 'auth is "none" or "api_key"')
+    route.auth, wrong = word(told.auth, AUTH, "api_key", 'auth is "none", "api_key" or "hmac"')
     if route.auth then
         route.body, wrong = word(told.body, BODY, HAS_BODY[method] and "json" or "none",
             'body is "json", "form", "text" or "none"')
@@ -82,7 +83,10 @@ local function route_of(told)
     if not wrong and max ~= nil and not (math.type(max) == "integer" and max >= 1 and max <= BODY_MAX) then
         wrong = "max_body is a number of bytes from 1 to 1048576"
     end
-    route.max_body = told.max_body
+    if not wrong and (route.auth == "hmac") ~= (type(told.secret) == "string") then
+        wrong = 'auth "hmac", and nothing else, names a secret of the merchant'
+    end
+    route.max_body, route.secret = max, told.secret
     return not wrong and route or nil, wrong and where .. ": " .. wrong
 end
 

@@ -16,7 +16,7 @@ local FOR_NOBODY = { world = true } -- modules whose effects need no merchant
 
 local performers = {}
 local free = {} ---@type table<string, true> effects that need no merchant
-for _, name in ipairs { "http", "money", "state", "world" } do
+for _, name in ipairs { "crypto", "http", "money", "state", "world" } do
     for effect, perform in pairs(require("tael.scripts.effects." .. name)) do
         performers[effect] = perform
         free[effect] = FOR_NOBODY[name]

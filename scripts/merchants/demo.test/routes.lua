@@ -1,5 +1,5 @@
--- The demo shop's own endpoints, below /m/demo.test/: a page of a shop calls them without a key. Save a change
--- and the next request runs it.
+-- The demo shop's own endpoints, below /m/demo.test/: a page of a shop calls them without a key. Save a
+-- change and the next request runs it.
 local tael = require "tael"
 local routes = {}
 
@@ -14,7 +14,8 @@ local function order(request)
     end
     local payment, err = tael.charge {
         merchant_order_id = cart.id, amount = price, currency = "CNY", subject = cart.item,
-        channel = "alipay", device = cart.mobile and "mobile" or "desktop", payer = { client_ip = request.ip },
+        channel = "alipay", device = cart.mobile and "mobile" or "desktop",
+        payer = { client_ip = request.ip },
     }
     if not payment then
         return tael.problem(err.code == "invalid_field" and 400 or 402, err.code, err.message)
