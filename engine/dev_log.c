@@ -62,13 +62,25 @@ void tael_dev_log_free(struct tael_dev_log *log)
     free(log);
 }
 
+static bool says(const char *line, size_t len, const char *text)
+{
+    return memmem(line, len, text, strlen(text)) != NULL;
+}
+
+/* What a person at the terminal wants to know: what went wrong, and which scripts have changed. */
+static bool is_shown(tael_log_level level, const char *line, size_t len)
+{
+    return level == TAEL_LOG_ERROR ||
+           (says(line, len, "\"event\":\"scripts.") && !says(line, len, "\"first\":true"));
+}
+
 void tael_dev_log_write(void *user, tael_log_level level, const char *line, size_t len)
 {
     struct tael_dev_log *log = user;
     char brief[BRIEF_MAX];
     tael_log_ring_write(log->file, level, line, len);
     size_t brief_len =
-        level == TAEL_LOG_ERROR ? tael_dev_log_brief(line, len, brief, sizeof(brief)) : 0;
+        is_shown(level, line, len) ? tael_dev_log_brief(level, line, len, brief, sizeof(brief)) : 0;
     if (brief_len > 0)
         tael_log_ring_write(log->terminal, level, brief, brief_len);
 }
@@ -111,14 +123,16 @@ static bool add(struct tael_buf *out, const struct tael_json_string *name, struc
                            value.data) == TAEL_OK;
 }
 
-size_t tael_dev_log_brief(const char *line, size_t len, char *out, size_t size)
+size_t tael_dev_log_brief(tael_log_level level, const char *line, size_t len, char *out,
+                          size_t size)
 {
+    const char *begin = level == TAEL_LOG_ERROR ? "[dev] error" : "[dev]";
     struct tael_buf text = {.max = size - 1}; /* a member that does not fit ends it */
     struct tael_cursor cursor = tael_cursor_of(line, len);
     struct tael_json_string name;
     struct tael_span value;
-    bool more = tael_cursor_take_text(&cursor, "{") &&
-                tael_buf_append_text(&text, "[dev] error") == TAEL_OK;
+    bool more =
+        tael_cursor_take_text(&cursor, "{") && tael_buf_append_text(&text, begin) == TAEL_OK;
     bool event = false; /* without one it is no line of the log */
     while (more && tael_json_scan_name(&cursor, &name) == TAEL_JSON_NONE &&
            take_value(&cursor, &value) && add(&text, &name, value)) {

@@ -17,7 +17,9 @@ void tael_dev_log_write(void *user, tael_log_level level, const char *line, size
 void tael_dev_log_free(struct tael_dev_log *log); /* NULL allowed */
 
 /* {"at":"…","level":"error","event":"alarm","kind":"paid_late",…} -> "[dev] error alarm
- * kind=paid_late …" and a line break; the length, 0 when it is no such line. */
-size_t tael_dev_log_brief(const char *line, size_t len, char *out, size_t size);
+ * kind=paid_late …" and a line break, without "error" where it is none; the length, 0 when it is no
+ * such line. */
+size_t tael_dev_log_brief(tael_log_level level, const char *line, size_t len, char *out,
+                          size_t size);
 
 #endif

@@ -373,16 +373,21 @@ test('--quiet leaves out heads and hints', () => {
 test('init makes a folder that dev runs, and writes over nothing', () => {
     const at = { cwd: temporaryFolder('init'), env: here.env };
     const made = ends(0, ['init', 'my shop'], at);
-    assert.equal(made.stdout, 'created my shop/  tael.lua  .gitignore  .luarc.json\nnext: tael dev\n');
+    assert.equal(made.stdout, 'created my shop/  tael.lua  scripts/merchants/my-shop.test/rules.lua  '
+        + 'scripts/merchants/my-shop.test/spec/rules_spec.lua  .gitignore  .luarc.json\nnext: tael dev\n');
     const file = path.join(at.cwd, 'my shop/tael.lua');
     const text = fs.readFileSync(file, 'utf8');
     assert.match(text, /\["my-shop\.test"\]/);
     assert.match(ends(0, ['config', 'check'], { ...at, cwd: path.join(at.cwd, 'my shop') }).stdout, /^ok {2}tael\.lua {2}merchants 1 {2}accounts 1\n$/);
+    const shop = { ...at, cwd: path.join(at.cwd, 'my shop') };
+    assert.match(ends(0, ['check'], shop).stdout, /^ok {4}my-shop\.test {2}generation \w{16} {2}rules: risk/);
+    assert.equal(ends(0, ['test'], shop).stdout, 'ok    my-shop.test  2 passed, 0 failed, 0 pending\n');
     assert.match(ends(1, ['init', 'my shop'], at).stderr, /my shop\/tael\.lua is there already.*\nnext: tael dev runs it/);
     assert.equal(fs.readFileSync(file, 'utf8'), text);
     fs.mkdirSync(path.join(at.cwd, 'own'));
     fs.writeFileSync(path.join(at.cwd, 'own/.gitignore'), 'mine\n');
-    assert.equal(ends(0, ['init'], { ...at, cwd: path.join(at.cwd, 'own') }).stdout, 'created tael.lua  .luarc.json\nnext: tael dev\n');
+    assert.equal(ends(0, ['init'], { ...at, cwd: path.join(at.cwd, 'own') }).stdout, 'created tael.lua  scripts/merchants/own.test/rules.lua  '
+        + 'scripts/merchants/own.test/spec/rules_spec.lua  .luarc.json\nnext: tael dev\n');
     assert.equal(fs.readFileSync(path.join(at.cwd, 'own/.gitignore'), 'utf8'), 'mine\n');
     assert.match(ends(3, ['init', 'no/such/place'], at).stderr, /cannot make the folder.*\nnext: /);
     fs.rmSync(at.cwd, { recursive: true });

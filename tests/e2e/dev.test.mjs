@@ -188,6 +188,20 @@ test('a wrong file leaves what runs as it is and is shown', { timeout: 180_000 }
     assert.equal((await dev.request('GET', '/v1/payments?limit=1')).status, 200);
 });
 
+test('a merchant\'s script that is saved is told at the terminal, right or wrong', { timeout: 120_000 }, async (t) => {
+    const dev = await new Dev(t).start();
+    const rules = 'scripts/merchants/demo.test/rules.lua';
+    fs.mkdirSync(dev.file('scripts/merchants/demo.test/spec'), { recursive: true });
+    await dev.after(() => dev.save(rules, 'return { risk = function() return "deny", "not today" end }\n'),
+        /^\[dev\] scripts\.loaded generation=\w{16} ms=\d+ owner=merchants\/demo\.test specs=0\n/m);
+    assert.equal((await dev.create('S1')).body.detail, 'not today');
+    await dev.after(() => dev.save('scripts/merchants/demo.test/spec/a_spec.lua', 'it("x", function() assert.equal(1, 2) end)\n'),
+        /^\[dev\] error scripts\.refused error=merchants\/demo\.test\/spec\/a_spec\.lua:1: expected 1, got 2 [^\n]*owner=merchants\/demo\.test/m);
+    await dev.after(() => dev.save('scripts/merchants/demo.test/spec/a_spec.lua', 'it("x", function() end)\n'),
+        /^\[dev\] scripts\.loaded [^\n]* specs=1\n/m);
+    assert.equal((await dev.create('S2')).body.detail, 'not today');
+});
+
 test('the folder that tael init makes is one for tael dev', { timeout: 120_000 }, async (t) => {
     const dev = new Dev(t, { scripts: false });
     const done = dev.tael('init');

@@ -11,7 +11,7 @@ import { Terminal, quoted, scan } from './terminal.mjs';
 
 const MERCHANT = `
 $ tael init shop && cd shop
-created shop/  tael.lua  …  .luarc.json
+created shop/  tael.lua  scripts/merchants/shop.test/rules.lua  scripts/merchants/shop.test/spec/rules_spec.lua  …  .luarc.json
 next: tael dev
 $ tael dev
 tael …  dev mode (fake channels, real signatures)          ready in … s

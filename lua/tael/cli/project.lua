@@ -19,11 +19,6 @@ local function folder_of(rest)
     return folder
 end
 
-function project.plan(plan, _, about)
-    local folder = folder_of(about.rest)
-    plan.folders = folder and { folder } or nil
-end
-
 --- A slug from the folder's name, which may be in any language.
 ---@param path string
 ---@return string
@@ -31,6 +26,28 @@ function project.slug(path)
     local name = path:match("([^/]+)/*$") or FALLBACK
     local slug = name:lower():gsub("[^a-z0-9]+", "-"):gsub("^[^a-z]+", ""):sub(1, NAME_MAX):gsub("%-+$", "")
     return #slug >= 2 and slug or FALLBACK
+end
+
+--- The name for people: of the folder, as it is written.
+local function name_of(folder, root)
+    return (((folder or root):match("([^/]+)/*$") or FALLBACK):gsub("%c", " "))
+end
+
+--- Folders in front of a file: "scripts/merchants/shop.test/spec".
+local SCRIPTS = "scripts/merchants/%s.test"
+
+function project.plan(plan, _, about)
+    local folder = folder_of(about.rest)
+    local prefix = folder and folder .. "/" or ""
+    if settings.exists(prefix .. "tael.lua") then
+        return
+    end
+    local at, folders = "", folder and { folder } or {}
+    for part in (SCRIPTS:format(project.slug(name_of(folder, about.root))) .. "/spec"):gmatch("[^/]+") do
+        at = at .. (at ~= "" and "/" or "") .. part
+        folders[#folders + 1] = prefix .. at
+    end
+    plan.folders = folders
 end
 
 -- ---- what is written ----
@@ -68,10 +85,53 @@ end
 
 local IGNORED = "data/\n"
 
---- For editors: the language, and what tael.lua may use.
+local RULES = [[
+-- {comment}
+local rules = {}
+
+---@param payment tael.PaymentInput
+---@return "allow"|"review"|"deny" risk
+---@return string? reason
+function rules.risk(payment)
+    if payment.amount >= 100000000 then -- {million}
+        return "review", "a large amount: look at it first"
+    end
+    return "allow"
+end
+
+return rules
+]]
+
+local SPEC = [[
+-- {comment}
+local t = require "tael.test"
+
+describe("risk", function()
+    it("wants large amounts looked at", function()
+        assert.are.equal("review", (t.rules.risk(t.payment { amount = 100000000 })))
+    end)
+
+    it("lets others go", function()
+        assert.are.equal("allow", (t.rules.risk(t.payment { amount = 99999999 })))
+    end)
+end)
+]]
+
+--- A merchant's first rule and its spec.
+---@return string rules
+---@return string spec
+function project.scripts()
+    local rules = RULES:gsub("{(%l+)}", { comment = text "init.comment.rules",
+        million = text "init.comment.million" })
+    local spec = SPEC:gsub("{(%l+)}", { comment = text "init.comment.spec" })
+    return rules, spec
+end
+
+--- For editors: the language, and what tael.lua and specs may use.
 local function editor_settings(call)
     return json.encode({
-        ["runtime.version"] = "Lua 5.4", ["diagnostics.globals"] = json.array { "env", "file", "secret" },
+        ["runtime.version"] = "Lua 5.4", ["diagnostics.globals"] = json.array { "env", "file", "secret",
+            "describe", "it", "pending", "before_each", "after_each" },
         ["workspace.library"] = json.array { call.options.lua_root .. "/tael/meta" },
     }, { sort = true }) .. "\n"
 end
@@ -87,11 +147,6 @@ local function write(path, content)
 end
 
 -- ---- the command ----
-
---- The name for people: of the folder, as it is written.
-local function name_of(call, folder)
-    return (((folder or call.options.root):match("([^/]+)/*$") or FALLBACK):gsub("%c", " "))
-end
 
 local function write_all(files, prefix)
     local created = {}
@@ -114,9 +169,12 @@ function project.run(call)
         return exits.fail(exits.no, text("init.exists", { path = prefix .. "tael.lua" }),
             text "init.exists.next")
     end
-    local name = name_of(call, folder)
+    local name = name_of(folder, call.options.root)
+    local slug, rules, spec = project.slug(name), project.scripts()
+    local scripts = SCRIPTS:format(slug)
     local created, failure = write_all({
-        { "tael.lua", project.configuration(project.slug(name), name) }, { ".gitignore", IGNORED },
+        { "tael.lua", project.configuration(slug, name) }, { scripts .. "/rules.lua", rules },
+        { scripts .. "/spec/rules_spec.lua", spec }, { ".gitignore", IGNORED },
         { ".luarc.json", editor_settings(call) },
     }, prefix)
     if not created then

@@ -20,6 +20,7 @@ local workers = require "tael.kernel.workers"
 local generations = {}
 
 local LOOK_MS, RETRY_MS = 10, 1000
+local WATCH_MS, WATCHED_MAX = 250, 100 -- in development, so that its author hears at once
 
 ---@class tael.scripts.Slot
 ---@field active tael.scripts.Generation? nil: the merchant has no scripts, or none that ever passed
@@ -28,6 +29,7 @@ local LOOK_MS, RETRY_MS = 10, 1000
 ---@field stamps table<string, string>?
 ---@field looked integer? ms, monotonic; nil: to be looked at
 ---@field busy boolean? somebody is looking
+---@field known boolean? somebody has looked before
 ---@field failed boolean? the last look came to no end
 ---@field stored boolean? a version runs, and not the folder; nil: the store has to be read
 ---@field wanted integer how often this worker was told that another version was activated
@@ -46,11 +48,14 @@ local function refuse(slot, merchant, why)
     refusals.note("merchants/" .. merchant, why, slot.active and slot.active.id)
 end
 
-local function put(slot, merchant, generation, version)
+--- In development the first worker tells for all.
+local function put(slot, merchant, generation, about)
     slot.active, slot.tried = generation, generation.id
     clear(slot, merchant)
-    log.info("scripts.loaded", { merchant = merchant, generation = generation.id,
-        version = ids.encode("scr", version) })
+    log[watched and task.worker() ~= 1 and "debug" or "info"]("scripts.loaded", {
+        owner = "merchants/" .. merchant, generation = generation.id, version = about.version,
+        specs = about.specs, ms = about.ms, first = not slot.known or nil,
+    })
 end
 
 -- ---- the folder ----
@@ -65,9 +70,10 @@ local function try(slot, merchant, found)
     elseif slot.tried == id then
         return true
     end
-    local generation, why = loading.check(merchant, found.files)
+    local begun = time.monotonic()
+    local generation, why, specs = loading.check(merchant, found.files)
     if generation then
-        put(slot, merchant, generation)
+        put(slot, merchant, generation, { specs = specs and specs.passed, ms = time.monotonic() - begun })
         return true
     elseif found.recent and watched then
         return false
@@ -84,7 +90,7 @@ local function look_at_folder(slot, merchant)
         slot.stamps = try(slot, merchant, found) and not found.recent and found.stamps or nil
     elseif err.code == "not_found" then
         if slot.active then
-            log.info("scripts.removed", { merchant = merchant, generation = slot.active.id })
+            log.info("scripts.removed", { owner = "merchants/" .. merchant, generation = slot.active.id })
         end
         slot.active, slot.tried, slot.stamps = nil, nil, nil
         clear(slot, merchant)
@@ -107,7 +113,7 @@ local function take_version(slot, merchant, version)
     local generation, why = loading.load(merchant, version.files)
     if generation then
         generation.version = version.id
-        put(slot, merchant, generation, version.id)
+        put(slot, merchant, generation, { version = ids.encode("scr", version.id) })
     else
         refuse(slot, merchant, why)
     end
@@ -178,7 +184,7 @@ local function look_once(slot, merchant)
         end
     end })
     local ran, raised = pcall(look, slot, merchant)
-    ended, slot.failed = true, not ran
+    ended, slot.failed, slot.known = true, not ran, true
     if ran then
         slot.reached = wanted
     else
@@ -265,6 +271,15 @@ end
 ---@field isolation "state"|"process" where they run
 ---@field processes integer most that are kept
 
+local function watch()
+    for i, merchant in ipairs(registry.merchants()) do
+        if i > WATCHED_MAX then
+            break
+        end
+        generations.of(merchant.slug)
+    end
+end
+
 --- At the start of a worker. Raises {code, message} where processes are wanted and cannot be had.
 ---@param options tael.scripts.Options
 function generations.open(options)
@@ -277,6 +292,9 @@ function generations.open(options)
             err.message = "scripts.isolation = \"process\": " .. err.message
             error(err, 0)
         end
+    end
+    if watched and task.worker() == 1 then
+        task.keep("scripts.watch", WATCH_MS, watch)
     end
 end
 

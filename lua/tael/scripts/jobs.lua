@@ -26,7 +26,7 @@ local SLACK_MS = 5000
 local root, watched
 local active ---@type tael.scripts.JobGeneration?
 local stamps ---@type table<string, string>?
-local stale = true -- the folder is to be read
+local stale, looked = true, false -- the folder is to be read; it was before
 local under_way = {} ---@type table<string, boolean> by name
 
 local count = metrics.by_two("tael_jobs_total", "job", "result")
@@ -38,7 +38,8 @@ local function take(found)
     if generation then
         if not active or active.id ~= generation.id then
             active = generation
-            log.info("scripts.loaded", { owner = OWNER, generation = generation.id, jobs = #generation.jobs })
+            log.info("scripts.loaded", { owner = OWNER, generation = generation.id, jobs = #generation.jobs,
+                first = not looked or nil })
         end
         refusals.clear(OWNER)
     elseif not found.recent or not watched then
@@ -174,6 +175,7 @@ end
 
 local function pass()
     look()
+    looked = true
     local generation, now = active, time.now()
     for _, job in ipairs(generation and generation.jobs or {}) do
         local slot = not under_way[job.name] and due_slot(job, now)
