@@ -1,7 +1,7 @@
 // versions.test.mjs - versions of a merchant's scripts: pushed over the API and by the command, activated on every
 // worker, rolled back, kept over a restart; what is wrong is refused with file and line and changes nothing.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -206,6 +206,22 @@ test('what runs is what the store says, after a kill too', async () => {
     await activate('folder');
     await engine.restart('SIGKILL');
     assert.deepEqual(await said(), ['allowed']);
+});
+
+test('versions are kept for good, and so there is an end to their number', async () => {
+    const id = (await push(rules('the last one'))).body.id;
+    await engine.stop();
+    const full = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+        INSERT INTO script_versions (merchant, id, hash, author, actor, message, files)
+        SELECT (SELECT id FROM merchants WHERE slug = 'other.test'), i, 'h' || i, 'a', 'a', 'm', x'7b7d' FROM n;`;
+    execFileSync('sqlite3', [path.join(engine.folder, 'data/tael.db'), full]);
+    await engine.start();
+    const refused = await operator('POST', '/v1/scripts/merchants/other.test/versions', { files: rules('one more'), message: 'one more' });
+    assert.deepEqual([refused.status, refused.body.code, /10000 versions/.test(refused.body.detail)], [422, 'script_refused', true], refused.text);
+    const again = await push(rules('the last one'));
+    assert.deepEqual([again.status, again.body.id], [200, id], 'another merchant has room of its own');
+    const page = await operator('GET', '/v1/scripts/merchants/other.test/versions?limit=100');
+    assert.equal(page.body.data.length, 100);
 });
 
 test('the command pushes, shows, compares, activates and rolls back', async () => {

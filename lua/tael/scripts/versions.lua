@@ -7,6 +7,7 @@ local task = require "tael.task"
 
 local versions = {}
 
+local VERSIONS_MAX = 10000 -- of a merchant
 local LIMITS = { max_string = 256 * 1024, max_tokens = 1000 } -- what was written here
 
 ---@class tael.scripts.Version
@@ -77,13 +78,17 @@ function versions.add(merchant, new)
     local id, hash = store.next_id(), files_of.digest(new.files)
     local done, err = of_merchant(merchant, store.commit, { { "script.insert", {
         version = id, hash = hash, base = new.base, author = new.author, actor = new.actor,
-        message = new.message, files = json.encode(new.files, { sort = true }),
+        message = new.message, files = json.encode(new.files, { sort = true }), most = VERSIONS_MAX,
     } } })
     if not done and err.code ~= "guard" then
         return nil, { code = "store_unavailable" }
     end
     local version
     version, err = one(merchant, "script.by_hash", { hash = hash })
+    if not version and not err then
+        err = { code = "script_refused",
+            detail = "A merchant has at most 10000 versions, and none is thrown away." }
+    end
     return version, err, done ~= nil
 end
 

@@ -1,10 +1,12 @@
 -- Versions of merchants' scripts, and which of them runs.
 
+-- Nothing when there are `most` already, or one of the same texts.
 -- name: script.insert
 -- rows: 1 else twin
 -- bytes: files
 INSERT INTO script_versions (merchant, id, hash, base, author, actor, message, files)
-VALUES (:merchant, :version, :hash, :base, :author, :actor, :message, :files)
+SELECT :merchant, :version, :hash, :base, :author, :actor, :message, :files
+WHERE (SELECT COUNT(*) FROM script_versions WHERE merchant = :merchant) < :most
 ON CONFLICT (merchant, hash) DO NOTHING;
 
 -- name: script.get
