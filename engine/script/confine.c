@@ -134,10 +134,10 @@ static int finish_next_place(lua_State *L, int status, lua_KContext context)
 static int next_place(lua_State *L)
 {
     lua_Integer at = (lua_Integer)((lua_Unsigned)luaL_checkinteger(L, 2) + 1);
-    lua_settop(L, 1);
     tael_isolate_charge(L, PLACE_STEPS);
-    if (lua_istable(L, 1) && lua_rawgeti(L, 1, at) != LUA_TNIL)
-        return finish_next_place(L, LUA_OK, (lua_KContext)at);
+    lua_pushinteger(L, at);
+    if (lua_type(L, 1) == LUA_TTABLE && lua_rawgeti(L, 1, at) != LUA_TNIL)
+        return 2;
     lua_settop(L, 1);
     if (luaL_getmetafield(L, 1, "__index") == LUA_TFUNCTION) {
         lua_insert(L, 1);
@@ -245,7 +245,6 @@ void tael_confine_install(lua_State *L, bool ordered)
     static const luaL_Reg own[] = {
         {"pcall", confined_pcall},
         {"xpcall", confined_xpcall},
-        {"setmetatable", tael_confined_setmetatable},
         {"tostring", tael_confined_tostring},
         {"ipairs", confined_ipairs},
         {NULL, NULL},
@@ -262,6 +261,8 @@ void tael_confine_install(lua_State *L, bool ordered)
         lua_setfield(L, -2, *name);
     }
     luaL_setfuncs(L, own, 0);
+    tael_metatable_push(L);
+    lua_setfield(L, -2, "setmetatable");
     lua_pushliteral(L, "Lua 5.4");
     lua_setfield(L, -2, "_VERSION");
     lua_settop(L, 1);

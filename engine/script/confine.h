@@ -10,8 +10,8 @@
  * at `from` (library.c). */
 void tael_library_fill(lua_State *L, int from, const char *library);
 
-/* setmetatable as scripts have it (metatable.c). */
-int tael_confined_setmetatable(lua_State *L);
+/* Pushes setmetatable as scripts have it (metatable.c). */
+void tael_metatable_push(lua_State *L);
 /* The table at index 1 has no metamethod that a library's function would have to call. */
 void tael_metatable_check_plain(lua_State *L, int index);
 

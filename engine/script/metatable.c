@@ -25,6 +25,10 @@ static const char *const allowed[] = {
     "__bor",  "__bxor",     "__shl", "__shr", "__bnot", "__pairs",
 };
 static const char *const refused[] = {"__gc", "__mode", "__close", "__metatable", "__name"};
+enum {
+    ALLOWED = sizeof(allowed) / sizeof(allowed[0]),
+    REFUSED = sizeof(refused) / sizeof(refused[0]),
+};
 
 /* ---- an __index that comes late ---- */
 
@@ -104,17 +108,22 @@ static void copy_place(lua_State *L, const char *name, int *depth)
     lua_setfield(L, 3, name);
 }
 
+/* The names are upvalues, for it is asked for all of them each time: allowed ones, then refused. */
+static int get_named(lua_State *L, int name)
+{
+    lua_pushvalue(L, lua_upvalueindex(1 + name));
+    return lua_rawget(L, 2);
+}
+
 static void copy_methods(lua_State *L)
 {
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        lua_pushstring(L, refused[i]);
-        if (lua_rawget(L, 2) != LUA_TNIL)
+    for (int i = 0; i < REFUSED; i++) {
+        if (get_named(L, ALLOWED + i) != LUA_TNIL)
             luaL_error(L, "setmetatable: %s is not for scripts", refused[i]);
         lua_pop(L, 1);
     }
-    for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
-        lua_pushstring(L, allowed[i]);
-        int kind = lua_rawget(L, 2);
+    for (int i = 0; i < ALLOWED; i++) {
+        int kind = get_named(L, i);
         if (kind == LUA_TFUNCTION)
             lua_setfield(L, 3, allowed[i]);
         else if (kind != LUA_TNIL)
@@ -136,7 +145,7 @@ static lua_Integer mark_before(lua_State *L)
     return mark;
 }
 
-int tael_confined_setmetatable(lua_State *L)
+static int confined_setmetatable(lua_State *L)
 {
     int depth = 0;
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -164,6 +173,16 @@ int tael_confined_setmetatable(lua_State *L)
     lua_setmetatable(L, 1);
     lua_settop(L, 1);
     return 1;
+}
+
+void tael_metatable_push(lua_State *L)
+{
+    luaL_checkstack(L, ALLOWED + REFUSED + LUA_MINSTACK, "setmetatable");
+    for (int i = 0; i < ALLOWED; i++)
+        lua_pushstring(L, allowed[i]);
+    for (int i = 0; i < REFUSED; i++)
+        lua_pushstring(L, refused[i]);
+    lua_pushcclosure(L, confined_setmetatable, ALLOWED + REFUSED);
 }
 
 void tael_metatable_check_plain(lua_State *L, int index)

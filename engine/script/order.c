@@ -63,6 +63,7 @@ static struct key describe(lua_State *L, int place)
 }
 
 enum { FOUND_STEPS = 8, DESCRIBED_STEPS = 4, SIFTED_STEPS = 8, CHUNK = 64 };
+enum { FEW = LUA_MINSTACK - 4 }; /* keys that have room on any stack */
 
 struct heap { /* no key is behind those at 2n + 1 and 2n + 2 of it */
     int count, described, sifted;
@@ -181,6 +182,63 @@ static int gather_on(lua_State *L, int status, lua_KContext count)
     return gather(L, (int)count, true);
 }
 
+/* ---- few keys: in order at once, one list ---- */
+
+/* Upvalues: the keys in order, and how many were given. Arguments: as next_in_order. */
+static int next_of_few(lua_State *L)
+{
+    lua_Integer at = lua_tointeger(L, lua_upvalueindex(2));
+    luaL_checktype(L, 1, LUA_TTABLE);
+    while (lua_rawgeti(L, lua_upvalueindex(1), ++at) != LUA_TNIL) {
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, 1) != LUA_TNIL) {
+            lua_pushinteger(L, at);
+            lua_replace(L, lua_upvalueindex(2));
+            return 2;
+        }
+        lua_pop(L, 2);
+    }
+    return 1; /* nil */
+}
+
+/* Puts the keys of the table at 1 on the stack behind it. -1: they are more, and none is there. */
+static int push_few(lua_State *L)
+{
+    int count = 0;
+    for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pushvalue(L, -1)) {
+        lua_pop(L, 1);
+        if (++count > FEW) {
+            lua_settop(L, 1);
+            return -1;
+        }
+    }
+    return count;
+}
+
+static int pairs_of_few(lua_State *L, int count)
+{
+    struct key keys[FEW];
+    for (int i = 0; i < count; i++) {
+        lua_pushvalue(L, 2 + i);
+        struct key key = describe(L, 2 + i);
+        lua_pop(L, 1);
+        int at = i;
+        for (; at > 0 && compare_keys(&key, &keys[at - 1]) < 0; at--)
+            keys[at] = keys[at - 1];
+        keys[at] = key;
+    }
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        lua_pushvalue(L, keys[i].place);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushinteger(L, 0);
+    lua_pushcclosure(L, next_of_few, 2);
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
 static int finish_pairs(lua_State *L, int status, lua_KContext context)
 {
     (void)L;
@@ -199,6 +257,11 @@ static int pairs_in_order(lua_State *L, bool counted)
         return 3;
     }
     luaL_checktype(L, 1, LUA_TTABLE);
+    int few = push_few(L);
+    if (counted)
+        tael_isolate_charge(L, (few >= 0 ? few : FEW) * (FOUND_STEPS + SIFTED_STEPS));
+    if (few >= 0)
+        return pairs_of_few(L, few);
     lua_newtable(L);
     lua_pushnil(L);
     return gather(L, 0, counted);

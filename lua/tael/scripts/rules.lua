@@ -69,8 +69,12 @@ local function verdict_of(merchant, rule, generation, answer)
     return verdict
 end
 
---- The calls of one crossing, those of the wanted rules that there are; and the names of its inputs.
-local function calls_of(generation, wanted)
+---@class tael.scripts.Asked one crossing, which is the same each time
+---@field calls (string|integer)[][] those of the wanted rules that there are
+---@field rules string[] their names
+---@field inputs string[] names
+
+local function make_calls(generation, wanted)
     local calls, asked, names, place = {}, {}, {}, {}
     for _, rule in ipairs(wanted) do
         if generation.rules[rule] then
@@ -85,21 +89,38 @@ local function calls_of(generation, wanted)
             calls[#calls + 1], asked[#asked + 1] = call, rule
         end
     end
-    return calls, asked, names
+    return { calls = calls, rules = asked, inputs = names }
+end
+
+---@type table<tael.scripts.Generation, table<string[], tael.scripts.Asked>>
+local made = setmetatable({}, { __mode = "k" })
+local BY_LIST = { __mode = "k" }
+
+---@return tael.scripts.Asked
+local function calls_of(generation, wanted)
+    local of = made[generation]
+    if not of then
+        of = setmetatable({}, BY_LIST)
+        made[generation] = of
+    end
+    if not of[wanted] then
+        of[wanted] = make_calls(generation, wanted)
+    end
+    return of[wanted]
 end
 
 local function ask(merchant, generation, wanted, inputs)
-    local calls, asked, names = calls_of(generation, wanted)
-    if #calls == 0 then
+    local asked = calls_of(generation, wanted)
+    if #asked.calls == 0 then
         return {}
     end
     local verdicts, killed, given, list = {}, false, inputs(), {}
-    for i, name in ipairs(names) do
+    for i, name in ipairs(asked.inputs) do
         list[i] = given[name]
     end
-    local answers, used = generation.unit:ask(loading.RULES, calls, list, STEPS)
+    local answers, used = generation.unit:ask(loading.RULES, asked.calls, list, STEPS)
     shares.charge("rules", merchant, used)
-    for i, rule in ipairs(asked) do
+    for i, rule in ipairs(asked.rules) do
         killed = killed or not answers[i][1] and suspensions.KILLS[answers[i][2]]
         verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])
     end
