@@ -142,8 +142,7 @@ test('files that tael reload has read', { timeout: 900_000 }, async (t) => {
     const server = new Server({ folder: path.join(folder, 'reloaded'), workers: 2, core: null });
     fs.mkdirSync(server.folder);
     await server.prepare();
-    fs.writeFileSync(path.join(server.folder, 'tael.lua'), merchants('shop', 'shop', 'alipay'), { mode: 0o600 });
-    server.env.TAEL_SCRIPTS__SHARE = '100';
+    fs.writeFileSync(path.join(server.folder, 'tael.lua'), merchants('shop', 'shop', 'alipay').replace('return {', 'return { scripts = { share = 100 },'), { mode: 0o600 });
     t.after(() => server.end());
     await server.start();
     const shop = new Shop({ url: server.env.TAEL_HTTP__PUBLIC_URL, key: server.key, home: path.join(server.folder, 'scripts/merchants/shop') });
