@@ -70,7 +70,10 @@ static int prepare(lua_State *L, void *arg)
         return lua_error(L);
     lua_pushstring(L, args[0]);
     lua_pushstring(L, args[1]);
-    return 3;
+    if (args[2] == NULL)
+        return 3;
+    lua_pushinteger(L, atoi(args[2])); /* asks of a round, for who counts instructions */
+    return 4;
 }
 
 static bool failed;
@@ -107,7 +110,7 @@ int main(int argc, char **argv)
         {"tael.time", tael_open_time},       {"bench", open_bench},
     };
     char program[4096];
-    const char *args[] = {program, argc > 1 ? argv[1] : ""};
+    const char *args[] = {program, argc > 1 ? argv[1] : "", argc > 2 ? argv[2] : NULL};
     struct tael_host host = {.worker = 1, .workers = 1};
     struct tael_state *state = NULL;
     struct tael_task *task = NULL;

@@ -1,7 +1,7 @@
 --- What merchants' scripts cost: make bench-scripts. Each figure is the least of several rounds, or a
 --- percentile of many calls; what is to be reached stands beside it. On one processor: taskset -c 1
 --- build/bench/scripts.
-local program, only = ...
+local program, only, times = ...
 local bench = require "bench"
 local isolate = require "tael.isolate"
 local task = require "tael.task"
@@ -112,15 +112,15 @@ local figures = {}
 
 function figures.state()
     generation "acme"
-    local whole = least(20000, function() ask "acme" end)
+    local whole = least(times or 20000, function() ask "acme" end)
     tell("all rules of a payment, state: kernel to decision", whole / 1000, "us", "5")
     local given = inputs()
     local unit, list = active.acme.unit, { given.payment, given.channels }
     local calls = { { "limits", 1 }, { "risk", 1 }, { "route", 1, 2 } }
-    tell("  of it the crossing, three rules", least(20000, function()
+    tell("  of it the crossing, three rules", least(times or 20000, function()
         unit:ask("rules.lua", calls, list, 300000)
     end) / 1000, "us")
-    tell("  the crossing, one rule", least(20000, function()
+    tell("  the crossing, one rule", least(times or 20000, function()
         unit:ask("rules.lua", { { "risk", 1 } }, list, 300000)
     end) / 1000, "us")
 end

@@ -213,14 +213,14 @@ static struct outcome try_once(const struct hostile *script, bool judged)
 }
 
 /* How much slower this machine is, at present, than the one that the limit was meant for: some
- * work of a script and of the collector took 14 ms there. */
+ * work of a script and of the collector took 9 ms there. */
 static double slowness(void)
 {
     static const char work[] = "local t = {} for i = 1, 6e4 do t = { t, t } end t = 1";
     struct hostile script = {"work", {work, sizeof(work) - 1}, HOSTILE(TAEL_ASK_DONE)};
     double ms = try_once(&script, false).all;
     printf("# pace %.1f ms\n", ms);
-    return ms > 14 ? ms / 14 : 1;
+    return ms > 9 ? ms / 9 : 1;
 }
 
 static void judge(const struct hostile *script)
