@@ -24,7 +24,7 @@ const outside = http.createServer((request, response) => {
     request.on('end', () => {
         seen.push({ method: request.method, url: request.url, headers: request.headers, text });
         const [, what, value] = request.url.split(/[/?]/);
-        if (what === 'slow') return void setTimeout(() => response.end('slow'), Number(value));
+        if (what === 'slow') return void setTimeout(() => response.end('slow'), Number(value)).unref();
         if (what === 'status') response.writeHead(Number(value), { location: 'http://127.0.0.1:1/', 'content-type': 'text/plain' });
         else if (what === 'large') return response.end('x'.repeat(Number(value)));
         else if (what === 'many') return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(Array(20000).fill(1)));
@@ -452,6 +452,75 @@ test('while a route waits its merchant\'s rules are asked, and others are answer
     assert.equal(settled, 0, 'they still wait');
     for (const answer of await Promise.all(slow)) assert.deepEqual([answer.status, answer.text], [200, 'slow']);
     fs.rmSync(path.join(home, 'rules.lua'));
+});
+
+test('who goes away while a route waits leaves nothing behind, and too many at once are told so', async () => {
+    const url = `http://127.0.0.1:${outside.address().port}`;
+    await publish(open('GET /slow', `return { text = tael.http.get("${url}/slow/60000", { timeout = "8s" }) and "slow" or "no" }`) + open('GET /fast', 'return { text = "fast" }'));
+    const begun = () => seen.filter((request) => request.url === '/slow/60000').length;
+    for (let round = 0; round < 4; round++) {
+        const before = begun(), gone = new AbortController();
+        const slow = Array.from({ length: 60 }, () => fetch(`${engine.url}${base}/slow`, { signal: gone.signal }).catch((err) => err.name));
+        await until('all wait', () => begun() >= before + 60, 10);
+        assert.equal((await engine.get(`${base}/fast`, { key: null })).text, 'fast');
+        gone.abort();
+        assert.deepEqual([...new Set(await Promise.all(slow))], ['AbortError']);
+    }
+    // two workers with 64 each: of 160 at once some are told to come again
+    const gone = new AbortController();
+    const codes = [];
+    const many = Array.from({ length: 160 }, () => fetch(`${engine.url}${base}/slow`, { signal: gone.signal })
+        .then(async (answer) => { codes.push((await answer.json()).code); }).catch((err) => err.name));
+    await until('some are refused', () => codes.length > 0, 10);
+    gone.abort();
+    await Promise.all(many);
+    assert.deepEqual([...new Set(codes)], ['script_unavailable']);
+    assert.ok(failures().some((line) => line.failure === 'busy'));
+    await until('it answers again', async () => (await engine.get(`${base}/fast`, { key: null })).text === 'fast', 10);
+});
+
+test('a request that waits ends on the files that it began with, however often they change', async () => {
+    const url = `http://127.0.0.1:${outside.address().port}`;
+    const version = async (number) => {
+        save(`return { number = ${number} }`, 'lib/early.lua');
+        save(`return { number = ${number} }`, 'lib/late.lua');
+        await publish(`local early = require "lib.early"\n` + open('GET /wait', `
+            local before = early.number
+            local response = assert(tael.http.get("${url}/slow/4000"))
+            return { json = { before = before, after = early.number, late = require("lib.late").number, mine = ${number}, body = response.body } }`)
+            + open('GET /now', `return { json = { early.number, require("lib.late").number, ${number} } }`));
+    };
+    await version(1);
+    const before = seen.filter((request) => request.url === '/slow/4000').length;
+    const waiting = Array.from({ length: 8 }, () => engine.get(`${base}/wait`, { key: null }));
+    await until('all wait', () => seen.filter((request) => request.url === '/slow/4000').length >= before + 8, 10);
+    for (let number = 2; number <= 6; number++) { // more than a process keeps
+        await version(number);
+        assert.deepEqual((await engine.get(`${base}/now`, { key: null })).body, [number, number, number]);
+    }
+    for (const answer of await Promise.all(waiting))
+        assert.deepEqual(answer.body, { before: 1, after: 1, late: 1, mine: 1, body: 'slow' }, answer.text);
+    fs.rmSync(path.join(home, 'lib'), { recursive: true });
+});
+
+test('when its process is killed what waits in it is told, and the next is answered', { skip: isolation !== 'process' }, async () => {
+    const url = `http://127.0.0.1:${outside.address().port}`;
+    await publish(open('GET /wait', `return { text = assert(tael.http.get("${url}/slow/1000")).body }`) + open('GET /fast', 'return { text = "fast" }'));
+    const before = seen.filter((request) => request.url === '/slow/1000').length;
+    const waiting = Array.from({ length: 12 }, () => engine.get(`${base}/wait`, { key: null }));
+    await until('all wait', () => seen.filter((request) => request.url === '/slow/1000').length >= before + 12, 10);
+    const mine = fs.readdirSync('/proc').filter((pid) => {
+        try {
+            const status = fs.readFileSync(`/proc/${pid}/status`, 'utf8');
+            return /^Name:\ttael-script$/m.test(status) && status.includes(`PPid:\t${engine.process.child.pid}\n`);
+        } catch { return false; }
+    });
+    assert.ok(mine.length > 0);
+    for (const pid of mine) process.kill(Number(pid), 'SIGKILL');
+    await until('the next is answered', async () => (await engine.get(`${base}/fast`, { key: null })).text === 'fast', 10);
+    for (const answer of await Promise.all(waiting))
+        assert.deepEqual([answer.status, answer.body.code], [503, 'script_unavailable'], answer.text);
+    await publish(open('GET /fast', 'return { text = "faster" }')); // the calls that were lost count against the old files
 });
 
 test('a route has its seconds, waiting included', async () => {

@@ -216,7 +216,8 @@ local function request_of(call)
     }
 end
 
-local CODES = { spent = "script_timeout", timeout = "script_timeout", crashed = "script_unavailable" }
+local CODES = { spent = "script_timeout", timeout = "script_timeout", crashed = "script_unavailable",
+    busy = "script_unavailable" }
 
 local function fail(call, failure, detail)
     count("route", failure)

@@ -87,19 +87,35 @@ local function turn(run, opened, told)
     return table.pack(opened:go(table.unpack(results, 1, results.n)))
 end
 
+local OPEN_MAX = 64 -- of one merchant, on a worker: what waits takes memory
+
+local open = {} ---@type table<string, integer> by merchant
+
+--- However the call ends: what it took is counted, and another may begin.
+local function close_of(run, opened)
+    local slug = run.merchant and run.merchant.slug
+    if not slug then
+        return nil
+    end
+    open[slug] = (open[slug] or 0) + 1
+    return setmetatable({}, { __close = function()
+        open[slug] = open[slug] > 1 and open[slug] - 1 or nil
+        shares.charge("routes", slug, opened:used())
+    end })
+end
+
 --- Runs it. In a task.
 ---@param run tael.scripts.Run
 ---@param entry string path of a file
 ---@param call (string|integer)[] name and numbers of inputs
 ---@param inputs any[]
----@return table told {"done", results…} or {"failed", kind, text}; kind may be "timeout"
+---@return table told {"done", results…} or {"failed", kind, text}; kind may be "timeout", "busy"
 function running.call(run, entry, call, inputs)
+    if run.merchant and (open[run.merchant.slug] or 0) >= OPEN_MAX then
+        return { "failed", "busy", "64 of its calls are under way", n = 3 }
+    end
     local opened <close> = run.generation.unit:open(entry, call, inputs, run.steps)
-    local _ <close> = setmetatable({}, { __close = function() -- however it ends
-        if run.merchant then
-            shares.charge("routes", run.merchant.slug, opened:used())
-        end
-    end })
+    local _ <close> = close_of(run, opened)
     local told = table.pack(opened:go())
     while told[1] == "effect" do
         told = turn(run, opened, told)
