@@ -14,7 +14,7 @@
 enum {
     UNIT = 16,                /* bytes: sizes of small blocks are multiples of it */
     SMALL_MAX = 512,          /* bytes: what is larger is the C library's */
-    SLAB = 16 * 1024,         /* bytes */
+    SLAB = 4 * 1024,          /* bytes */
     STEP_BYTES = 16,          /* of memory taken count as one step */
     BLOCK_BYTES = 96,         /* of memory, that each block counts besides */
     HOOK_STEPS = 250,         /* instructions between two looks */
@@ -58,6 +58,7 @@ struct tael_isolate {
     lua_State *L;
     struct tael_run *run; /* that is on the C stack */
     size_t used, max;
+    size_t held;     /* bytes that it has from the C library */
     size_t taken;    /* since the last look */
     size_t longest;  /* text that was ever made, bytes */
     int interval;    /* instructions until the next look */
@@ -87,6 +88,7 @@ static bool add_slab(struct tael_isolate *isolate)
     struct slab *slab = malloc(sizeof(*slab) + SLAB);
     if (slab == NULL)
         return false;
+    isolate->held += sizeof(*slab) + SLAB;
     slab->next = isolate->slabs;
     isolate->slabs = slab;
     isolate->fresh = slab->bytes;
@@ -111,12 +113,17 @@ static void *take_small(struct tael_isolate *isolate, size_t rank)
 
 static void *take(struct tael_isolate *isolate, size_t size)
 {
-    return POOLED && size <= SMALL_MAX ? take_small(isolate, rank_of(size)) : malloc(size);
+    if (POOLED && size <= SMALL_MAX)
+        return take_small(isolate, rank_of(size));
+    void *bytes = malloc(size);
+    isolate->held += bytes != NULL ? size : 0;
+    return bytes;
 }
 
 static void give(struct tael_isolate *isolate, void *bytes, size_t size)
 {
     if (!POOLED || size > SMALL_MAX) {
+        isolate->held -= size;
         free(bytes);
         return;
     }
@@ -142,8 +149,9 @@ static void *resize(struct tael_isolate *isolate, void *bytes, size_t old_size, 
 {
     if (!POOLED || (old_size > SMALL_MAX && size > SMALL_MAX)) {
         void *resized = realloc(bytes, size);
-        if (resized == NULL && size <= old_size)
-            return bytes;
+        if (resized == NULL) /* what was to shrink stays, and is counted as Lua does from now on */
+            resized = size <= old_size ? bytes : NULL;
+        isolate->held += resized != NULL ? size - old_size : 0; /* unsigned: also when it is less */
         return resized;
     }
     if (old_size <= SMALL_MAX && size <= SMALL_MAX && rank_of(old_size) == rank_of(size))
@@ -427,6 +435,11 @@ lua_State *tael_isolate_lua(struct tael_isolate *isolate)
 size_t tael_isolate_memory(const struct tael_isolate *isolate)
 {
     return isolate->used;
+}
+
+size_t tael_isolate_held(const struct tael_isolate *isolate)
+{
+    return sizeof(*isolate) + isolate->held;
 }
 
 static int collect(lua_State *L)

@@ -89,7 +89,7 @@ static void unlist(struct tael_shelved *shelved)
 
 static void look(struct tael_shelved *shelved)
 {
-    size_t size = tael_isolate_memory(shelved->isolate);
+    size_t size = tael_isolate_held(shelved->isolate);
     shelved->shelf->counts.bytes += size - shelved->size; /* unsigned: also when it is less */
     shelved->size = size;
 }

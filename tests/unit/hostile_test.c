@@ -124,7 +124,7 @@ static bool only_the_neighbour_is_left(void)
     struct tael_shelved *neighbour = tael_shelf_take(shelf, tael_span_of("neighbour"));
     if (neighbour == NULL)
         return false;
-    size_t bytes = tael_isolate_memory(neighbour->isolate);
+    size_t bytes = tael_isolate_held(neighbour->isolate);
     tael_shelf_give(neighbour);
     return counts.lent == 0 && counts.isolates == 1 && counts.bytes == bytes;
 }
