@@ -123,7 +123,7 @@ async function replaced(shop, change) {
     console.log(`# ${shop.answers.length} payments while ${ROUNDS} changes were made; ${generations.size} kinds of answers`);
     assert.deepEqual(shop.failures.slice(0, 5), []);
     assert.ok(shop.answers.length >= ROUNDS, `${shop.answers.length} payments`);
-    assert.ok(generations.size >= 4, [...generations].join('\n'));
+    assert.ok(generations.size >= (ROUNDS >= 40 ? 4 : 2), [...generations].join('\n'));
 }
 
 test('files that are watched', { timeout: 900_000 }, async (t) => {
