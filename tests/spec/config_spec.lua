@@ -174,6 +174,16 @@ local refused = {
     ["a policy that is none"] = {
         "return { merchants = { acme = { mode = 'live',\n policies = { on_late_paid = 'keep' } } } }",
         "tael.lua:2: merchants.acme.policies.on_late_paid: must be one of: accept, refund, review" },
+    ["a host that is a URL"] = {
+        "return { merchants = { acme = { mode = 'live', hosts = { 'a.example', 'https://b.example' } } } }",
+        "tael.lua:1: merchants.acme.hosts: item 2 must be a host in lower case, with a port where it is not "
+            .. "443, such as erp.acme.example" },
+    ["a secret in the file"] = {
+        "return { merchants = { acme = { mode = 'live', secrets = { erp = { 'x' } } } } }",
+        "tael.lua:1: merchants.acme.secrets.erp: must be a string" },
+    ["a secret that scripts cannot name"] = {
+        "return { merchants = { acme = { mode = 'live', secrets = { ['A b'] = 'x' } } } }",
+        "tael.lua:1: merchants.acme.secrets.A b: is not a name such as erp" },
     ["a misspelt policy"] = {
         "return { merchants = { acme = { mode = 'live', policies = { on_late = 'accept' } } } }",
         "tael.lua:1: unknown key 'on_late' in merchants.acme.policies" },

@@ -130,6 +130,12 @@ local function show_lines(config)
         local about = config.merchants[merchant]
         screen.line(("merchants[%q].name = %q"):format(merchant, about.name))
         screen.line(("merchants[%q].mode = %q"):format(merchant, about.mode))
+        if #(about.hosts or {}) > 0 then
+            screen.line(("merchants[%q].hosts = %s"):format(merchant, configuration.written(about.hosts)))
+        end
+        for _, name in ipairs(sorted(about.secrets or {})) do -- the name of one, not what it is
+            screen.line(("merchants[%q].secrets.%s = %q"):format(merchant, name, about.secrets[name]))
+        end
         for _, name in ipairs(sorted(about.policies or {})) do
             screen.line(("merchants[%q].policies.%s = %q"):format(merchant, name, about.policies[name]))
         end
