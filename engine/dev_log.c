@@ -71,7 +71,7 @@ static bool says(const char *line, size_t len, const char *text)
 static bool is_shown(tael_log_level level, const char *line, size_t len)
 {
     return level == TAEL_LOG_ERROR ||
-           (says(line, len, "\"event\":\"scripts.") && !says(line, len, "\"first\":true"));
+           (says(line, len, "\"event\":\"script") && !says(line, len, "\"first\":true"));
 }
 
 void tael_dev_log_write(void *user, tael_log_level level, const char *line, size_t len)
@@ -118,6 +118,9 @@ static bool add(struct tael_buf *out, const struct tael_json_string *name, struc
         return false; /* whoever started it says so */
     if (is_named(name, "event"))
         return tael_buf_printf(out, " %.*s", (int)value.len, value.data) == TAEL_OK;
+    const char *line_end = memmem(value.data, value.len, "\\n", 2); /* what called it is in the file */
+    if (line_end != NULL)
+        value.len = (size_t)(line_end - value.data);
     int shown = value.len < VALUE_MAX ? (int)value.len : VALUE_MAX;
     return tael_buf_printf(out, " %.*s=%.*s", (int)name->raw.len, name->raw.data, shown,
                            value.data) == TAEL_OK;

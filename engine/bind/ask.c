@@ -321,6 +321,17 @@ static enum tael_run_state take_end(struct tael_ask *ask, enum tael_run_state st
     return TAEL_RUN_DONE;
 }
 
+/* Steps of the run under way. */
+static int64_t in_run(const struct tael_ask *ask)
+{
+    return (ask->loading ? TAEL_ASK_LOAD_STEPS : ask->steps) - ask->run.steps;
+}
+
+int64_t tael_ask_used(const struct tael_ask *ask)
+{
+    return ask->used + (ask->open ? in_run(ask) : 0);
+}
+
 static enum tael_run_state go_on(struct tael_ask *ask)
 {
     enum tael_run_state state = TAEL_RUN_DONE;
@@ -334,7 +345,7 @@ static enum tael_run_state go_on(struct tael_ask *ask)
             return state;
         if (state == TAEL_RUN_RAISED && ask->effects)
             tell_stack(ask);
-        ask->used += (ask->loading ? TAEL_ASK_LOAD_STEPS : ask->steps) - ask->run.steps;
+        ask->used += in_run(ask);
         ask->steps = ask->run.steps;
         tael_ask_end(ask);
         state = take_end(ask, state);

@@ -90,6 +90,8 @@ struct tael_ask { /* the caller's; zero, then what is asked */
  * RAISED. */
 enum tael_run_state tael_ask_begin(struct tael_ask *ask, struct tael_isolate *isolate);
 enum tael_run_state tael_ask_go(struct tael_ask *ask);
+/* Steps so far, those of what had to be loaded too. */
+int64_t tael_ask_used(const struct tael_ask *ask);
 /* Whatever has happened, paused too. The memory of out stays, for the next. */
 void tael_ask_end(struct tael_ask *ask);
 

@@ -52,6 +52,8 @@ int tael_asking_free(lua_State *L); /* __gc */
 /* Steps so far, of all its turns; of a process its time, in steps. */
 lua_Integer tael_asking_used(const struct asking *asking);
 const char *tael_asking_kind(enum tael_ask_end end); /* "raised", … */
+/* Pushes what a script says of its failure as text: it may be any bytes. */
+void tael_asking_push_told(lua_State *L, struct tael_span text);
 
 /* generation:open, and the type of what it gives. */
 int tael_generation_open(lua_State *L);

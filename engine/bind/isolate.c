@@ -10,6 +10,7 @@
 
 #include <lauxlib.h>
 
+#include "base/utf8.h"
 #include "bind/asking.h"
 #include "bind/bind.h"
 #include "bind/processes.h"
@@ -323,6 +324,22 @@ const char *tael_asking_kind(enum tael_ask_end end)
     return kinds[end];
 }
 
+void tael_asking_push_told(lua_State *L, struct tael_span text)
+{
+    luaL_Buffer told;
+    const char *at = text.data, *end = text.data + text.len;
+    luaL_buffinitsize(L, &told, text.len);
+    while (at < end) {
+        size_t len = (unsigned char)*at < 0x80 ? 1 : tael_utf8_length(at, end);
+        if (len == 0)
+            luaL_addchar(&told, '?');
+        else
+            luaL_addlstring(&told, at, len);
+        at += len > 0 ? len : 1;
+    }
+    luaL_pushresult(&told);
+}
+
 static void push_failure(lua_State *L, enum tael_ask_end end, struct tael_span why)
 {
     lua_createtable(L, 3, 0);
@@ -330,7 +347,7 @@ static void push_failure(lua_State *L, enum tael_ask_end end, struct tael_span w
     lua_rawseti(L, -2, 1);
     lua_pushstring(L, tael_asking_kind(end));
     lua_rawseti(L, -2, 2);
-    lua_pushlstring(L, why.len > 0 ? why.data : "", why.len);
+    tael_asking_push_told(L, why);
     lua_rawseti(L, -2, 3);
 }
 
@@ -349,7 +366,7 @@ static void push_answer(lua_State *L, struct asking *asking, const struct tael_a
 
 lua_Integer tael_asking_used(const struct asking *asking)
 {
-    return asking->process ? asking->sent.spent_us * STEPS_PER_US : asking->ask.used;
+    return asking->process ? asking->sent.spent_us * STEPS_PER_US : tael_ask_used(&asking->ask);
 }
 
 static int push_answers(lua_State *L, struct asking *asking)

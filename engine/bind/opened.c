@@ -52,7 +52,7 @@ static int push_failed(lua_State *L, enum tael_ask_end end, const char *why, siz
 {
     lua_pushliteral(L, "failed");
     lua_pushstring(L, tael_asking_kind(end));
-    lua_pushlstring(L, len > 0 ? why : "", len);
+    tael_asking_push_told(L, (struct tael_span){why, len});
     return 3;
 }
 

@@ -93,7 +93,7 @@ add("review", "Puts a payment that is not paid yet before a person.", {
 
 local OPTIONS = {
     json = { type = "any" }, form = { type = "map", value = { type = "string" } },
-    body = { type = "string" }, headers = { type = "map", value = { type = "string" } },
+    body = { type = "string", bytes_allowed = true }, headers = { type = "map", value = { type = "string" } },
     query = { type = "map", value = { type = "string" } }, timeout = { type = "string" },
 }
 local HTTP_NOTE = "Only hosts that the operator has listed for this merchant (merchants.<slug>.hosts), by "

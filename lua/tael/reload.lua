@@ -1,6 +1,6 @@
 --- Reading again while the engine runs, on SIGHUP and POST /v1/system/reload: what can be replaced is, and
 --- what else has changed in the configuration since the start is named, for it needs a restart. A
---- configuration or a channel that is wrong changes nothing.
+--- configuration or a certificate that is wrong changes nothing, a channel that is wrong no channel.
 local config_of = require "tael.config"
 local engine = require "tael.engine"
 local json = require "tael.json"
@@ -89,12 +89,12 @@ function reload.run()
     local config, err = config_of.load(started.source)
     local channels, done
     if config then
-        channels, err = require("tael.kernel.renewal").run()
-    end
-    if channels then
         done, err = engine.reload()
     end
-    if not done then
+    if done then
+        channels, err = require("tael.kernel.renewal").run()
+    end
+    if not channels then
         log.error("engine.not_reloaded", { code = err.code, message = err.message })
         return nil, err
     end

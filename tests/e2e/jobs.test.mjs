@@ -116,6 +116,16 @@ test('a job that fails is told with file and line, and comes again with its next
     assert.equal((await engine.create('J1')).status, 201, 'meanwhile payments go on');
 });
 
+test('whatever a job says in bytes that are no text, its slot comes to an end', async () => {
+    await publish({ 'bytes.lua': job('schedule = "20 * * * *", merchants = { "demo.test" }',
+        'tael.log.info "asked"\nlocal found, err = pcall(tael.find, "\\xff")\ntael.log.info(tostring(err))') });
+    await advance(3600);
+    await until('it has ended', () => logged('job.ended').some((line) => line.job === 'bytes' && line.result === 'done'), 20);
+    assert.equal(said('asked').length, 1);
+    assert.ok(logged('script.info').some((line) => /merchant_order_id must be UTF-8/.test(line.message)));
+    fs.rmSync(path.join(folder, 'bytes.lua'));
+});
+
 test('a job that is wrong is refused with file and line, and what ran goes on', async () => {
     fs.rmSync(path.join(folder, 'fails.lua'));
     fs.rmSync(path.join(folder, 'spins.lua'));

@@ -169,7 +169,7 @@ test('what a script does wrong at run time is a 500, and a line of the log with 
         ['return { status = 99 }', /status is not a number/],
         ['return { headers = { ["x-a"] = "1\\r\\nx-b: 2" } }', /a header has a name or value/],
         ['return { headers = { ["Content-Length"] = "5" } }', /content-length is the server's own/],
-        ['return { json = string.rep("x", 2000000) }', /text too large/], ['return { body = string.rep("x", 2000000) }', /larger than 1 MiB/],
+        ['return { json = string.rep("x", 1100000) }', /text too large/], ['return { body = string.rep("x", 1100000) }', /larger than 1 MiB/],
         ['setmetatable({}, { __gc = function() end })', /__gc is not for scripts/],
         ['setmetatable({}, { __close = function() end })', /__close is not for scripts/],
         ['return getmetatable("").__index', /unknown global 'getmetatable'/],

@@ -224,6 +224,45 @@ test('what is wrong leaves what runs, and says where', async () => {
     assert.match(JSON.stringify(ready), /demo\.test/);
 });
 
+test('what rules say in bytes that are no text harms nobody, and readyz least of all', async () => {
+    save('return { risk = function() return "deny", "\\xff" end }\n');
+    await sleep(LOOK_MS);
+    const answer = await create();
+    assert.deepEqual([answer.status, answer.body.state], [201, 'review'], answer.text); // the rule has failed
+    save('error("\\xff broken")\n');
+    await until('it is refused', async () => {
+        await create();
+        return logged('scripts.refused').some((line) => line.error.includes('? broken'));
+    }, 10);
+    for (const url of [engine.url, engine.operations]) {
+        const ready = await fetch(`${url}/readyz`);
+        const detail = (await ready.json()).checks.find((check) => check.name === 'scripts').detail;
+        assert.deepEqual([ready.status, /broken/.test(detail)], [200, url === engine.operations], detail);
+    }
+    fs.writeFileSync(path.join(home, 'rules.lua'), Buffer.from([0x2d, 0x2d, 0xff, 0x0a]));
+    await until('a file that is no text is refused', async () => {
+        await create();
+        return logged('scripts.refused').some((line) => /rules\.lua: a file is text in UTF-8/.test(line.error));
+    }, 10);
+});
+
+test('whatever a worker has missed, what is wrong leaves the same scripts running on all', async () => {
+    const fee = (n) => `return { price = function() return { fee = ${n} } end }\n`;
+    for (let round = 0; round < 6; round++) {
+        for (let n = 1; n <= 4; n++) {
+            save(fee(10 * round + n));
+            await sleep(LOOK_MS);
+            await create(); // one worker has it, the other one perhaps not
+        }
+        save('return {');
+        await sleep(LOOK_MS);
+        await until('both workers have the last that was right', async () => {
+            const fees = await Promise.all(Array.from({ length: 16 }, async () => (await create()).body.fee));
+            return fees.every((one) => one === 10 * round + 4);
+        }, 10);
+    }
+});
+
 test('one merchant\'s broken scripts are its own', async () => {
     save('nonsense');
     const key = await newKey('other.test');

@@ -128,6 +128,27 @@ test('only what its author has seen running is replaced', async () => {
     assert.deepEqual(await said(), [`racer ${ids.indexOf(won[0].body.active)}`]);
 });
 
+test('what is activated while a worker still loads what was activated before reaches that worker', async () => {
+    let slow = 'local t, x = {}, 0\nfor i = 1, 400000 do x = x + i end\n';
+    for (let n = 0; n < 3000; n++) slow += `t[${n}] = { ${n}, "text ${n}" }\n`;
+    const quick = (await push(rules('quick'))).body.id;
+    for (let round = 0; round < 5; round++) {
+        const files = { 'big.lua': `-- ${round}\n${slow}return t\n`,
+            'rules.lua': 'local t = require "big"\nreturn { risk = function() return "deny", "slow " .. #t end }\n' };
+        const pushed = await push(files);
+        assert.equal(pushed.status, 201, pushed.text);
+        await activate(quick);
+        let running = true;
+        const load = Promise.all(Array.from({ length: 8 }, async () => { while (running) await create(); }));
+        await activate(pushed.body.id);
+        const back = await operator('POST', `${DEMO}/rollback`);
+        assert.equal(back.status, 200, back.text);
+        running = false;
+        await load;
+        assert.deepEqual(await said(), ['quick']);
+    }
+});
+
 test('rolling back goes back, and further back, to the folder at last', async () => {
     fs.mkdirSync(home, { recursive: true });
     fs.writeFileSync(path.join(home, 'rules.lua'), rules('of the folder')['rules.lua']);

@@ -163,6 +163,8 @@ describe("a merchant's spec", function()
                 "routes.lua:",
             ['t.on("http.get", function() error("mine", 0) end) t.request("GET", "/stock/tea")'] =
                 "mine",
+            ['require("tael").date(("%S"):rep(200))'] = "format must have at most 256 bytes",
+            ['require("tael").date("\\xff")'] = "format must be UTF-8",
             ['require("tael").http.get(5)'] = "tael.http.get: url must be a text, not a number",
             ['t.on("now", function() return "x" end) require("tael").date("%F")'] = "tael.test was changed",
         }

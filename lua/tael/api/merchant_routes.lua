@@ -29,6 +29,8 @@ merchant_routes.ROUTE = { path = "/m/{merchant}/…", method = "any", raw = true
 
 local SIGNED_S = 300
 
+local SCOPE = "payments:write"
+
 local suspension = suspensions.new "routes"
 local count = metrics.by_two("tael_script_calls_total", "kind", "result")
 
@@ -142,6 +144,8 @@ local function check_caller(call)
     good, refused = rate.check(call)
     if good and caller.merchant ~= call.merchant.id then
         return nil, problem.new("forbidden", "The key is another merchant's.")
+    elseif good and not caller.scopes[SCOPE] then -- what a route does with money it does for its caller
+        return nil, problem.new("forbidden", "The key lacks the scope " .. SCOPE .. ".")
     end
     return good, refused
 end
@@ -230,7 +234,7 @@ local function fail(call, failure, detail)
 end
 
 local function refused_json(answer)
-    local place = answer.offset and (" at byte " .. answer.offset) or ""
+    local place = math.type(answer.offset) == "integer" and (" at byte " .. answer.offset) or ""
     return nil, problem.new("invalid_json", ("The body is not valid JSON: %s%s."):format(
         tostring(answer.detail), place))
 end

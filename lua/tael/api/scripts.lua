@@ -206,7 +206,7 @@ function M.get(call)
     local merchant, refused = merchant_of(call)
     local number = ids.decode("scr", call.params.id)
     if not merchant or not number then
-        return nil, refused or problem.new("not_found")
+        return nil, refused or problem.new("not_found", "There is no such version of these scripts.")
     end
     local version, err = find(merchant, number)
     if not version then

@@ -25,8 +25,9 @@ function M.healthz()
     return plain(200, "ok\n")
 end
 
-function M.readyz()
-    local checks, ready = health.checks(), true
+---@param call tael.api.Call
+function M.readyz(call)
+    local checks, ready = health.checks(call.request.listener == "api"), true
     for _, check in ipairs(checks) do
         ready = ready and check.ok
     end

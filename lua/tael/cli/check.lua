@@ -23,7 +23,7 @@ local check = { name = "check", usage = "[PATH]", min = 0, max = 1 }
 local function check_one(own)
     local generation, why = nil, own.error
     if own.files then
-        generation, why = loading.load(own.merchant, own.files)
+        generation, why = loading.check(own.merchant, own.files)
     end
     return { merchant = own.merchant, generation = generation and generation.id, error = why,
         rules = json.array(files_of.paths(generation and generation.rules or {})),

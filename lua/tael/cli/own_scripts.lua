@@ -63,6 +63,10 @@ function own_scripts.all(call)
     loading.open(call.options.lua_root)
     if call.rest[1] then
         list[1] = own_scripts.at(call.rest[1])
+        if not list[1] or list[1].files and not next(list[1].files) then
+            return exits.fail(exits.no, text("check.no_folder", { path = call.rest[1] }),
+                text "check.none.next")
+        end
     else
         for _, merchant in ipairs(sorted(call.config.merchants)) do
             list[#list + 1] = read(merchant, own_scripts.path(call, merchant))

@@ -15,6 +15,11 @@ local scripts = { name = "scripts" }
 local PATH = "/v1/scripts/merchants/{}"
 local FOLDER, ACTIVE = "folder", "active"
 
+--- What somebody else has written, for a terminal.
+local function plain(value)
+    return (value:gsub("%c", " "))
+end
+
 --- The path of the merchant's scripts in the API.
 local function path_of(call, more, ...)
     local merchant = call.client.merchant
@@ -92,6 +97,10 @@ local function files_here(call, named)
         return exits.fail(exits.no, own and own.error or text("scripts.no_files", { path = path }),
             text "scripts.no_files.next")
     end
+    local wrong, file = files_of.wrong(own.files)
+    if wrong then
+        return exits.fail(exits.no, file and file .. ": " .. wrong or wrong, "tael check")
+    end
     return own.files
 end
 
@@ -132,7 +141,7 @@ local function list(call)
     end
     return listing.show(call, path, "columns.scripts", function(version)
         return { version.id, version.active and screen.paint("green", "●") or "", version.generation,
-            version.author, version.created_at, (version.message:match "^[^\n]*") }
+            plain(version.author), version.created_at, plain(version.message:match "^[^\n]*") }
     end)
 end
 
@@ -158,9 +167,9 @@ local function print_version(version)
     screen.line(("%s  %s  %s"):format(version.id, version.generation, version.active
         and screen.paint("green", text "scripts.active") or ""):match "^(.-)%s*$")
     screen.columns({
-        { text "scripts.show.author", version.author }, { text "scripts.show.actor", version.actor },
+        { text "scripts.show.author", plain(version.author) }, { text "scripts.show.actor", version.actor },
         { text "scripts.show.created", version.created_at }, { text "scripts.show.base", version.base },
-        { text "scripts.show.message", version.message },
+        { text "scripts.show.message", plain(version.message) },
     }, "  ")
     screen.line("")
     for _, path in ipairs(files_of.paths(version.files)) do
@@ -170,6 +179,10 @@ end
 
 local function show(call)
     local id, failure = call.rest[1]
+    local path = call.rest[2]
+    if id and not path and id:find("%.lua$") then
+        id, path = nil, id
+    end
     if not id or id == ACTIVE then
         id, failure = active_id(call)
         if not id then
@@ -179,7 +192,6 @@ local function show(call)
     end
     local version
     version, failure = get_version(call, id)
-    local path = call.rest[2]
     if not version then
         return nil, failure
     elseif call.json then

@@ -18,7 +18,7 @@ local count = 0
 -- they are about, and where there are none the message.
 local OF_ACCOUNT = { "account", "op", "detail" }
 local OF_OBJECT = { "payment", "attempt", "refund", "refund_no", "check", "detail" }
-local OF_MESSAGE = { "notification", "account", "channel", "merchant", "detail" }
+local OF_MESSAGE = { "notification", "account", "channel", "merchant", "rule", "job", "generation", "detail" }
 
 local function key_of(kind, fields)
     local names = kind:find("^channel_") and OF_ACCOUNT

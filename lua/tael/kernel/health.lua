@@ -43,7 +43,7 @@ local function check_writer()
     return info.queued < QUEUE_MAX, info.queued .. " units waiting"
 end
 
-local function check_scripts()
+local function check_scripts(public)
     local names = {}
     for _, merchant in ipairs(registry.merchants()) do
         for _, account in ipairs(merchant.accounts) do
@@ -61,8 +61,9 @@ local function check_scripts()
     local detail = #list > 0 and table.concat(list, " ") or "no channel is used"
     local refused = refusals.list()
     if refused[1] then -- what ran before goes on: this engine is fit
-        detail = ("%s; refused: %s%s"):format(detail, refused[1].error,
-            #refused > 1 and (" (and of %d more)"):format(#refused - 1) or "")
+        detail = public and ("%s; refused: %d"):format(detail, #refused)
+            or ("%s; refused: %s%s"):format(detail, refused[1].error,
+                #refused > 1 and (" (and of %d more)"):format(#refused - 1) or "")
     end
     return true, detail
 end
@@ -116,11 +117,12 @@ local checks = {
     { "disk", check_disk }, { "keys", check_keys }, { "tls", check_tls },
 }
 
+---@param public boolean? for anybody: what merchants' scripts say of themselves stays inside
 ---@return { name: string, ok: boolean, detail: string }[]
-function health.checks()
+function health.checks(public)
     local list = {}
     for _, check in ipairs(checks) do
-        local ran, ok, detail = pcall(check[2])
+        local ran, ok, detail = pcall(check[2], public)
         if not ran or ok ~= nil then
             list[#list + 1] = { name = check[1], ok = ran and ok, detail = ran and detail
                 or "the check itself failed" }

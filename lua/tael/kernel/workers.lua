@@ -8,7 +8,7 @@ local workers = {}
 
 local PATIENCE_MS = { 20, 250, 250 } -- soon once more: a worker that is only just starting hears nothing yet
 local IDLE_MS, PAUSE_MS = 3600000, 1
-local LIMITS = { max_string = 262144, max_tokens = 200000 } -- the other worker is ourselves
+local LIMITS = { max_string = 1048576, max_tokens = 200000 } -- the other worker is ourselves
 
 local topics = {}
 local serving, asked = false, 0

@@ -84,7 +84,11 @@ local function check_target(merchant, version, ran)
     elseif not files then
         return ""
     end
-    return check_again(merchant, files)
+    local generation, err = check_again(merchant, files)
+    if err then
+        err.errors[1].detail = "in the folder, whose files would run: " .. err.errors[1].detail
+    end
+    return generation, err
 end
 
 ---@class tael.scripts.Activated

@@ -23,6 +23,11 @@ function arguments.fields_of(declared)
     return require(module)[member].fields
 end
 
+--- Whatever is no text ends nowhere: neither in the store nor in JSON.
+local function wrong_bytes(value, place)
+    return type(value) == "string" and not utf8.len(value) and place .. " must be UTF-8" or nil
+end
+
 local check_fields
 
 local function check_field(field, value, place)
@@ -36,12 +41,18 @@ local function check_field(field, value, place)
     local wanted = LUA_TYPES[field.type]
     if wanted and type(value) ~= wanted then
         return ("%s must be %s, not %s"):format(place, CALLED[wanted], kind_of(value))
+    elseif wrong_bytes(value, place) and not field.bytes_allowed then
+        return wrong_bytes(value, place)
     elseif field.type == "object" and field.fields then
         return check_fields(field.fields, value, place .. ".")
     elseif field.type == "map" and field.value and field.value.type == "string" then
         for name, member in pairs(value) do
             if type(name) ~= "string" or type(member) ~= "string" then
                 return ("%s must hold texts by name"):format(place)
+            end
+            local wrong = wrong_bytes(name, place) or wrong_bytes(member, place .. "." .. name)
+            if wrong then
+                return wrong
             end
         end
     end
@@ -76,7 +87,10 @@ function checks.integer(_, value, name)
 end
 
 function checks.text(_, value, name)
-    return type(value) ~= "string" and ("%s must be a text, not %s"):format(name, kind_of(value)) or nil
+    if type(value) ~= "string" then
+        return ("%s must be a text, not %s"):format(name, kind_of(value))
+    end
+    return wrong_bytes(value, name)
 end
 
 --- What JSON can hold.

@@ -7,8 +7,8 @@ local contract = {}
 local REASON_MAX = 200 -- bytes
 
 local function check_reason(reason)
-    if reason ~= nil and (type(reason) ~= "string" or #reason > REASON_MAX) then
-        return nil, "the second result is a reason: a text of at most 200 bytes, or nil"
+    if reason ~= nil and (type(reason) ~= "string" or #reason > REASON_MAX or not utf8.len(reason)) then
+        return nil, "the second result is a reason: a text of at most 200 bytes in UTF-8, or nil"
     end
     return true
 end

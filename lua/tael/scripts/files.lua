@@ -44,6 +44,8 @@ function files.wrong(given)
                 .. "engine's", path
         elseif #given[path] > FILE_MAX then
             return "a file has at most 256 KiB", path
+        elseif not utf8.len(given[path]) then
+            return "a file is text in UTF-8", path
         end
     end
     if count > FILES_MAX then

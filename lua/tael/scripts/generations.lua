@@ -4,7 +4,8 @@
 --- why. 2 Whoever has begun on a generation ends on it. 3 Merchants know nothing of each other: what one
 --- saves concerns its own scripts alone. 4 In development files are looked at as they are asked for;
 --- otherwise they are read when they are first needed, and on a reload. 5 Once another version was activated,
---- nobody begins on the one before it.
+--- nobody begins on the one before it. 6 A worker that meets what is wrong goes on with the newest that was
+--- right on any worker: it may not have been asked for a while.
 local folder = require "tael.folder"
 local ids = require "tael.kernel.ids"
 local isolate = require "tael.isolate"
@@ -20,10 +21,13 @@ local workers = require "tael.kernel.workers"
 local generations = {}
 
 local LOOK_MS, RETRY_MS = 10, 1000
+local ALL_MS = 10000
 local WATCH_MS, WATCHED_MAX = 250, 100 -- in development, so that its author hears at once
 
 ---@class tael.scripts.Slot
 ---@field active tael.scripts.Generation? nil: the merchant has no scripts, or none that ever passed
+---@field since integer? ms, monotonic: when it became active here
+---@field files table<string, string>? its texts, where they came from the folder
 ---@field refused string? why the newest ones do not run
 ---@field tried string? id of what was looked at last
 ---@field stamps table<string, string>?
@@ -32,7 +36,7 @@ local WATCH_MS, WATCHED_MAX = 250, 100 -- in development, so that its author hea
 ---@field known boolean? somebody has looked before
 ---@field failed boolean? the last look came to no end
 ---@field stored boolean? a version runs, and not the folder; nil: the store has to be read
----@field wanted integer how often this worker was told that another version was activated
+---@field wanted integer how often this worker was told to look
 ---@field reached integer how many of these the last look knew of
 
 local slots = {} ---@type table<string, tael.scripts.Slot> by merchant
@@ -50,7 +54,8 @@ end
 
 --- In development the first worker tells for all.
 local function put(slot, merchant, generation, about)
-    slot.active, slot.tried = generation, generation.id
+    slot.active, slot.tried, slot.since = generation, generation.id, time.monotonic()
+    slot.files = about.files
     clear(slot, merchant)
     log[watched and task.worker() ~= 1 and "debug" or "info"]("scripts.loaded", {
         owner = "merchants/" .. merchant, generation = generation.id, version = about.version,
@@ -60,6 +65,29 @@ end
 
 -- ---- the folder ----
 
+workers.answer("scripts.right", function(merchant)
+    local slot = slots[merchant]
+    local active = slot and slot.active
+    return active and slot.files and { id = active.id, since = slot.since, files = slot.files } or nil
+end)
+
+--- What was right last on any worker is what goes on here.
+local function take_newest(slot, merchant)
+    local newest
+    for _, right in ipairs(workers.ask("scripts.right", merchant)) do
+        if not newest or right.since > newest.since then
+            newest = right
+        end
+    end
+    if not newest or slot.active and (slot.active.id == newest.id or slot.since >= newest.since) then
+        return
+    end
+    local generation = loading.load(merchant, newest.files)
+    if generation then
+        slot.active, slot.since, slot.files = generation, newest.since, newest.files
+    end
+end
+
 --- What it holds is tried. False: it may still be being written, which the next look tells.
 local function try(slot, merchant, found)
     local id = loading.id(found.files)
@@ -68,17 +96,24 @@ local function try(slot, merchant, found)
         slot.tried, slot.active.version = id, nil
         return true
     elseif slot.tried == id then
+        if slot.refused then
+            take_newest(slot, merchant) -- of what came in between
+        end
         return true
     end
     local begun = time.monotonic()
-    local generation, why, specs = loading.check(merchant, found.files)
-    if generation then
-        put(slot, merchant, generation, { specs = specs and specs.passed, ms = time.monotonic() - begun })
+    local generation, why, specs, kind = loading.check(merchant, found.files)
+    if loading.PASSING[kind] then
+        error(why, 0)
+    elseif generation then
+        put(slot, merchant, generation, { specs = specs and specs.passed, ms = time.monotonic() - begun,
+            files = found.files })
         return true
     elseif found.recent and watched then
         return false
     end
     slot.tried = id
+    take_newest(slot, merchant)
     refuse(slot, merchant, why)
     return true
 end
@@ -110,8 +145,10 @@ local function take_version(slot, merchant, version)
         clear(slot, merchant)
         return
     end
-    local generation, why = loading.load(merchant, version.files)
-    if generation then
+    local generation, why, kind = loading.load(merchant, version.files)
+    if loading.PASSING[kind] then
+        error(why, 0)
+    elseif generation then
         generation.version = version.id
         put(slot, merchant, generation, { version = ids.encode("scr", version.id) })
     else
@@ -136,17 +173,21 @@ local function activated(merchant)
     return version
 end
 
-local function look(slot, merchant)
-    local was = slot.stored
-    if was == nil then
+--- `wanted`: what this worker had been told when the look began. What it is told meanwhile the next one does.
+local function look(slot, merchant, wanted)
+    local stored = slot.stored
+    if stored == nil then
         local version = activated(merchant)
         if version then
             take_version(slot, merchant, version)
         end
-        slot.stored = version ~= nil
+        stored = version ~= nil
         slot.tried, slot.stamps = nil, nil
+        if slot.wanted == wanted then
+            slot.stored = stored
+        end
     end
-    if not slot.stored then
+    if not stored then
         look_at_folder(slot, merchant)
     end
 end
@@ -183,7 +224,7 @@ local function look_once(slot, merchant)
             slot.looked = nil
         end
     end })
-    local ran, raised = pcall(look, slot, merchant)
+    local ran, raised = pcall(look, slot, merchant, wanted)
     ended, slot.failed, slot.known = true, not ran, true
     if ran then
         slot.reached = wanted
@@ -233,7 +274,7 @@ function generations.folder_of(merchant)
 end
 
 local function look_again(slot)
-    slot.looked, slot.stored = nil, nil
+    slot.looked, slot.stored, slot.wanted = nil, nil, slot.wanted + 1
 end
 
 workers.answer("scripts.look", function()
@@ -246,7 +287,6 @@ workers.answer("scripts.activated", function(merchant)
     local slot = slots[merchant]
     if slot then
         look_again(slot)
-        slot.wanted = slot.wanted + 1
     end
     return true
 end)
@@ -258,9 +298,15 @@ end
 
 --- Another version was activated: whoever is asked from now on, on any worker, runs it. Waits.
 ---@param merchant string slug
----@return integer workers that know
+---@return integer workers that know; fewer than there are when one does not answer for ten seconds
 function generations.activated(merchant)
-    return #workers.ask("scripts.activated", merchant)
+    local _, count = task.worker()
+    local ends = time.monotonic() + ALL_MS
+    local known
+    repeat
+        known = #workers.ask("scripts.activated", merchant)
+    until known == count or time.monotonic() >= ends
+    return known
 end
 
 ---@class tael.scripts.Options

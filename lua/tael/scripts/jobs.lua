@@ -85,9 +85,13 @@ local function run_for(generation, job, slot, merchant)
     local slug = merchant and merchant.slug
     task.set_scope(merchant and merchant.id or 0)
     local run = running.new(merchant, generation, "job", { wall_ms = job.timeout, steps = STEPS })
-    local told = running.call(run, job_files.ENTRY, { "run", 1, 2 },
+    local ran, told = pcall(running.call, run, job_files.ENTRY, { "run", 1, 2 },
         { job.name, { name = job.name, slot = slot, merchant = slug } })
     task.set_scope(0)
+    if not ran then
+        fail(job, slug, "internal", tostring(told))
+        return false
+    end
     if told[1] == "failed" then
         fail(job, slug, told[2], told[3])
         return false

@@ -9,6 +9,9 @@ local specs = require "tael.scripts.specs"
 
 local loading = {}
 
+--- Failures that may be over soon, and are no fault of these scripts.
+loading.PASSING = { crashed = true, memory = true }
+
 local TRIES = 3 -- of scripts whose process dies
 loading.RULES = kinds.RULES
 
@@ -60,6 +63,7 @@ end
 ---@param files table<string, string> texts by path
 ---@return tael.scripts.Generation?
 ---@return string? why not, with file and line where there is one
+---@return string? kind of failure, of those that asking knows
 function loading.load(merchant, files)
     local generation, why, kind
     for _ = 1, TRIES do
@@ -68,7 +72,7 @@ function loading.load(merchant, files)
             break
         end
     end
-    return generation, why
+    return generation, why, kind
 end
 
 --- The same, and its own specs pass.
@@ -77,10 +81,11 @@ end
 ---@return tael.scripts.Generation?
 ---@return string? why not, with file and line where there is one
 ---@return tael.scripts.Specs? specs nil: they were not run
+---@return string? kind of failure, of those that asking knows
 function loading.check(merchant, files)
-    local generation, why = loading.load(merchant, files)
+    local generation, why, kind = loading.load(merchant, files)
     if not generation then
-        return nil, why
+        return nil, why, nil, kind
     end
     local result = specs.run("merchants/" .. merchant, files, isolation)
     local first = result.failures[1]

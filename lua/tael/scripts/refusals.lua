@@ -16,6 +16,9 @@ end)
 ---@param why string with file and line where there is one
 ---@param runs string? what goes on
 function refusals.note(owner, why, runs)
+    if not utf8.len(why) then
+        why = why:gsub("[\128-\255]", "?")
+    end
     workers.ask("scripts.refused", { owner = owner, error = why })
     log.error("scripts.refused", { owner = owner, error = why, runs = runs or "nothing" })
 end

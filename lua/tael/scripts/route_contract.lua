@@ -56,7 +56,7 @@ end
 ---@return tael.scripts.Route?
 ---@return string? wrong
 local function route_of(told)
-    if type(told.key) ~= "string" then
+    if type(told) ~= "table" or type(told.key) ~= "string" or not utf8.len(told.key) then
         return nil, "has a key that is not a text such as \"POST /orders\""
     end
     local where = ('["%s"]'):format(told.key)
@@ -97,7 +97,9 @@ end
 ---@return string[]? keys
 function contract.read(list)
     local routes, keys, taken = {}, {}, {}
-    if #list > ROUTES_MAX then
+    if type(list) ~= "table" then
+        return nil, "says nothing of its routes"
+    elseif #list > ROUTES_MAX then
         return nil, "has more than 256 routes"
     end
     for i, told in ipairs(list) do

@@ -4,6 +4,7 @@
 --- wall are counted where it waits; an effect under way is never cut short, for it may be moving money.
 local arguments = require "tael.scripts.arguments"
 local effects = require "tael.effects"
+local log = require "tael.log"
 local shares = require "tael.scripts.shares"
 local time = require "tael.time"
 
@@ -45,7 +46,7 @@ function running.new(merchant, generation, kind, budget)
         steps = budget and budget.steps or STEPS }
 end
 
---- What the effect comes to: its results, packed; or nil and the author's mistake.
+--- What the effect comes to: its results, packed; or nil and the author's mistake, nothing for one of ours.
 local function results_of(run, name, given)
     local effect = effects.by_name[name]
     if not effect.where[run.kind] then
@@ -57,8 +58,14 @@ local function results_of(run, name, given)
     if wrong then
         return nil, wrong
     end
-    local results = table.pack(performers[name](run, table.unpack(given, 1, given.n)))
-    if results[1] == nil and type(results[2]) == "string" then
+    local ran, results = pcall(function()
+        return table.pack(performers[name](run, table.unpack(given, 1, given.n)))
+    end)
+    if not ran then -- a mistake of ours: nothing of it is the script's business
+        log.error("effect.failed", { effect = name, merchant = run.merchant and run.merchant.slug,
+            error = tostring(results) })
+        return nil, nil
+    elseif results[1] == nil and type(results[2]) == "string" then
         return nil, results[2]
     end
     return results
@@ -81,6 +88,8 @@ local function turn(run, opened, told)
     local results, wrong = results_of(run, name, table.pack(table.unpack(told, 3, told.n)))
     if is_late(run) then
         return late(run)
+    elseif not results and not wrong then
+        return { "failed", "internal", "tael." .. name .. " failed in the engine", n = 3 }
     elseif not results then
         return table.pack(opened:raise(("tael.%s: %s"):format(name, wrong)))
     end

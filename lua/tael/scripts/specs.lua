@@ -13,6 +13,7 @@ local specs = {}
 
 local STEPS = 2000000 -- of each test
 local STEPS_ALL = 200000000
+local SPEC_MAX = 255 * 1024
 local FAILURES_MAX, TESTS_MAX, EFFECTS_MAX = 20, 200, 100
 local ENTRY = "tael/specs.lua"
 local WORDS = 'local describe,it,pending,before_each,after_each,assert=require("tael.test").words() '
@@ -151,6 +152,12 @@ function specs.run(name, files, isolation)
     local result, paths = { passed = 0, failed = 0, pending = 0, failures = {} }, specs.of(files)
     if #paths == 0 then
         return result
+    end
+    for _, path in ipairs(paths) do
+        if #files[path] > SPEC_MAX then
+            fail(result, "loading", ("%s/%s: a spec has at most 255 KiB"):format(name, path))
+            return result
+        end
     end
     local all = with_runner(files, paths)
     local unit = isolate.generation { name = name, key = name .. "!" .. files_of.digest(all),

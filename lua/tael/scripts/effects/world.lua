@@ -10,7 +10,12 @@ function M.now()
 end
 
 --- time.format gives "2026-11-23 20:01:07".
+local FORMAT_MAX = 256
+
 function M.date(_, format, ms, zone)
+    if #format > FORMAT_MAX then
+        return nil, "format must have at most 256 bytes"
+    end
     zone = zone or "UTC"
     if zone ~= "UTC" and not zone:find("^[+-]%d%d:%d%d$") then
         return nil, "zone must be \"UTC\" or an offset such as \"+08:00\""
