@@ -118,7 +118,8 @@ static bool add(struct tael_buf *out, const struct tael_json_string *name, struc
         return false; /* whoever started it says so */
     if (is_named(name, "event"))
         return tael_buf_printf(out, " %.*s", (int)value.len, value.data) == TAEL_OK;
-    const char *line_end = memmem(value.data, value.len, "\\n", 2); /* what called it is in the file */
+    const char *line_end =
+        memmem(value.data, value.len, "\\n", 2); /* what called it is in the file */
     if (line_end != NULL)
         value.len = (size_t)(line_end - value.data);
     int shown = value.len < VALUE_MAX ? (int)value.len : VALUE_MAX;

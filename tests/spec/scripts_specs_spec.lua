@@ -185,6 +185,20 @@ describe("a merchant's spec", function()
         assert.matches("must not write 'x'", result.failures[3].error, 1, true)
     end)
 
+    it("has a budget for all tests together, whatever its effects do", function()
+        local _, result = failure_of([[
+            local t = require "tael.test"
+            for n = 1, 190 do
+                it("burns " .. n, function()
+                    t.on("now", function() for _ = 1, 150000 do end return 1 end)
+                    for _ = 1, 20 do require("tael").now() end
+                end)
+            end]])
+        assert.is_true(result.passed > 5 and result.passed < 100, tostring(result.passed))
+        assert.equal(190, result.passed + result.failed)
+        assert.matches("used up their budget", result.failures[#result.failures].error, 1, true)
+    end)
+
     it("cannot make the engine believe nonsense", function()
         for _, lie in ipairs { "return 5", "return nil", "return { 1 }", "return { { name = {} } }" } do
             local why = failure_of("require('tael.test').runner.list = function() " .. lie .. " end")

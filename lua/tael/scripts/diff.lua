@@ -3,7 +3,7 @@
 --- texts differ too much for it, all lines between the first and the last difference are replaced.
 local diff = {}
 
-local EDITS_MAX = 400
+local EDITS_MAX, LOOKS_MAX = 400, 300000 -- looks at a pair of lines: some 30 ms
 local CONTEXT = 3 -- lines
 
 local function lines_of(text)
@@ -31,7 +31,7 @@ end
 --- The furthest place on each diagonal, for each number of edits; nil: too many are needed.
 local function trace(a, b, from, a_end, b_end)
     local n, m = a_end - from, b_end - from
-    local reached, steps = { [1] = 0 }, {}
+    local reached, steps, looks = { [1] = 0 }, {}, 0
     for d = 0, math.min(n + m, EDITS_MAX) do
         local now = {}
         for k = -d, d, 2 do
@@ -39,7 +39,9 @@ local function trace(a, b, from, a_end, b_end)
             local x = down and reached[k + 1] or reached[k - 1] + 1
             while x < n and x - k < m and a[from + x + 1] == b[from + x - k + 1] do
                 x = x + 1
+                looks = looks + 1
             end
+            looks = looks + 1
             now[k] = x
             if x >= n and x - k >= m then
                 steps[d] = now
@@ -47,6 +49,9 @@ local function trace(a, b, from, a_end, b_end)
             end
         end
         steps[d] = now
+        if looks > LOOKS_MAX then
+            return nil
+        end
         for k, x in pairs(now) do
             reached[k] = x
         end

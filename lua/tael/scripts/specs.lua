@@ -11,8 +11,8 @@ local world = require "tael.scripts.effects.world"
 
 local specs = {}
 
-local STEPS = 2000000 -- of each test
-local STEPS_ALL = 200000000
+local STEPS = 2000000 -- of each test, and of what it is asked
+local STEPS_ALL = 100000000 -- of all: half a second to one
 local SPEC_MAX = 255 * 1024
 local FAILURES_MAX, TESTS_MAX, EFFECTS_MAX = 20, 200, 100
 local ENTRY = "tael/specs.lua"
@@ -83,9 +83,19 @@ local function fail(result, name, why)
     end
 end
 
+---@class tael.scripts.SpecRun
+---@field unit tael.isolate.Generation
+---@field left integer steps
+
+local function steps_of(run)
+    return math.max(math.min(STEPS, run.left), 1)
+end
+
 --- What the spec's world says to an effect, packed; nil and what is wrong.
-local function ask_spec(unit, name, given)
-    local answer = unit:ask(ENTRY, { { "effect", 1, 2 } }, { name, given }, STEPS)[1]
+local function ask_spec(run, name, given)
+    local answers, used = run.unit:ask(ENTRY, { { "effect", 1, 2 } }, { name, given }, steps_of(run))
+    local answer = answers[1]
+    run.left = run.left - used
     if not answer[1] then
         return nil, answer[3]
     end
@@ -97,9 +107,9 @@ local function ask_spec(unit, name, given)
 end
 
 --- On the spec's clock, where no moment is named.
-local function date_of(unit, format, ms, zone)
+local function date_of(run, format, ms, zone)
     if ms == nil then
-        local now, why = ask_spec(unit, "now", { n = 0 })
+        local now, why = ask_spec(run, "now", { n = 0 })
         if not now or math.type(now[1]) ~= "integer" then
             return nil, why or "tael.test was changed"
         end
@@ -113,28 +123,29 @@ local function date_of(unit, format, ms, zone)
 end
 
 --- What an effect comes to; nil and what is wrong with it.
-local function perform(unit, name, given)
+local function perform(run, name, given)
     local effect = effects.by_name[name]
     local wrong = not effect and "there is no such effect" or arguments.wrong(effect, given)
     if wrong then
         return nil, ("tael.%s: %s"):format(name, wrong)
     elseif name == "date" then
-        return date_of(unit, given[1], given[2], given[3])
+        return date_of(run, given[1], given[2], given[3])
     end
-    return ask_spec(unit, name, given)
+    return ask_spec(run, name, given)
 end
 
-local function run_one(unit, result, number, name)
-    local opened <close> = unit:open(ENTRY, { "run", 1 }, { number }, STEPS)
+local function run_one(run, result, number, name)
+    local opened <close> = run.unit:open(ENTRY, { "run", 1 }, { number }, steps_of(run))
     local told = table.pack(opened:go())
     for _ = 1, EFFECTS_MAX do
         if told[1] ~= "effect" then
             break
         end
-        local results, why = perform(unit, told[2], table.pack(table.unpack(told, 3, told.n)))
+        local results, why = perform(run, told[2], table.pack(table.unpack(told, 3, told.n)))
         told = results and table.pack(opened:go(table.unpack(results, 1, results.n)))
             or table.pack(opened:raise(why))
     end
+    run.left = run.left - opened:used()
     if told[1] == "done" then
         result.passed = result.passed + 1
     else
@@ -168,13 +179,14 @@ function specs.run(name, files, isolation)
         fail(result, "loading", listed[1] and name .. ": tael.test was changed" or listed[3])
         return result
     end
+    local run = { unit = unit, left = STEPS_ALL }
     for number, one in ipairs(list) do
         if one.pending then
             result.pending = result.pending + 1
-        elseif number * STEPS > STEPS_ALL then
+        elseif run.left <= 0 then
             fail(result, one.name, "not run: all tests together have used up their budget")
         else
-            run_one(unit, result, number, one.name)
+            run_one(run, result, number, one.name)
         end
     end
     return result
