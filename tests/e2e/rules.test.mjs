@@ -1,12 +1,13 @@
 // rules.test.mjs - a merchant's own rules decide about its payments, are changed while money moves, and whatever is
 // wrong in them harms nobody: each has a declared default, and the generation that ran goes on.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
-import { Engine, root, sleep, temporaryFolder, until } from './tael.mjs';
+import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
 
 const isolation = process.env.ISOLATION ?? 'state';
 const scripts = temporaryFolder('rules');
@@ -106,6 +107,11 @@ test('what the rule sends to review waits for a person, and no channel hears of 
     assert.deepEqual((await engine.get(`/v1/payments/${held.body.id}/attempts`)).body.data, []);
     assert.deepEqual((await engine.events(held.body.id)).map((event) => [event.type, event.data.state]),
         [['payment.created', 'review']]);
+    // whoever is to decide sees why
+    assert.deepEqual([held.body.risk.by, held.body.risk.risk, held.body.risk.reason], ['rule', 'review', 'new payer'], held.text);
+    const look = (...words) => spawnSync(program, [...words, '--merchant', 'demo.test'], { cwd: engine.folder, encoding: 'utf8' }).stdout;
+    assert.match(look('payments', 'show', 'HELD'), /^ {2}rule +review: new payer$/m);
+    assert.match(look('explain', 'HELD'), / rule +→ review +new payer$/m);
     const key = await newKey('demo.test', ['payments:read', 'admin']);
     const decided = await engine.post(`/v1/payments/${held.body.id}/review`, { decision: 'closed', note: 'not known to us' }, { key });
     assert.equal(decided.status, 200, decided.text);

@@ -156,6 +156,11 @@ schemas.payment = resource("payment", "pay", "What a merchant is to be paid, onc
     refundable_amount = integer("can still be given back" .. amount_unit),
     authorized_amount = integer("held at the payer's account" .. amount_unit),
     fee = nullable(integer("what the merchant's rule asks for it; changes no amount" .. amount_unit)),
+    risk = nullable(object("what the merchant's rule said of it when it was made", {
+        by = enum("default: the rule failed", "rule default"),
+        risk = enum("what it said", "allow review deny"),
+        reason = nullable(text "why"), generation = nullable(text "of the scripts"),
+    })),
     capture = enum("when the money is taken", "automatic manual"),
     parallel = enum("may another attempt begin beside an open one", "none refund_surplus"),
     subject = text "shown to the payer", description = nullable(text "longer text"),

@@ -33,6 +33,16 @@ local function action(payment)
     return next_action.type .. (type(what) == "string" and "  " .. what or "")
 end
 
+--- What the merchant's rule said, and why.
+local function risk_of(payment)
+    local risk = objects.given(payment.risk)
+    if not risk then
+        return nil
+    end
+    local why = risk.by == "default" and text "story.rule_failed" or objects.given(risk.reason)
+    return why and ("%s: %s"):format(risk.risk, screen.text(why)) or risk.risk
+end
+
 local function show_payment(payment)
     screen.line(("%s  %s  %s"):format(payment.id, objects.state(payment), objects.amount(payment)))
     local rows = {
@@ -40,6 +50,7 @@ local function show_payment(payment)
         { "order", payment.merchant_order_id }, { "subject", payment.subject },
         { "channel", ("%s/%s %s"):format(screen.text(payment.channel), screen.text(payment.account),
             screen.text(payment.product)) },
+        { "risk", risk_of(payment) },
         { "captured", payment.captured_amount }, { "refunded", payment.refunded_amount },
         { "created", payment.created_at }, { "expires", payment.expires_at }, { "paid", payment.paid_at },
         { "closed", payment.closed_at }, { "next_action", action(payment) },

@@ -62,9 +62,13 @@ local function created(entry)
     local facts = entry.facts
     local lines = { line(entry.at, "created", joined(
         amount(facts.payment), facts.order and text("story.order", { order = facts.order }), facts.actor)) }
-    local attempt = facts.attempt
+    local attempt, risk = facts.attempt, facts.risk
+    if risk then
+        lines[2] = line(entry.at, "rule", joined("→ " .. screen.state(risk.risk),
+            risk.by == "default" and text "story.rule_failed" or risk.reason))
+    end
     if attempt then
-        lines[2] = line(entry.at, "attempt", joined(
+        lines[#lines + 1] = line(entry.at, "attempt", joined(
             ("%s/%s %s"):format(attempt.channel, attempt.account, attempt.product),
             "→ " .. screen.state(attempt.state)))
     end

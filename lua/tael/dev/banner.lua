@@ -1,5 +1,6 @@
 --- What a person reads when `tael dev` has started.
 local demo = require "tael.config.demo"
+local plan_of = require "tael.config.plan"
 
 local banner = {}
 
@@ -26,7 +27,8 @@ local function from(root, path)
 end
 
 local function watched(config)
-    local scripts = from(config.source.root, config.scripts.folder) .. "/"
+    local _, shown = plan_of.own_scripts(config, config.source)
+    local scripts = shown .. "/"
     local file = config.source.path
     return file and scripts .. " and " .. from(config.source.root, file) or scripts
 end

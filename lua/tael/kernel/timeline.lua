@@ -74,6 +74,13 @@ local function decision_facts(data)
         or nil
 end
 
+--- What the merchant's rule said when the payment was made.
+local function risk_facts(data)
+    local decision = data.details and data.details.decision
+    local risk = type(decision) == "table" and decision.risk
+    return risk and { by = risk.by, risk = risk.risk, reason = risk.reason } or nil
+end
+
 local function event_entry(row)
     local data = json.decode(row.data)
     local payment = data.payment and picked(data.payment, PAYMENT_FACTS)
@@ -87,7 +94,8 @@ local function event_entry(row)
             type = row.type, actor = row.actor, version = row.version,
             payment = payment and next(payment) and payment or nil,
             attempt = attempt_facts(data), refund = refund_facts(data), evidence = evidence_of(data),
-            decision = decision_facts(data), metadata = row.version > 1 and data.details ~= nil or nil,
+            decision = decision_facts(data), risk = risk_facts(data),
+            metadata = row.version > 1 and data.details ~= nil or nil,
             order = data.payment and data.payment.merchant_order_id,
         },
     }

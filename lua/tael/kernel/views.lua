@@ -93,6 +93,13 @@ local function with_picture(action, payment)
     return shown
 end
 
+--- What the merchant's rule said when it was made.
+local function risk_of(details)
+    local risk = details.decision and details.decision.risk
+    return risk and { by = risk.by, risk = risk.risk, reason = or_null(risk.reason),
+        generation = or_null(risk.generation) } or null
+end
+
 ---@param payment table row
 ---@param details table
 ---@param attempt table? row of the newest attempt
@@ -107,7 +114,7 @@ function views.payment_with(payment, details, attempt, next_action)
     view.captured_amount, view.refunded_amount = payment.captured_amount, payment.refunded_amount
     view.authorized_amount = payment.authorized_amount
     view.refundable_amount = payment.captured_amount - payment.refund_reserved
-    view.fee = or_null(details.fee)
+    view.fee, view.risk = or_null(details.fee), risk_of(details)
     view.capture, view.parallel = payment.capture, payment.parallel
     view.subject, view.description = details.subject, or_null(details.description)
     view.return_url = or_null(details.return_url)

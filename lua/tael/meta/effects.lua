@@ -147,6 +147,7 @@ local tael = {}
 ---@field refunded_amount integer? given back, in minor units of currency (fen, cents)
 ---@field refunds any[]? with expand=refunds: newest first, at most 100
 ---@field return_url string? where the payer comes back to
+---@field risk table? what the merchant's rule said of it when it was made
 ---@field state string? where it stands
 ---@field subject string? shown to the payer
 ---@field updated_at string? when it last changed; RFC 3339, UTC, milliseconds

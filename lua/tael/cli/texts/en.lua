@@ -119,6 +119,7 @@ return {
     -- payments, refunds
     ["payments.show.merchant"] = "merchant",
     ["payments.show.order"] = "order",
+    ["payments.show.risk"] = "rule",
     ["payments.show.subject"] = "subject",
     ["payments.show.channel"] = "channel",
     ["payments.show.captured"] = "captured",
@@ -195,6 +196,8 @@ return {
     ["story.refund"] = "refund",
     ["story.call"] = "call",
     ["story.notify"] = "notify",
+    ["story.rule"] = "rule",
+    ["story.rule_failed"] = "the rule failed: its default holds",
     ["story.order"] = "order {order}",
     ["story.closing"] = "closing ({reason})",
     ["story.decided"] = "decided by {by}: {note}",

@@ -110,6 +110,7 @@ return {
 
     ["payments.show.merchant"] = "商户",
     ["payments.show.order"] = "商户订单",
+    ["payments.show.risk"] = "规则",
     ["payments.show.subject"] = "标题",
     ["payments.show.channel"] = "渠道",
     ["payments.show.captured"] = "已收",
@@ -183,6 +184,8 @@ return {
     ["story.refund"] = "退款",
     ["story.call"] = "调用",
     ["story.notify"] = "通知",
+    ["story.rule"] = "规则",
+    ["story.rule_failed"] = "规则出错：按默认处理",
     ["story.order"] = "商户订单 {order}",
     ["story.closing"] = "正在关闭（{reason}）",
     ["story.decided"] = "{by} 裁定：{note}",
