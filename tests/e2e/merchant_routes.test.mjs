@@ -91,7 +91,7 @@ const operator = (target, body) => new Promise((resolve, reject) => {
     request.on('error', reject);
     request.end(JSON.stringify(body));
 });
-const newKey = async (merchant) => (await operator(`/v1/merchants/${merchant}/api_keys`, { note: 'test' })).key;
+const newKey = async (merchant, scopes) => (await operator(`/v1/merchants/${merchant}/api_keys`, { note: 'test', scopes })).key;
 
 /** The status of a path as it stands here: fetch would tidy it up. */
 const raw = (target) => new Promise((resolve, reject) => {
@@ -158,6 +158,8 @@ test('a route asks for a key of its own merchant, unless it says otherwise', asy
     assert.equal((await engine.get(`${base}/mine`, { key: 'tael_test_nonsense' })).status, 401);
     const other = await engine.get(`${base}/mine`, { key: await newKey('other.test') });
     assert.deepEqual([other.status, other.body.code], [403, 'forbidden']);
+    const reader = await engine.get(`${base}/mine`, { key: await newKey('demo.test', ['payments:read', 'scripts:write']) });
+    assert.deepEqual([reader.status, /payments:write/.test(reader.body.detail)], [403, true], reader.text);
     const answer = await engine.get(`${base}/mine`, { key: await newKey('demo.test') });
     assert.deepEqual([answer.status, answer.body], [200, { seen: true, ip: '127.0.0.1' }]);
     assert.match(answer.headers.get('ratelimit'), /^"key";r=\d+/);

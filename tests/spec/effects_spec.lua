@@ -92,6 +92,23 @@ describe("a call with effects", function()
         assert.are.same({ "done", { 1, 2, 3 } }, told)
     end)
 
+    it("tells what it has used while it waits, too", function()
+        local call <close> = open(body "for _ = 1, 20000 do end tael.now() for _ = 1, 20000 do end")
+        assert.are.equal("effect", (call:go()))
+        local used = call:used()
+        assert.is_true(used >= 20000 and used < 80000, tostring(used))
+        assert.are.equal("done", (call:go(1)))
+        assert.is_true(call:used() >= used + 20000, tostring(call:used()))
+    end)
+
+    it("says in text what a script raises in bytes", function()
+        local call <close> = open(body 'error("\\xff é", 0)')
+        local told = { call:go() }
+        assert.are.same({ "failed", "raised" }, { told[1], told[2] })
+        assert.matches("^[^\n]*%? é", told[3])
+        assert.is_truthy(utf8.len(told[3]))
+    end)
+
     it("is one of several that share an isolate", function()
         local first <close>, generation = open(body "x = tael.now(x) return x", "f", 1)
         local second <close> = generation:open("routes.lua", { "f", 1 }, { 2 }, 300000)

@@ -1,0 +1,108 @@
+-- Which generation runs on a worker: what fails in passing is tried again, what was told during a look is
+-- looked at afterwards. The world around is stood in for; loading is what the cases say.
+local real = {}
+
+local world -- {now, load = fun(files), active, waits}
+
+local function stand_in(name, module)
+    real[name] = package.loaded[name] or false
+    package.loaded[name] = module
+end
+
+local function quiet()
+end
+
+local generations
+
+setup(function()
+    local answers = {}
+    stand_in("tael.folder", { read = function() return nil, { code = "not_found" } end })
+    stand_in("tael.isolate", { ceiling = quiet })
+    stand_in("tael.kernel.ids", { encode = function(_, number) return number and "scr_" .. number end })
+    stand_in("tael.kernel.registry", { merchant = function() return { id = 7, slug = "acme" } end,
+        merchants = function() return {} end })
+    stand_in("tael.kernel.workers", { answer = function(topic, fn) answers[topic] = fn end,
+        ask = function(topic, body) return { answers[topic](body) } end })
+    stand_in("tael.log", { info = quiet, error = quiet, debug = quiet, warn = quiet })
+    stand_in("tael.task", { worker = function() return 1, 1 end, wait = quiet, wake = quiet, keep = quiet })
+    stand_in("tael.time", { monotonic = function() return world.now end })
+    stand_in("tael.scripts.refusals", nil)
+    stand_in("tael.scripts.versions", {
+        active = function() return world.active and { version = world.active.id } end,
+        get = function()
+            local found = world.active
+            if world.waits then
+                world.waits()
+            end
+            return found
+        end,
+    })
+    stand_in("tael.scripts.loading", { open = quiet, id = function() return "id" end,
+        PASSING = { crashed = true, memory = true },
+        load = function(_, files) return world.load(files) end })
+    stand_in("tael.scripts.generations", nil)
+    generations = require "tael.scripts.generations"
+end)
+
+teardown(function()
+    for name, module in pairs(real) do
+        package.loaded[name] = module or nil
+    end
+end)
+
+before_each(function()
+    world = { now = 1000, load = function(files) return { id = files.name, unit = {}, rules = {} } end }
+    generations.open { folder = "/nowhere", lua_root = "lua", watch = false, memory = 1, isolation = "state",
+        processes = 1 }
+end)
+
+describe("the generation that runs", function()
+    it("is tried again when it failed in passing", function()
+        local tries = 0
+        world.active = { id = 1, files = { name = "one" } }
+        world.load = function(files)
+            tries = tries + 1
+            if tries == 1 then
+                return nil, "its process has died", "crashed"
+            end
+            return { id = files.name, unit = {}, rules = {} }
+        end
+        local generation, broken = generations.of "acme"
+        assert.is_nil(generation)
+        assert.is_true(broken)
+        world.now = world.now + 999
+        generations.of "acme"
+        assert.equal(1, tries)
+        world.now = world.now + 1
+        generation, broken = generations.of "acme"
+        assert.equal("one", generation.id)
+        assert.is_false(broken)
+    end)
+
+    it("is not tried again when it is wrong", function()
+        local tries = 0
+        world.active = { id = 1, files = { name = "one" } }
+        world.load = function()
+            tries = tries + 1
+            return nil, "rules.lua:1: wrong", "raised"
+        end
+        for _ = 1, 5 do
+            world.now = world.now + 5000
+            generations.of "acme"
+        end
+        assert.equal(1, tries)
+    end)
+
+    it("is what was activated last, though the look before had not ended", function()
+        world.active = { id = 1, files = { name = "one" } }
+        world.waits = function()
+            world.waits, world.active = nil, { id = 2, files = { name = "two" } }
+            generations.activated "acme"
+        end
+        generations.of "acme"
+        assert.equal("two", (generations.of "acme").id)
+        world.active = nil
+        generations.activated "acme"
+        assert.is_nil((generations.of "acme"))
+    end)
+end)
