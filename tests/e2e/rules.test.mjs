@@ -49,11 +49,11 @@ const create = (fields, options) => engine.create(`R${++orders}`, fields, option
 const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
     .map((line) => JSON.parse(line));
 const alarms = (kind) => logged('alarm').filter((line) => line.kind === kind);
-/** Creates until both workers have what was saved: connections choose their worker, so many of them agree, twice. */
+/** Creates until both workers have what was saved: a worker takes connections by the handful, so very many agree, twice. */
 const settled = async (wanted, fields) => {
     let agreed = 0;
     await until('both workers run what was saved', async () => {
-        const answers = await Promise.all(Array.from({ length: 16 }, () => create(fields)));
+        const answers = await Promise.all(Array.from({ length: 64 }, () => create(fields)));
         agreed = answers.every(wanted) ? agreed + 1 : 0;
         return agreed === 2;
     }, 20);
@@ -263,7 +263,7 @@ test('whatever a worker has missed, what is wrong leaves the same scripts runnin
         save('return {');
         await sleep(LOOK_MS);
         await until('both workers have the last that was right', async () => {
-            const fees = await Promise.all(Array.from({ length: 16 }, async () => (await create()).body.fee));
+            const fees = await Promise.all(Array.from({ length: 64 }, async () => (await create()).body.fee));
             return fees.every((one) => one === 10 * round + 4);
         }, 10);
     }
