@@ -63,7 +63,7 @@ local function created(entry)
     local lines = { line(entry.at, "created", joined(
         amount(facts.payment), facts.order and text("story.order", { order = facts.order }), facts.actor)) }
     local attempt, risk = facts.attempt, facts.risk
-    if risk then
+    if risk and (risk.risk ~= "allow" or risk.reason) then
         lines[2] = line(entry.at, "rule", joined("→ " .. screen.state(risk.risk),
             risk.by == "default" and text "story.rule_failed" or risk.reason))
     end
