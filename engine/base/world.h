@@ -96,6 +96,7 @@ struct tael_loop_ops {
     tael_status (*spawn)(struct tael_loop *loop, const char *program, bool here,
                          struct tael_child **out);
     int64_t (*child_used_us)(struct tael_child *child);
+    void (*child_turn)(struct tael_child *child, bool begins);
     void (*child_end)(struct tael_child *child);
 };
 
@@ -327,7 +328,7 @@ static inline void tael_stream_close(struct tael_stream *stream) /* NULL allowed
 /* ---- children: programs that get a stream and nothing else ---- */
 
 /* No arguments, no environment, a process group of its own; it ends with the thread that runs the
- * loop. here: it stays on the processor on which this thread runs now. When it ends, its stream
+ * loop. here: it shares this thread's processor in its turns. When it ends, its stream
  * does. TAEL_ENOTFOUND: there is no such program, or this world has none; TAEL_ENOMEM; TAEL_ELIMIT:
  * no more processes or descriptors. */
 static inline tael_status tael_spawn(struct tael_loop *loop, const char *program, bool here,
@@ -339,6 +340,13 @@ static inline tael_status tael_spawn(struct tael_loop *loop, const char *program
 static inline int64_t tael_child_used_us(struct tael_child *child) /* of the processor's time */
 {
     return child->loop->ops->child_used_us(child);
+}
+
+/* Begins when it is about to be told what it has to do, ends with its answer: meanwhile both stay
+ * on the processor on which this thread is, for waking another one takes longer than most work. */
+static inline void tael_child_turn(struct tael_child *child, bool begins)
+{
+    child->loop->ops->child_turn(child, begins);
 }
 
 /* Kills it, if need be, and closes its stream. NULL allowed. */

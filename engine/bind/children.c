@@ -185,9 +185,11 @@ void tael_children_lose(struct process *process, enum tael_ask_end end, const ch
 
 static void stop_running(struct tael_children_group *group)
 {
+    int64_t spent_us = tael_process_stop(group->process);
+    if (group->running != NULL)
+        group->running->spent_us += spent_us;
     group->busy = false;
     group->running = NULL;
-    tael_timer_stop(group->process->watchdog);
 }
 
 static bool take_effect(struct tael_children_group *group, struct tael_span body)
@@ -203,7 +205,6 @@ static bool take_effect(struct tael_children_group *group, struct tael_span body
         return false;
     ask->effects++;
     ask->inside = true;
-    ask->spent_us += tael_process_spent_us(group->process);
     stop_running(group);
     hold(group, ask);
     ask->waits = true;
@@ -216,8 +217,6 @@ static bool take_answer(struct tael_children_group *group, struct tael_span body
     struct tael_children_ask *ask = group->running;
     if (ask != NULL && tael_wire_read_answer(body, ask->ask, ask->number) != TAEL_OK)
         return false;
-    if (ask != NULL)
-        ask->spent_us += tael_process_spent_us(group->process);
     stop_running(group);
     if (ask != NULL)
         end_ask(ask);

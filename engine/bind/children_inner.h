@@ -17,7 +17,7 @@ struct process {
     struct tael_buf in;
     struct tael_buf known[TAEL_WIRE_GENERATIONS]; /* keys */
     size_t told;
-    int64_t budget_us, used_us; /* of what runs; of the processor's time, before it */
+    int64_t budget_us, used_us; /* of what runs; of the processor's time, until it was sent */
     int waited;
 };
 
@@ -28,8 +28,10 @@ tael_status tael_process_take(struct tael_children *children, struct process **o
 /* Starts the watchdog. TAEL_ENETWORK: it is gone already, and has had none of it. */
 tael_status tael_process_send(struct process *process, const struct tael_children_ask *ask);
 void tael_process_send_cancel(struct process *process, uint32_t number);
-int64_t tael_process_spent_us(const struct process *process); /* since it was sent */
-void tael_process_warm(void *children);                       /* the timer's */
+int64_t tael_process_spent_us(const struct process *process); /* by what runs */
+/* What ran has said something: gives what it spent. */
+int64_t tael_process_stop(struct process *process);
+void tael_process_warm(void *children); /* the timer's */
 
 /* What a process does, for children.c. */
 void tael_children_read(struct process *process);

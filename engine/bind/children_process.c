@@ -40,9 +40,21 @@ static void on_end(void *user, tael_status why)
     tael_children_lose(user, TAEL_ASK_CRASHED, "the process that ran it has died");
 }
 
+/* Since the last answer: one clock is read for each, and what little it does between two of them
+ * counts for the next. */
 int64_t tael_process_spent_us(const struct process *process)
 {
-    return tael_child_used_us(process->child) - process->used_us;
+    int64_t spent_us = tael_child_used_us(process->child) - process->used_us;
+    return spent_us > 0 ? spent_us : 0;
+}
+
+int64_t tael_process_stop(struct process *process)
+{
+    int64_t spent_us = tael_process_spent_us(process);
+    process->used_us += spent_us;
+    tael_timer_stop(process->watchdog);
+    tael_child_turn(process->child, false);
+    return spent_us;
 }
 
 static void on_late(void *user)
@@ -91,6 +103,8 @@ tael_status tael_process_take(struct tael_children *children, struct process **o
     children->warm = NULL;
     if (*out == NULL)
         rc = tael_process_new(children, out);
+    else
+        (*out)->used_us = tael_child_used_us((*out)->child); /* its start */
     tael_timer_start(children->warming, 0); /* when this one has been given its work */
     return rc;
 }
@@ -125,11 +139,11 @@ tael_status tael_process_send(struct process *process, const struct tael_childre
         rc = tell(process, ask->ask->generation, out);
     if (rc == TAEL_OK)
         rc = tael_buf_append(out, ask->message.data, ask->message.len);
+    tael_child_turn(process->child, true);
     if (rc == TAEL_OK)
         rc = tael_stream_write(process->child->stream, out->data, out->len);
     int64_t budget_us = (ask->ask->steps + TAEL_ASK_LOAD_STEPS) / STEPS_PER_US - ask->spent_us;
     process->budget_us = budget_us > LEAST_US ? budget_us : LEAST_US;
-    process->used_us = tael_child_used_us(process->child);
     process->waited = 0;
     tael_timer_start(process->watchdog, process->budget_us + LATE_US);
     return rc;

@@ -20,13 +20,19 @@
 
 #include "net/loop_uv.h"
 
-enum { SOCKET_AT = 3 /* descriptor, in the child */ };
+enum {
+    SOCKET_AT = 3,       /* descriptor, in the child */
+    STAY_US = 20 * 1000, /* a thread, on its processor */
+};
 
 struct tael_uv_child {
     struct tael_child base; /* first */
     struct tael_uv_child *next, **link;
     uv_poll_t ended;
     int pidfd; /* -1: an older kernel */
+    clockid_t clock;
+    bool here, in_turn;
+    int cpu;   /* where it is kept; -1: anywhere */
     bool over; /* for its owner */
 };
 
@@ -75,17 +81,6 @@ destroy_actions:
     return rc;
 }
 
-static void keep_here(pid_t pid)
-{
-    cpu_set_t set;
-    int cpu = sched_getcpu();
-    if (cpu < 0 || cpu >= CPU_SETSIZE)
-        return;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    sched_setaffinity(pid, sizeof(set), &set); /* where that is not allowed it runs anywhere */
-}
-
 static tael_status status_of(int rc)
 {
     if (rc == ENOMEM)
@@ -115,9 +110,11 @@ tael_status tael_uv_spawn(struct tael_loop *base, const char *program, bool here
         tael_stream_close(child->base.stream);
         goto close_other;
     }
-    if (here)
-        keep_here(child->base.pid);
     close(pair[1]);
+    child->here = here;
+    child->cpu = -1;
+    if (clock_getcpuclockid(child->base.pid, &child->clock) != 0)
+        child->clock = CLOCK_REALTIME; /* it is gone already */
     child->pidfd = (int)syscall(SYS_pidfd_open, child->base.pid, 0);
     child->base.loop = base;
     child->next = loop->children;
@@ -135,13 +132,88 @@ free_child:
 }
 
 /* One that has ended used none any more. */
-int64_t tael_uv_child_used_us(struct tael_child *child)
+int64_t tael_uv_child_used_us(struct tael_child *base)
 {
-    clockid_t clock;
-    struct timespec used = {0};
-    if (clock_getcpuclockid(child->pid, &clock) == 0)
-        clock_gettime(clock, &used);
+    const struct tael_uv_child *child = (struct tael_uv_child *)base;
+    struct timespec used;
+    if (child->clock == CLOCK_REALTIME || clock_gettime(child->clock, &used) != 0)
+        return 0;
     return (int64_t)used.tv_sec * 1000000 + used.tv_nsec / 1000;
+}
+
+/* ---- turns ----
+ *
+ * A thread that was kept on its processor stays there for a while, for each change costs some
+ * microseconds; then it may be moved, until the next turn.
+ */
+
+/* Where it is not allowed it runs anywhere. */
+static bool keep_on(pid_t pid, int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    return sched_setaffinity(pid, sizeof(set), &set) == 0;
+}
+
+void tael_uv_go_anywhere(struct tael_uv_loop *loop)
+{
+    if (loop->stay.cpu >= 0 && CPU_COUNT(&loop->stay.anywhere) > 1)
+        sched_setaffinity(0, sizeof(loop->stay.anywhere), &loop->stay.anywhere);
+    loop->stay.cpu = -1;
+}
+
+static void on_release(void *user)
+{
+    struct tael_uv_loop *loop = user;
+    if (loop->stay.turns > 0)
+        tael_uv_timer_start(&loop->stay.release.base, STAY_US);
+    else
+        tael_uv_go_anywhere(loop);
+}
+
+static bool make_ready(struct tael_uv_loop *loop)
+{
+    if (!loop->stay.ready)
+        loop->stay.ready =
+            tael_uv_timer_begin(loop, &loop->stay.release, on_release, loop) == TAEL_OK;
+    return loop->stay.ready;
+}
+
+void tael_uv_stay_free(struct tael_uv_loop *loop)
+{
+    if (loop->stay.ready)
+        tael_uv_timer_end(&loop->stay.release);
+}
+
+static void stay(struct tael_uv_loop *loop)
+{
+    int cpu = sched_getcpu();
+    if (loop->stay.turns++ > 0 || loop->stay.cpu >= 0 || cpu < 0 || cpu >= CPU_SETSIZE ||
+        !make_ready(loop) ||
+        sched_getaffinity(0, sizeof(loop->stay.anywhere), &loop->stay.anywhere) != 0)
+        return;
+    if (CPU_COUNT(&loop->stay.anywhere) > 1 && !keep_on(0, cpu))
+        return;
+    loop->stay.cpu = cpu;
+    tael_uv_timer_start(&loop->stay.release.base, STAY_US);
+}
+
+void tael_uv_child_turn(struct tael_child *base, bool begins)
+{
+    struct tael_uv_child *child = (struct tael_uv_child *)base;
+    struct tael_uv_loop *loop = loop_of(child);
+    if (!child->here || child->in_turn == begins)
+        return;
+    child->in_turn = begins;
+    if (!begins) {
+        loop->stay.turns--;
+        return;
+    }
+    stay(loop);
+    if (loop->stay.cpu >= 0 && loop->stay.cpu != child->cpu &&
+        keep_on(child->base.pid, loop->stay.cpu))
+        child->cpu = loop->stay.cpu;
 }
 
 /* ---- ending ---- */
@@ -194,6 +266,7 @@ void tael_uv_child_end(struct tael_child *base)
 {
     struct tael_uv_child *child = (struct tael_uv_child *)base;
     struct tael_uv_loop *loop = loop_of(child);
+    tael_uv_child_turn(base, false);
     kill_child(child);
     tael_stream_close(child->base.stream);
     child->base.stream = NULL;

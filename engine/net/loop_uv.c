@@ -297,6 +297,7 @@ tael_status tael_uv_loop_new(struct tael_world *world, struct tael_loop **out)
     loop->base = (struct tael_loop){&tael_uv_loop_ops, world};
     loop->mail_end = &loop->mail;
     loop->tick_at = -1;
+    loop->stay.cpu = -1;
     uv_prepare_start(&loop->before_poll, on_before_poll);
     uv_check_start(&loop->after_poll, on_after_poll);
     *out = &loop->base;
@@ -340,6 +341,7 @@ tael_status tael_uv_loop_run(struct tael_loop *base)
     collect_inbox(loop); /* what this thread sent before comes before what it sends from now on */
     while (!atomic_exchange(&loop->stop, false))
         uv_run(&loop->uv, UV_RUN_DEFAULT);
+    tael_uv_go_anywhere(loop);
     if (unblock)
         unblock_sigpipe();
     atomic_store(&loop->thread, 0);
@@ -375,6 +377,7 @@ void tael_uv_loop_free(struct tael_loop *base)
     int rc = uv_loop_close(&loop->uv);
     assert(rc == 0); /* else something made on the loop was not closed */
     (void)rc;
+    tael_uv_stay_free(loop);
     tael_heap_free(&loop->timers);
     free(loop->read_buffer);
     free(loop);

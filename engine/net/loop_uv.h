@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <sched.h>
 #include <uv.h>
 
 #include "base/heap.h"
@@ -54,7 +55,14 @@ struct tael_uv_loop {
     struct tael_uv_stream *streams; /* all that are not yet freed */
     size_t lingering;               /* of them, closed by their owners and not yet gone */
     struct tael_uv_child *children; /* ended or not, until they are reaped */
-    char *read_buffer;              /* shared: a read is handed on before the next one */
+    struct {
+        bool ready; /* release is one of the loop's timers */
+        size_t turns;
+        int cpu;            /* on which the thread stays; -1: it may be any */
+        cpu_set_t anywhere; /* where it may run otherwise */
+        struct tael_uv_timer release;
+    } stay;            /* child_uv.c's */
+    char *read_buffer; /* shared: a read is handed on before the next one */
 };
 
 int64_t tael_uv_now_ms(struct tael_world *world);
@@ -105,8 +113,11 @@ tael_status tael_uv_stream_given(struct tael_uv_loop *loop, int fd, struct tael_
 tael_status tael_uv_spawn(struct tael_loop *loop, const char *program, bool here,
                           struct tael_child **out);
 int64_t tael_uv_child_used_us(struct tael_child *child);
+void tael_uv_child_turn(struct tael_child *child, bool begins);
 void tael_uv_child_end(struct tael_child *child);
 void tael_uv_children_reap(struct tael_uv_loop *loop); /* waits for all that were ended */
+void tael_uv_go_anywhere(struct tael_uv_loop *loop);   /* its thread, which runs it no more */
+void tael_uv_stay_free(struct tael_uv_loop *loop);
 
 /* listen_uv.c */
 struct tael_uv_address {

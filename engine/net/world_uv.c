@@ -38,6 +38,7 @@ const struct tael_loop_ops tael_uv_loop_ops = {
     .stream_close = tael_uv_stream_close,
     .spawn = tael_uv_spawn,
     .child_used_us = tael_uv_child_used_us,
+    .child_turn = tael_uv_child_turn,
     .child_end = tael_uv_child_end,
 };
 

@@ -65,14 +65,15 @@ local function inputs()
 end
 
 local made = 0
-local function generation(merchant, source, isolation)
+---@param given table<string, boolean>? its rules; all three if nothing is said
+local function generation(merchant, source, isolation, given)
     made = made + 1
     local unit = isolate.generation {
         name = "merchants/" .. merchant, key = merchant .. "@" .. made,
         files = { ["rules.lua"] = source or SOURCE }, isolation = isolation or "state",
     }
     active[merchant] = { id = tostring(made), unit = unit,
-        rules = { limits = true, risk = true, route = true } }
+        rules = given or { limits = true, risk = true, route = true } }
     return active[merchant]
 end
 
@@ -80,6 +81,11 @@ local function ask(merchant)
     local verdicts = rules.ask(merchant, WANTED, inputs)
     assert(verdicts.risk.risk == "allow" and verdicts.limits.max_amount == 200000)
     return verdicts
+end
+
+--- The same of one whose only rule is risk.
+local function ask_one(merchant)
+    assert(rules.ask(merchant, WANTED, inputs).risk.by == "rule")
 end
 
 -- ---- measuring ----
@@ -111,15 +117,20 @@ end
 local figures = {}
 
 function figures.state()
+    generation("one", nil, nil, { risk = true })
+    tell("one rule, state: kernel to decision", least(times or 20000, function() ask_one "one" end) / 1000,
+        "us", "5")
+    tell("  of it making what it is given", least(times or 20000, inputs) / 1000, "us")
     generation "acme"
-    local whole = least(times or 20000, function() ask "acme" end)
-    tell("all rules of a payment, state: kernel to decision", whole / 1000, "us", "5")
+    tell("three rules of a payment, state: kernel to decision", least(times or 20000, function() ask "acme" end)
+        / 1000, "us")
     local given = inputs()
     local unit, list = active.acme.unit, { given.payment, given.channels }
     local calls = { { "limits", 1 }, { "risk", 1 }, { "route", 1, 2 } }
     tell("  of it the crossing, three rules", least(times or 20000, function()
         unit:ask("rules.lua", calls, list, 300000)
     end) / 1000, "us")
+    list = { given.payment }
     tell("  the crossing, one rule", least(times or 20000, function()
         unit:ask("rules.lua", { { "risk", 1 } }, list, 300000)
     end) / 1000, "us")

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include <dirent.h>
+#include <sched.h>
 
 #include "base/sim.h"
 #include "bind/children.h"
@@ -385,6 +386,41 @@ static void it_has_its_socket_and_nothing_else(void)
     close(stray);
 }
 
+static cpu_set_t seen_here, seen_there;
+
+static void look_where_they_run(void *user)
+{
+    pid_t pids[4];
+    (void)user;
+    CPU_ZERO(&seen_there);
+    sched_getaffinity(0, sizeof(seen_here), &seen_here);
+    for (int i = our_children(pids, 4) - 1; i >= 0;
+         i--) { /* the one that was asked, not the warm one */
+        cpu_set_t set;
+        if (sched_getaffinity(pids[i], sizeof(set), &set) == 0 && CPU_COUNT(&set) == 1)
+            seen_there = set;
+    }
+}
+
+static void what_is_asked_runs_where_it_is_waited_for(void)
+{
+    cpu_set_t before, after;
+    struct tael_timer *timer = tael_timer_new(loop, look_where_they_run, NULL);
+    sched_getaffinity(0, sizeof(before), &before);
+    open_children(script_program, 1);
+    CHECK(ask("acme", good) == TAEL_ASK_DONE);
+    sched_getaffinity(0, sizeof(after), &after);
+    CHECK(CPU_EQUAL(&before, &after));
+    put_at(0, "acme", "return { f = function() while true do end end }", 1);
+    tael_timer_start(timer, 0);
+    run();
+    CHECK(CPU_COUNT(&seen_here) == 1 && CPU_EQUAL(&seen_here, &seen_there));
+    sched_getaffinity(0, sizeof(after), &after);
+    CHECK(CPU_EQUAL(&before, &after));
+    close_children();
+    tael_timer_free(timer);
+}
+
 static void a_program_that_is_none_is_told(void)
 {
     struct tael_children_options options = {.loop = loop, .program = "/nowhere", .max = 1};
@@ -438,6 +474,7 @@ int main(int argc, char **argv)
     owners_share_what_processes_there_are();
     only_what_ran_in_it_fails();
     it_has_its_socket_and_nothing_else();
+    what_is_asked_runs_where_it_is_waited_for();
     a_program_that_is_none_is_told();
     nothing_is_left_behind(descriptors);
     for (int i = 0; i < ASKS; i++) {
