@@ -122,8 +122,8 @@ function figures.state()
         "us", "5")
     tell("  of it making what it is given", least(times or 20000, inputs) / 1000, "us")
     generation "acme"
-    tell("three rules of a payment, state: kernel to decision", least(times or 20000, function() ask "acme" end)
-        / 1000, "us")
+    tell("three rules of a payment, state: kernel to decision", least(times or 20000,
+        function() ask "acme" end) / 1000, "us")
     local given = inputs()
     local unit, list = active.acme.unit, { given.payment, given.channels }
     local calls = { { "limits", 1 }, { "risk", 1 }, { "route", 1, 2 } }
