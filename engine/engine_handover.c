@@ -145,7 +145,7 @@ void tael_engine_pause(tael_engine *engine)
 static tael_status resume_worker(struct tael_worker *worker, tael_error *err)
 {
     tael_timer_stop(worker->deadline);
-    worker->leaving = worker->draining = worker->http_drained = false;
+    worker->leaving = worker->draining = worker->host.draining = worker->http_drained = false;
     worker->late = worker->drained = worker->clean = false;
     worker->resumed = true;
     tael_http_server_resume(worker->server);

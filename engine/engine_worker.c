@@ -6,6 +6,7 @@
  */
 #include "tael.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -222,6 +223,14 @@ static tael_status open_server(struct tael_worker *worker)
 
 static void on_deadline(void *user);
 
+static void let_go(struct tael_host *host)
+{
+    struct tael_worker *worker =
+        (struct tael_worker *)((char *)host - offsetof(struct tael_worker, host));
+    if (worker->draining)
+        tael_worker_end_drain(worker);
+}
+
 tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
 {
     struct tael_engine *engine = worker->engine;
@@ -249,6 +258,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .reload = tael_worker_reload,
         .certificate = tael_worker_certificate,
         .wake_others = tael_worker_wake_others,
+        .let_go = let_go,
     };
     struct tael_state_options options = {.loop = worker->loop,
                                          .log = engine->log,
@@ -284,10 +294,11 @@ failed:
 
 void tael_worker_end_drain(struct tael_worker *worker)
 {
-    if (worker->drained || !worker->http_drained || (worker->calls > 0 && !worker->late))
+    size_t under_way = worker->calls + worker->host.held;
+    if (worker->drained || !worker->http_drained || (under_way > 0 && !worker->late))
         return;
     worker->drained = true;
-    worker->clean = worker->clean && worker->calls == 0;
+    worker->clean = worker->clean && under_way == 0;
     tael_loop_stop(worker->loop);
 }
 
@@ -305,7 +316,7 @@ static const char drain_key[] = "engine.drain", resume_key[] = "engine.resume";
 static void begin_drain(struct tael_worker *worker)
 {
     int64_t drain_ms = atomic_load(&worker->engine->drain_ms);
-    worker->draining = true;
+    worker->draining = worker->host.draining = true;
     if (worker->number == 1)
         TAEL_LOG(worker->engine->log, TAEL_LOG_INFO, "engine.draining",
                  tael_log_int("at_most_ms", drain_ms));

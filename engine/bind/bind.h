@@ -50,6 +50,8 @@ struct tael_host {
     const atomic_bool *stop;          /* the engine is wanted to end; NULL: nobody says so here */
     int worker;                       /* 1 … workers */
     int workers;
+    size_t held;                  /* by tael.task.hold: a drain waits for them */
+    bool draining;                /* a stop has begun: nothing more is held */
     int lua_ref_app;              /* registry reference of the application's table */
     struct tael_waiting *waiting; /* this worker's, for the others; NULL: it is alone */
     /* Reads again what can be replaced while the engine runs. NULL while it is planned. */
@@ -61,6 +63,7 @@ struct tael_host {
      * key and payload before it returns. NULL: this worker is alone. */
     void (*wake_others)(struct tael_host *host, const char *key, size_t key_len,
                         const char *payload, size_t payload_len);
+    void (*let_go)(struct tael_host *host); /* one fewer is held. NULL: nobody waits for that */
 };
 
 static inline struct tael_host *tael_host_of(lua_State *L)
@@ -68,9 +71,11 @@ static inline struct tael_host *tael_host_of(lua_State *L)
     return (struct tael_host *)tael_state_host(tael_state_of(L));
 }
 
-/* What task_keep.c adds to tael.task: a function of the library and its metatable. */
+/* What task_keep.c and task_hold.c add to tael.task: a function each and its metatable. */
 int tael_task_keep(lua_State *L);
 void tael_open_task_keep(lua_State *L);
+int tael_task_hold(lua_State *L);
+void tael_open_task_hold(lua_State *L);
 
 /* [loop] Wakes the tasks of this state that wait for key in tael.task.wait. Copies the payload. */
 void tael_task_wake_key(struct tael_state *state, const char *key, size_t key_len,

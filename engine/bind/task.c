@@ -420,17 +420,10 @@ int tael_open_task(lua_State *L)
         {NULL, NULL},
     };
     static const luaL_Reg functions[] = {
-        {"spawn", task_spawn},
-        {"detach", task_detach},
-        {"scope", task_scope},
-        {"set_scope", task_set_scope},
-        {"wait", task_wait},
-        {"wake", task_wake},
-        {"last", task_last},
-        {"pure", task_pure},
-        {"worker", task_worker},
-        {"keep", tael_task_keep},
-        {NULL, NULL},
+        {"spawn", task_spawn},         {"detach", task_detach},  {"scope", task_scope},
+        {"set_scope", task_set_scope}, {"wait", task_wait},      {"wake", task_wake},
+        {"last", task_last},           {"pure", task_pure},      {"worker", task_worker},
+        {"keep", tael_task_keep},      {"hold", tael_task_hold}, {NULL, NULL},
     };
     make_metatable(L, "tael.task.waiters", waiters_free);
     make_metatable(L, "tael.task.waiter", waiter_close);
@@ -438,6 +431,7 @@ int tael_open_task(lua_State *L)
     luaL_newlib(L, handle_methods);
     lua_setfield(L, -2, "__index");
     tael_open_task_keep(L);
+    tael_open_task_hold(L);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -22,20 +22,7 @@ let engine, alipay, otherKey, orders = 0;
 const order = () => `A${++orders}`;
 
 /** A request over the engine's own socket, as its operator. */
-function local(method, target, { body, headers = {} } = {}) {
-    return new Promise((resolve, reject) => {
-        const request = http.request({
-            socketPath: path.join(engine.folder, 'data/tael.sock'), method, path: target,
-            headers: { ...(body ? { 'content-type': 'application/json' } : {}), ...headers },
-        }, (response) => {
-            let text = '';
-            response.on('data', (data) => { text += data; });
-            response.on('end', () => resolve({ status: response.statusCode, body: JSON.parse(text) }));
-        });
-        request.on('error', reject);
-        request.end(body && JSON.stringify(body));
-    });
-}
+const local = (method, target, { body, headers } = {}) => engine.operator(method, target, body, headers);
 
 /** Bytes as they are, for what fetch would tidy up. */
 function plain(method, target, headers = {}, body) {

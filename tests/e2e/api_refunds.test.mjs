@@ -2,7 +2,6 @@
 // elsewhere: the payment, its timeline, its events. The channel is the sandbox.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { conform } from './conform.mjs';
@@ -21,16 +20,7 @@ before(async () => {
     fs.writeFileSync(path.join(folder, 'tael.lua'), merchants);
     engine = await new Engine({ folder, env: { TAEL_LIMITS__KEY: 'false' } }).start();
     await conform(engine);
-    otherKey = await new Promise((resolve, reject) => {
-        const request = http.request({ socketPath: path.join(folder, 'data/tael.sock'), method: 'POST',
-            path: '/v1/merchants/other.test/api_keys', headers: { 'content-type': 'application/json' } }, (response) => {
-            let text = '';
-            response.on('data', (data) => { text += data; });
-            response.on('end', () => resolve(JSON.parse(text).key));
-        });
-        request.on('error', reject);
-        request.end('{}');
-    });
+    otherKey = (await engine.operator('POST', '/v1/merchants/other.test/api_keys', {})).body.key;
     assert.match(otherKey, /^tael_test_/);
 });
 after(() => engine.remove());

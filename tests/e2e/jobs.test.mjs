@@ -14,18 +14,32 @@ const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "202100
 const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2' } });
 const folder = path.join(scripts, 'jobs');
 
+/** A server of somebody else's that answers when it is let; what it was asked, in order. */
+const server = {
+    asked: [], waiting: [],
+    answer() { for (const response of this.waiting.splice(0)) response.end('paid'); },
+};
+const listening = http.createServer((request, response) => {
+    server.asked.push(request.url);
+    server.waiting.push(response);
+});
+
 before(async () => {
+    await new Promise((resolve) => { listening.listen(0, '127.0.0.1', resolve); });
+    server.host = `127.0.0.1:${listening.address().port}`;
     fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
     fs.rmSync(folder, { recursive: true, force: true });
     fs.writeFileSync(path.join(engine.folder, 'tael.lua'), `return {
         merchants = {
-            ["demo.test"] = { name = "Demo", mode = "test", accounts = { ["alipay-demo"] = ${ACCOUNT} } },
+            ["demo.test"] = { name = "Demo", mode = "test", hosts = { "${server.host}" }, accounts = { ["alipay-demo"] = ${ACCOUNT} } },
             ["other.test"] = { name = "Other", mode = "test", accounts = { ["alipay-other"] = ${ACCOUNT} } },
         },
     }\n`, { mode: 0o600 });
     await engine.start();
 });
 after(async () => {
+    listening.close();
+    listening.closeAllConnections();
     await engine.remove();
     fs.rmSync(scripts, { recursive: true, force: true });
 });
@@ -38,16 +52,7 @@ const save = (name, text) => {
 const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
     .map((line) => JSON.parse(line));
 const said = (message) => logged('script.info').filter((line) => line.message === message);
-const advance = (seconds) => new Promise((resolve, reject) => {
-    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST',
-        path: '/v1/system/clock', headers: { 'content-type': 'application/json' } }, (response) => {
-        let text = '';
-        response.on('data', (data) => { text += data; });
-        response.on('end', () => (response.statusCode === 200 ? resolve(JSON.parse(text)) : reject(new Error(text))));
-    });
-    request.on('error', reject);
-    request.end(JSON.stringify({ advance_in: seconds }));
-});
+const advance = (seconds) => engine.advance(seconds);
 const loaded = async (count) => {
     const before = logged('scripts.loaded').filter((line) => line.owner === 'jobs').length;
     return until('the jobs are loaded', () => logged('scripts.loaded').filter((line) => line.owner === 'jobs').length >= before + count, 20);
@@ -157,6 +162,50 @@ test('a job that is wrong is refused with file and line, and what ran goes on', 
     }, 20);
     const checked = spawnSync(program, ['check'], { cwd: engine.folder, encoding: 'utf8', env: { ...process.env, ...engine.environment } });
     assert.deepEqual([checked.status, /^ok {4}jobs {2}generation \w{16} {2}daily each one$/m.test(checked.stdout)], [0, true], checked.stdout);
+});
+
+const paying = (minute) => job(`schedule = "${minute} * * * *", timeout = "20s", merchants = { "demo.test" }`,
+    `local answer, err = tael.http.post("http://${server.host}/" .. job.slot, { body = "x" })
+tael.log.info((answer and answer.body or "cut: " .. err.code) .. " " .. job.slot)`);
+
+test('a stop waits for the job that runs, and begins no other', async () => {
+    server.asked.length = 0;
+    await publish({ 'pays.lua': paying(10) });
+    await engine.advance(3600);
+    await until('it has asked', () => server.asked.length === 1, 20);
+    const process = engine.process;
+    const stopped = engine.stop();
+    await until('it drains', () => process.output.includes('"event":"engine.draining"'));
+    await sleep(1500); // a look at what is due, and every connection's second
+    assert.equal(process.end, undefined, `the stop does not wait: ${process.output.slice(-2000)}`);
+    server.answer();
+    assert.deepEqual(await stopped, { code: 0, signal: null }, process.output.slice(-2000));
+    assert.match(process.output, /"event":"engine\.stopped"[^\n]*"drain":"clean"/);
+    assert.match(process.output, /"message":"paid \d+"/);
+    assert.match(process.output, /"event":"job\.ended"[^\n]*"job":"pays"[^\n]*"result":"done"/);
+    await engine.start();
+    await sleep(2500);
+    assert.equal(server.asked.length, 1, 'its slot is done');
+});
+
+test('a job that the deadline of a stop cuts off runs again, for the same slot', async () => {
+    server.asked.length = 0;
+    engine.options.env.TAEL_DRAIN = '1s';
+    await engine.restart();
+    await publish({ 'pays.lua': paying(12) });
+    await engine.advance(3600);
+    await until('it has asked', () => server.asked.length === 1, 20);
+    const process = engine.process;
+    assert.deepEqual(await engine.stop(), { code: 1, signal: null }, process.output.slice(-2000));
+    assert.match(process.output, /"event":"engine\.stopped"[^\n]*"drain":"deadline passed"/);
+    delete engine.options.env.TAEL_DRAIN;
+    await engine.start();
+    await engine.advance(60);
+    await until('it has asked again', () => server.asked.length === 2, 20);
+    assert.equal(server.asked[1], server.asked[0]);
+    server.answer();
+    await until('its slot is done', () => logged('job.ended').some((line) => line.job === 'pays' && line.result === 'done'));
+    fs.rmSync(path.join(folder, 'pays.lua'));
 });
 
 test('a job that a crash cut off runs again when its time is over', async () => {

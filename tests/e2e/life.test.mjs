@@ -1,8 +1,6 @@
 // life.test.mjs - what happens to a payment besides being paid at once: QR codes, closing before and after the payer
 // opens the order, expiry, reversal, money that comes late or twice. Real sockets, the sandbox's own clock and faults.
 import assert from 'node:assert/strict';
-import http from 'node:http';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay, beijingTime } from './alipay.mjs';
 import { Engine, sleep, until } from './tael.mjs';
@@ -66,25 +64,7 @@ const becomes = (payment, state, at = engine) => until(`the payment is ${state}`
     return now.state === state && now;
 });
 
-/** A request to the operator's socket. */
-const operator = (at, method, target, body) => new Promise((resolve, reject) => {
-    const text = body && JSON.stringify(body);
-    const request = http.request({
-        socketPath: path.join(at.folder, 'data/tael.sock'), method, path: target,
-        headers: text ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) } : {},
-    }, (response) => {
-        let data = '';
-        response.on('data', (part) => { data += part; });
-        response.on('end', () => resolve({ status: response.statusCode, text: data }));
-    });
-    request.on('error', reject);
-    request.end(text);
-});
-
-const advance = async (seconds, at = engine) => {
-    const answer = await operator(at, 'POST', '/v1/system/clock', { advance_in: seconds });
-    assert.equal(answer.status, 200, answer.text);
-};
+const advance = (seconds, at = engine) => at.advance(seconds);
 
 /** Types of a payment's events, oldest first. */
 const story = async (payment, at = engine) => (await at.events(payment.id)).map((event) => event.type).reverse();

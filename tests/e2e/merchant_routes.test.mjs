@@ -81,17 +81,8 @@ const logged = (event) => engine.process.output.split('\n').filter((line) => lin
     .map((line) => JSON.parse(line));
 const failures = () => logged('script.failed');
 
-const operator = (target, body) => new Promise((resolve, reject) => {
-    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST', path: target,
-        headers: { 'content-type': 'application/json' } }, (response) => {
-        let text = '';
-        response.on('data', (data) => { text += data; });
-        response.on('end', () => resolve(JSON.parse(text)));
-    });
-    request.on('error', reject);
-    request.end(JSON.stringify(body));
-});
-const newKey = async (merchant, scopes) => (await operator(`/v1/merchants/${merchant}/api_keys`, { note: 'test', scopes })).key;
+const operator = async (target, body) => (await engine.operator('POST', target, body)).body;
+const newKey = (merchant, scopes) => engine.newKey(merchant, scopes);
 
 /** The status of a path as it stands here: fetch would tidy it up. */
 const raw = (target) => new Promise((resolve, reject) => {

@@ -2,7 +2,6 @@
 // kills in the middle, refunds that somebody else made, messages that run again. The sandbox's books decide.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay, beijingTime } from './alipay.mjs';
@@ -57,16 +56,6 @@ const alarms = (kind) => engine.process.output.split('\n')
 const callsOf = async (payment, refund) => (await engine.get(`/v1/payments/${payment.id}/timeline`)).body.entries
     .filter(({ kind, facts }) => kind === 'call' && facts.refund === refund.id).map(({ at, facts }) => ({ at, ...facts }));
 
-/** The dev engine's clock, over the operator's socket. */
-const advance = (seconds) => new Promise((resolve, reject) => {
-    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST',
-        path: '/v1/system/clock', headers: { 'content-type': 'application/json' } }, (response) => {
-        response.resume();
-        response.on('end', () => resolve(response.statusCode));
-    });
-    request.on('error', reject);
-    request.end(JSON.stringify({ advance_in: seconds }));
-});
 
 // ---- faults ----
 
@@ -262,7 +251,7 @@ test('a kill in the middle of a refund: the timer goes on, the money goes once',
         await engine.restart('SIGKILL');
         await asked;
         const { body } = await refund(payment, { amount: 300, merchant_refund_id: `kill-${name}` });
-        assert.equal(await advance(60), 200);
+        await engine.advance(60);
         const done = await becomes(body.id, ['succeeded', 'failed', 'abnormal']);
         assert.equal(done.state, 'succeeded', name);
         assert.equal(await books(payment), 300, name);

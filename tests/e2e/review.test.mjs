@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
@@ -19,20 +18,7 @@ before(async () => {
 after(() => engine.remove());
 
 /** The key of a person who may decide. */
-function newKey(note) {
-    return new Promise((resolve, reject) => {
-        const request = http.request({
-            socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST', path: '/v1/merchants/demo.test/api_keys',
-            headers: { 'content-type': 'application/json' },
-        }, (response) => {
-            let text = '';
-            response.on('data', (data) => { text += data; });
-            response.on('end', () => resolve(JSON.parse(text).key));
-        });
-        request.on('error', reject);
-        request.end(JSON.stringify({ note, scopes: ['payments:read', 'admin'] }));
-    });
-}
+const newKey = (note) => engine.newKey('demo.test', ['payments:read', 'admin'], note);
 
 const created = async (fields) => {
     const answer = await engine.create(`V${++orders}`, { amount: 1000, ...fields });

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
@@ -59,18 +58,7 @@ const settled = async (wanted, fields) => {
     }, 20);
 };
 
-/** What only the operator may ask, over the engine's own socket. */
-const operator = (target, body) => new Promise((resolve, reject) => {
-    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST', path: target,
-        headers: { 'content-type': 'application/json' } }, (response) => {
-        let text = '';
-        response.on('data', (data) => { text += data; });
-        response.on('end', () => resolve(JSON.parse(text)));
-    });
-    request.on('error', reject);
-    request.end(JSON.stringify(body));
-});
-const newKey = async (merchant, scopes) => (await operator(`/v1/merchants/${merchant}/api_keys`, { note: 'test', scopes })).key;
+const newKey = (merchant, scopes) => engine.newKey(merchant, scopes);
 
 test('without scripts a payment goes its way', async () => {
     const answer = await create();
@@ -375,7 +363,7 @@ end }\n`);
     const alipay = new Alipay(engine);
     const payments = [await create({ expires_in: 60, metadata: { keep: 'yes' } }), await create({ expires_in: 60 })];
     for (const { body } of payments) await fetch(body.next_action.url); // the payer opens the order
-    await operator('/v1/system/clock', { advance_in: 61 });
+    await engine.advance(61);
     for (const { body } of payments) {
         await until('it is closed', async () => (await engine.payment(body.id)).state === 'closed');
         const [{ trade_no: number }] = (await engine.get(`/v1/payments/${body.id}/attempts`)).body.data;

@@ -2,6 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -169,6 +170,37 @@ export class Engine {
 
     post(target, body, options) {
         return this.request('POST', target, { body, ...options });
+    }
+
+    /** What only the operator may ask, over the engine's own socket. */
+    operator(method, target, body, headers = {}) {
+        return new Promise((resolve, reject) => {
+            const request = http.request({
+                socketPath: path.join(this.folder, 'data/tael.sock'), method, path: target,
+                headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+            }, (response) => {
+                let text = '';
+                response.on('data', (data) => { text += data; });
+                response.on('end', () => {
+                    const isJson = /json/.test(response.headers['content-type'] ?? '');
+                    resolve({ status: response.statusCode, headers: new Headers(response.headers), text,
+                        body: isJson ? JSON.parse(text) : null });
+                });
+            });
+            request.on('error', reject);
+            request.end(body === undefined ? undefined : JSON.stringify(body));
+        });
+    }
+
+    /** A key of a merchant's. */
+    async newKey(merchant, scopes, note = 'test') {
+        return (await this.operator('POST', `/v1/merchants/${merchant}/api_keys`, { note, scopes })).body.key;
+    }
+
+    /** In development the clock can be set forward. */
+    async advance(seconds) {
+        const { status, text } = await this.operator('POST', '/v1/system/clock', { advance_in: seconds });
+        if (status !== 200) throw new Error(`the clock does not go forward: ${text}`);
     }
 
     /** A page payment of `amount` fen; further fields may replace the usual ones. */

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Engine, root, sleep, temporaryFolder, until } from './tael.mjs';
@@ -33,19 +32,8 @@ after(async () => {
     fs.rmSync(scripts, { recursive: true, force: true });
 });
 
-/** What only the operator may ask, over the engine's own socket. */
-const operator = (method, target, body) => new Promise((resolve, reject) => {
-    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method, path: target,
-        headers: { 'content-type': 'application/json' } }, (response) => {
-        let text = '';
-        response.on('data', (data) => { text += data; });
-        response.on('end', () => resolve({ status: response.statusCode, text, body: JSON.parse(text) }));
-    });
-    request.on('error', reject);
-    request.end(body ? JSON.stringify(body) : undefined);
-});
-const newKey = async (merchant, scopes) =>
-    (await operator('POST', `/v1/merchants/${merchant}/api_keys`, { note: 'test', scopes })).body.key;
+const operator = (method, target, body) => engine.operator(method, target, body);
+const newKey = (merchant, scopes) => engine.newKey(merchant, scopes);
 const rules = (reason) => ({ 'rules.lua': `local rules = {}\nfunction rules.risk(payment) return "deny", "${reason}" end\nreturn rules\n` });
 const push = (files, more) => operator('POST', `${DEMO}/versions`, { files, message: 'a change', ...more });
 const activate = (version, more) => operator('POST', `${DEMO}/activate`, { version, ...more });

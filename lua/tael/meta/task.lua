@@ -55,6 +55,11 @@ function task.last() end
 ---@param fn fun()
 function task.keep(name, pause_ms, fn) end
 
+--- Has a stop wait, until its deadline, for work that belongs to no request:
+--- `local held <close> = task.hold()`. Nil when a stop has begun: nothing is to be begun any more.
+---@return userdata? held
+function task.hold() end
+
 --- Like pcall, but running out of memory raises, and while fn runs, waiting, clocks, randomness and effects
 --- are refused.
 ---@param fn function

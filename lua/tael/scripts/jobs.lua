@@ -2,7 +2,8 @@
 --- no engine ran, once.
 --- 1 A slot is taken in the store before anything is done. One that was cut off by a crash is taken again
 --- when its time is over. 2 A job that fails is told to a person, and comes again with its next slot. 3 What
---- runs ends on the files that it began with.
+--- runs ends on the files that it began with. 4 A stop waits for what runs, until its deadline, and
+--- nothing begins any more.
 local alarms = require "tael.kernel.alarms"
 local folder = require "tael.folder"
 local job_files = require "tael.scripts.job_files"
@@ -169,6 +170,10 @@ local function begin(generation, job, slot)
     under_way[job.name] = true
     task.spawn(function()
         local _ <close> = setmetatable({}, { __close = function() under_way[job.name] = nil end })
+        local held <close> = task.hold()
+        if not held then -- a stop has begun
+            return
+        end
         task.set_scope(0)
         local ran, raised = pcall(run, generation, job, slot)
         if not ran then
