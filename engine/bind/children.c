@@ -156,6 +156,21 @@ static void feed(struct tael_children *children)
     }
 }
 
+static void end_process(struct tael_children_group *group, enum tael_ask_end end, const char *why)
+{
+    struct tael_children *children = group->children;
+    struct tael_children_ask *running = group->running;
+    group->running = NULL;
+    if (running != NULL)
+        running->spent_us += tael_process_spent_us(group->process);
+    tael_group_drop_process(group);
+    if (running != NULL)
+        fail_ask(running, end, why);
+    lose_inside(group, end, why);
+    go_on(group);
+    feed(children);
+}
+
 /* ---- what processes say, and do not say ---- */
 
 void tael_children_lose(struct process *process, enum tael_ask_end end, const char *why)
@@ -169,18 +184,9 @@ void tael_children_lose(struct process *process, enum tael_ask_end end, const ch
         tael_timer_start(children->warming, 1000 * 1000);
         return;
     }
-    struct tael_children_ask *running = group->running;
     TAEL_LOG(children->options.log, TAEL_LOG_WARN, "scripts.process_ended",
              tael_log_text("owner", group->name), tael_log_text("error", why));
-    group->running = NULL;
-    if (running != NULL)
-        running->spent_us += tael_process_spent_us(process);
-    tael_group_drop_process(group);
-    if (running != NULL)
-        fail_ask(running, end, why);
-    lose_inside(group, end, why);
-    go_on(group);
-    feed(children);
+    end_process(group, end, why);
 }
 
 static void stop_running(struct tael_children_group *group)
@@ -269,7 +275,8 @@ tael_status tael_children_prepare(struct tael_children *children, struct tael_ch
 
 void tael_children_put(struct tael_children *children, struct tael_children_ask *ask)
 {
-    struct tael_children_group *group = tael_group_use(children, ask->ask->generation->name);
+    struct tael_children_group *group =
+        tael_group_use(children, tael_generation_group(ask->ask->generation));
     if (group == NULL) {
         fail_ask(ask, TAEL_ASK_CRASHED, "there is no memory to ask it");
         return;
@@ -322,6 +329,13 @@ void tael_children_distrust(struct tael_children *children, struct tael_span own
     struct tael_children_group *group = tael_group_find(children, owner);
     if (group != NULL && group->process != NULL)
         tael_children_lose(group->process, TAEL_ASK_CRASHED, "its process has answered nonsense");
+}
+
+void tael_children_end(struct tael_children *children, struct tael_span owner)
+{
+    struct tael_children_group *group = tael_group_find(children, owner);
+    if (group != NULL && group->process != NULL)
+        end_process(group, TAEL_ASK_CRASHED, "its process is not needed any more");
 }
 
 tael_status tael_children_new(struct tael_children **out,

@@ -1,6 +1,6 @@
-/* children.h - the processes in which one worker's strangers' scripts run: one for each owner that
- * is being asked, at most so many, and one more that is warm and takes the place of the next that
- * dies or is needed.
+/* children.h - the processes in which one worker's strangers' scripts run: one for each owner (the
+ * group of a generation) that is being asked, at most so many, and one more that is warm and takes
+ * the place of the next that dies or is needed.
  *
  * A process does one thing after the other, in the order in which it came; a call that waits for
  * what its host does (ask.h) stays inside it and is in nobody's way. What it says is checked, for a
@@ -79,6 +79,8 @@ void tael_children_give(struct tael_children *children, struct tael_children_ask
 void tael_children_cancel(struct tael_children_ask *ask); /* whether under way or not */
 /* Its results cannot be read: whoever gave them is not asked again. */
 void tael_children_distrust(struct tael_children *children, struct tael_span owner);
+/* Its process is not needed any more: ended, when there is one. */
+void tael_children_end(struct tael_children *children, struct tael_span owner);
 
 struct tael_children_counts tael_children_counts(const struct tael_children *children);
 

@@ -118,13 +118,23 @@ static int free_generation(lua_State *L)
     return 0;
 }
 
-static struct tael_span field_text(lua_State *L, int table, const char *name)
+/* What runs in a process of its own does not need it any more. */
+static int close_generation(lua_State *L)
 {
-    struct tael_span text;
+    const struct generation *generation = luaL_checkudata(L, 1, TAEL_GENERATION);
+    if (generation->process && generation->of.group.len > 0)
+        tael_processes_end(L, generation->of.group);
+    return 0;
+}
+
+static struct tael_span field_text(lua_State *L, const char *name, bool needed)
+{
+    struct tael_span text = {"", 0};
     lua_pushstring(L, name);
-    if (lua_rawget(L, table) != LUA_TSTRING)
+    if (lua_rawget(L, 1) == LUA_TSTRING)
+        text.data = lua_tolstring(L, -1, &text.len); /* the table holds it, the generation both */
+    else if (needed || !lua_isnil(L, -1))
         luaL_error(L, "isolate.generation: %s must be a text", name);
-    text.data = lua_tolstring(L, -1, &text.len); /* the table holds it, and the generation both */
     lua_pop(L, 1);
     return text;
 }
@@ -166,7 +176,8 @@ static bool in_process(lua_State *L)
     return process;
 }
 
-/* isolate.generation{name=, key=, files={[path]=text}, isolation=, effects=} -> generation */
+/* isolate.generation{name=, key=, group=, files={[path]=text}, isolation=, effects=} -> generation
+ */
 static int isolate_generation(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -178,11 +189,10 @@ static int isolate_generation(lua_State *L)
     luaL_setmetatable(L, TAEL_GENERATION);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 2, 1); /* name and key, as they are now: nobody changes the table */
-    generation->name = field_text(L, 1, "name");
-    generation->key = field_text(L, 1, "key");
-    if (lua_getfield(L, 1, "effects") != LUA_TNIL)
-        generation->effects = field_text(L, 1, "effects");
-    lua_pop(L, 1);
+    generation->name = field_text(L, "name", true);
+    generation->key = field_text(L, "key", true);
+    generation->group = field_text(L, "group", false);
+    generation->effects = field_text(L, "effects", false);
     lua_pushliteral(L, "files");
     if (lua_rawget(L, 1) != LUA_TTABLE)
         return luaL_error(L, "isolate.generation: files must be a table");
@@ -359,7 +369,7 @@ static void push_answer(lua_State *L, struct asking *asking, const struct tael_a
     if (call->end != TAEL_ASK_DONE) {
         push_failure(L, call->end, why);
     } else if (!push_results(L, ask, call)) {
-        tael_processes_distrust(L, ask->generation->name);
+        tael_processes_distrust(L, tael_generation_group(ask->generation));
         push_failure(L, TAEL_ASK_CRASHED, (struct tael_span){nonsense, sizeof(nonsense) - 1});
     }
 }
@@ -497,6 +507,8 @@ int tael_open_isolate(lua_State *L)
     make_type(L, TAEL_ASKING, tael_asking_free);
     tael_open_opened(L);
     make_type(L, TAEL_GENERATION, free_generation);
+    lua_pushcfunction(L, close_generation);
+    lua_setfield(L, -2, "__close");
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
     lua_settop(L, 0);

@@ -61,7 +61,7 @@ static int push_nonsense(lua_State *L, struct asking *asking)
     static const char why[] = "its process has answered what is not plain data";
     asking->at = ASKING_OVER;
     tael_children_cancel(&asking->sent);
-    tael_processes_distrust(L, asking->ask.generation->name);
+    tael_processes_distrust(L, tael_generation_group(asking->ask.generation));
     return push_failed(L, TAEL_ASK_CRASHED, why, sizeof(why) - 1);
 }
 

@@ -66,6 +66,13 @@ void tael_processes_distrust(lua_State *L, struct tael_span owner)
         tael_children_distrust(box->children, owner);
 }
 
+void tael_processes_end(lua_State *L, struct tael_span owner)
+{
+    struct box *box = find_box(L);
+    if (box != NULL && box->children != NULL)
+        tael_children_end(box->children, owner);
+}
+
 /* ---- the program ---- */
 
 static bool find_program(char out[PATH_MAX])

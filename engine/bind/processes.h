@@ -12,6 +12,9 @@ struct tael_children *tael_processes_check(lua_State *L); /* raises where there 
 /* Ends the process of that owner, when there is one. */
 void tael_processes_distrust(lua_State *L, struct tael_span owner);
 
+/* The same, of one that is not needed any more. */
+void tael_processes_end(lua_State *L, struct tael_span owner);
+
 /* Functions of tael.isolate. */
 int tael_isolate_processes(lua_State *L);
 int tael_isolate_process_counts(lua_State *L);

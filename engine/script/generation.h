@@ -22,10 +22,16 @@ struct tael_generation_file {
 struct tael_generation {
     struct tael_span name;    /* in front of its files' paths in messages: "merchants/acme" */
     struct tael_span key;     /* one for these very texts of this owner */
+    struct tael_span group;   /* whose process it runs in; empty: that of its name */
     struct tael_span effects; /* names of those that its calls may have, each with a blank behind */
     struct tael_generation_file *files; /* in the order of their paths */
     size_t count;
 };
+
+static inline struct tael_span tael_generation_group(const struct tael_generation *generation)
+{
+    return generation->group.len > 0 ? generation->group : generation->name;
+}
 
 /* NULL: there is none. */
 const struct tael_generation_file *tael_generation_find(const struct tael_generation *generation,

@@ -1,6 +1,7 @@
 // processes.test.mjs - merchants' rules in processes: sealed, killed under load again and again, gone with the engine.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
@@ -12,7 +13,16 @@ const sanitized = /san-/.test(program); // which needs the system itself, and ha
 const KILLS = Number(process.env.KILLS ?? 40); // 1000 in make long
 let orders = 0;
 
+/** A server of somebody else's that answers when it is let. */
+const waiting = [];
+const slow = http.createServer((request, response) => { waiting.push(response); });
+
 before(async () => {
+    await new Promise((resolve) => { slow.listen(0, '127.0.0.1', resolve); });
+    fs.writeFileSync(path.join(engine.folder, 'tael.lua'), `return { merchants = { ["demo.test"] = {
+        name = "Demo", mode = "test", hosts = { "127.0.0.1:${slow.address().port}" }, accounts = { ["alipay-demo"] = {
+            channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
+            seller_id = "2088000000000001", key = "demo.alipay", alipay_key = "sandbox.alipay" } } } } }\n`, { mode: 0o600 });
     fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
     fs.rmSync(path.join(scripts, 'merchants'), { recursive: true, force: true });
     fs.mkdirSync(home, { recursive: true });
@@ -20,6 +30,8 @@ before(async () => {
     await engine.start();
 });
 after(async () => {
+    slow.close();
+    slow.closeAllConnections();
     await engine.remove();
     fs.rmSync(scripts, { recursive: true, force: true });
 });
@@ -133,6 +145,39 @@ test(`${KILLS} processes are killed one by one while payments are created: only 
     save('round 15');
     await settled('round 15');
     await until('all are there again, and none is left that has ended', () => enough() && processes().length === living().length, 20);
+});
+
+/** Ticks of the processor that it has taken. */
+function ticks(pid) {
+    try {
+        return fs.readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ').slice(13, 15).map(Number).reduce((a, b) => a + b);
+    } catch {
+        return 0;
+    }
+}
+
+test('a check that crashes its process takes nothing with it that runs', async () => {
+    fs.writeFileSync(path.join(home, 'routes.lua'), `local tael = require "tael"
+return { ["GET /slow"] = { auth = "none", handler = function()
+    return { text = tostring(tael.http.get("http://127.0.0.1:${slow.address().port}/").body) }
+end } }\n`);
+    await settled('round 15');
+    const before = living().map(({ pid }) => [pid, ticks(pid)]);
+    const live = Promise.all(Array.from({ length: 8 }, () => engine.get('/m/demo.test/slow', { key: null })));
+    await until('all wait for the other server', () => waiting.length === 8);
+    const spec = 'for i = 1, 100 do it("t" .. i, function() local x = 0 for j = 1, 300000 do x = x + 1 end end) end';
+    const check = engine.operator('POST', '/v1/scripts/merchants/demo.test/check', { files: {
+        'rules.lua': 'return { risk = function() return "allow" end }\n', 'spec/slow_spec.lua': spec } });
+    const burning = await until('its specs run', () => living().map(({ pid }) => pid)
+        .find((pid) => ticks(pid) - (new Map(before).get(pid) ?? 0) > 5), 20);
+    crash(burning);
+    const { status, body } = await check;
+    assert.deepEqual([status, body.ok], [200, false], JSON.stringify(body));
+    assert.match(body.errors[0].detail, /the process that ran it has died/);
+    for (const response of waiting.splice(0)) response.end('fine');
+    for (const answer of await live) assert.deepEqual([answer.status, answer.text], [200, 'fine']);
+    await until('what was only checked has no process any more', () => enough() && processes().length === living().length, 20);
+    fs.rmSync(path.join(home, 'routes.lua'));
 });
 
 test('they end with the engine, however it ends', async () => {

@@ -222,6 +222,34 @@ test('what runs is what the store says, after a kill too', async () => {
     assert.deepEqual(await said(), ['allowed']);
 });
 
+const slowSpecs = (name, tests = 60) => ({ ...rules(name), 'spec/slow_spec.lua':
+    `for i = 1, ${tests} do it("${name} " .. i, function() local x = 0 for j = 1, 300000 do x = x + 1 end end) end\n` });
+
+test('checks take no more than the merchant\'s share, one at a time, and others are answered meanwhile', async () => {
+    let rounds = 0;
+    const check = () => operator('POST', '/v1/scripts/merchants/other.test/check', { files: slowSpecs(`n${rounds++}`, 150) });
+    const refused = (answer, why) => {
+        if (answer.status === 200) return false;
+        assert.equal(answer.status, 429, answer.text);
+        assert.match(answer.headers.get('retry-after'), /^[1-9]\d*$/);
+        return why.test(answer.body.detail);
+    };
+    const busy = Promise.all(Array.from({ length: 12 }, check));
+    for (let i = 0; i < 40; i++) assert.equal((await create()).status, 201);
+    const [at_once, late] = [await busy, []];
+    assert.ok(at_once.some((answer) => refused(answer, /one at a time/)), 'one at a time');
+    // one after the other: both workers' share is used up soon, though it comes back meanwhile
+    while (late.length < 5 && rounds < 60) {
+        const answer = await check();
+        if (refused(answer, /more than the merchant's share of a worker/)) late.push(answer);
+    }
+    assert.equal(late.length, 5, `${rounds} checks, none is too many`);
+    assert.ok(logged('alarm').some((line) => line.kind === 'scripts_over_share' && line.merchant === 'other.test'
+        && /checks take more than 5 %/.test(line.detail)));
+    const mine = await operator('POST', `${DEMO}/check`, { files: rules('mine') });
+    assert.equal(mine.status, 200, mine.text);
+});
+
 test('versions are kept for good, and so there is an end to their number', async () => {
     const id = (await push(rules('the last one'))).body.id;
     await engine.stop();

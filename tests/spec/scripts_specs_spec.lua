@@ -58,7 +58,8 @@ describe("a merchant's spec", function()
             end)]]
         assert.is_nil(why)
         assert.matches("^%x+$", generation.id)
-        assert.are.same({ passed = 3, failed = 0, pending = 1, failures = {} }, result)
+        assert.are.same({ passed = 3, failed = 0, pending = 1, used = result.used, failures = {} }, result)
+        assert.is_true(result.used > 0)
     end)
 
     it("has Busted's assertions", function()
@@ -155,7 +156,7 @@ describe("a merchant's spec", function()
             end)]], files)
         assert.is_nil(why)
         assert.is_truthy(generation)
-        assert.are.same({ passed = 4, failed = 0, pending = 0, failures = {} }, result)
+        assert.are.same({ passed = 4, failed = 0, pending = 0, used = result.used, failures = {} }, result)
 
         local wrong = {
             ['t.request("GET", "/stock/tea")'] = "the spec does not say what tael.http.get gives",

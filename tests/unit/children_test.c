@@ -369,6 +369,34 @@ static bool is_sealed(pid_t pid)
            (geteuid() != 0 || open_descriptors(path) <= 2 + 1);
 }
 
+static void what_is_only_looked_at_has_a_process_of_its_own(void)
+{
+    static const char held[] = "return { f = function() while true do end end }";
+    pid_t pids[4];
+    open_children(script_program, 4);
+    CHECK(ask("acme", good) == TAEL_ASK_DONE);
+    struct asked *one = prepare_at(1, "acme", held, 1);
+    one->generation.group = tael_span_of("acme, looked at");
+    one->ask.steps = STEPS_MANY;
+    put(one);
+    struct asked *behind = prepare_at(2, "acme", good, 1);
+    behind->generation.group = tael_span_of("acme, looked at");
+    put(behind);
+    CHECK(our_children(pids, 4) >= 2 && tael_children_counts(children).children >= 2);
+    tael_children_end(children, tael_span_of("acme, looked at"));
+    CHECK(one->done && one->ask.calls[0].end == TAEL_ASK_CRASHED);
+    run(); /* what waited behind goes to another */
+    CHECK(behind->ask.calls[0].end == TAEL_ASK_DONE);
+    tael_children_end(children, tael_span_of("acme, looked at"));
+    tael_children_end(children, tael_span_of("nobody"));
+    CHECK(ask("acme", good) == TAEL_ASK_DONE);
+    struct tael_children_counts counts = tael_children_counts(children);
+    CHECK(counts.crashed == 0 && counts.stopped == 0 && counts.waiting == 0);
+    pause_loop(50); /* the warm one */
+    CHECK(tael_children_counts(children).children == 2);
+    close_children();
+}
+
 static void it_has_its_socket_and_nothing_else(void)
 {
     pid_t pids[4];
@@ -473,6 +501,7 @@ int main(int argc, char **argv)
     results_that_are_too_large_together_are_told();
     owners_share_what_processes_there_are();
     only_what_ran_in_it_fails();
+    what_is_only_looked_at_has_a_process_of_its_own();
     it_has_its_socket_and_nothing_else();
     what_is_asked_runs_where_it_is_waited_for();
     a_program_that_is_none_is_told();

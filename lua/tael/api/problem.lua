@@ -136,7 +136,7 @@ function problem.field(code, pointer, detail)
 end
 
 local OWN = { code = true, detail = true, message = true, pointer = true, field = true, errors = true,
-    members = true }
+    members = true, headers = true }
 
 --- What a kernel's error says beside code and detail, such as existing, state or allowed (a list).
 local function members_of(err)
@@ -169,7 +169,7 @@ function problem.of(err)
     if pointer and not errors then
         errors = { { pointer = pointer, code = code, detail = detail or problem.codes[code].detail } }
     end
-    return problem.new(code, detail, { errors = errors, members = members })
+    return problem.new(code, detail, { errors = errors, members = members, headers = err.headers })
 end
 
 local function headers_of(known, given)

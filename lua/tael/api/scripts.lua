@@ -139,7 +139,11 @@ function M.check(call)
     if not merchant then
         return nil, refused
     end
-    return 200, check_view(merchant, activation.check(merchant.slug, call.body.files))
+    local check, err = activation.check(merchant.slug, call.body.files)
+    if not check then
+        return nil, err
+    end
+    return 200, check_view(merchant, check)
 end
 
 ---@param call tael.api.Call

@@ -47,6 +47,8 @@ function isolate.process_counts() end
 ---@class tael.isolate.Source
 ---@field name string the owner's, in front of the files' paths in messages: "merchants/acme"
 ---@field key string one for these very texts of this owner
+---@field group string? where it runs in a process: whose; without it that of its name. To be closed then
+--- (`local unit <close> = …`), which ends that process
 ---@field files table<string, string> texts by path: "rules.lua", "lib/prices.lua"
 ---@field effects string? names of what its calls may ask their host to do, with blanks between
 ---@field isolation "state"|"process"|nil "state" without it

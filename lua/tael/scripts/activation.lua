@@ -4,6 +4,8 @@ local generations = require "tael.scripts.generations"
 local ids = require "tael.kernel.ids"
 local loading = require "tael.scripts.loading"
 local log = require "tael.log"
+local shares = require "tael.scripts.shares"
+local task = require "tael.task"
 local time = require "tael.time"
 local versions = require "tael.scripts.versions"
 
@@ -16,6 +18,27 @@ local function error_of(text, code)
         detail = rest or text }
 end
 
+local checking = {} ---@type table<string, true> merchants, on this worker
+
+local function later(seconds, detail)
+    return { code = "rate_limited", headers = { ["retry-after"] = tostring(seconds) }, detail = detail }
+end
+
+--- Specs may take a while of a worker's time: one check of a merchant's at a time, and no more of them than
+--- its share allows. To be closed.
+local function begin_check(merchant)
+    local over, ms = shares.over("checks", merchant)
+    if checking[merchant] then
+        return nil, later(1, "Another check of these scripts is under way: one at a time.")
+    elseif over then
+        return nil, later((ms + 999) // 1000, "The checks of these scripts have taken more than the "
+            .. "merchant's share of a worker (scripts.share): faster specs are checked more often.")
+    end
+    task.detach() -- who goes away has his check charged all the same
+    checking[merchant] = true
+    return setmetatable({}, { __close = function() checking[merchant] = nil end })
+end
+
 ---@class tael.scripts.Check
 ---@field generation tael.scripts.Generation? nil: refused
 ---@field specs tael.scripts.Specs? nil: they were not run
@@ -24,9 +47,20 @@ end
 ---@param merchant string slug
 ---@param files table<string, string>
 ---@param ran boolean? they ran before: their specs are not run again
----@return tael.scripts.Check
+---@return tael.scripts.Check?
+---@return table? err rate_limited
 function activation.check(merchant, files, ran)
-    local generation, why, specs = (ran and loading.load or loading.check)(merchant, files)
+    local under_way <close>, err = begin_check(merchant)
+    if not under_way and not ran then
+        return nil, err
+    end
+    local generation, why, specs, used, _
+    if ran then
+        generation, why, _, used = loading.load(merchant, files, true)
+    else
+        generation, why, specs, _, used = loading.check(merchant, files, true)
+    end
+    shares.charge("checks", merchant, used)
     local errors = {}
     if not generation and specs then
         for i, failure in ipairs(specs.failures) do
@@ -49,11 +83,13 @@ end
 ---@param merchant table of the registry
 ---@param new { files: table<string, string>, base: integer?, author: string, actor: string, message: string }
 ---@return tael.scripts.Version?
----@return table? err script_refused, spec_failed, store_unavailable
+---@return table? err script_refused, spec_failed, rate_limited, store_unavailable
 ---@return boolean? made
 function activation.push(merchant, new)
-    local check = activation.check(merchant.slug, new.files)
-    if not check.generation then
+    local check, late = activation.check(merchant.slug, new.files)
+    if not check then
+        return nil, late
+    elseif not check.generation then
         return refuse(check)
     end
     local version, err, made = versions.add(merchant.id, new)
@@ -65,8 +101,10 @@ function activation.push(merchant, new)
 end
 
 local function check_again(merchant, files, ran)
-    local check = activation.check(merchant.slug, files, ran)
-    if not check.generation then
+    local check, late = activation.check(merchant.slug, files, ran)
+    if not check then
+        return nil, late
+    elseif not check.generation then
         return refuse(check)
     end
     return check.generation.id
@@ -85,7 +123,7 @@ local function check_target(merchant, version, ran)
         return ""
     end
     local generation, err = check_again(merchant, files)
-    if err then
+    if err and err.errors then
         err.errors[1].detail = "in the folder, whose files would run: " .. err.errors[1].detail
     end
     return generation, err

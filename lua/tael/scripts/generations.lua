@@ -82,7 +82,7 @@ local function take_newest(slot, merchant)
     if not newest or slot.active and (slot.active.id == newest.id or slot.since >= newest.since) then
         return
     end
-    local generation = loading.load(merchant, newest.files)
+    local generation = loading.load(merchant, newest.files, slot.active ~= nil)
     if generation then
         slot.active, slot.since, slot.files = generation, newest.since, newest.files
     end
@@ -102,7 +102,7 @@ local function try(slot, merchant, found)
         return true
     end
     local begun = time.monotonic()
-    local generation, why, specs, kind = loading.check(merchant, found.files)
+    local generation, why, specs, kind = loading.check(merchant, found.files, slot.active ~= nil)
     if loading.PASSING[kind] then
         error(why, 0)
     elseif generation then
@@ -145,7 +145,7 @@ local function take_version(slot, merchant, version)
         clear(slot, merchant)
         return
     end
-    local generation, why, kind = loading.load(merchant, version.files)
+    local generation, why, kind = loading.load(merchant, version.files, slot.active ~= nil)
     if loading.PASSING[kind] then
         error(why, 0)
     elseif generation then

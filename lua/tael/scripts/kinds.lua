@@ -8,16 +8,22 @@ local kinds = {}
 local LOAD_STEPS = 2000000
 kinds.RULES, kinds.ROUTES, kinds.ROUTE = "rules.lua", "routes.lua", "tael/route.lua"
 
-local function ask(unit, entry, name)
-    local answer = unit:ask(entry, { { name } }, {}, LOAD_STEPS)[1]
+---@class tael.scripts.Look
+---@field unit tael.isolate.Generation
+---@field used integer steps
+
+local function ask(look, entry, name)
+    local answers, used = look.unit:ask(entry, { { name } }, {}, LOAD_STEPS)
+    local answer = answers[1]
+    look.used = look.used + used
     if answer[1] then
         return answer[2], answer[3]
     end
     return nil, answer[3], answer[2]
 end
 
-local function rules_of(unit)
-    local described, why, kind = ask(unit, kinds.RULES, "")
+local function rules_of(look)
+    local described, why, kind = ask(look, kinds.RULES, "")
     if not described then
         return nil, why, kind
     end
@@ -31,8 +37,8 @@ local function rules_of(unit)
     return rules
 end
 
-local function routes_of(unit)
-    local list, why, kind = ask(unit, kinds.ROUTE, "describe")
+local function routes_of(look)
+    local list, why, kind = ask(look, kinds.ROUTE, "describe")
     if not list then
         return nil, kind and why or kinds.ROUTES .. " " .. why, kind or "contract"
     end
@@ -55,18 +61,21 @@ end
 ---@return tael.scripts.Given?
 ---@return string? why not, with file and line where there is one
 ---@return string? kind of failure, of those that asking knows; "contract"
+---@return integer used steps
 function kinds.given(unit, name, files)
     local rules, routes, why, kind = {}, nil, nil, nil
+    local look = { unit = unit, used = 0 }
     if files[kinds.RULES] then
-        rules, why, kind = rules_of(unit)
+        rules, why, kind = rules_of(look)
     end
     if rules and files[kinds.ROUTES] then
-        routes, why, kind = routes_of(unit)
+        routes, why, kind = routes_of(look)
     end
     if kind then
-        return nil, kind == "contract" and name .. "/" .. why or why, kind
+        return nil, kind == "contract" and name .. "/" .. why or why, kind, look.used
     end
-    return { rules = rules, routes = routes and routes.tree, route_keys = routes and routes.keys or {} }
+    return { rules = rules, routes = routes and routes.tree, route_keys = routes and routes.keys or {} },
+        nil, nil, look.used
 end
 
 return kinds

@@ -40,60 +40,76 @@ function loading.id(files)
     return files_of.digest(files):sub(1, 16)
 end
 
-local function load_once(merchant, files)
+local checks = 0
+
+--- Whose process that is which ends with what is looked at: what runs must not end with it.
+local function group_of(name)
+    checks = checks + 1
+    return ("%s, check %d"):format(name, checks)
+end
+
+local function load_once(merchant, files, runs)
     local id, name = loading.id(files), "merchants/" .. merchant
     local wrong, path = files_of.wrong(files)
     if wrong then
-        return nil, ("%s%s: %s"):format(name, path and "/" .. path or "", wrong), "shape"
+        return nil, ("%s%s: %s"):format(name, path and "/" .. path or "", wrong), "shape", 0
     end
-    local unit = isolate.generation {
-        name = name, key = merchant .. "@" .. id, files = own.beside(files), isolation = isolation,
-        effects = effects.names,
-    }
-    local given, why, kind = kinds.given(unit, name, files)
-    if not given then
-        return nil, why, kind
+    local all, key = own.beside(files), merchant .. "@" .. id
+    local function unit_of(group)
+        return isolate.generation { name = name, key = key, group = group, files = all, isolation = isolation,
+            effects = effects.names }
     end
-    return { id = id, unit = unit, rules = given.rules, routes = given.routes, route_keys = given.route_keys }
+    local unit = unit_of()
+    local looked_at <close> = runs and unit_of(group_of(name)) or nil
+    local given, why, kind, used = kinds.given(looked_at or unit, name, files)
+    local generation = given and { id = id, unit = unit, rules = given.rules, routes = given.routes,
+        route_keys = given.route_keys }
+    return generation, why, kind, used
 end
 
 --- Loads one snapshot of a merchant's files and checks it against the contract. A process may have been
 --- killed for what is no fault of these scripts: then once more.
 ---@param merchant string slug
 ---@param files table<string, string> texts by path
+---@param runs boolean? others of this merchant's run, and go on whatever these do
 ---@return tael.scripts.Generation?
 ---@return string? why not, with file and line where there is one
 ---@return string? kind of failure, of those that asking knows
-function loading.load(merchant, files)
-    local generation, why, kind
+---@return integer used steps
+function loading.load(merchant, files, runs)
+    local generation, why, kind, more
+    local used = 0
     for _ = 1, TRIES do
-        generation, why, kind = load_once(merchant, files)
+        generation, why, kind, more = load_once(merchant, files, runs)
+        used = used + more
         if kind ~= "crashed" then
             break
         end
     end
-    return generation, why, kind
+    return generation, why, kind, used
 end
 
 --- The same, and its own specs pass.
 ---@param merchant string slug
 ---@param files table<string, string> texts by path
+---@param runs boolean? as in load
 ---@return tael.scripts.Generation?
 ---@return string? why not, with file and line where there is one
 ---@return tael.scripts.Specs? specs nil: they were not run
 ---@return string? kind of failure, of those that asking knows
-function loading.check(merchant, files)
-    local generation, why, kind = loading.load(merchant, files)
+---@return integer used steps
+function loading.check(merchant, files, runs)
+    local generation, why, kind, used = loading.load(merchant, files, runs)
     if not generation then
-        return nil, why, nil, kind
+        return nil, why, nil, kind, used
     end
-    local result = specs.run("merchants/" .. merchant, files, isolation)
+    local result = specs.run("merchants/" .. merchant, files, isolation, group_of("merchants/" .. merchant))
     local first = result.failures[1]
     if first then
         return nil, ("%s (spec '%s'; %d of %d failed)"):format(first.error, first.name, result.failed,
-            result.failed + result.passed), result
+            result.failed + result.passed), result, nil, used + result.used
     end
-    return generation, nil, result
+    return generation, nil, result, nil, used + result.used
 end
 
 return loading

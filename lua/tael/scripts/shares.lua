@@ -1,7 +1,7 @@
 --- What each merchant's scripts take of this worker's time, in steps (tael.isolate), as an account that
 --- empties with time: who puts in more than its share for a while is over it until enough has run out. So a
---- merchant whose scripts burn all that a call may take slows nobody down for long. Rules and routes have an
---- account each, so that who can make a route work has not switched off the rules.
+--- merchant whose scripts burn all that a call may take slows nobody down for long. Rules, routes and checks
+--- of what is pushed have an account each, so that who can make a route work has not switched off the rules.
 local alarms = require "tael.kernel.alarms"
 local metrics = require "tael.kernel.metrics"
 local time = require "tael.time"
@@ -14,11 +14,12 @@ local TOLD_MS = 60000
 local KINDS = { -- window: ms of its share that may be taken at once: a route may take much more in one call
     rules = { window = 1000, meanwhile = "its rules have their defaults meanwhile" },
     routes = { window = 10000, meanwhile = "its routes answer 503 meanwhile" },
+    checks = { window = 20000, meanwhile = "what it pushes and activates is answered 429 meanwhile" },
 }
 
 local percent = 100
 ---@type table<string, table<string, { level: number, at: integer, told: integer? }>> by kind and merchant
-local accounts = { rules = {}, routes = {} }
+local accounts = {}
 
 local function rate()
     return STEPS_PER_MS * percent / 100
@@ -32,10 +33,10 @@ end
 --- At the start of a worker.
 ---@param of_a_worker integer percent; 100: no bound
 function shares.open(of_a_worker)
-    percent, accounts = of_a_worker, { rules = {}, routes = {} }
+    percent, accounts = of_a_worker, { rules = {}, routes = {}, checks = {} }
 end
 
----@param kind "rules"|"routes"
+---@param kind "rules"|"routes"|"checks"
 ---@param merchant string slug
 ---@param steps integer that its scripts have used
 function shares.charge(kind, merchant, steps)
@@ -58,9 +59,10 @@ local function tell(kind, merchant, account, now)
 end
 
 --- Is the merchant over its share, so that its scripts are not to be asked now?
----@param kind "rules"|"routes"
+---@param kind "rules"|"routes"|"checks"
 ---@param merchant string slug
 ---@return boolean
+---@return integer? ms until it is not any more
 function shares.over(kind, merchant)
     local account = accounts[kind][merchant]
     if not account or percent >= 100 then
@@ -68,12 +70,13 @@ function shares.over(kind, merchant)
     end
     local now = time.monotonic()
     run_out(account, now)
-    if account.level <= rate() * KINDS[kind].window then
+    local beyond = account.level - rate() * KINDS[kind].window
+    if beyond <= 0 then
         return false
     end
     metrics.count("tael_scripts_over_share_total", { kind = kind })
     tell(kind, merchant, account, now)
-    return true
+    return true, math.ceil(beyond / rate())
 end
 
 return shares

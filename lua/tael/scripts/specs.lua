@@ -59,6 +59,7 @@ end
 ---@field passed integer
 ---@field failed integer
 ---@field pending integer
+---@field used integer steps
 ---@field failures { name: string, error: string }[] the first 20; error with file and line where there is one
 
 --- What the isolate says there is: it may say anything.
@@ -158,9 +159,10 @@ end
 ---@param name string owner of the files: "merchants/acme"
 ---@param files table<string, string>
 ---@param isolation "state"|"process"
+---@param group string? whose process they run in, which ends with them
 ---@return tael.scripts.Specs
-function specs.run(name, files, isolation)
-    local result, paths = { passed = 0, failed = 0, pending = 0, failures = {} }, specs.of(files)
+function specs.run(name, files, isolation, group)
+    local result, paths = { passed = 0, failed = 0, pending = 0, used = 0, failures = {} }, specs.of(files)
     if #paths == 0 then
         return result
     end
@@ -171,9 +173,11 @@ function specs.run(name, files, isolation)
         end
     end
     local all = with_runner(files, paths)
-    local unit = isolate.generation { name = name, key = name .. "!" .. files_of.digest(all),
-        files = own.beside(all), effects = effects.names, isolation = isolation }
-    local listed = unit:ask(ENTRY, { { "list" } }, {}, STEPS)[1]
+    local unit <close> = isolate.generation { name = name, key = name .. "!" .. files_of.digest(all),
+        group = group, files = own.beside(all), effects = effects.names, isolation = isolation }
+    local answers, used = unit:ask(ENTRY, { { "list" } }, {}, STEPS)
+    local listed = answers[1]
+    result.used = used
     local list = listed[1] and read_list(listed[2])
     if not list then
         fail(result, "loading", listed[1] and name .. ": tael.test was changed" or listed[3])
@@ -189,6 +193,7 @@ function specs.run(name, files, isolation)
             run_one(run, result, number, one.name)
         end
     end
+    result.used = used + STEPS_ALL - run.left
     return result
 end
 
