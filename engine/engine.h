@@ -35,7 +35,7 @@ struct tael_plan_listener {
 };
 
 struct tael_plan_body_limit {
-    const char *prefix;
+    const char *prefix, *suffix; /* of paths; suffix NULL: any */
     size_t max;
 };
 

@@ -214,6 +214,7 @@ static void read_limits(lua_State *L, struct tael_plan *plan)
     for (size_t i = 0; i < plan->body_limit_count; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i + 1);
         plan->body_limits[i].prefix = field_text_needed(L, plan, "prefix");
+        plan->body_limits[i].suffix = field_text(L, plan, "suffix");
         plan->body_limits[i].max = (size_t)field_int(L, "max", 0);
         lua_pop(L, 1);
     }

@@ -434,18 +434,24 @@ void tael_worker_on_gone(void *user, struct tael_http_request *request)
         tael_task_cancel(handling->task); /* no effect once it is detached */
 }
 
+static bool is_limited(const struct tael_plan_body_limit *limit, struct tael_span target)
+{
+    size_t before = strlen(limit->prefix), behind = limit->suffix ? strlen(limit->suffix) : 0;
+    const char *mark = target.len > 0 ? memchr(target.data, '?', target.len) : NULL;
+    size_t len = mark != NULL ? (size_t)(mark - target.data) : target.len;
+    return len >= before + behind && memcmp(target.data, limit->prefix, before) == 0 &&
+           (behind == 0 || memcmp(target.data + len - behind, limit->suffix, behind) == 0);
+}
+
 size_t tael_worker_on_body_max(void *user, const struct tael_http_request *head)
 {
     const struct tael_worker *worker = user;
     const struct tael_plan *plan = &worker->engine->plan;
     if (tael_routes_takes(worker->routes, head))
         return tael_routes_body_max(worker->routes, head);
-    for (size_t i = 0; i < plan->body_limit_count; i++) {
-        size_t len = strlen(plan->body_limits[i].prefix);
-        if (head->target.len >= len &&
-            memcmp(head->target.data, plan->body_limits[i].prefix, len) == 0)
+    for (size_t i = 0; i < plan->body_limit_count; i++)
+        if (is_limited(&plan->body_limits[i], head->target))
             return plan->body_limits[i].max;
-    }
     return 0;
 }
 

@@ -157,6 +157,14 @@ static int after_turn(lua_State *L, int status, lua_KContext context)
     return asking->sent.waits ? push_effect(L, asking) : push_over(L, asking);
 }
 
+/* The call still waits: it may be told something else. */
+static int push_too_large(lua_State *L, const char *why)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+}
+
 static int go_in_process(lua_State *L, struct asking *asking, bool begins)
 {
     asking->task = tael_task_of(L, TAEL_CTX_TASK, "opened:go");
@@ -165,6 +173,8 @@ static int go_in_process(lua_State *L, struct asking *asking, bool begins)
     asking->sent.done = on_turn;
     tael_status rc = begins ? tael_children_prepare(children, &asking->sent)
                             : tael_children_prepare_given(&asking->sent);
+    if (rc == TAEL_ELIMIT && !begins)
+        return push_too_large(L, "together they are larger than 4 MiB");
     if (rc == TAEL_ELIMIT)
         return luaL_error(L, "opened:go: what is to be handed over is larger than 4 MiB");
     if (rc != TAEL_OK)
@@ -203,7 +213,7 @@ static int go(lua_State *L, struct asking *asking, bool raise, int count)
     return go_here(L, asking, begins);
 }
 
-/* opened:go(...) -> "done", … | "effect", name, … | "failed", kind, text. ⏸ */
+/* opened:go(...) -> "done", … | "effect", name, … | "failed", kind, text | nil, why. ⏸ */
 static int opened_go(lua_State *L)
 {
     const struct tael_plain_limits limits = TAEL_PLAIN_LIMITS_INIT;
@@ -215,7 +225,7 @@ static int opened_go(lua_State *L)
     for (int i = 1; i <= count; i++) {
         tael_status rc = tael_plain_write(L, i + 1, &limits, &asking->given, fault);
         if (rc == TAEL_EINVAL)
-            return luaL_error(L, "opened:go: result %d: %s", i, fault);
+            return push_too_large(L, lua_pushfstring(L, "result %d %s", i, fault));
         if (rc != TAEL_OK)
             return luaL_error(L, "opened:go: %s", tael_status_text(rc));
     }

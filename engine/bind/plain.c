@@ -193,6 +193,9 @@ static bool put_value(struct writer *writer, int depth, int index)
         return put_table(writer, depth, index);
     default: {
         char what[40];
+        if (luaL_testudata(L, index, "tael.json.decimal") != NULL)
+            return refuse(writer, depth,
+                          "is a number with a fraction (amounts are integers of minor units)");
         snprintf(what, sizeof(what), "is a %s", lua_typename(L, lua_type(L, index)));
         return refuse(writer, depth, what);
     }

@@ -160,7 +160,8 @@ add("id", "A text that nobody has had before: 26 characters, by time, then by ch
 
 -- ---- telling people ----
 
-local LOG_NOTE = "At most 20 lines in a call; fields are texts, numbers and booleans, at most 16."
+local LOG_NOTE = "20 lines in a call, of more only their number is told; fields are texts, numbers and "
+    .. "booleans, at most 16."
 
 for _, level in ipairs { "info", "warn", "error" } do
     add("log." .. level, "Writes a line of the engine's log, as script." .. level .. " of this merchant.", {

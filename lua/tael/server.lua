@@ -49,7 +49,7 @@ function app.plan(options)
         workers = config.workers, drain_ms = config.drain, log = { level = config.log.level },
         clock = config.dev and "adjustable" or nil,
         listeners = listeners, limits = plan_of.limits(config),
-        body_limits = { { prefix = "/notify/", max = config.http.limits.notify_body } },
+        body_limits = plan_of.body_limits(config),
         folders = { config.data }, client = plan_of.client(config),
         store = plan_of.store(config, options.lua_root, config.store.migrate == "auto"),
         routes = plan_of.routes(config),

@@ -28,6 +28,8 @@ const outside = http.createServer((request, response) => {
         if (what === 'status') response.writeHead(Number(value), { location: 'http://127.0.0.1:1/', 'content-type': 'text/plain' });
         else if (what === 'large') return response.end('x'.repeat(Number(value)));
         else if (what === 'many') return response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(Array(20000).fill(1)));
+        else if (what === 'deep') return response.writeHead(200, { 'content-type': 'application/json' })
+            .end('['.repeat(Number(value)) + ']'.repeat(Number(value)));
         else response.writeHead(200, { 'content-type': 'application/json', 'x-theirs': 'yes' });
         response.end(JSON.stringify({ method: request.method, text, url: request.url, nothing: null, price: 1.5 }));
     });
@@ -413,6 +415,9 @@ test('a route asks hosts that are listed for its merchant, and nobody else', asy
     assert.equal((await ask('get', `${url}/large/200000`)).body, 200000);
     const many = await ask('get', `${url}/many`);
     assert.deepEqual([many.status, many.json], [200, undefined]);
+    const deep = await ask('get', `${url}/deep/32`);
+    assert.equal(deep.code, 'result_too_large', JSON.stringify(deep));
+    assert.match(deep.message, /^tael\.http\.get was performed, and what it came to is more than a script is given: result 1 json\[1\]/);
     assert.equal((await ask('get', 'http://localhost:1/')).code, 'network');
     const before = seen.length;
     for (const target of ['https://example.com/', 'http://10.0.0.1/', `http://127.0.0.1:${outside.address().port + 1}/`, `${url.replace('127.0.0.1', 'localhost')}/`,
@@ -426,6 +431,25 @@ test('a route asks hosts that are listed for its merchant, and nobody else', asy
     for (const options of [{ json: {}, body: 'x' }, { headers: { 'X-A': 'a\r\nb' } }, { headers: { Host: 'x' } }, { headers: { 'Content-Length': '1' } },
         { timeout: '11s' }, { timeout: 'soon' }, { tiemout: '1s' }, { headers: { a: 1 } }])
         assert.equal((await engine.post(`${base}/ask`, { method: 'get', url: `${url}/`, options }, { key: null })).status, 502, JSON.stringify(options));
+});
+
+test('a route that says too much to the log is answered all the same', async () => {
+    const dropped = logged('script.lines_dropped').length;
+    await publish(open('GET /chatty', 'for i = 1, 27 do tael.log.info("line " .. i) end return { text = "said" }'));
+    const answer = await engine.get(`${base}/chatty`, { key: null });
+    assert.deepEqual([answer.status, answer.text], [200, 'said']);
+    await until('it is told', () => logged('script.lines_dropped').length === dropped + 1);
+    assert.equal(logged('script.info').filter((line) => /^line \d+$/.test(line.message)).length, 20);
+    const [line] = logged('script.lines_dropped').slice(-1);
+    assert.deepEqual([line.level, line.merchant, line.lines], ['warn', 'demo.test', 7]);
+});
+
+test('a number with a fraction is called one', async () => {
+    await publish(open('POST /charge', `local _, why = pcall(tael.charge, { merchant_order_id = "F1", currency = "CNY", subject = "x",
+        channel = "alipay", product = "qr", amount = request.json.amount })
+        return { text = tostring(why) }`));
+    const answer = await engine.post(`${base}/charge`, { amount: 12.5 }, { key: null });
+    assert.match(answer.text, /tael\.charge: argument 1 amount is a number with a fraction \(amounts are integers of minor units\)/);
 });
 
 test('while a route waits its merchant\'s rules are asked, and others are answered', async () => {

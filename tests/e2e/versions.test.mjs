@@ -70,6 +70,41 @@ test('the same texts again are the same version', async () => {
         [201, 200, first.body.id, 'a change'], again.text);
 });
 
+test('a push may be as large as a folder, and no other body', async () => {
+    const big = (count, name = 'part') => Object.fromEntries(Array.from({ length: count },
+        (_, i) => [`lib/${name}${i}.lua`, `return [[${'"\n'.repeat(125_000)}]]\n`]));
+    const large = { ...rules('large'), ...big(4) };
+    const pushed = await push(large);
+    assert.equal(pushed.status, 201, pushed.text.slice(0, 300));
+    assert.equal((await activate(pushed.body.id)).status, 200);
+    assert.deepEqual(await said(), ['large']);
+    assert.deepEqual((await operator('GET', `${DEMO}/versions/${pushed.body.id}`)).body.files, large);
+    assert.equal((await operator('POST', `${DEMO}/check`, { files: large })).body.ok, true);
+    const beyond = await push({ ...large, ...big(1, 'more') });
+    assert.deepEqual([beyond.status, beyond.body.code], [422, 'script_refused'], beyond.text.slice(0, 300));
+    assert.match(beyond.body.errors[0].detail, /1 MiB/);
+    for (const [target, body] of [[`${DEMO}/activate`, { version: 'folder' }], ['/v1/payments', {}], [`${DEMO}/versionsx`, {}]]) {
+        const answer = await operator('POST', target, { ...body, pad: 'x'.repeat(400_000) });
+        assert.equal(answer.status, 413, target);
+    }
+    assert.equal((await operator('POST', `${DEMO}/versions?x=1`, { pad: 'x'.repeat(4_000_000) })).status, 413);
+    assert.equal((await activate('folder')).status, 200);
+});
+
+test('a version begins with one that there is', async () => {
+    const first = (await push(rules('first of two'))).body.id;
+    const second = await push(rules('second of two'), { base: first });
+    assert.deepEqual([second.status, second.body.base], [201, first], second.text);
+    const third = await push(rules('third'), { base: first }); // what runs is asked when it is activated
+    assert.equal(third.status, 201, third.text);
+    for (const base of ['scr_00000000000000000000000000', 'pay_x', 'folder']) {
+        const answer = await push(rules('of nothing'), { base });
+        assert.deepEqual([answer.status, answer.body.code, answer.body.errors[0].pointer], [400, 'invalid_field', '/base'], answer.text);
+    }
+    const theirs = await operator('POST', '/v1/scripts/merchants/other.test/versions', { files: rules('theirs'), message: 'm', base: first });
+    assert.deepEqual([theirs.status, theirs.body.errors[0].pointer], [400, '/base'], theirs.text);
+});
+
 test('what is wrong is refused with file and line, and what ran goes on', async () => {
     await activate((await push(rules('runs'))).body.id);
     const wrong = [

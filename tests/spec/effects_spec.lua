@@ -187,7 +187,9 @@ describe("a call with effects", function()
         end
         local call <close> = open(body "tael.now()")
         call:go()
-        assert.has_error(function() call:go(print) end)
+        assert.are.same({ nil, "result 1 is a function" }, { call:go(print) })
+        assert.are.same({ nil, "result 2 a is a function" }, { call:go(1, { a = print }) })
+        assert.are.same({ "done" }, { call:go(1) })
     end)
 
     it("is none in a rule", function()

@@ -35,7 +35,8 @@ M.push_schema = {
         message = { type = "string", required = true, min = 1, max = 500, control = true,
             doc = "what has changed, and why" },
         author = { type = "string", min = 1, max = 100, doc = "who wrote it; without it whose key it is" },
-        base = { type = "string", max = 64, doc = "the version that it began with" },
+        base = { type = "string", max = 64, doc = "the version that it began with; "
+            .. "whether that still runs is asked where it matters, when it is activated: expected_active" },
     },
 }
 
@@ -146,18 +147,33 @@ function M.check(call)
     return 200, check_view(merchant, check)
 end
 
+--- The number of the version that it began with: one that there is.
+local function base_of(merchant, named)
+    if not named then
+        return nil
+    end
+    local number, refused = version_number("base", named)
+    if not number then
+        return nil, refused
+    end
+    local version, err = versions.get(merchant.id, number)
+    if not version then
+        return nil, err or problem.field("invalid_field", "/base",
+            "base: there is no version '" .. named .. "'.")
+    end
+    return number
+end
+
 ---@param call tael.api.Call
 function M.push(call)
     local merchant, refused = merchant_of(call)
     if not merchant then
         return nil, refused
     end
-    local base = call.body.base
-    if base then
-        base, refused = version_number("base", base)
-        if not base then
-            return nil, refused
-        end
+    local base
+    base, refused = base_of(merchant, call.body.base)
+    if refused then
+        return nil, refused
     end
     local version, err, made = activation.push(merchant, {
         files = call.body.files, message = call.body.message, base = base,

@@ -53,6 +53,21 @@ function plan.limits(config)
     }
 end
 
+--- 1 MiB of scripts, as JSON: a byte of text takes three at most, other control characters apart.
+local SCRIPTS_BODY = 3 * 1024 * 1024 + 65536
+
+--- Bodies that are not bounded as all others are.
+---@param config table
+---@return table[]
+function plan.body_limits(config)
+    local scripts = math.max(SCRIPTS_BODY, config.http.limits.body)
+    local list = { { prefix = "/notify/", max = config.http.limits.notify_body } }
+    for _, suffix in ipairs { "/versions", "/check" } do
+        list[#list + 1] = { prefix = "/v1/scripts/merchants/", suffix = suffix, max = scripts }
+    end
+    return list
+end
+
 --- What every request to a channel keeps to.
 ---@param config table
 ---@return table

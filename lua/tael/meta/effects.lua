@@ -343,20 +343,20 @@ function tael.id(prefix) end
 
 tael.log = {}
 
---- Writes a line of the engine's log, as script.info of this merchant. At most 20 lines in a call; fields
---- are texts, numbers and booleans, at most 16.
+--- Writes a line of the engine's log, as script.info of this merchant. 20 lines in a call, of more only
+--- their number is told; fields are texts, numbers and booleans, at most 16.
 ---@param message string at most 1000 bytes
 ---@param fields? table what belongs to it, by name
 function tael.log.info(message, fields) end
 
---- Writes a line of the engine's log, as script.warn of this merchant. At most 20 lines in a call; fields
---- are texts, numbers and booleans, at most 16.
+--- Writes a line of the engine's log, as script.warn of this merchant. 20 lines in a call, of more only
+--- their number is told; fields are texts, numbers and booleans, at most 16.
 ---@param message string at most 1000 bytes
 ---@param fields? table what belongs to it, by name
 function tael.log.warn(message, fields) end
 
---- Writes a line of the engine's log, as script.error of this merchant. At most 20 lines in a call; fields
---- are texts, numbers and booleans, at most 16.
+--- Writes a line of the engine's log, as script.error of this merchant. 20 lines in a call, of more only
+--- their number is told; fields are texts, numbers and booleans, at most 16.
 ---@param message string at most 1000 bytes
 ---@param fields? table what belongs to it, by name
 function tael.log.error(message, fields) end

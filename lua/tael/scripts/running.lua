@@ -33,6 +33,8 @@ running.performers = performers
 ---@field ends integer ms, monotonic
 ---@field wall_ms integer
 ---@field steps integer
+---@field lines integer? of the log, so far
+---@field dropped integer? lines that were too many
 
 ---@param merchant table?
 ---@param generation tael.scripts.Generation
@@ -93,7 +95,12 @@ local function turn(run, opened, told)
     elseif not results then
         return table.pack(opened:raise(("tael.%s: %s"):format(name, wrong)))
     end
-    return table.pack(opened:go(table.unpack(results, 1, results.n)))
+    local next_told = table.pack(opened:go(table.unpack(results, 1, results.n)))
+    if next_told[1] then
+        return next_told
+    end
+    return table.pack(opened:go(nil, { code = "result_too_large", message = "tael." .. name
+        .. " was performed, and what it came to is more than a script is given: " .. next_told[2] }))
 end
 
 local OPEN_MAX = 64 -- of one merchant, on a worker: what waits takes memory
@@ -128,6 +135,10 @@ function running.call(run, entry, call, inputs)
     local told = table.pack(opened:go())
     while told[1] == "effect" do
         told = turn(run, opened, told)
+    end
+    if run.dropped then
+        log.warn("script.lines_dropped", { merchant = run.merchant and run.merchant.slug,
+            generation = run.generation.id, lines = run.dropped })
     end
     return told
 end

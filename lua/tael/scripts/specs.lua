@@ -143,8 +143,10 @@ local function run_one(run, result, number, name)
             break
         end
         local results, why = perform(run, told[2], table.pack(table.unpack(told, 3, told.n)))
-        told = results and table.pack(opened:go(table.unpack(results, 1, results.n)))
-            or table.pack(opened:raise(why))
+        told = results and table.pack(opened:go(table.unpack(results, 1, results.n))) or { nil, why }
+        if not told[1] then
+            told = table.pack(opened:raise(told[2]))
+        end
     end
     run.left = run.left - opened:used()
     if told[1] == "done" then
