@@ -168,6 +168,9 @@ tael_status tael_engine_run_worker(struct tael_worker *worker);
 
 tael_status tael_plan_make(struct tael_plan *plan, tael_engine *engine, tael_error *err);
 void tael_plan_free(struct tael_plan *plan);
+
+/* Pushes what the engine itself wrote as JSON, however large. Raises. */
+void tael_engine_push_json(lua_State *L, const char *text);
 void tael_error_set(tael_error *err, tael_status status, const char *code, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

@@ -8,6 +8,7 @@
 #include "tael.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "bind/json.h"
 #include "engine.h"
 #include "net/address.h"
 
@@ -132,6 +134,19 @@ static const char **field_texts(lua_State *L, struct tael_plan *plan, const char
     }
     lua_pop(L, 1);
     return texts;
+}
+
+/* Limits are for strangers' texts: this one may hold any number of merchants. */
+void tael_engine_push_json(lua_State *L, const char *text)
+{
+    static const struct tael_json_limits limits = {.max_depth = TAEL_JSON_DEPTH_MAX,
+                                                   .max_members = INT_MAX,
+                                                   .max_tokens = INT_MAX,
+                                                   .max_string = INT_MAX};
+    size_t offset = 0;
+    enum tael_json_fault fault = tael_json_push(L, tael_span_of(text), &limits, &offset);
+    if (fault != TAEL_JSON_NONE)
+        luaL_error(L, "the engine's own JSON: %s", tael_json_fault_text(fault));
 }
 
 static const char *field_json(lua_State *L, struct tael_plan *plan, const char *name)
@@ -364,13 +379,7 @@ static void push_options(lua_State *L, const tael_engine *engine)
     lua_setfield(L, -2, "dev");
     lua_pushboolean(L, engine->listen);
     lua_setfield(L, -2, "listen");
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "tael.json");
-    lua_call(L, 1, 1);
-    lua_getfield(L, -1, "decode");
-    lua_remove(L, -2);
-    lua_pushstring(L, engine->args_json != NULL ? engine->args_json : "{}");
-    lua_call(L, 1, 1);
+    tael_engine_push_json(L, engine->args_json != NULL ? engine->args_json : "{}");
     lua_setfield(L, -2, "args");
 }
 

@@ -177,13 +177,7 @@ static int prepare_open(lua_State *L, void *arg)
     lua_setfield(L, -2, "worker");
     lua_pushinteger(L, worker->engine->plan.workers);
     lua_setfield(L, -2, "workers");
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "tael.json");
-    lua_call(L, 1, 1);
-    lua_getfield(L, -1, "decode");
-    lua_remove(L, -2);
-    lua_pushstring(L, worker->engine->plan.pass_json);
-    lua_call(L, 1, 1);
+    tael_engine_push_json(L, worker->engine->plan.pass_json);
     lua_setfield(L, -2, "pass");
     return 2;
 }

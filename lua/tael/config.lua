@@ -2,6 +2,7 @@
 --- 1 A key that is not in the schema is refused, with the nearest name, file and line. 2 Precedence: command
 --- line, environment (TAEL_HTTP__LISTEN), file, default. 3 What comes out is plain data: durations in ms,
 --- paths absolute; secrets stay references until config.secret reads one.
+local crypto = require "tael.crypto"
 local environment = require "tael.config.environment"
 local file_of = require "tael.config.file"
 local merchants_of = require "tael.config.merchants"
@@ -221,6 +222,10 @@ end
 ---@field dev boolean?      true: as if the file said so
 ---@field env table<string, string>?  in place of the process's environment
 
+local function digest_of(text)
+    return text and crypto.hex.encode(crypto.digest("sha256", text)) or ""
+end
+
 --- What the file says; nothing when there is none.
 local function given_of(context, options)
     if not context.text and options.path then
@@ -274,7 +279,17 @@ function config.load(options)
     if out.dev then
         require("tael.config.demo").add(out)
     end
+    out.digest = digest_of(context.text)
     return finish(out)
+end
+
+--- Would the same be read again? An environment does not change in a running program.
+---@param options tael.config.Options as it was loaded
+---@param loaded table config
+---@return boolean
+function config.unchanged(options, loaded)
+    local text = options.text or options.path and file_of.source(options.path)
+    return digest_of(text) == loaded.digest
 end
 
 --- The value behind a reference. Its place is named in errors, never the value.

@@ -86,7 +86,10 @@ end
 ---@return tael.reload.Answer?
 ---@return table? err {code, message}
 function reload.run()
-    local config, err = config_of.load(started.source)
+    local config, err = started.config, nil -- reading thousands of merchants takes its time
+    if not config_of.unchanged(started.source, config) then
+        config, err = config_of.load(started.source)
+    end
     local channels, done
     if config then
         done, err = engine.reload()
@@ -102,7 +105,7 @@ function reload.run()
     require("tael.scripts.jobs").look_again()
     local answer = {
         certificates = done.certificates, channels = json.array(channels),
-        needs_restart = json.array(reload.changed(started.config, config)),
+        needs_restart = json.array(config == started.config and {} or reload.changed(started.config, config)),
     }
     log.info("engine.reloaded", {
         certificates = answer.certificates, channels = table.concat(channels, " "),

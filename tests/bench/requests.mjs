@@ -38,15 +38,16 @@ export function* answers(file) {
 export const orderOf = (id) => `P${String(id).padStart(9, '0')}`;
 export const amountOf = (id) => 100 + (id * 7919) % 99999;
 
-/** Creates number `first` and following. */
+/** Creates number `first` and following; the key of all, or of each (id). */
 export function writeCreates(file, key, first, count) {
-    const head = `POST /v1/payments HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer ${key}`;
+    const keyOf = typeof key === 'function' ? key : () => key;
     const list = Array.from({ length: count }, (_, i) => {
         const id = first + i;
         const body = JSON.stringify({
             merchant_order_id: orderOf(id), amount: amountOf(id), currency: 'CNY', channel: 'alipay',
             product: 'page', subject: `Order ${id} 商品`,
         });
+        const head = `POST /v1/payments HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer ${keyOf(id)}`;
         return record(id, head, body, `"${orderOf(id)}"`);
     });
     fs.writeFileSync(file, Buffer.concat(list));

@@ -71,6 +71,32 @@ test('a reload reads certificates again and says what needs a restart', { timeou
     assert.equal((await engine.stop()).code, 0, engine.output);
 });
 
+test('there may be any number of merchants, and a reload reads them again only when the file has changed', { timeout: 120_000 }, async (t) => {
+    const at = temporaryFolder('merchants');
+    const ports = { api: await freePort(), operations: await freePort(), sandbox: await freePort() };
+    const merchants = (name) => fs.writeFileSync(path.join(at, 'tael.lua'), `local merchants = {}
+for i = 1, 1200 do merchants[("m%d"):format(i)] = { mode = "test", name = i == 1200 and "${name}" or nil } end
+return { dev = true, merchants = merchants }\n`);
+    merchants('one');
+    const env = { TAEL_HTTP__LISTEN: `127.0.0.1:${ports.api}`, TAEL_OPERATIONS__LISTEN: `127.0.0.1:${ports.operations}`,
+        TAEL_SANDBOX__LISTEN: `127.0.0.1:${ports.sandbox}` };
+    const engine = new Process(['serve'], { cwd: at, env });
+    t.after(async () => { await engine.stop('SIGKILL'); fs.rmSync(at, { recursive: true, force: true }); });
+    await until('it is ready', async () => {
+        assert.equal(engine.end, undefined, engine.output);
+        return (await fetch(`http://127.0.0.1:${ports.operations}/readyz`).catch(() => null))?.ok;
+    });
+    const tael = (...args) => spawnSync(program, [...args, '--json'], { cwd: at, encoding: 'utf8', env: { ...process.env, ...env } });
+    const changed = () => JSON.parse(tael('reload').stdout).needs_restart;
+    const made = tael('keys', 'api', 'm1200');
+    assert.equal(made.status, 0, made.stderr);
+    assert.deepEqual(changed(), []);
+    merchants('two');
+    assert.deepEqual(changed(), ['merchants.m1200.name']);
+    merchants('one');
+    assert.deepEqual(changed(), []);
+});
+
 // ---- a stop while an engine starts ----
 
 /** A package whose load takes as long as it may. */

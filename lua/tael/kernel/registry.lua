@@ -19,6 +19,7 @@ local PAGE = 1000
 local ENVIRONMENT_OF = { live = "production", test = "sandbox" }
 
 local merchants, accounts = {}, {} -- by number and by slug
+local all = {} -- merchants, by number
 local packages ---@type tael.channel.Packages
 local ACCOUNTS_AT_ONCE = 100
 
@@ -55,13 +56,13 @@ local function sorted_keys(map)
     return keys
 end
 
+--- A page at a time: what was written stays true when the rest is not.
 local function commit(list)
-    if #list == 0 then
-        return
-    end
-    local done, err = store.commit(list)
-    if not done then
-        error("registry: " .. tostring(err.code) .. " " .. tostring(err.statement), 0)
+    for first = 1, #list, PAGE do
+        local done, err = store.commit(table.move(list, first, math.min(first + PAGE - 1, #list), 1, {}))
+        if not done then
+            error("registry: " .. tostring(err.code) .. " " .. tostring(err.statement), 0)
+        end
     end
 end
 
@@ -193,12 +194,12 @@ function registry.load(config)
     registry.proxies = source.networks(config.http.trusted_proxies or {})
     ids.open()
     packages = packages_of.open(config.scripts.folder)
-    merchants, accounts = {}, {}
+    merchants, accounts, all = {}, {}, {}
     for _, row in ipairs(read_all("merchant.all")) do
         local merchant = { id = row.id, slug = row.slug, name = row.name, mode = row.mode,
             livemode = row.mode == "live", accounts = {},
             secrets = load_secrets(row.slug, config.merchants[row.slug]) }
-        merchants[row.id], merchants[row.slug] = merchant, merchant
+        merchants[row.id], merchants[row.slug], all[#all + 1] = merchant, merchant, merchant
     end
     for _, row in ipairs(read_all("account.all")) do
         local merchant = merchants[row.merchant]
@@ -260,16 +261,9 @@ function registry.merchant(key)
 end
 
 --- Every merchant, by number.
----@return table[]
+---@return table[] merchants read only
 function registry.merchants()
-    local list = {}
-    for key, merchant in pairs(merchants) do
-        if key == merchant.id then
-            list[#list + 1] = merchant
-        end
-    end
-    table.sort(list, function(a, b) return a.id < b.id end)
-    return list
+    return all
 end
 
 ---@param key integer|string number or slug
