@@ -37,7 +37,8 @@ function packages:get(name)
     return package
 end
 
---- What the folder holds now. Everything that was asked for here is loaded there.
+--- What the folder holds now. Everything that was asked for here is loaded there. Raises, as get does; also
+--- when a package is written meanwhile.
 ---@return tael.channel.Packages
 function packages:again()
     local next_ones = packages.open(self.root)
@@ -47,6 +48,10 @@ function packages:again()
             next_ones.loaded[name], next_ones.digests[name] = package, digest
         else
             next_ones:get(name)
+            if digest_of(self.root, name) ~= next_ones.digests[name] then
+                error({ code = "script_refused", message = "channels/" .. name
+                    .. " is being written: once more" })
+            end
         end
     end
     return next_ones

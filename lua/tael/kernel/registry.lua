@@ -236,10 +236,16 @@ local function exchange(made)
     end
 end
 
---- Reads the channels' packages again, and has them used from now on, all or none. In a task; waits.
----@return string[]? channels that have changed
----@return { code: string, message: string }? err what is wrong: nothing has changed
-function registry.renew_channels()
+---@class tael.kernel.PreparedChannels
+---@field packages tael.channel.Packages
+---@field accounts table<integer, table>
+---@field changed string[] channels
+---@field digests table<string, string> of the packages' files, by channel
+
+--- Reads the channels' packages again, and readies them to be used. In a task; waits.
+---@return tael.kernel.PreparedChannels?
+---@return { code: string, message: string }? err what is wrong
+function registry.prepare_channels()
     local ran, next_ones, made = pcall(function()
         local next_ones = packages:again()
         return next_ones, renewed(next_ones)
@@ -248,10 +254,15 @@ function registry.renew_channels()
         local err = next_ones
         return nil, type(err) == "table" and err or { code = "internal", message = tostring(err) }
     end
-    local changed = packages:differing(next_ones)
-    exchange(made)
-    packages = next_ones
-    return changed
+    return { packages = next_ones, accounts = made, changed = packages:differing(next_ones),
+        digests = next_ones.digests }
+end
+
+--- Has them used from now on, all of them. Does not wait.
+---@param prepared tael.kernel.PreparedChannels
+function registry.take_channels(prepared)
+    exchange(prepared.accounts)
+    packages = prepared.packages
 end
 
 ---@param key integer|string number or slug

@@ -84,8 +84,8 @@ function isolate.generation(of) end
 --- A call that was opened; to be closed, whatever happens: `local opened <close> = generation:open(…)`.
 ---   go begins it, or goes on with the results of the effect that it waits for; raise goes on with an
 --- error where the script called. ⏸ Both give "done", result, … or "effect", name, argument, … or "failed",
---- kind, text; kinds as those of ask; the text of what was raised has the calls that led to it behind. go gives
---- nil and why where the results are too large or no plain data: it may be called again, with others.
+--- kind, text; kinds as those of ask; the text of what was raised has the calls that led to it behind. go
+--- gives nil and why where results are too large or no plain data: it may be called again, with others.
 ---@class tael.isolate.Opened: userdata
 ---@field go fun(self, ...: any): "done"|"effect"|"failed"|nil, ...: any
 ---@field raise fun(self, text: string): "done"|"effect"|"failed", ...: any
