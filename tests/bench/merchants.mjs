@@ -4,9 +4,8 @@
 // answer is checked, the first one after each change too. How long something takes decides nothing here.
 // MERCHANTS=10000 SECONDS_EACH=3 TURNS=5 CHANGES=50 WORKERS=1 SERVER_CORE=0 LOAD_CORE=1
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
-import { root } from '../e2e/tael.mjs';
+import { askOperator, root } from '../e2e/tael.mjs';
 import { load } from './load.mjs';
 import { writeCreates } from './requests.mjs';
 import { Server } from './server.mjs';
@@ -52,23 +51,10 @@ return { merchants = merchants }\n`);
     return server;
 }
 
-/** What only the operator may ask, over the engine's own socket; one connection. */
-function asking(server) {
-    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-    const ask = (method, target, body) => new Promise((resolve, reject) => {
-        const request = http.request({ socketPath: path.join(server.folder, 'data/tael.sock'), agent, method, path: target,
-            headers: { 'content-type': 'application/json' } }, (response) => {
-            let text = '';
-            response.on('data', (data) => { text += data; });
-            response.on('end', () => {
-                if (response.statusCode >= 300) reject(new Error(`${method} ${target}: ${response.statusCode} ${text}`));
-                else resolve(JSON.parse(text));
-            });
-        });
-        request.on('error', reject);
-        request.end(body ? JSON.stringify(body) : undefined);
-    });
-    return { ask, close: () => agent.destroy() };
+async function ask(server, method, target, body) {
+    const answer = await askOperator(server.folder, method, target, body);
+    if (answer.status >= 300) throw new Error(`${method} ${target}: ${answer.status} ${answer.text}`);
+    return answer.body;
 }
 
 /** Numbers 0 to count - 1, the k-th by 1/k; the same ones each time. */
@@ -109,19 +95,19 @@ async function reasonFor(server, i) {
     return response.status === 402 ? body.detail : undefined;
 }
 
-async function changes(server, operator) {
+async function changes(server) {
     const activated = [], saved = [];
     for (let i = 0; i < CHANGES; i++) {
         const which = Math.floor(i * MERCHANTS / CHANGES), target = `/v1/scripts/merchants/${name(which)}`;
-        const version = await operator.ask('POST', `${target}/versions`, { files: { 'rules.lua': rules(which, `pushed ${i}`) }, message: 'a change' });
+        const version = await ask(server, 'POST', `${target}/versions`, { files: { 'rules.lua': rules(which, `pushed ${i}`) }, message: 'a change' });
         let from = performance.now();
-        await operator.ask('POST', `${target}/activate`, { version: version.id });
+        await ask(server, 'POST', `${target}/activate`, { version: version.id });
         if (!(await reasonFor(server, which))?.includes(`pushed ${i}`)) throw new Error('an activated version did not decide');
         activated.push(performance.now() - from);
         const other = which + 1 < MERCHANTS ? which + 1 : 0;
         saveRules(server, other, `saved ${i}`);
         from = performance.now();
-        await operator.ask('POST', '/v1/system/reload', {});
+        await ask(server, 'POST', '/v1/system/reload', {});
         if (!(await reasonFor(server, other))?.includes(`saved ${i}`)) throw new Error('a saved file did not decide');
         saved.push(performance.now() - from);
     }
@@ -131,11 +117,10 @@ async function changes(server, operator) {
 const folder = fs.mkdtempSync(path.join(root, 'build/bench/merchants-'));
 const server = await open(folder);
 Object.assign(server, { created: 1, changed: 0, keys: [] });
-const operator = asking(server);
 try {
     console.log(`# ${MERCHANTS} merchants: ready after ${server.start_ms.toFixed(0)} ms`);
     for (let i = 0; i < MERCHANTS; i++)
-        server.keys.push((await operator.ask('POST', `/v1/merchants/${name(i)}/api_keys`, { note: 'bench', scopes: ['payments:write'] })).key);
+        server.keys.push((await ask(server, 'POST', `/v1/merchants/${name(i)}/api_keys`, { note: 'bench', scopes: ['payments:write'] })).key);
     const next = zipf(MERCHANTS), file = path.join(folder, 'requests');
     const works = { one: () => server.keys[0], all: () => server.keys[next()] };
     const results = { one: [], all: [] };
@@ -145,11 +130,10 @@ try {
     for (const work of ['one', 'all'])
         console.log(`# creates of ${work}: ${median(results[work].map((one) => one.rate)).toFixed(0)}/s, ${median(results[work].map((one) => one.cpu_us)).toFixed(0)} us of CPU each`);
     console.log(`ok 1 - ratio ${(median(results.all.map((one) => one.rate)) / median(results.one.map((one) => one.rate))).toFixed(2)} (0.87 is to be reached)`);
-    const took = await changes(server, operator);
+    const took = await changes(server);
     for (const [what, list] of Object.entries(took))
         console.log(`ok - ${what}: the next answer is the new one's after ${median(list).toFixed(1)} ms, at most ${part(list, 1).toFixed(1)} (50 is to be reached)`);
 } finally {
-    operator.close();
     await server.stop();
     fs.rmSync(folder, { recursive: true });
 }

@@ -82,6 +82,26 @@ export class Process {
     }
 }
 
+/** What only the operator may ask, over the socket of the engine that runs in this folder. */
+export function askOperator(folder, method, target, body, headers = {}) {
+    return new Promise((resolve, reject) => {
+        const request = http.request({
+            socketPath: path.join(folder, 'data/tael.sock'), method, path: target,
+            headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+        }, (response) => {
+            let text = '';
+            response.on('data', (data) => { text += data; });
+            response.on('end', () => {
+                const isJson = /json/.test(response.headers['content-type'] ?? '');
+                resolve({ status: response.statusCode, headers: new Headers(response.headers), text,
+                    body: isJson ? JSON.parse(text) : null });
+            });
+        });
+        request.on('error', reject);
+        request.end(body === undefined ? undefined : JSON.stringify(body));
+    });
+}
+
 /** An engine in development mode: API, operations and sandbox on free ports, data in a new folder. */
 export class Engine {
     constructor(options = {}) {
@@ -172,24 +192,8 @@ export class Engine {
         return this.request('POST', target, { body, ...options });
     }
 
-    /** What only the operator may ask, over the engine's own socket. */
-    operator(method, target, body, headers = {}) {
-        return new Promise((resolve, reject) => {
-            const request = http.request({
-                socketPath: path.join(this.folder, 'data/tael.sock'), method, path: target,
-                headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-            }, (response) => {
-                let text = '';
-                response.on('data', (data) => { text += data; });
-                response.on('end', () => {
-                    const isJson = /json/.test(response.headers['content-type'] ?? '');
-                    resolve({ status: response.statusCode, headers: new Headers(response.headers), text,
-                        body: isJson ? JSON.parse(text) : null });
-                });
-            });
-            request.on('error', reject);
-            request.end(body === undefined ? undefined : JSON.stringify(body));
-        });
+    operator(method, target, body, headers) {
+        return askOperator(this.folder, method, target, body, headers);
     }
 
     /** A key of a merchant's. */
