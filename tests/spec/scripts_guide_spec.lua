@@ -1,5 +1,6 @@
 --- Every snippet of scripts/README.md is a rules.lua that passes the checks and answers as the guide says.
 local contract = require "tael.scripts.contract"
+local counters = require "tael.scripts.inside.counters"
 local isolate = require "tael.isolate"
 local job_files = require "tael.scripts.job_files"
 local loading = require "tael.scripts.loading"
@@ -14,6 +15,15 @@ local CHANNELS = {
 }
 
 local ATTEMPT = { amount = 100, currency = "CNY" }
+
+--- What a snippet says of the past stands in its payment as `history`; the rest is 0.
+local function history_of(given)
+    local history = {}
+    for name in pairs(counters.known) do
+        history[name] = (given.history or {})[name] or 0
+    end
+    return history
+end
 
 local function value_of(text)
     return table.pack(assert(load("return " .. text, text, "t", {}))())
@@ -66,7 +76,8 @@ describe("the guide to scripts", function()
             assert.is_nil(contract.wrong(names[2]))
             assert.is_true(#snippet.expected > 0)
             for _, expected in ipairs(snippet.expected) do
-                local inputs = { payment = merged(expected.given), channels = CHANNELS, attempt = ATTEMPT }
+                local inputs = { payment = merged(expected.given), channels = CHANNELS, attempt = ATTEMPT,
+                    history = history_of(expected.given) }
                 local call, list = { expected.rule }, {}
                 for place, name in ipairs(contract.rules[expected.rule].args) do
                     call[place + 1], list[place] = place, inputs[name]

@@ -2,14 +2,17 @@
 --- 1 None starts while the channel may be taking money through an earlier one; beside one that only waits
 --- for its payer, only where a second success is given back (states.may_start). 2 Asked for once more, the
 --- same way is the same attempt.
+local counters = require "tael.kernel.counters"
 local creation = require "tael.kernel.creation"
 local details_of = require "tael.kernel.details"
 local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local log = require "tael.log"
+local merchant_day = require "tael.kernel.merchant_day"
 local orders = require "tael.kernel.orders"
 local payments = require "tael.kernel.payments"
+local registry = require "tael.kernel.registry"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
 local task = require "tael.task"
@@ -63,11 +66,13 @@ local function unit_of(payment, order, actor)
     local row, timer = orders.statements(order)
     local after = setmetatable({ attempt = order.row.id, version = payment.version + 1, last_hash = hash,
         updated_at = now }, { __index = payment })
-    return {
+    return units.append({
         { "payment.another", { payment = payment.id, version_was = payment.version, hash = hash, now = now,
             attempt = order.row.id, prev_attempt = payment.attempt } },
         row, event, timer,
-    }, after
+    }, counters.tried_again(payment, function()
+        return merchant_day.of(now, merchant_day.zone(registry.merchant(payment.merchant)))
+    end)), after
 end
 
 local function begin(payment, account, product, actor)

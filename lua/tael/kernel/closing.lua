@@ -4,6 +4,7 @@
 --- 1 Money that came first stays: the payment is paid then. 2 Repeating a wish is harmless. 3 An order that
 --- no payer has opened cannot be closed at the channel: it is watched until its time is over.
 local calls = require "tael.kernel.calls"
+local counters = require "tael.kernel.counters"
 local due = require "tael.kernel.due"
 local ending = require "tael.kernel.ending"
 local events_wake = require "tael.kernel.events_wake"
@@ -138,7 +139,8 @@ end
 --- No order is open: nothing can be paid any more.
 local function close_unit(payment, actor)
     local reason = payment.closing == "expired" and "expired" or "merchant"
-    return units.closed(payment, reason, actor, time.now())
+    return units.append(units.closed(payment, reason, actor, time.now()),
+        counters.moved(payment, { to = "closed" }))
 end
 
 --- What has to be written for the wish; nil when it is known already.

@@ -5,8 +5,10 @@
 --- 2 A twin, a retry and a replay get the payment as it is now, rendered from stored facts; an order whose
 --- answer never came is gone on with. 3 The same key or order with another body is refused. 4 The merchant's
 --- own rules are asked first: what they deny is not written, what they send to review waits for a person, and
---- no channel hears of it.
+--- no channel hears of it. 5 What they want to know of the past is read before they are asked, and grows in
+--- the unit that makes the payment; the limits of a day are guards of that unit.
 local context = require "tael.kernel.context"
+local counters = require "tael.kernel.counters"
 local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
 local events_wake = require "tael.kernel.events_wake"
@@ -14,6 +16,7 @@ local idempotency = require "tael.kernel.idempotency"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local log = require "tael.log"
+local merchant_day = require "tael.kernel.merchant_day"
 local metrics = require "tael.kernel.metrics"
 local orders = require "tael.kernel.orders"
 local payments = require "tael.kernel.payments"
@@ -111,25 +114,66 @@ end
 local WHATEVER_WAY = { "limits", "risk", "price", "route" }
 local NAMED_WAY = { "limits", "risk", "price" } -- the request says through what it goes
 
+---@class tael.kernel.Judged what the merchant's rules make of a payment that is asked for
+---@field verdicts table<string, tael.scripts.Verdict>
+---@field counted tael.kernel.Counted? nil: nothing is counted
+---@field day tael.kernel.Day
+---@field taken { attempts: integer, amount: integer }? what of the day's limits was taken
+
 --- What the merchant's own rules say of it.
+---@return tael.kernel.Judged?
+---@return table? err of the store
 local function ask_rules(input, payment, now)
     local merchant = registry.merchant(task.scope())
-    local named = input.channel or input.account
-    return rules.ask(merchant.slug, named and NAMED_WAY or WHATEVER_WAY, function()
-        local channels = not named and rule_inputs.channels(merchant) or nil
-        return { payment = rule_inputs.payment(merchant, input, payment, now), channels = channels }
+    local named, payer = input.channel or input.account, input.payer ~= json.null and input.payer or nil
+    local judged, unread = { day = merchant_day.of(now, merchant_day.zone(merchant)) }, nil
+    local counting
+    local list = named and NAMED_WAY or WHATEVER_WAY
+    judged.verdicts, counting = rules.ask(merchant.slug, list, function(wanted)
+        local given = { payment = rule_inputs.payment(merchant, input, payment, now),
+            channels = not named and rule_inputs.channels(merchant) or nil }
+        if wanted then
+            local past
+            judged.counted = counters.of_new(wanted, merchant, payer)
+            past, unread = counters.read(wanted, judged.counted, input.currency, now, judged.day)
+            given.history, judged.taken = past and past.history or {}, past and past.taken
+        end
+        return given
     end)
+    judged.counted = judged.counted or counters.of_new(counting, merchant, payer)
+    return not unread and judged or nil, unread
 end
 
+local function over_day(limit, most, day)
+    return { code = "limit_exceeded", pointer = limit == "max_day_amount" and "/amount" or nil,
+        detail = ("the merchant's rules allow %s %d on one day; the next begins at %s"):format(limit, most,
+            time.rfc3339(day.ends)),
+        members = { limit = limit, max = most, free_at = time.rfc3339(day.ends) } }
+end
+
+--- The limit of the day that has no room for it, by what is known to be taken.
+local function full_day(limits, judged, amount, taken)
+    if limits.max_day_count and taken.attempts >= limits.max_day_count then
+        return over_day("max_day_count", limits.max_day_count, judged.day)
+    elseif limits.max_day_amount and taken.amount + amount > limits.max_day_amount then
+        return over_day("max_day_amount", limits.max_day_amount, judged.day)
+    end
+end
+
+local NOTHING_TAKEN = { attempts = 0, amount = 0 }
+
 --- As a problem, what they do not let through.
-local function refused_by(verdicts, input)
-    local max = verdicts.limits.max_amount
+local function refused_by(judged, input)
+    local limits, risk = judged.verdicts.limits, judged.verdicts.risk
+    local max = limits.max_amount
     if max and input.amount > max then
         return { code = "limit_exceeded", pointer = "/amount",
-            detail = ("the merchant's rules allow at most %d"):format(max) }
-    elseif verdicts.risk.risk == "deny" then
-        return { code = "denied_by_rule", detail = verdicts.risk.reason }
+            detail = ("the merchant's rules allow at most %d"):format(max),
+            members = { limit = "max_amount", max = max } }
+    elseif risk.risk == "deny" then
+        return { code = "denied_by_rule", detail = risk.reason }
     end
+    return full_day(limits, judged, input.amount, judged.taken or NOTHING_TAKEN)
 end
 
 --- Who decided what, for the record.
@@ -146,6 +190,17 @@ local function decision_of(verdicts, by)
     return decision
 end
 
+--- What counting it adds to its unit, and what its row keeps of that.
+local function counted_in(judged, columns)
+    local limits, counted = judged.verdicts.limits, judged.counted
+    if not counted and (limits.max_day_count or limits.max_day_amount) then
+        counted = counters.uncounted()
+    end
+    if counted then
+        return counters.created(counted, columns, judged.day, limits)
+    end
+end
+
 --- Everything that can be refused is refused here, before anything is written.
 ---@return table? columns
 ---@return table? order, or problem; nil: the payment waits for a person, and nothing goes to a channel
@@ -160,12 +215,16 @@ local function plan(request)
     if not expires_at then
         return nil, err
     end
-    local verdicts = ask_rules(input, payment, now)
+    local judged, unread = ask_rules(input, payment, now)
+    if not judged then
+        return payments.store_problem(unread)
+    end
+    local verdicts = judged.verdicts
     local account, product, by = ways.choose(input, verdicts.route)
     if not account then
         return nil, product
     end
-    local refusal = refused_by(verdicts, input)
+    local refusal = refused_by(judged, input)
     if refusal then
         return nil, refusal
     end
@@ -178,6 +237,7 @@ local function plan(request)
         details = details_of.input(input, payment, decision_of(verdicts, by)),
     }
     columns.details.fee = verdicts.price.fee
+    columns.counting, columns.counted = counted_in(judged, columns)
     if verdicts.risk.risk == "review" then
         columns.state, columns.reason = "review", "risk"
         columns.details.held = { account = account.id, product = product }
@@ -311,6 +371,10 @@ end
 ---@field digest string 16 bytes of SHA-256 over operation and canonical accepted body
 ---@field idempotency_key string?
 
+local ROUNDS = 3
+-- somebody was faster: with the same order, or to the last place
+local AGAIN = { twin = true, day_limit = true }
+
 --- Creates a payment for the scope's merchant, or finds the one that this request already made.
 ---@param request tael.kernel.Create
 ---@return { payment: table, replayed: boolean }?
@@ -319,18 +383,22 @@ function creation.create(request)
     if request.idempotency_key then
         request.key_digest = idempotency.digest(OPERATION, request.idempotency_key)
     end
-    local columns, order = plan(request)
-    if not columns then
-        return replay_twin(request, order)
+    for _ = 1, ROUNDS do
+        local columns, order = plan(request)
+        if not columns then
+            return replay_twin(request, order)
+        end
+        local done, err = begin(columns, order, request.actor)
+        if done then
+            return made(columns, order)
+        elseif err.code ~= "guard" or not AGAIN[err.otherwise] then
+            return payments.store_problem(err)
+        elseif err.otherwise == "twin" then
+            return replay_twin(request,
+                { code = "store_unavailable", detail = "the twin of this request cannot be read" })
+        end
     end
-    local done, err = begin(columns, order, request.actor)
-    if done then
-        return made(columns, order)
-    elseif err.code ~= "guard" or err.otherwise ~= "twin" then
-        return payments.store_problem(err)
-    end
-    return replay_twin(request,
-        { code = "store_unavailable", detail = "the twin of this request cannot be read" })
+    return nil, { code = "overloaded", detail = "too many payments at once; send it again" }
 end
 
 return creation

@@ -74,8 +74,9 @@ function fold.add(folded, event)
     row.version, row.last_event, row.last_hash, row.updated_at = event.version, event.id, event.hash, event.at
 end
 
---- The timer that counts is no part of the record: it is set and forgotten without an event.
-local unrecorded = { due = true }
+--- No part of the record: the timer that counts is set and forgotten without an event, and in what a payment
+--- is counted for rules is no fact about it.
+local unrecorded = { due = true, counted = true }
 
 --- Columns in which two rows differ, in order of name.
 ---@param one table

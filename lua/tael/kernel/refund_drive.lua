@@ -4,6 +4,7 @@
 --- 1 The number is the same in every try. 2 Refunds of one payment go one at a time. 3 An answer that comes
 --- after the lease was taken over is kept and moves nothing: the new holder asks the channel itself.
 local calls = require "tael.kernel.calls"
+local counters = require "tael.kernel.counters"
 local due = require "tael.kernel.due"
 local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
@@ -19,6 +20,7 @@ local store = require "tael.store"
 local store_fault = require "tael.kernel.store_fault"
 local task = require "tael.task"
 local time = require "tael.time"
+local units = require "tael.kernel.units"
 
 local refund_drive = {}
 
@@ -267,6 +269,9 @@ local function statements_of(turn, decision, asked, rows)
         local step = { payment = rows.payment, refund = refund, actor = turn.actor, now = now,
             due = next_look(refund, rows.attempt, decision.to, now) }
         list = refund_units.move(step, decision, calls.proof(asked))
+        if decision.to == "succeeded" then
+            units.append(list, counters.refunded(rows.payment))
+        end
     else
         list = refund_units.lease(refund, next_look(refund, rows.attempt, refund.state, now))
     end

@@ -5,6 +5,7 @@
 --- two persons must say the same; the first one's word waits in the payment's row. 4 "pending" lets go what a
 --- rule has held back: no channel knows of it yet, so none is asked.
 local calls = require "tael.kernel.calls"
+local counters = require "tael.kernel.counters"
 local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
@@ -153,7 +154,7 @@ local function paid_unit(input, payment, found, now)
             now = now } }
     end
     list[#list + 1] = event
-    return list
+    return units.append(list, counters.moved(payment, { to = "paid", amount = money.amount }))
 end
 
 local function unpaid_unit(input, payment, found, now)
@@ -171,11 +172,11 @@ local function unpaid_unit(input, payment, found, now)
             decision = decision_data(input, payment),
         },
     })
-    return {
+    return units.append({
         { "payment.decide_unpaid", { payment = payment.id, version_was = payment.version, hash = hash,
             now = now, state = input.decision } },
         event,
-    }
+    }, counters.moved(payment, { to = input.decision }))
 end
 
 --- An order that our rows call open has ended at the channel: its own timer finds that out.

@@ -2,6 +2,7 @@
 --- faster. Notifications, queries and timers all end here.
 --- Nothing is answered before the unit is durable; whoever waits for the payment is woken after it.
 local alarms = require "tael.kernel.alarms"
+local counters = require "tael.kernel.counters"
 local decide = require "tael.kernel.decide"
 local due = require "tael.kernel.due"
 local events_wake = require "tael.kernel.events_wake"
@@ -126,11 +127,7 @@ local function refund_statements(input, decision, payment, attempt, now, hash)
     })
 end
 
-local function append(list, more)
-    for _, statement in ipairs(more) do
-        list[#list + 1] = statement
-    end
-end
+local append = units.append
 
 --- No cancel has left since the attempt was read (attempt.reverse).
 local function held(attempt)
@@ -155,6 +152,10 @@ local function statements_of(input, case, decision)
         for i, other in ipairs(case.others) do -- nobody shall pay it again
             append(list, look_now(other, now + i))
         end
+    end
+    if payment.counted and decision.event then
+        append(list, counters.moved(payment, { to = decision.payment.to,
+            attempt_to = decision.attempt and decision.attempt.to }))
     end
     append(list, input.extra(decision, payment, attempt, now))
     return list

@@ -112,6 +112,16 @@ function units.next_event(payment, about)
     return units.event(event), event.hash
 end
 
+---@param list table[] statements
+---@param more table[] statements
+---@return table[] list
+function units.append(list, more)
+    for _, statement in ipairs(more) do
+        list[#list + 1] = statement
+    end
+    return list
+end
+
 --- The timer of an attempt; the row names it as `due`.
 ---@param attempt integer
 ---@param due_id integer
@@ -205,7 +215,7 @@ function units.order(row)
 end
 
 ---@param columns table order (row of the attempt; nil: none is made), merchant_order_id, request, state,
---- reason, amount, currency …
+--- reason, amount, currency, counted?, counting? (statements) …
 ---@return table[] statements
 ---@return string data of the event
 function units.creation(columns)
@@ -233,7 +243,7 @@ function units.creation(columns)
         payment = columns.payment, merchant_order_id = columns.merchant_order_id, request = columns.request,
         state = columns.state, reason = columns.reason, amount = columns.amount, currency = columns.currency,
         capture = columns.capture, parallel = columns.parallel, attempt = attempt,
-        hash = event.hash, now = columns.now, expires_at = columns.expires_at,
+        hash = event.hash, now = columns.now, expires_at = columns.expires_at, counted = columns.counted,
     } }
     local order, timer
     if columns.order then
@@ -242,7 +252,7 @@ function units.creation(columns)
     end
     list[#list + 1] = units.event(event)
     list[#list + 1] = timer
-    return list, data
+    return units.append(list, columns.counting or {}), data
 end
 
 return units

@@ -14,12 +14,12 @@
 ---   route: asked when the request names neither channel nor account; the first possible way is taken.
 --- Absent or failing, the only account that there is.
 ---@class tael.Rules
----@field limits fun(payment: tael.PaymentInput): tael.Limits?
----@field risk fun(payment: tael.PaymentInput): "allow"|"review"|"deny", string?
+---@field limits fun(payment: tael.PaymentInput, history: tael.History): tael.Limits?
+---@field risk fun(payment: tael.PaymentInput, history: tael.History): "allow"|"review"|"deny", string?
 ---@field price fun(payment: tael.PaymentInput): tael.Price?
 ---@field on_late_paid fun(payment: tael.RulePayment): "accept"|"refund"|"review"
 ---@field on_duplicate_paid fun(payment: tael.RulePayment, attempt: tael.RuleAttempt): "refund"|"review"
----@field route fun(payment: tael.PaymentInput, channels: tael.ChannelInput[]): (string|tael.Way)[], string?
+---@field route fun(payment: tael.PaymentInput, channels: tael.ChannelInput[], history: tael.History): (string|tael.Way)[], string?
 
 --- What is to be paid, as the request says. Amounts are integers of minor units, times ms since 1970 UTC.
 ---@class tael.PaymentInput
@@ -34,7 +34,7 @@
 ---@field device "desktop"|"mobile"|"wallet"|"terminal"|nil
 ---@field capture "automatic"|"manual"
 ---@field metadata table<string, any>
----@field payer { ip: string? }
+---@field payer { ip: string?, key: string? } key: the same for the same payer, and no id
 ---@field now integer
 ---@field local_time tael.LocalTime on the merchant's clock
 
@@ -90,3 +90,90 @@
 
 ---@class tael.Limits
 ---@field max_amount integer? of one payment; a larger one is answered limit_exceeded
+---@field max_day_amount integer? of all payments of a day in one currency, but those that ended unpaid
+---@field max_day_count integer? number of payments of a day
+
+--- What was before: counters in sliding windows of twelve pieces; scripts/README.md says what each counts. There
+--- are only those whose names stand in the merchant's source.
+---@class tael.History
+---@field attempts_today integer
+---@field merchant_attempts_1h integer
+---@field merchant_attempts_1d integer
+---@field merchant_attempts_7d integer
+---@field merchant_attempts_30d integer
+---@field merchant_paid_1h integer
+---@field merchant_paid_1d integer
+---@field merchant_paid_7d integer
+---@field merchant_paid_30d integer
+---@field merchant_failed_1h integer
+---@field merchant_failed_1d integer
+---@field merchant_failed_7d integer
+---@field merchant_failed_30d integer
+---@field merchant_refunds_1h integer
+---@field merchant_refunds_1d integer
+---@field merchant_refunds_7d integer
+---@field merchant_refunds_30d integer
+---@field merchant_amount_1h integer
+---@field merchant_amount_1d integer
+---@field merchant_amount_7d integer
+---@field merchant_amount_30d integer
+---@field ip_attempts_1h integer
+---@field ip_attempts_1d integer
+---@field ip_attempts_7d integer
+---@field ip_attempts_30d integer
+---@field ip_paid_1h integer
+---@field ip_paid_1d integer
+---@field ip_paid_7d integer
+---@field ip_paid_30d integer
+---@field ip_failed_1h integer
+---@field ip_failed_1d integer
+---@field ip_failed_7d integer
+---@field ip_failed_30d integer
+---@field ip_refunds_1h integer
+---@field ip_refunds_1d integer
+---@field ip_refunds_7d integer
+---@field ip_refunds_30d integer
+---@field ip_amount_1h integer
+---@field ip_amount_1d integer
+---@field ip_amount_7d integer
+---@field ip_amount_30d integer
+---@field payer_attempts_1h integer
+---@field payer_attempts_1d integer
+---@field payer_attempts_7d integer
+---@field payer_attempts_30d integer
+---@field payer_paid_1h integer
+---@field payer_paid_1d integer
+---@field payer_paid_7d integer
+---@field payer_paid_30d integer
+---@field payer_failed_1h integer
+---@field payer_failed_1d integer
+---@field payer_failed_7d integer
+---@field payer_failed_30d integer
+---@field payer_refunds_1h integer
+---@field payer_refunds_1d integer
+---@field payer_refunds_7d integer
+---@field payer_refunds_30d integer
+---@field payer_amount_1h integer
+---@field payer_amount_1d integer
+---@field payer_amount_7d integer
+---@field payer_amount_30d integer
+---@field device_attempts_1h integer
+---@field device_attempts_1d integer
+---@field device_attempts_7d integer
+---@field device_attempts_30d integer
+---@field device_paid_1h integer
+---@field device_paid_1d integer
+---@field device_paid_7d integer
+---@field device_paid_30d integer
+---@field device_failed_1h integer
+---@field device_failed_1d integer
+---@field device_failed_7d integer
+---@field device_failed_30d integer
+---@field device_refunds_1h integer
+---@field device_refunds_1d integer
+---@field device_refunds_7d integer
+---@field device_refunds_30d integer
+---@field device_amount_1h integer
+---@field device_amount_1d integer
+---@field device_amount_7d integer
+---@field device_amount_30d integer

@@ -23,7 +23,8 @@ local function check_risk(risk, reason)
     return fits and { risk = risk, reason = reason }, why
 end
 
-local LIMITS = { max_amount = true }
+local LIMITS = { max_amount = true, max_day_amount = true, max_day_count = true }
+local LIMIT_MAX = 100000000000000000 -- far below what an integer holds
 
 local function check_limits(limits)
     if limits == nil then
@@ -33,9 +34,11 @@ local function check_limits(limits)
     end
     for name, value in pairs(limits) do
         if not LIMITS[name] then
-            return nil, "there is no limit '" .. tostring(name) .. "': there is max_amount"
-        elseif math.type(value) ~= "integer" or value < 1 then
-            return nil, name .. " is an integer of minor units, at least 1"
+            return nil, "there is no limit '" .. tostring(name)
+                .. "': there are max_amount, max_day_amount and max_day_count"
+        elseif math.type(value) ~= "integer" or value < 1 or value > LIMIT_MAX then
+            return nil, ("%s is an integer%s, at least 1"):format(name,
+                name ~= "max_day_count" and " of minor units" or "")
         end
     end
     return limits
@@ -109,9 +112,9 @@ end
 
 ---@type table<string, tael.scripts.Rule>
 contract.rules = {
-    limits = { args = { "payment" }, check = check_limits, absent = {}, failed = {} },
+    limits = { args = { "payment", "history" }, check = check_limits, absent = {}, failed = {} },
     risk = {
-        args = { "payment" }, check = check_risk, absent = { risk = "allow" },
+        args = { "payment", "history" }, check = check_risk, absent = { risk = "allow" },
         failed = { risk = "review", reason = "the rule failed" },
     },
     price = { args = { "payment" }, check = check_price, absent = {}, failed = {} },
@@ -119,7 +122,7 @@ contract.rules = {
         failed = {} },
     on_duplicate_paid = { args = { "payment", "attempt" }, check = one_of("refund", "review"), absent = {},
         failed = {} },
-    route = { args = { "payment", "channels" }, check = check_route, absent = {}, failed = {} },
+    route = { args = { "payment", "channels", "history" }, check = check_route, absent = {}, failed = {} },
 }
 
 --- What is wrong with what rules.lua gave back.

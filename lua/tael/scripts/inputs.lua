@@ -1,34 +1,23 @@
 --- What rules are given: plain data, made anew for each crossing. Nothing in it is the kernel's own table.
+local counters = require "tael.kernel.counters"
 local json = require "tael.json"
 local ids = require "tael.kernel.ids"
+local merchant_day = require "tael.kernel.merchant_day"
 local registry = require "tael.kernel.registry"
 local time = require "tael.time"
 
 local inputs = {}
 
-local DAY_MS = 86400000
-
 --- The moment as a merchant's clock on the wall shows it.
 local function local_time(now, zone)
     local year, month, day, hour, minute = time.format(now, zone):match("^(%d+)-(%d+)-(%d+) (%d+):(%d+)")
-    local sign, hours, minutes = zone:match("^([+-])(%d%d):(%d%d)$")
-    local offset = sign and (tonumber(hours) * 60 + tonumber(minutes)) * 60000 or 0
-    local days = (now + (sign == "-" and -offset or offset)) // DAY_MS
     return {
         year = math.tointeger(tonumber(year)), month = math.tointeger(tonumber(month)),
         day = math.tointeger(tonumber(day)), hour = math.tointeger(tonumber(hour)),
         minute = math.tointeger(tonumber(minute)),
-        wday = (days + 4) % 7 + 1, -- 1 is Sunday; the first day of 1970 was a Thursday
+        -- 1 is Sunday; the first day of 1970 was a Thursday
+        wday = (merchant_day.of(now, zone).number + 4) % 7 + 1,
     }
-end
-
-local function zone_of(merchant)
-    for _, account in ipairs(merchant.accounts) do
-        if account.zone then
-            return account.zone
-        end
-    end
-    return "+00:00"
 end
 
 local function plain(value)
@@ -55,7 +44,8 @@ function inputs.payment(merchant, input, id, now)
         currency = input.currency, subject = input.subject, channel = plain(input.channel),
         account = plain(input.account), product = plain(input.product), device = plain(input.device),
         capture = plain(input.capture) or "automatic", metadata = copy(input.metadata),
-        payer = { ip = plain(payer.client_ip) }, now = now, local_time = local_time(now, zone_of(merchant)),
+        payer = { ip = plain(payer.client_ip), key = counters.payer_key(merchant.id, payer) }, now = now,
+        local_time = local_time(now, merchant_day.zone(merchant)),
     }
 end
 
@@ -76,7 +66,7 @@ function inputs.existing(merchant, payment, details, attempt, now)
         refunded_amount = payment.refunded_amount,
         refundable_amount = payment.captured_amount - payment.refund_reserved,
         channel = account and account.channel, account = account and account.slug,
-        product = attempt.product, now = now, local_time = local_time(now, zone_of(merchant)),
+        product = attempt.product, now = now, local_time = local_time(now, merchant_day.zone(merchant)),
     }
 end
 

@@ -1,6 +1,8 @@
 --- What each kind of file must give: asked in the isolate when a generation is looked at, and judged here.
---- 1 rules.lua gives functions that are rules. 2 routes.lua gives handlers by method and path.
+--- 1 rules.lua gives functions that are rules. 2 routes.lua gives handlers by method and path. 3 What is
+--- asked of history has the name of a counter.
 local contract = require "tael.scripts.contract"
+local counting = require "tael.scripts.counting"
 local route_contract = require "tael.scripts.route_contract"
 
 local kinds = {}
@@ -53,6 +55,7 @@ end
 ---@field rules table<string, boolean> those that there are
 ---@field routes table? tree of paths; nil: there is no routes.lua
 ---@field route_keys string[] "POST /orders", sorted
+---@field counting tael.scripts.Counting? what of the past the rules name
 
 --- What a merchant's files give.
 ---@param unit tael.isolate.Generation
@@ -63,7 +66,7 @@ end
 ---@return string? kind of failure, of those that asking knows; "contract"
 ---@return integer used steps
 function kinds.given(unit, name, files)
-    local rules, routes, why, kind = {}, nil, nil, nil
+    local rules, routes, counted, why, kind = {}, nil, nil, nil, nil
     local look = { unit = unit, used = 0 }
     if files[kinds.RULES] then
         rules, why, kind = rules_of(look)
@@ -71,11 +74,16 @@ function kinds.given(unit, name, files)
     if rules and files[kinds.ROUTES] then
         routes, why, kind = routes_of(look)
     end
+    if not kind then
+        local steps
+        counted, why, steps = counting.of(files)
+        kind, look.used = why and "contract", look.used + steps
+    end
     if kind then
         return nil, kind == "contract" and name .. "/" .. why or why, kind, look.used
     end
-    return { rules = rules, routes = routes and routes.tree, route_keys = routes and routes.keys or {} },
-        nil, nil, look.used
+    return { rules = rules, routes = routes and routes.tree, route_keys = routes and routes.keys or {},
+        counting = counted }, nil, nil, look.used
 end
 
 return kinds

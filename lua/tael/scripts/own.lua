@@ -4,7 +4,7 @@ local folder = require "tael.folder"
 
 local own = {}
 
-local FOR_SPECS = { ["test.lua"] = true, ["spec_world.lua"] = true }
+local FOR_SPECS = { ["test.lua"] = true, ["spec_world.lua"] = true, ["counters.lua"] = true }
 
 local texts ---@type table<string, string> by path
 

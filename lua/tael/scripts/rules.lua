@@ -80,11 +80,13 @@ local function make_calls(generation, wanted)
         if generation.rules[rule] then
             local call = { rule }
             for _, arg in ipairs(contract.rules[rule].args) do
-                if not place[arg] then
-                    names[#names + 1] = arg
-                    place[arg] = #names
+                if arg ~= "history" or generation.counting then -- nobody asks for it
+                    if not place[arg] then
+                        names[#names + 1] = arg
+                        place[arg] = #names
+                    end
+                    call[#call + 1] = place[arg]
                 end
-                call[#call + 1] = place[arg]
             end
             calls[#calls + 1], asked[#asked + 1] = call, rule
         end
@@ -114,7 +116,7 @@ local function ask(merchant, generation, wanted, inputs)
     if #asked.calls == 0 then
         return {}
     end
-    local verdicts, killed, given, list = {}, false, inputs(), {}
+    local verdicts, killed, given, list = {}, false, inputs(generation.counting), {}
     for i, name in ipairs(asked.inputs) do
         list[i] = given[name]
     end
@@ -133,8 +135,10 @@ end
 --- What the merchant's rules say. Inputs are made only when somebody is asked.
 ---@param merchant string slug
 ---@param wanted string[] names of rules
----@param inputs fun(): table<string, table> plain data by name, as the contract's args
+---@param inputs fun(counting: tael.scripts.Counting?): table<string, table> plain data by name, as the
+--- contract's args; given what the rules want to know of the past
 ---@return table<string, tael.scripts.Verdict> by rule, one for each that was wanted; read only
+---@return tael.scripts.Counting? counting what the scripts that run want counted, asked or not
 function rules.ask(merchant, wanted, inputs)
     local generation, broken = generations.of(merchant)
     if not generation and not broken then
@@ -148,7 +152,7 @@ function rules.ask(merchant, wanted, inputs)
             verdicts[rule] = there and failed(rule, generation) or absent[rule]
         end
     end
-    return verdicts
+    return verdicts, generation and generation.counting
 end
 
 return rules

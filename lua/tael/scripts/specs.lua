@@ -24,7 +24,8 @@ local library ---@type table<string, string> what only specs need, by path
 ---@param lua_root string
 function specs.open(lua_root)
     local inside = assert(folder.read(lua_root .. "/tael/scripts/inside")).files
-    library = { ["tael/test.lua"] = inside["test.lua"], ["tael/spec_world.lua"] = inside["spec_world.lua"] }
+    library = { ["tael/test.lua"] = inside["test.lua"], ["tael/spec_world.lua"] = inside["spec_world.lua"],
+        ["tael/counters.lua"] = inside["counters.lua"] }
 end
 
 ---@param files table<string, string>

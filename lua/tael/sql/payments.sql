@@ -9,11 +9,11 @@ ON CONFLICT (digest) DO NOTHING;
 
 -- name: payment.insert
 -- rows: 1 else twin
--- bytes: request hash
+-- bytes: request hash counted
 INSERT INTO payments (merchant, id, merchant_order_id, request, state, reason, amount, currency, capture, parallel,
-  attempt, detail_event, version, last_event, last_hash, updated_at, expires_at)
+  attempt, detail_event, version, last_event, last_hash, updated_at, expires_at, counted)
 VALUES (:merchant, :payment, :merchant_order_id, :request, :state, :reason, :amount, :currency, :capture, :parallel, :attempt,
-  :seq_event, 1, :seq_event, :hash, :now, :expires_at)
+  :seq_event, 1, :seq_event, :hash, :now, :expires_at, :counted)
 ON CONFLICT (merchant, merchant_order_id) DO NOTHING;
 
 -- name: attempt.insert
@@ -179,7 +179,8 @@ SELECT a.*, p.merchant AS "of.merchant", p.id AS "of.id", p.merchant_order_id AS
   p.refund_reserved AS "of.refund_reserved", p.refunded_amount AS "of.refunded_amount", p.attempt AS "of.attempt",
   p.detail_event AS "of.detail_event", p.version AS "of.version", p.last_event AS "of.last_event",
   p.last_hash AS "of.last_hash", p.updated_at AS "of.updated_at", p.expires_at AS "of.expires_at",
-  p.paid_at AS "of.paid_at", p.closing AS "of.closing", p.proposal AS "of.proposal"
+  p.paid_at AS "of.paid_at", p.closing AS "of.closing", p.proposal AS "of.proposal",
+  p.counted AS "of.counted"
 FROM attempts a JOIN payments p ON p.merchant = a.merchant AND p.id = a.payment
 WHERE a.merchant = :merchant AND a.id = :attempt;
 

@@ -1,5 +1,6 @@
 --- `require "tael.test"` of a merchant's spec/*_spec.lua, inside an isolate: Busted's words, inputs for
 --- rules, and requests for routes. The words stand in front of each spec (scripts/specs.lua).
+local counters = require "tael.counters"
 local world = require "tael.spec_world"
 
 local test = {}
@@ -286,6 +287,26 @@ function test.channels(given)
         local of = type(one) == "table" and one or { name = one }
         out[i] = filled({ account = tostring(of.name) .. "-main",
             products = { page = true, wap = true, qr = true } }, of)
+    end
+    return out
+end
+
+--- What limits, risk and route are given last: each counter is 0 where the spec does not say.
+---@param given table<string, integer>?
+---@return tael.History
+function test.history(given)
+    local out = {}
+    for name in pairs(counters.known) do
+        out[name] = 0
+    end
+    for name, value in pairs(given or {}) do
+        if not counters.known[name] then
+            error(("history: there is no counter '%s': names are like ip_attempts_1h, payer_paid_30d"):format(
+                tostring(name)), 2)
+        elseif math.type(value) ~= "integer" then
+            error(("history: %s is an integer"):format(name), 2)
+        end
+        out[name] = value
     end
     return out
 end

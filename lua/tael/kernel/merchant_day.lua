@@ -1,0 +1,34 @@
+--- The day on a merchant's wall: its clock is that of its first account.
+local merchant_day = {}
+
+local DAY_MS = 86400000
+
+--- An offset such as "+08:00".
+---@param merchant table of the registry
+---@return string
+function merchant_day.zone(merchant)
+    for _, account in ipairs(merchant.accounts) do
+        if account.zone then
+            return account.zone
+        end
+    end
+    return "+00:00"
+end
+
+---@class tael.kernel.Day
+---@field number integer days since the first of 1970, by that clock
+---@field starts integer ms
+---@field ends integer ms: the next day's start
+
+---@param now integer ms
+---@param zone string "+08:00"; another word counts as UTC
+---@return tael.kernel.Day
+function merchant_day.of(now, zone)
+    local sign, hours, minutes = zone:match("^([+-])(%d%d):(%d%d)$")
+    local offset = sign and (hours * 60 + minutes) * 60000 // 1 or 0
+    offset = sign == "-" and -offset or offset
+    local number = (now + offset) // DAY_MS
+    return { number = number, starts = number * DAY_MS - offset, ends = (number + 1) * DAY_MS - offset }
+end
+
+return merchant_day
