@@ -15,7 +15,7 @@
 #include "base/log_ring.h"
 #include "engine.h"
 
-enum { FILE_MAX = 8 * 1024 * 1024, BRIEF_MAX = 400, VALUE_MAX = 160 };
+enum { FILE_MAX = 8 * 1024 * 1024, BRIEF_MAX = 1600, LINE_MAX_LEN = 400, VALUE_MAX = 160 };
 
 struct tael_dev_log {
     int fd;
@@ -110,7 +110,15 @@ static bool take_value(struct tael_cursor *cursor, struct tael_span *out)
     return true;
 }
 
-static bool add(struct tael_buf *out, const struct tael_json_string *name, struct tael_span value)
+/* A line break as JSON has it. NULL: there is none. */
+static const char *find_break(struct tael_span text)
+{
+    return text.len > 0 ? memmem(text.data, text.len, "\\n", 2) : NULL;
+}
+
+/* One member; what of it stands behind its first line goes to more. */
+static bool add(struct tael_buf *out, const struct tael_json_string *name, struct tael_span value,
+                struct tael_span *more)
 {
     if (is_named(name, "at") || is_named(name, "level"))
         return true;
@@ -118,32 +126,50 @@ static bool add(struct tael_buf *out, const struct tael_json_string *name, struc
         return false; /* whoever started it says so */
     if (is_named(name, "event"))
         return tael_buf_printf(out, " %.*s", (int)value.len, value.data) == TAEL_OK;
-    const char *line_end =
-        memmem(value.data, value.len, "\\n", 2); /* what called it is in the file */
-    if (line_end != NULL)
+    const char *line_end = find_break(value);
+    if (line_end != NULL) {
+        *more = (struct tael_span){line_end + 2, value.len - (size_t)(line_end - value.data) - 2};
         value.len = (size_t)(line_end - value.data);
+    }
     int shown = value.len < VALUE_MAX ? (int)value.len : VALUE_MAX;
     return tael_buf_printf(out, " %.*s=%.*s", (int)name->raw.len, name->raw.data, shown,
                            value.data) == TAEL_OK;
+}
+
+/* Where an author's code failed: the calls that led there, each on a line, as many as have room. */
+static void add_calls(struct tael_buf *out, struct tael_span text)
+{
+    while (text.len > 0) {
+        const char *line_end = find_break(text);
+        size_t len = line_end != NULL ? (size_t)(line_end - text.data) : text.len;
+        if (tael_buf_printf(out, "\n    %.*s", (int)len, text.data) != TAEL_OK)
+            return;
+        size_t taken = line_end != NULL ? len + 2 : len;
+        text = (struct tael_span){text.data + taken, text.len - taken};
+    }
 }
 
 size_t tael_dev_log_brief(tael_log_level level, const char *line, size_t len, char *out,
                           size_t size)
 {
     const char *begin = level == TAEL_LOG_ERROR ? "[dev] error" : "[dev]";
-    struct tael_buf text = {.max = size - 1}; /* a member that does not fit ends it */
+    struct tael_buf text = {.max = LINE_MAX_LEN}; /* a member that does not fit ends it */
     struct tael_cursor cursor = tael_cursor_of(line, len);
     struct tael_json_string name;
-    struct tael_span value;
+    struct tael_span value, calls = {"", 0};
     bool more =
         tael_cursor_take_text(&cursor, "{") && tael_buf_append_text(&text, begin) == TAEL_OK;
     bool event = false; /* without one it is no line of the log */
     while (more && tael_json_scan_name(&cursor, &name) == TAEL_JSON_NONE &&
-           take_value(&cursor, &value) && add(&text, &name, value)) {
+           take_value(&cursor, &value) && add(&text, &name, value, &calls)) {
         event = event || is_named(&name, "event");
         if (tael_json_take_next(&cursor, '}', &more) != TAEL_JSON_NONE)
             break;
     }
+    text.max = size - 1;
+    if (says(line, len, "\"event\":\"script.failed\"") ||
+        says(line, len, "\"kind\":\"job_failed\""))
+        add_calls(&text, calls);
     size_t used = event ? text.len : 0;
     if (used > 0) {
         memcpy(out, text.data, used);

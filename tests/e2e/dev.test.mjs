@@ -202,6 +202,25 @@ test('a merchant\'s script that is saved is told at the terminal, right or wrong
     assert.equal((await dev.create('S2')).body.detail, 'not today');
 });
 
+test('a route that fails, and a push that is refused, is told at the terminal with file and line', { timeout: 120_000 }, async (t) => {
+    const dev = await new Dev(t).start();
+    await dev.after(() => dev.save('scripts/merchants/demo.test/routes.lua', `local function total(cart)
+    return cart.total + 1
+end
+return { ["POST /orders"] = { auth = "none", handler = function(request)
+    return { text = tostring(total(request.json)) }
+end } }\n`), /^\[dev\] scripts\.loaded [^\n]*owner=merchants\/demo\.test/m);
+    await dev.after(() => dev.request('POST', '/m/demo.test/orders', { id: 'A1' }),
+        new RegExp('^\\[dev\\] error script\\.failed detail=merchants/demo\\.test/routes\\.lua:2: attempt to perform arithmetic on a nil value '
+            + '[^\\n]*route=POST /orders\\n'
+            + " {4,6}merchants/demo\\.test/routes\\.lua:2: in [^\\n]*'total'\\n"
+            + ' {4,6}merchants/demo\\.test/routes\\.lua:5: in ', 'm'));
+    fs.mkdirSync(dev.file('bad'));
+    dev.save('bad/rules.lua', 'local rules = {}\nretrun rules\n');
+    await dev.after(() => { assert.equal(dev.tael('scripts', 'push', 'bad', '--message', 'x').status, 1); },
+        /^\[dev\] scripts\.push_refused code=script_refused error=merchants\/demo\.test\/rules\.lua:2: syntax error near 'rules' merchant=demo\.test$/m);
+});
+
 test('the folder that tael init makes is one for tael dev', { timeout: 120_000 }, async (t) => {
     const dev = new Dev(t, { scripts: false });
     const done = dev.tael('init');

@@ -73,8 +73,10 @@ function activation.check(merchant, files, ran)
     return { generation = generation, specs = specs, errors = errors }
 end
 
-local function refuse(check)
-    local code = check.errors[1].code
+local function refuse(merchant, check)
+    local code, first = check.errors[1].code, check.errors[1]
+    log.warn("scripts.push_refused", { merchant = merchant, code = code,
+        error = (first.file and ("%s:%d: "):format(first.file, first.line) or "") .. first.detail })
     return nil, { code = code, errors = check.errors, detail = code == "spec_failed"
         and ("%d of the scripts' own specs failed."):format(check.specs.failed) or nil }
 end
@@ -90,7 +92,7 @@ function activation.push(merchant, new)
     if not check then
         return nil, late
     elseif not check.generation then
-        return refuse(check)
+        return refuse(merchant.slug, check)
     end
     local version, err, made = versions.add(merchant.id, new)
     if made then
@@ -105,7 +107,7 @@ local function check_again(merchant, files, ran)
     if not check then
         return nil, late
     elseif not check.generation then
-        return refuse(check)
+        return refuse(merchant.slug, check)
     end
     return check.generation.id
 end

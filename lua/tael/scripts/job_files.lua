@@ -16,7 +16,7 @@ local TIMEOUT_MS, TIMEOUT_MAX_MS = 60000, 3600000
 local MERCHANTS_MAX = 1000
 local FIELDS = { schedule = true, zone = true, timeout = true, merchants = true, run = true }
 
-job_files.ENTRY = ENTRY
+job_files.ENTRY, job_files.FIELDS = ENTRY, FIELDS
 
 ---@class tael.scripts.Job
 ---@field name string
@@ -86,6 +86,15 @@ local function describe(unit, name)
         wrong = tostring(answer[3])
     end
     return job, wrong and ("jobs/%s.lua: %s"):format(name, wrong)
+end
+
+--- What a job is given: tael.JobRun of lua/tael/meta/jobs.lua.
+---@param job tael.scripts.Job
+---@param slot integer
+---@param slug string?
+---@return tael.JobRun
+function job_files.given(job, slot, slug)
+    return { name = job.name, slot = slot, merchant = slug }
 end
 
 --- Loads and checks them.

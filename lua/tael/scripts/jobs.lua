@@ -87,7 +87,7 @@ local function run_for(generation, job, slot, merchant)
     task.set_scope(merchant and merchant.id or 0)
     local run = running.new(merchant, generation, "job", { wall_ms = job.timeout, steps = STEPS })
     local ran, told = pcall(running.call, run, job_files.ENTRY, { "run", 1, 2 },
-        { job.name, { name = job.name, slot = slot, merchant = slug } })
+        { job.name, job_files.given(job, slot, slug) })
     task.set_scope(0)
     if not ran then
         fail(job, slug, "internal", tostring(told))
