@@ -62,6 +62,25 @@ describe("a merchant's spec", function()
         assert.is_true(result.used > 0)
     end)
 
+    it("says what was before, of counters that there are", function()
+        local generation, why = check([[
+            local t = require "tael.test"
+            it("looks at the past", function()
+                local past = t.history { ip_attempts_1h = 4 }
+                assert.equal("allow", t.rules.risk(t.payment(), t.history()))
+                assert.equal("deny", t.rules.risk(t.payment(), past))
+                assert.are.same({ 4, 0 }, { past.ip_attempts_1h, past.attempts_today })
+                local made, why = pcall(t.history, { ip_attempts_2h = 1 })
+                assert.is_false(made)
+                assert.matches("history: there is no counter 'ip_attempts_2h': names are like", why)
+                assert.has_error(function() t.history { ip_attempts_1h = 0.5 } end,
+                    "history: ip_attempts_1h is an integer")
+            end)]], { ["rules.lua"] = [[return { risk = function(payment, history)
+                return history.ip_attempts_1h > 3 and "deny" or "allow" end }]] })
+        assert.is_nil(why)
+        assert.are.same({ "ip_attempts_1h" }, generation.counting.names)
+    end)
+
     it("has Busted's assertions", function()
         local _, why = check [[
             it("holds", function()

@@ -187,18 +187,6 @@ static size_t take_folder(struct set *set, const char *folder)
     return count;
 }
 
-static void the_engine_s_statements(const struct server *server)
-{
-    struct set set;
-    const char *folder = getenv("TAEL_SQL");
-    bool open = set_open(&set, server, "engine");
-    CHECK(open);
-    if (open)
-        printf("# %zu statements of the engine\n",
-               take_folder(&set, folder != NULL ? folder : "lua/tael/sql"));
-    set_close(&set);
-}
-
 /* ---- guards for real ---- */
 
 struct outcome {
@@ -211,7 +199,7 @@ struct outcome {
 
 struct call {
     const char *name;
-    const char *values[8]; /* by name and value: "item", "1", …, NULL */
+    const char *values[20]; /* by name and value: "item", "1", …, NULL */
 };
 
 static void take_result(struct outcome *outcome, PGresult *result)
@@ -347,6 +335,89 @@ static void the_tests_own_statements(const struct server *server)
         guards_undo_their_unit(&set);
         constraints_stand_behind_guards(&set);
         guarded_returning_gives_its_rows(&set);
+    }
+    set_close(&set);
+}
+
+/* ---- the last place of a day, wanted by several at once ---- */
+
+enum { WANTING = 4, PLACES = 3 };
+
+/* Sends the statement that takes a place; several wait for each other at the server. */
+static bool want_place(const struct set *set, PGconn *connection, const char *id)
+{
+    const struct call call = {"counter.take",
+                              {"id", id, "subject", "\\x6c", "span", "86400000", "bucket", "0",
+                               "currency", "", "attempts", "1", "amount", "0", "most", "3",
+                               "most_amount", "0"}};
+    const char *values[TAEL_SQL_PARAMS_MAX];
+    const struct tael_statement *take = tael_sql_find(set->sql, call.name);
+    for (size_t i = 0; i < take->param_count; i++)
+        values[i] = value_of(&call, take->params[i].name);
+    return PQsendQueryParams(connection, take->text, (int)take->param_count, NULL, values, NULL,
+                             NULL, 0) == 1;
+}
+
+static struct outcome outcome_of(PGconn *connection)
+{
+    struct outcome outcome = {0};
+    for (PGresult *result; (result = PQgetResult(connection)) != NULL; PQclear(result))
+        take_result(&outcome, result);
+    return outcome;
+}
+
+/* One holds a place that is not committed yet; the others want what is left when it ends so. */
+static void race_for_places(const struct set *set, PGconn **connections, const char *ends)
+{
+    static const char *const ids[WANTING] = {"101", "102", "103", "104"};
+    int taken = 0, refused = 0;
+    run_text(set->connection, "clean", "DELETE FROM counters");
+    run_text(connections[0], "begin", "BEGIN");
+    CHECK(want_place(set, connections[0], ids[0]));
+    CHECK(is(outcome_of(connections[0]).state, ""));
+    for (size_t i = 1; i < WANTING; i++)
+        CHECK(want_place(set, connections[i], ids[i]));
+    run_text(connections[0], "end", ends);
+    for (size_t i = 1; i < WANTING; i++) {
+        struct outcome outcome = outcome_of(connections[i]);
+        taken += is(outcome.state, "");
+        refused += is(outcome.state, "TL001") && is(outcome.message, "counter.take");
+    }
+    bool kept = is(ends, "COMMIT");
+    CHECK(taken == PLACES - kept && refused == kept);
+    PQsendQuery(set->connection, "SELECT attempts FROM counters");
+    struct outcome outcome = outcome_of(set->connection);
+    CHECK(outcome.rows == 1 && is(outcome.value, "3"));
+}
+
+static void the_last_place_is_one_s(const struct set *set, const struct server *server)
+{
+    PGconn *connections[WANTING] = {0};
+    bool open = true;
+    for (size_t i = 0; i < WANTING; i++) {
+        connections[i] = connect_to(server, "engine");
+        open = open && connections[i] != NULL;
+    }
+    CHECK(open);
+    if (open) {
+        race_for_places(set, connections, "COMMIT");
+        race_for_places(set, connections, "ROLLBACK");
+    }
+    for (size_t i = 0; i < WANTING; i++)
+        PQfinish(connections[i]);
+}
+
+static void the_engine_s_statements(const struct server *server)
+{
+    struct set set;
+    const char *folder = getenv("TAEL_SQL");
+    bool open = set_open(&set, server, "engine");
+    CHECK(open);
+    if (open) {
+        printf("# %zu statements of the engine\n",
+               take_folder(&set, folder != NULL ? folder : "lua/tael/sql"));
+        if (tael_sql_find(set.sql, "counter.take") != NULL)
+            the_last_place_is_one_s(&set, server);
     }
     set_close(&set);
 }

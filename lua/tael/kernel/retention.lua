@@ -1,0 +1,85 @@
+--- Rows that are no longer needed go: raw bytes of messages, idempotency keys, counters that no window
+--- reaches. Each is found by its id, which rises with time; at most an hour of ids in one unit, so that the
+--- writer is never held long.
+local counters = require "tael.kernel.counters"
+local registry = require "tael.kernel.registry"
+local settle = require "tael.kernel.settle"
+local store = require "tael.store"
+local time = require "tael.time"
+
+local retention = {}
+
+local HOUR_ID = 3600000 << 22 -- ids that an hour spans
+local EPOCH_MS = 1577836800000
+local STEPS = 48 -- in one round
+local MINUTE_ID = 60000 << 22 -- of counters, of which a payment may have many
+
+local function position_of(name)
+    local rows = store.query("setting.get", { name = name })
+    if not rows then
+        return nil
+    end
+    return rows[1] and (">i8"):unpack(rows[1].value) or 0
+end
+
+--- What is forgotten in one unit, with where the next one begins.
+local function forget_between(old, from, to)
+    local list = { { "setting.put", { name = old.name, value = (">i8"):pack(to) } } }
+    for _, statement in ipairs(old.statements) do
+        list[#list + 1] = { statement, { from_id = from, to_id = to, span = old.span } }
+    end
+    return settle.commit(list)
+end
+
+---@class tael.kernel.Old
+---@field name string of the position that is kept
+---@field keep integer ms
+---@field statements string[]
+---@field span integer? of counters
+---@field step integer ids
+---@field first integer? the oldest there is, where that is known
+
+--- Forgets what is older, from where the last round ended. A store that was never cleaned begins now: it
+--- is younger than what is kept.
+local function forget(old)
+    local from = position_of(old.name)
+    local upto = time.now() - old.keep - EPOCH_MS << 22
+    if not from or upto <= 0 then
+        return
+    elseif from == 0 then
+        from = old.first or upto - old.step
+    end
+    from = math.max(from, old.first or 0)
+    for _ = 1, STEPS do
+        if from >= upto then
+            return
+        end
+        local to = math.min(from + old.step, upto)
+        if not forget_between(old, from, to) then
+            return
+        end
+        from = to
+    end
+end
+
+--- Counters of pieces of time that no window reaches any more; nothing where nobody counts.
+local function forget_counters()
+    local rows = store.query("counter.oldest")
+    local oldest = rows and rows[1]
+    for _, kept in ipairs(oldest and counters.KEPT or {}) do
+        forget { name = "retention.counters." .. kept.name, keep = kept.keep,
+            statements = { "counter.forget" }, span = kept.span, step = MINUTE_ID, first = oldest.id }
+    end
+end
+
+--- One round. Scope 0.
+function retention.pass()
+    local keep = registry.config.notifications.retention
+    forget { name = "retention.raw", keep = keep, statements = { "notification.forget", "call.forget" },
+        step = HOUR_ID }
+    forget { name = "retention.idempotency", keep = registry.config.idempotency.retention,
+        statements = { "idempotency.forget" }, step = HOUR_ID }
+    forget_counters()
+end
+
+return retention
