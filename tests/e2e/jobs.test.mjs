@@ -65,6 +65,10 @@ const publish = async (files) => {
     await sleep(1500);
 };
 
+const paying = (minute) => job(`schedule = "${minute} * * * *", timeout = "20s", merchants = { "demo.test" }`,
+    `local answer, err = tael.http.post("http://${server.host}/" .. job.slot, { body = "x" })
+tael.log.info((answer and answer.body or "cut: " .. err.code) .. " " .. job.slot)`);
+
 test('a job runs with its slot, once, and what it requires lies beside it', async () => {
     await publish({
         'lib/words.lua': 'return { hello = "good morning" }\n',
@@ -131,6 +135,52 @@ test('whatever a job says in bytes that are no text, its slot comes to an end', 
     fs.rmSync(path.join(folder, 'bytes.lua'));
 });
 
+const tael = (...words) => {
+    const { status, stdout, stderr } = spawnSync(program, words, { cwd: engine.folder, encoding: 'utf8',
+        env: { ...process.env, ...engine.environment } });
+    return { status, stdout, stderr };
+};
+
+test('an operator sees the jobs, and runs one now', async () => {
+    await publish({ 'manual.lua': job('schedule = "15 3 29 2 *", zone = "+08:00", merchants = { "demo.test" }',
+        'tael.log.info("by hand " .. job.slot)\nif tael.state.get "broken" then error "out of luck" end') });
+    const listed = tael('jobs', 'list');
+    assert.equal(listed.status, 0, listed.stderr);
+    assert.match(listed.stdout, /^manual +15 3 29 2 \* \+08:00 +demo\.test +- +- +\d{4}-02-28T19:15:00/m);
+    assert.match(listed.stdout, /^daily +0 3 \* \* \* \+08:00 +- +\d{4}-\S+T19:00:00\S* +done +\d{4}-/m);
+    const ran = tael('jobs', 'run', 'manual');
+    assert.deepEqual([ran.status, ran.stderr], [0, ''], ran.stdout);
+    const slot = ran.stdout.match(/^manual for (\S+) {2}done$/m)[1];
+    await until('it has run', () => said(`by hand ${Date.parse(slot)}`).length === 1);
+    const again = tael('jobs', 'run', 'manual', '--again');
+    assert.match(again.stdout, new RegExp(`^manual for ${slot} {2}done$`, 'm'));
+    await until('it has run again', () => said(`by hand ${Date.parse(slot)}`).length === 2);
+    assert.match(tael('jobs', 'list').stdout, new RegExp(`^manual .* ${slot} +done `, 'm'));
+    const unknown = tael('jobs', 'run', 'manuel');
+    assert.deepEqual([unknown.status, /There is no job 'manuel'; did you mean 'manual'\?/.test(unknown.stderr)], [1, true], unknown.stderr);
+    const stranger = await engine.post('/v1/system/jobs/manual/run', {});
+    assert.equal(stranger.status, 404, 'only over the operator\'s socket');
+    fs.rmSync(path.join(folder, 'manual.lua'));
+});
+
+test('a job that an operator runs is run by nobody else meanwhile', async () => {
+    server.asked.length = 0;
+    await publish({ 'wages.lua': paying(11) });
+    const many = await Promise.all(Array.from({ length: 6 }, () => engine.operator('POST', '/v1/system/jobs/wages/run', {})));
+    assert.deepEqual(many.map((answer) => answer.status).sort(), [202, 409, 409, 409, 409, 409]);
+    await until('it has asked', () => server.asked.length === 1);
+    assert.equal((await engine.operator('POST', '/v1/system/jobs/wages/run', { again: true })).body.code, 'state_conflict');
+    await engine.advance(10); // its time is not over
+    await sleep(1500);
+    assert.equal(server.asked.length, 1);
+    server.answer();
+    await until('it has ended', () => logged('job.ended').some((line) => line.job === 'wages'));
+    fs.rmSync(path.join(folder, 'wages.lua'));
+    await publish({ 'fails.lua': job('schedule = "15 * * * *"', 'error "no luck"') });
+    const failed = tael('jobs', 'run', 'fails');
+    assert.deepEqual([failed.status, /^fails for \S+ {2}failed$/m.test(failed.stdout)], [1, true], failed.stdout + failed.stderr);
+});
+
 test('a job that is wrong is refused with file and line, and what ran goes on', async () => {
     fs.rmSync(path.join(folder, 'fails.lua'));
     fs.rmSync(path.join(folder, 'spins.lua'));
@@ -163,10 +213,6 @@ test('a job that is wrong is refused with file and line, and what ran goes on', 
     const checked = spawnSync(program, ['check'], { cwd: engine.folder, encoding: 'utf8', env: { ...process.env, ...engine.environment } });
     assert.deepEqual([checked.status, /^ok {4}jobs {2}generation \w{16} {2}daily each one$/m.test(checked.stdout)], [0, true], checked.stdout);
 });
-
-const paying = (minute) => job(`schedule = "${minute} * * * *", timeout = "20s", merchants = { "demo.test" }`,
-    `local answer, err = tael.http.post("http://${server.host}/" .. job.slot, { body = "x" })
-tael.log.info((answer and answer.body or "cut: " .. err.code) .. " " .. job.slot)`);
 
 test('a stop waits for the job that runs, and begins no other', async () => {
     server.asked.length = 0;

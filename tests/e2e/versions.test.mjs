@@ -340,3 +340,30 @@ test('the command pushes, shows, compares, activates and rolls back', async () =
     assert.match(cli('scripts', 'push', '--merchant', 'demo.test').stderr, /needs --message/);
     fs.rmSync(home, { recursive: true });
 });
+
+test('doctor looks at folders, jobs and the versions that run', async () => {
+    const line = () => cli('doctor', '--dev').stdout.match(/^(ok|fail) +scripts +(.*)$/m).slice(1);
+    fs.mkdirSync(path.join(home, 'spec'), { recursive: true });
+    fs.writeFileSync(path.join(home, 'rules.lua'), rules('looked at')['rules.lua']);
+    fs.writeFileSync(path.join(home, 'spec/rules_spec.lua'), 'local t = require "tael.test"\nit("denies", function()\n'
+        + '    assert.equal("deny", (t.rules.risk(t.payment())))\nend)\n');
+    assert.equal((await activate('folder')).status, 200);
+    const pushed = await push(Object.fromEntries(['rules.lua', 'spec/rules_spec.lua'].map((name) => [name, fs.readFileSync(path.join(home, name), 'utf8')])));
+    assert.deepEqual(line(), ['ok', '1 merchants, 0 jobs']);
+    fs.writeFileSync(path.join(home, 'rules.lua'), 'return {\n');
+    assert.match(line().join(' '), /^fail merchants\/demo\.test\/rules\.lua:\d: .* → .*tael check/);
+    assert.equal((await activate(pushed.body.id)).status, 200);
+    assert.deepEqual(line(), ['ok', '1 merchants, 0 jobs'], 'a version runs: the folder does not count');
+    fs.mkdirSync(path.join(scripts, 'jobs'), { recursive: true });
+    fs.writeFileSync(path.join(scripts, 'jobs/wrong.lua'), 'return {}\n');
+    assert.match(line().join(' '), /^fail jobs\/wrong\.lua: /);
+    fs.rmSync(path.join(scripts, 'jobs'), { recursive: true });
+    // what ran under one version of Tael may not under another
+    execFileSync('sqlite3', [path.join(engine.folder, 'data/tael.db'), 'PRAGMA busy_timeout = 5000; '
+        + `UPDATE script_versions SET files = CAST(replace(CAST(files AS TEXT), 'return \\"deny\\"', 'return \\"allow\\"') AS BLOB) WHERE hash = '${pushed.body.hash}'`]);
+    const failing = /^fail version (scr_\w+|\w{16}) runs, and would not be activated again: merchants\/demo\.test\/spec\/rules_spec\.lua:3: /;
+    assert.match(line().join(' '), failing);
+    await engine.stop();
+    assert.match(line().join(' '), failing);
+    await engine.start();
+});

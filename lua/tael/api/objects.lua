@@ -339,6 +339,23 @@ schemas.reload = object("What was read again.", {
     needs_restart = list_of(text "key of tael.lua", "what has changed and counts from the next start on"),
 })
 
+schemas.jobs = object("The operator's jobs.", {
+    object = one "jobs",
+    data = list_of(object("one job", {
+        object = one "job", name = text "of its file", schedule = text "as in crontab, with its zone",
+        merchants = with({ anyOf = json.array { { type = "string", const = "all" },
+            { type = "array", items = { type = "string" } }, { type = "null" } } }, "for whom it runs"),
+        last = nullable(object("its last slot; null: none yet", {
+            slot = moment "by the schedule", state = enum("how it ended", "running done failed"),
+        })),
+        next = moment "its next slot",
+    }), "by name"),
+})
+
+schemas.job_run = object("A job that has begun.", {
+    object = one "job_run", name = text "of its file", slot = moment "for which it runs",
+})
+
 schemas.clock = object("The clock after it was put ahead.", {
     object = one "clock", now = moment "the engine's time", advanced_in = integer "seconds it went ahead",
     fired = integer "timers that came due and were run",

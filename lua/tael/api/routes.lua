@@ -4,6 +4,7 @@
 local channels = require "tael.api.channels"
 local events = require "tael.api.events"
 local inbound = require "tael.api.inbound"
+local jobs = require "tael.api.jobs"
 local life = require "tael.api.life"
 local merchants = require "tael.api.merchants"
 local notifications = require "tael.api.notifications"
@@ -281,6 +282,15 @@ add("GET", "/v1/system", OPERATIONS, system.system, {
 add("POST", "/v1/system/reload", "local", system.reload, {
     id = "reload", about = "Reads certificates and scripts again", scope = "admin", body = schema.empty,
     any_merchant = true, answers = { [200] = "reload" }, problems = "configuration_invalid script_refused",
+})
+add("GET", "/v1/system/jobs", "local", jobs.list, {
+    id = "listJobs", about = "The operator's jobs", scope = "admin", any_merchant = true,
+    answers = { [200] = "jobs" },
+})
+add("POST", "/v1/system/jobs/{name}/run", "local", jobs.run, {
+    id = "runJob", about = "Runs a job now", scope = "admin", body = jobs.run_schema, any_merchant = true,
+    text = "Answers when it has begun. Nobody else runs it at the same time.",
+    answers = { [202] = "job_run" }, problems = "not_found state_conflict overloaded",
 })
 add("POST", "/v1/system/clock", "local", system.clock, {
     id = "advanceClock", about = "Puts the clock ahead, in development mode", scope = "admin",

@@ -5,6 +5,7 @@ local crypto = require "tael.crypto"
 local keyring = require "tael.cli.keyring"
 local machine = require "tael.machine"
 local places = require "tael.cli.places"
+local script_checks = require "tael.cli.script_checks"
 local settings = require "tael.cli.settings"
 local text = require("tael.cli.texts").of
 local time = require "tael.time"
@@ -61,6 +62,7 @@ function checks.engine(call, seen)
 end
 
 checks.ports, checks.tls, checks.disk = places.ports, places.tls, places.disk
+checks.scripts = script_checks.check
 
 -- ---- keys ----
 

@@ -42,6 +42,7 @@ commands.list = {
     require "tael.cli.check",
     require "tael.cli.test",
     require "tael.cli.scripts",
+    require "tael.cli.jobs",
     require "tael.cli.configuration",
     require "tael.cli.migrate",
     require "tael.cli.doctor",

@@ -34,7 +34,8 @@ function doctor.plan(plan, config, about)
     end
 end
 
-local NAMES = { "config", "engine", "clock", "gconv", "disk", "store", "keys", "ports", "tls", "channels" }
+local NAMES = { "config", "engine", "clock", "gconv", "disk", "store", "scripts", "keys", "ports", "tls",
+    "channels" }
 local WITHOUT_CONFIG = { config = true, gconv = true }
 
 local NAME_WIDTH = 11

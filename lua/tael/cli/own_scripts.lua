@@ -32,6 +32,17 @@ local function read(merchant, path)
     end
 end
 
+--- Every merchant that is configured, with what its folder holds; own nil: nothing.
+---@param call tael.cli.Call
+---@return { merchant: string, own: tael.cli.OwnScripts? }[]
+function own_scripts.of_merchants(call)
+    local list = {}
+    for i, merchant in ipairs(sorted(call.config.merchants)) do
+        list[i] = { merchant = merchant, own = read(merchant, own_scripts.path(call, merchant)) }
+    end
+    return list
+end
+
 --- The operator's jobs; nil: there are none.
 ---@param call tael.cli.Call
 ---@return tael.cli.OwnScripts?
@@ -68,8 +79,8 @@ function own_scripts.all(call)
                 text "check.none.next")
         end
     else
-        for _, merchant in ipairs(sorted(call.config.merchants)) do
-            list[#list + 1] = read(merchant, own_scripts.path(call, merchant))
+        for _, one in ipairs(own_scripts.of_merchants(call)) do
+            list[#list + 1] = one.own
         end
     end
     if #list == 0 then

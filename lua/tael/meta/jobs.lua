@@ -1,7 +1,7 @@
 ---@meta
 
 --- The operator's jobs: scripts/jobs/NAME.lua gives back one of these. It runs in an isolate, with the
---- effects of tael.* for the merchant that it runs for; one that runs for nobody has only those that need none
+--- effects of tael.* for the merchant that it runs for; one that runs for nobody has those that need none
 --- (tael.now, tael.date, tael.random, tael.id, tael.log, tael.metric).
 ---@class tael.Job
 ---@field schedule string "15 3 * * *": minute, hour, day of the month, month, day of the week, as in crontab

@@ -21,6 +21,7 @@ job_files.ENTRY, job_files.FIELDS = ENTRY, FIELDS
 ---@class tael.scripts.Job
 ---@field name string
 ---@field schedule tael.scripts.Schedule
+---@field when string the schedule as it is written, with its zone
 ---@field timeout integer ms
 ---@field merchants "all"|string[]|nil for whom it runs, once for each; nil: once, for nobody
 
@@ -70,7 +71,8 @@ local function judge(name, told)
     elseif not is_merchants(told.merchants) then
         return nil, "merchants is \"all\" or a list of 1 to 1000 slugs"
     end
-    return { name = name, schedule = schedule, timeout = timeout, merchants = told.merchants }
+    return { name = name, schedule = schedule, timeout = timeout, merchants = told.merchants,
+        when = told.schedule .. (told.zone and " " .. told.zone or "") }
 end
 
 --- What is wrong with it, with the place of its file.

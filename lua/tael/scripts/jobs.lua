@@ -9,6 +9,7 @@ local folder = require "tael.folder"
 local job_files = require "tael.scripts.job_files"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
+local nearest = require "tael.nearest"
 local refusals = require "tael.scripts.refusals"
 local registry = require "tael.kernel.registry"
 local running = require "tael.scripts.running"
@@ -136,11 +137,15 @@ local function patience(job)
     return job.timeout * math.max(times, 1) + SLACK_MS
 end
 
-local function run(generation, job, slot)
-    local now, begun = time.now(), time.monotonic()
-    if not commit("job.claim", { name = job.name, slot = slot, lease = now + patience(job), now = now }) then
-        return
-    end
+--- Nobody else has it, and nobody takes it meanwhile.
+local function claim(job, slot, again)
+    local now = time.now()
+    return commit(again and "job.again" or "job.claim",
+        { name = job.name, slot = slot, lease = now + patience(job), now = now })
+end
+
+local function run_claimed(generation, job, slot)
+    local begun = time.monotonic()
     log.info("job.begun", { job = job.name, slot = time.rfc3339(slot), generation = generation.id })
     local good = run_all(generation, job, slot)
     commit("job.end", { name = job.name, slot = slot, state = good and "done" or "failed" })
@@ -166,7 +171,8 @@ local function due_slot(job, now)
     return job.schedule:last(last.slot, now)
 end
 
-local function begin(generation, job, slot)
+--- Has fn do a job's work in a task of its own, for which a stop waits. Nil when a stop has begun.
+local function work(job, fn)
     under_way[job.name] = true
     task.spawn(function()
         local _ <close> = setmetatable({}, { __close = function() under_way[job.name] = nil end })
@@ -175,9 +181,17 @@ local function begin(generation, job, slot)
             return
         end
         task.set_scope(0)
-        local ran, raised = pcall(run, generation, job, slot)
+        local ran, raised = pcall(fn)
         if not ran then
             log.error("job.raised", { job = job.name, error = tostring(raised) })
+        end
+    end)
+end
+
+local function begin(generation, job, slot)
+    work(job, function()
+        if claim(job, slot) then
+            run_claimed(generation, job, slot)
         end
     end)
 end
@@ -192,6 +206,110 @@ local function pass()
             begin(generation, job, slot)
         end
     end
+end
+
+-- ---- what an operator wants ----
+
+--- What came of each wish: {slot} when it was begun, else {code, detail}; {} until that is known.
+local wishes = {} ---@type table<integer, { slot: integer?, code: string?, detail: string? }>
+local wished = {} ---@type integer[] numbers of wishes, the oldest first
+local WISHES_MAX = 16
+
+local BUSY = { code = "state_conflict",
+    detail = "The job is running, or was cut off and its time is not over." }
+
+local function slot_wanted(job, again)
+    if not again then
+        commit("job.first", { name = job.name, slot = time.now() - 1 })
+        return time.now()
+    end
+    local rows = store.query("job.get", { name = job.name })
+    return rows and rows[1] and rows[1].slot
+end
+
+local function fulfil(generation, job, wish, again)
+    local slot = slot_wanted(job, again)
+    if not slot then
+        wish.code, wish.detail = "state_conflict", "The job has had no slot yet that could run again."
+    elseif not claim(job, slot, again) then
+        wish.code, wish.detail = BUSY.code, BUSY.detail
+    else
+        wish.slot = slot
+        run_claimed(generation, job, slot)
+    end
+end
+
+local function find(name)
+    local names = {}
+    for _, job in ipairs(active and active.jobs or {}) do
+        if job.name == name then
+            return job
+        end
+        names[job.name] = true
+    end
+    local near = nearest(name, names)
+    return nil, ("There is no job '%s'%s"):format(name:sub(1, 64),
+        near and "; did you mean '" .. near .. "'?" or ".")
+end
+
+local function begin_wish(asked)
+    local wish, job, unknown = {}, find(asked.name)
+    wishes[asked.number], wished[#wished + 1] = wish, asked.number
+    if #wished > WISHES_MAX then
+        wishes[table.remove(wished, 1)] = nil
+    end
+    if not job then
+        wish.code, wish.detail = "not_found", unknown
+    elseif under_way[job.name] then
+        wish.code, wish.detail = BUSY.code, BUSY.detail
+    else
+        local generation = active
+        work(job, function() fulfil(generation, job, wish, asked.again) end)
+    end
+    return wish
+end
+
+--- Only the worker that runs jobs answers.
+workers.answer("jobs.run", function(asked)
+    return root and (wishes[asked.number] or begin_wish(asked)) or nil
+end)
+
+workers.answer("jobs.list", function()
+    local list = {}
+    for i, job in ipairs(active and active.jobs or {}) do
+        list[i] = { name = job.name, when = job.when, merchants = job.merchants,
+            next = job.schedule:next(time.now()) }
+    end
+    return root and { jobs = list } or nil
+end)
+
+--- Those that there are. Waits.
+---@return { name: string, when: string, merchants: "all"|string[]|nil, next: integer }[]
+function jobs.list()
+    local answer = workers.ask("jobs.list", nil, true)[1]
+    return answer and answer.jobs or {}
+end
+
+local WISH_MS, PAUSE_MS = 10000, 5
+
+--- Runs a job now, for this moment, or (again) its last slot once more; whoever else would take it at the
+--- same time does not. Waits until it has begun.
+---@param name string
+---@param again boolean?
+---@return integer? slot
+---@return { code: string, detail: string? }? err not_found, state_conflict, draining, store_unavailable
+function jobs.run(name, again)
+    local asked, ends = { number = store.next_id(), name = name, again = again }, time.monotonic() + WISH_MS
+    repeat
+        local wish = workers.ask("jobs.run", asked, true)[1]
+        if wish and wish.slot then
+            return wish.slot
+        elseif wish and wish.code then
+            return nil, { code = wish.code, detail = wish.detail }
+        end
+        task.wait("jobs.wish", PAUSE_MS)
+    until time.monotonic() >= ends
+    return nil, { code = "overloaded" }
 end
 
 workers.answer("jobs.look", function()

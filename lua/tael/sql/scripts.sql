@@ -65,3 +65,15 @@ WHERE merchant = 0 AND name = :name
 -- rows: any
 -- operator
 UPDATE job_slots SET state = :state WHERE merchant = 0 AND name = :name AND slot = :slot AND state = 'running';
+
+-- name: job.all
+-- read list
+-- operator
+SELECT name, slot, state, lease FROM job_slots WHERE merchant = 0 ORDER BY id DESC LIMIT :n;
+
+-- The same slot once more.
+-- name: job.again
+-- rows: 1 else taken
+-- operator
+UPDATE job_slots SET state = 'running', lease = :lease
+WHERE merchant = 0 AND name = :name AND slot = :slot AND (state <> 'running' OR lease < :now);

@@ -20,6 +20,7 @@ return {
     ["columns.notifications"] = "ID|RECEIVED|ACCOUNT|VERDICT|CHECK|EFFECT|PAYMENT",
     ["columns.payments"] = "ID|STATE|AMOUNT|ORDER|CHANNEL|CREATED",
     ["columns.refunds"] = "ID|STATE|AMOUNT|PAYMENT|NUMBER|CREATED",
+    ["columns.jobs"] = "NAME|SCHEDULE|MERCHANTS|LAST| |NEXT",
     ["columns.scripts"] = "ID| |GENERATION|AUTHOR|PUSHED|MESSAGE",
     ["columns.trigger"] = "EVENT|WHAT HAPPENS",
 
@@ -282,6 +283,15 @@ return {
     ["scripts.show.base"] = "began with",
     ["scripts.show.message"] = "message",
     ["scripts.same"] = "nothing differs",
+
+    -- jobs
+    ["jobs.none"] = "the engine has no jobs",
+    ["jobs.none.next"] = "write scripts/jobs/NAME.lua, then tael check and tael reload",
+    ["jobs.ran"] = "{name} for {slot}  {state}",
+    ["jobs.state.done"] = "done",
+    ["jobs.state.failed"] = "failed",
+    ["jobs.state.unknown"] = "another run has begun meanwhile",
+    ["jobs.failed.hint"] = "why: alarm job_failed in the log; its slot again: tael jobs run {name} --again",
 
     -- keys, config, migrate
     ["keys.own.ids"] = "the engine: names of objects",

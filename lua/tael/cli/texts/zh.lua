@@ -20,6 +20,7 @@ return {
     ["columns.notifications"] = "编号|收到|账号|结论|检查|效果|支付单",
     ["columns.payments"] = "编号|状态|金额|商户订单|渠道|创建时间",
     ["columns.refunds"] = "编号|状态|金额|支付单|退款号|创建时间",
+    ["columns.jobs"] = "名称|时间表|商户|上次| |下次",
     ["columns.scripts"] = "编号| |代|作者|提交时间|说明",
     ["columns.trigger"] = "事件|会发生什么",
 
@@ -268,6 +269,15 @@ return {
     ["scripts.show.base"] = "基于",
     ["scripts.show.message"] = "说明",
     ["scripts.same"] = "没有差别",
+
+    -- jobs
+    ["jobs.none"] = "引擎没有任务",
+    ["jobs.none.next"] = "编写 scripts/jobs/NAME.lua，然后 tael check 和 tael reload",
+    ["jobs.ran"] = "{name}，时刻 {slot}  {state}",
+    ["jobs.state.done"] = "已完成",
+    ["jobs.state.failed"] = "失败",
+    ["jobs.state.unknown"] = "其间又开始了另一次运行",
+    ["jobs.failed.hint"] = "原因见日志中的告警 job_failed；同一时刻再运行一次：tael jobs run {name} --again",
 
     ["keys.own.ids"] = "引擎：对象编号",
     ["keys.own.pepper"] = "引擎：API 密钥的散列",
