@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "rehearse.h"
 #include "serve.h"
 
 static void log_line(void *user, tael_log_level level, const char *line, size_t len)
@@ -64,5 +65,5 @@ int tael_command(const struct tael_words *words)
     tael_engine_close(engine);
     tael_free(body);
     tael_buf_free(&args);
-    return code;
+    return code == TAEL_EXIT_REHEARSE ? tael_rehearse(words) : code;
 }

@@ -17,7 +17,8 @@ enum {
     TAEL_EXIT_USAGE = 2,
     TAEL_EXIT_CONFIG = 3,
     TAEL_EXIT_STORE = 6,
-    TAEL_EXIT_INTERNAL = 70
+    TAEL_EXIT_INTERNAL = 70,
+    TAEL_EXIT_REHEARSE = 100 /* never left to the shell: see rehearse.h */
 };
 
 struct tael_words {

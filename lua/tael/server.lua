@@ -26,7 +26,7 @@ end
 function app.plan(options)
     local source = {
         path = options.config_path, text = options.config_lua, root = options.root,
-        lua_root = options.lua_root, dev = options.dev,
+        lua_root = options.lua_root, dev = options.dev, env = options.env,
     }
     local config, err = config_of.load(source)
     if not config then
@@ -69,7 +69,8 @@ local function open_kernel(context)
     require("tael.scripts.shares").open(context.pass.scripts.share)
     require "tael.kernel.renewal" -- answers the other workers
     generations.open {
-        folder = plan_of.own_scripts(context.pass, context.pass.source) .. "/merchants",
+        folder = context.pass.scripts.merchants
+            or plan_of.own_scripts(context.pass, context.pass.source) .. "/merchants",
         lua_root = context.pass.source.lua_root,
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
         isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,

@@ -54,9 +54,10 @@ local function merged(fields)
 end
 
 describe("the guide to scripts", function()
-    local all, specs_of_all, jobs = {}, {}, {}
+    local all, specs_of_all, rehearsals, jobs = {}, {}, {}, {}
     for _, snippet in ipairs(snippets()) do
-        local list = snippet.text:find "describe%(" and specs_of_all
+        local list = snippet.text:find "t%.sandbox" and rehearsals -- tests/e2e/rehearsal.test.mjs runs it
+            or snippet.text:find "describe%(" and specs_of_all
             or snippet.text:find "schedule =" and jobs
             or snippet.text:find "local routes =" and {} -- routes_guide_spec.lua
             or all
@@ -105,5 +106,14 @@ describe("the guide to scripts", function()
             ["spec/rules_spec.lua"] = specs_of_all[1].text })
         assert.is_nil(why)
         assert.are.same({ 2, 0 }, { result.passed, result.failed })
+    end)
+
+    it("has a spec that waits for a rehearsal", function()
+        loading.open "lua"
+        assert.equal(1, #rehearsals)
+        local _, why, result = loading.check("guide", { ["rules.lua"] = all[1].text,
+            ["spec/orders_spec.lua"] = rehearsals[1].text })
+        assert.is_nil(why)
+        assert.are.same({ 0, 0, 2 }, { result.passed, result.failed, result.pending })
     end)
 end)

@@ -1,11 +1,13 @@
 --- tael test: runs merchants' spec/*_spec.lua in isolates, as an engine does before it lets scripts run;
---- exits 1 when one fails.
+--- where one asks for the channels' sandboxes, in a rehearsal. Exits 1 when one fails.
 local exits = require "tael.cli.exits"
 local json = require "tael.json"
 local loading = require "tael.scripts.loading"
 local own_scripts = require "tael.cli.own_scripts"
 local screen = require "tael.cli.screen"
 local text = require("tael.cli.texts").of
+
+local REHEARSE = 100 -- nothing is done yet: the command is to be run in a rehearsal (engine/words.h)
 
 local test = { name = "test", usage = "[PATH]", min = 0, max = 1 }
 
@@ -18,12 +20,15 @@ local test = { name = "test", usage = "[PATH]", min = 0, max = 1 }
 ---@field error string? the scripts themselves are wrong: nothing was run
 
 ---@param own tael.cli.OwnScripts
+---@param rehearsal table? tael.rehearsal.world
 ---@return tael.cli.Tested
-local function test_one(own)
+local function test_one(own, rehearsal)
     local result, why = nil, own.error
     if own.files then
         local _
-        _, why, result = loading.check(own.merchant, own.files)
+        _, why, result = loading.check(own.merchant, own.files, nil, rehearsal and function(generation)
+            return rehearsal.new(own.merchant, generation)
+        end)
     end
     if not result then
         return { merchant = own.merchant, passed = 0, failed = 0, pending = 0, failures = json.array {},
@@ -47,14 +52,28 @@ local function show(tested)
     end
 end
 
+local function wants_sandboxes(list)
+    for _, own in ipairs(list) do
+        for path, file in pairs(own.files or {}) do
+            if path:find "^spec/" and file:find("sandbox", 1, true) then
+                return true
+            end
+        end
+    end
+    return false
+end
+
 function test.run(call)
     local list, failure = own_scripts.all(call)
     if not list then
         return nil, failure
     end
-    local wrong = 0
+    local rehearsal, wrong = call.pass.rehearsal, 0
+    if not rehearsal and wants_sandboxes(list) then
+        return REHEARSE
+    end
     for _, own in ipairs(list) do
-        local tested = test_one(own)
+        local tested = test_one(own, rehearsal)
         wrong = wrong + tested.failed + (tested.error and 1 or 0)
         if call.json then
             screen.object(tested)

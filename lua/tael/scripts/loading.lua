@@ -94,17 +94,20 @@ end
 ---@param merchant string slug
 ---@param files table<string, string> texts by path
 ---@param runs boolean? as in load
+---@param rehearsal (fun(generation: tael.scripts.Generation): tael.rehearsal.World)? where specs may ask for
+--- the channels' sandboxes
 ---@return tael.scripts.Generation?
 ---@return string? why not, with file and line where there is one
 ---@return tael.scripts.Specs? specs nil: they were not run
 ---@return string? kind of failure, of those that asking knows
 ---@return integer used steps
-function loading.check(merchant, files, runs)
+function loading.check(merchant, files, runs, rehearsal)
     local generation, why, kind, used = loading.load(merchant, files, runs)
     if not generation then
         return nil, why, nil, kind, used
     end
-    local result = specs.run("merchants/" .. merchant, files, isolation, group_of("merchants/" .. merchant))
+    local result = specs.run("merchants/" .. merchant, files, isolation, group_of("merchants/" .. merchant),
+        rehearsal and rehearsal(generation))
     local first = result.failures[1]
     if first then
         return nil, ("%s (spec '%s'; %d of %d failed)"):format(first.error, first.name, result.failed,

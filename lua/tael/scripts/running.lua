@@ -49,7 +49,12 @@ function running.new(merchant, generation, kind, budget)
 end
 
 --- What the effect comes to: its results, packed; or nil and the author's mistake, nothing for one of ours.
-local function results_of(run, name, given)
+---@param run tael.scripts.Run
+---@param name string
+---@param given table packed
+---@return table? results
+---@return string? wrong
+function running.results_of(run, name, given)
     local effect = effects.by_name[name]
     if not effect.where[run.kind] then
         return nil, "not allowed in a " .. run.kind
@@ -87,7 +92,7 @@ local function turn(run, opened, told)
         return late(run)
     end
     local name = told[2]
-    local results, wrong = results_of(run, name, table.pack(table.unpack(told, 3, told.n)))
+    local results, wrong = running.results_of(run, name, table.pack(table.unpack(told, 3, told.n)))
     if is_late(run) then
         return late(run)
     elseif not results and not wrong then

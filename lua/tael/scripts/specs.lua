@@ -88,6 +88,8 @@ end
 ---@class tael.scripts.SpecRun
 ---@field unit tael.isolate.Generation
 ---@field left integer steps
+---@field rehearsal tael.rehearsal.World? where there are sandboxes
+---@field real boolean? this test has asked for them
 
 local function steps_of(run)
     return math.max(math.min(STEPS, run.left), 1)
@@ -124,12 +126,63 @@ local function date_of(run, format, ms, zone)
     return { text, n = 1 }
 end
 
+-- ---- the channels' sandboxes ----
+
+local PENDING = "needs the channels' sandboxes" -- which there are in `tael test`
+
+--- What specs alone may call, besides effects: test.sandbox, test.pay, test.advance.
+local sandbox = {}
+
+function sandbox.begin(run)
+    if not run.rehearsal then
+        return nil, PENDING
+    end
+    run.rehearsal:begin()
+    run.real = true
+    return true
+end
+
+function sandbox.pay(run, payment)
+    return run.rehearsal:pay(payment)
+end
+
+function sandbox.advance(run, ms)
+    return run.rehearsal:advance(ms)
+end
+
+local function ask_sandbox(run, name, given)
+    if name ~= "begin" and not run.real or name == "advance" and math.type(given[1]) ~= "integer" then
+        return nil, "tael.test was changed"
+    end
+    local done, wrong = sandbox[name](run, given[1])
+    if wrong == PENDING then
+        return nil, PENDING
+    end
+    return { done, wrong, n = 2 }
+end
+
+local NAMES = {}
+for name in pairs(sandbox) do
+    NAMES[#NAMES + 1] = "sandbox." .. name
+end
+table.sort(NAMES)
+local EFFECTS = effects.names .. " " .. table.concat(NAMES, " ")
+
+--- What stays with the spec even then: what nobody simulates, and what is said for it to hear.
+local SPEC_SAYS = { http = true, log = true, metric = true, crypto = true }
+
 --- What an effect comes to; nil and what is wrong with it.
 local function perform(run, name, given)
+    local asked = name:match("^sandbox%.(.*)$")
+    if asked then
+        return ask_sandbox(run, asked, given)
+    end
     local effect = effects.by_name[name]
     local wrong = not effect and "there is no such effect" or arguments.wrong(effect, given)
     if wrong then
         return nil, ("tael.%s: %s"):format(name, wrong)
+    elseif run.real and not SPEC_SAYS[name:match("^%l+")] then
+        return run.rehearsal:perform(name, given)
     elseif name == "date" then
         return date_of(run, given[1], given[2], given[3])
     end
@@ -139,11 +192,16 @@ end
 local function run_one(run, result, number, name)
     local opened <close> = run.unit:open(ENTRY, { "run", 1 }, { number }, steps_of(run))
     local told = table.pack(opened:go())
+    run.real = nil
     for _ = 1, EFFECTS_MAX do
         if told[1] ~= "effect" then
             break
         end
         local results, why = perform(run, told[2], table.pack(table.unpack(told, 3, told.n)))
+        if why == PENDING then
+            result.pending = result.pending + 1
+            return
+        end
         told = results and table.pack(opened:go(table.unpack(results, 1, results.n))) or { nil, why }
         if not told[1] then
             told = table.pack(opened:raise(told[2]))
@@ -163,8 +221,9 @@ end
 ---@param files table<string, string>
 ---@param isolation "state"|"process"
 ---@param group string? whose process they run in, which ends with them
+---@param rehearsal tael.rehearsal.World? nil: tests that ask for sandboxes are pending
 ---@return tael.scripts.Specs
-function specs.run(name, files, isolation, group)
+function specs.run(name, files, isolation, group, rehearsal)
     local result, paths = { passed = 0, failed = 0, pending = 0, used = 0, failures = {} }, specs.of(files)
     if #paths == 0 then
         return result
@@ -176,8 +235,9 @@ function specs.run(name, files, isolation, group)
         end
     end
     local all = with_runner(files, paths)
-    local unit <close> = isolate.generation { name = name, key = name .. "!" .. files_of.digest(all),
-        group = group, files = own.beside(all), effects = effects.names, isolation = isolation }
+    local key = name .. (rehearsal and "!!" or "!") .. files_of.digest(all) -- an isolate of its own
+    local unit <close> = isolate.generation { name = name, key = key,
+        group = group, files = own.beside(all), effects = EFFECTS, isolation = isolation }
     local answers, used = unit:ask(ENTRY, { { "list" } }, {}, STEPS)
     local listed = answers[1]
     result.used = used
@@ -186,7 +246,7 @@ function specs.run(name, files, isolation, group)
         fail(result, "loading", listed[1] and name .. ": tael.test was changed" or listed[3])
         return result
     end
-    local run = { unit = unit, left = STEPS_ALL }
+    local run = { unit = unit, left = STEPS_ALL, rehearsal = rehearsal }
     for number, one in ipairs(list) do
         if one.pending then
             result.pending = result.pending + 1

@@ -5,12 +5,20 @@ local world = {}
 local NOW = 1764374400000 -- 2025-11-29T00:00:00Z
 local UNITS = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000 }
 
-local now, seed, ids, kept, versions, said
+local now, seed, ids, kept, versions, said, real
 
 --- Before each test.
 function world.begin()
-    now, seed, ids, kept, versions, said = NOW, 1, 0, {}, 0, {}
+    now, seed, ids, kept, versions, said, real = NOW, 1, 0, {}, 0, {}, false
     world.log, world.metrics = {}, {}
+end
+
+--- Raises what is wrong where the spec called.
+local function ask_sandbox(name, given)
+    local done, wrong = require("tael").sandbox[name](given)
+    if not done then
+        error(wrong, 3)
+    end
 end
 
 --- Puts the clock ahead.
@@ -21,7 +29,46 @@ function world.advance(by)
     if not number or not factor then
         error("advance: a time such as \"90s\", \"1h\" or ms", 2)
     end
-    now = now + math.tointeger(tonumber(number)) * factor
+    local ms = math.tointeger(tonumber(number)) * factor
+    if real then
+        ask_sandbox("advance", ms)
+    else
+        now = now + ms
+    end
+end
+
+-- ---- the channels' sandboxes ----
+
+--- From now on in this test effects are performed: payments are made in an engine of the test's own, at the
+--- simulators of the channels, and the clock is that engine's. Where there are none the test is pending.
+function world.sandbox()
+    require("tael").sandbox.begin()
+    real = true
+end
+
+local function must_be_real(word)
+    if not real then
+        error(word .. ": call sandbox() first in this test", 3)
+    end
+end
+
+--- A payer opens what the payment gave, and pays it.
+---@param payment string|table
+function world.pay(payment)
+    must_be_real "pay"
+    ask_sandbox("pay", payment)
+end
+
+--- The payment as it is now.
+---@param payment string|table
+---@return tael.Payment
+function world.get(payment)
+    must_be_real "get"
+    local found, err = require("tael").get(type(payment) == "table" and payment.id or payment)
+    if not found then
+        error("get: " .. tostring(err.code), 2)
+    end
+    return found
 end
 
 --- What an effect gives from now on in this test.

@@ -314,6 +314,7 @@ end
 -- ---- routes, and the world that they meet ----
 
 test.request, test.on, test.advance = world.request, world.on, world.advance
+test.sandbox, test.pay, test.get = world.sandbox, world.pay, world.get
 
 --- test.rules: the merchant's own. test.log, test.metrics: what was said so far in this test.
 return setmetatable(test, { __index = function(_, name)

@@ -1,0 +1,137 @@
+/* rehearse.c - see rehearse.h. */
+#include "rehearse.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <unistd.h>
+
+#include <ftw.h>
+
+#include "base/sim.h"
+#include "engine.h"
+#include "store/vfs_mem.h"
+
+enum { FOLDERS_AT_ONCE = 16 /* descriptors */ };
+
+#define DISK      "rehearsal"
+#define BEGINS_MS INT64_C(1764374400000) /* as in scripts/inside/spec_world.lua */
+
+struct rehearsal {
+    struct tael_world *world;
+    struct tael_vfs_mem *disk;
+    tael_engine *engine;
+    struct tael_buf args;
+    char folder[256];
+    bool answered;
+    int code;
+};
+
+static void log_line(void *user, tael_log_level level, const char *line, size_t len)
+{
+    (void)user, (void)level;
+    tael_print(STDERR_FILENO, line, len);
+}
+
+static void on_answer(void *user, const tael_response *response)
+{
+    struct rehearsal *rehearsal = user;
+    rehearsal->answered = true;
+    if (response->status == TAEL_OK && response->http_status == 200)
+        rehearsal->code = (int)strtol(response->body, NULL, 10);
+    tael_loop_stop(rehearsal->engine->workers[0].loop); /* gives control back to run */
+}
+
+/* The words, and where the world's folder is: {…} becomes {…,"world":"/tmp/…"}. */
+static tael_status put_args(struct rehearsal *rehearsal, const struct tael_words *words)
+{
+    struct tael_buf *args = &rehearsal->args;
+    tael_status rc = tael_words_json(words, NULL, args);
+    if (rc != TAEL_OK)
+        return rc;
+    args->len = (size_t)(strrchr(args->data, '}') - args->data);
+    rc = tael_buf_append_text(args, ",\"world\":\"");
+    if (rc == TAEL_OK)
+        rc = tael_buf_append_text(args, rehearsal->folder);
+    return rc == TAEL_OK ? tael_buf_append(args, "\"}", sizeof("\"}")) : rc;
+}
+
+static tael_status open_world(struct rehearsal *rehearsal, const struct tael_words *words,
+                              tael_error *err)
+{
+    tael_options options = TAEL_OPTIONS_INIT;
+    struct tael_sim_options world = {.seed = 1, .start_ms = BEGINS_MS, .vfs = DISK};
+    struct tael_engine_setup setup = {.app = "tael.rehearsal.app"};
+    tael_status rc = put_args(rehearsal, words);
+    if (rc == TAEL_OK)
+        rc = tael_vfs_mem_new(&rehearsal->disk, DISK, world.seed);
+    if (rc == TAEL_OK)
+        rc = tael_sim_new(&rehearsal->world, &world);
+    if (rc != TAEL_OK)
+        return rc;
+    options.config_path = words->config;
+    options.dev = words->dev;
+    options.listen = 1;
+    options.log = log_line;
+    setup.world = rehearsal->world;
+    setup.args_json = rehearsal->args.data;
+    rc = tael_engine_open_app(&rehearsal->engine, &options, &setup, err);
+    return rc == TAEL_OK ? tael_engine_start(rehearsal->engine, err) : rc;
+}
+
+static tael_status run(struct rehearsal *rehearsal)
+{
+    tael_status rc = tael_call(rehearsal->engine, "POST", "/command", rehearsal->args.data, NULL,
+                               on_answer, rehearsal);
+    while (rc == TAEL_OK && !rehearsal->answered)
+        rc = tael_sim_run(rehearsal->world, INT64_MAX);
+    return rc;
+}
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *at)
+{
+    (void)about, (void)kind, (void)at;
+    return remove(path);
+}
+
+static void end(struct rehearsal *rehearsal)
+{
+    if (rehearsal->engine != NULL)
+        tael_engine_abandon(rehearsal->engine);
+    tael_engine_close(rehearsal->engine);
+    tael_world_free(rehearsal->world);
+    tael_vfs_mem_free(rehearsal->disk);
+    tael_buf_free(&rehearsal->args);
+    nftw(rehearsal->folder, remove_one, FOLDERS_AT_ONCE, FTW_DEPTH | FTW_PHYS);
+}
+
+static bool make_folder(struct rehearsal *rehearsal)
+{
+    const char *place = getenv("TMPDIR");
+    if (place == NULL || place[0] != '/' || strpbrk(place, "\"\\") != NULL || strlen(place) > 200)
+        place = "/tmp";
+    snprintf(rehearsal->folder, sizeof(rehearsal->folder), "%s/tael-rehearsal-XXXXXX", place);
+    return mkdtemp(rehearsal->folder) != NULL;
+}
+
+int tael_rehearse(const struct tael_words *words)
+{
+    struct rehearsal rehearsal = {.code = TAEL_EXIT_INTERNAL};
+    tael_error err = {0};
+    if (!make_folder(&rehearsal)) {
+        err.status = TAEL_EINVAL;
+        snprintf(err.message, sizeof(err.message), "%s: no folder can be made for the rehearsal",
+                 rehearsal.folder);
+        return tael_complain(&err, "set TMPDIR");
+    }
+    tael_status rc = open_world(&rehearsal, words, &err);
+    if (rc == TAEL_OK)
+        rc = run(&rehearsal);
+    if (rc != TAEL_OK && err.status == TAEL_OK) {
+        err.status = rc;
+        snprintf(err.message, sizeof(err.message), "the rehearsal: %s", tael_status_text(rc));
+    }
+    end(&rehearsal);
+    return err.status == TAEL_OK ? rehearsal.code : tael_complain(&err, NULL);
+}
