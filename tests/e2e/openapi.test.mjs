@@ -69,7 +69,7 @@ test('its schemas of requests and the checks of the engine agree', async () => {
 test('its parameters are those that the engine takes', async () => {
     for (const [template, operations] of Object.entries(document.paths)) {
         const operation = operations.get;
-        if (!operation || template.includes('{') || !operation.responses[401]) continue;
+        if (!operation || template.includes('{') || !operation.responses[401] || /^Only at/m.test(operation.description ?? '')) continue;
         for (const parameter of operation.parameters ?? []) {
             if (parameter.in !== 'query') continue;
             const values = { integer: '1', array: parameter.schema.items?.enum[0], string: parameter.schema.enum?.[0] ?? '%00' };

@@ -279,7 +279,7 @@ test('checks take no more than the merchant\'s share, one at a time, and others 
         if (refused(answer, /more than the merchant's share of a worker/)) late.push(answer);
     }
     assert.equal(late.length, 5, `${rounds} checks, none is too many`);
-    assert.ok(logged('alarm').some((line) => line.kind === 'scripts_over_share' && line.merchant === 'other.test'
+    await until('a person is told', () => logged('alarm').some((line) => line.kind === 'scripts_over_share' && line.merchant === 'other.test'
         && /checks take more than 5 %/.test(line.detail)));
     const mine = await operator('POST', `${DEMO}/check`, { files: rules('mine') });
     assert.equal(mine.status, 200, mine.text);
@@ -366,4 +366,42 @@ test('doctor looks at folders, jobs and the versions that run', async () => {
     await engine.stop();
     assert.match(line().join(' '), failing);
     await engine.start();
+});
+
+test('a restart with a folder that is broken goes on with what passed last', async () => {
+    const reason = () => said();
+    const jobs = path.join(scripts, 'jobs');
+    fs.rmSync(home, { recursive: true, force: true });
+    assert.equal((await activate('folder')).status, 200);
+    fs.mkdirSync(home, { recursive: true });
+    fs.mkdirSync(jobs, { recursive: true });
+    fs.writeFileSync(path.join(home, 'rules.lua'), rules('kept')['rules.lua']);
+    fs.writeFileSync(path.join(jobs, 'daily.lua'), 'return { schedule = "0 3 * * *", run = function() end }\n');
+    await until('the folder runs', async () => (await reason()).join() === 'kept', 20);
+    await until('the job is there', async () => (await operator('GET', '/v1/system/jobs')).body.data.length === 1, 20);
+    for (const broken of ['return {\n', 'return { risk = function() end, rsk = 1 }\n']) {
+        await engine.stop();
+        fs.writeFileSync(path.join(home, 'rules.lua'), broken);
+        fs.writeFileSync(path.join(jobs, 'daily.lua'), broken);
+        await engine.start();
+        assert.deepEqual(await reason(), ['kept'], 'and no payment goes without its rules');
+        await until('the job is there', async () => (await operator('GET', '/v1/system/jobs')).body.data.length === 1, 20);
+        await until('both are refused', async () => {
+            const ready = await (await fetch(`${engine.operations}/readyz`)).json();
+            return /refused: .*(rules|daily)\.lua.* \(and of 1 more\)/.test(ready.checks.find((check) => check.name === 'scripts').detail);
+        }, 20);
+        await until('the log says what runs', () => logged('scripts.refused').some((line) => line.owner === 'merchants/demo.test' && /^\w{16}$/.test(line.runs)));
+    }
+    fs.writeFileSync(path.join(home, 'rules.lua'), rules('right again')['rules.lua']);
+    await until('the folder runs again', async () => (await reason()).join() === 'right again', 20);
+    // what was taken away on purpose does not come back
+    fs.rmSync(home, { recursive: true });
+    fs.rmSync(jobs, { recursive: true });
+    await until('there are no rules', async () => (await reason()).join() === 'allowed', 20);
+    await engine.stop();
+    fs.mkdirSync(home, { recursive: true });
+    fs.writeFileSync(path.join(home, 'rules.lua'), 'return {\n');
+    await engine.start();
+    assert.deepEqual(await reason(), ['allowed']);
+    fs.rmSync(home, { recursive: true });
 });

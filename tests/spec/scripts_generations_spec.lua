@@ -28,6 +28,7 @@ setup(function()
     stand_in("tael.time", { monotonic = function() return world.now end })
     stand_in("tael.scripts.refusals", nil)
     stand_in("tael.scripts.versions", {
+        keep = function() end, kept = function() return nil end,
         active = function() return world.active and { version = world.active.id } end,
         get = function()
             local found = world.active

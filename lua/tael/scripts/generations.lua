@@ -5,7 +5,8 @@
 --- saves concerns its own scripts alone. 4 In development files are looked at as they are asked for;
 --- otherwise they are read when they are first needed, and on a reload. 5 Once another version was activated,
 --- nobody begins on the one before it. 6 A worker that meets what is wrong goes on with the newest that was
---- right on any worker: it may not have been asked for a while.
+--- right on any worker: it may not have been asked for a while. 7 A restart changes nothing of that: what
+--- passed last is kept in the store, and goes on where the folder is broken when an engine starts.
 local folder = require "tael.folder"
 local ids = require "tael.kernel.ids"
 local isolate = require "tael.isolate"
@@ -65,6 +66,26 @@ end
 
 -- ---- the folder ----
 
+--- What passes goes on over a restart.
+local function keep(merchant, files)
+    local known = registry.merchant(merchant)
+    if known then
+        versions.keep(known.id, files)
+    end
+end
+
+--- A folder that is broken when nothing of it runs yet: what passed last, before this start. Its specs are
+--- not in the way.
+local function take_kept(slot, merchant)
+    local known = not slot.active and registry.merchant(merchant)
+    local files = known and versions.kept(known.id)
+    local generation = files and loading.load(merchant, files)
+    if generation then
+        slot.active, slot.files, slot.since = generation, files, 0 -- older than whatever runs on any worker
+        log.warn("scripts.kept", { owner = "merchants/" .. merchant, generation = generation.id })
+    end
+end
+
 workers.answer("scripts.right", function(merchant)
     local slot = slots[merchant]
     local active = slot and slot.active
@@ -108,12 +129,14 @@ local function try(slot, merchant, found)
     elseif generation then
         put(slot, merchant, generation, { specs = specs and specs.passed, ms = time.monotonic() - begun,
             files = found.files })
+        keep(merchant, found.files)
         return true
     elseif found.recent and watched then
         return false
     end
     slot.tried = id
     take_newest(slot, merchant)
+    take_kept(slot, merchant)
     refuse(slot, merchant, why)
     return true
 end
@@ -127,10 +150,14 @@ local function look_at_folder(slot, merchant)
         if slot.active then
             log.info("scripts.removed", { owner = "merchants/" .. merchant, generation = slot.active.id })
         end
+        if slot.active or not slot.known then
+            keep(merchant, nil)
+        end
         slot.active, slot.tried, slot.stamps = nil, nil, nil
         clear(slot, merchant)
     else
         slot.stamps = nil
+        take_kept(slot, merchant)
         if slot.refused ~= err.message then
             refuse(slot, merchant, "merchants/" .. merchant .. "/" .. err.message)
         end

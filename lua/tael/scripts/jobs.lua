@@ -16,6 +16,7 @@ local running = require "tael.scripts.running"
 local store = require "tael.store"
 local task = require "tael.task"
 local time = require "tael.time"
+local versions = require "tael.scripts.versions"
 local workers = require "tael.kernel.workers"
 
 local jobs = {}
@@ -35,6 +36,16 @@ local count = metrics.by_two("tael_jobs_total", "job", "result")
 
 -- ---- which there are ----
 
+--- Nothing runs and nothing can be read: what passed last, before this start.
+local function take_kept()
+    local files = not active and versions.kept(0)
+    local generation = files and job_files.load(files)
+    if generation then
+        active = generation
+        log.warn("scripts.kept", { owner = OWNER, generation = generation.id })
+    end
+end
+
 local function take(found)
     local generation, why = job_files.load(found.files)
     if generation then
@@ -42,9 +53,11 @@ local function take(found)
             active = generation
             log.info("scripts.loaded", { owner = OWNER, generation = generation.id, jobs = #generation.jobs,
                 first = not looked or nil })
+            versions.keep(0, found.files)
         end
         refusals.clear(OWNER)
     elseif not found.recent or not watched then
+        take_kept()
         refusals.note(OWNER, why, active and active.id)
     end
     stamps = not found.recent and found.stamps or nil
@@ -60,10 +73,14 @@ local function look()
     if found then
         take(found)
     elseif err.code == "not_found" then
+        if active or not looked then
+            versions.keep(0, nil)
+        end
         active, stamps = nil, nil
         refusals.clear(OWNER)
     else
         stamps = nil
+        take_kept()
         refusals.note(OWNER, "jobs/" .. err.message, active and active.id)
     end
 end

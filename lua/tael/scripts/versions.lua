@@ -127,4 +127,33 @@ function versions.activate(merchant, new)
     return nil, { code = err.code == "guard" and "generation_conflict" or "store_unavailable" }
 end
 
+-- ---- folders: what passed last ----
+
+local function kind_of(merchant)
+    return merchant == 0 and "job." or "script."
+end
+
+--- Has a folder's files go on where the folder is broken when an engine starts. A store that does not answer
+--- keeps none: the next that passes is kept.
+---@param merchant integer 0: the operator's jobs
+---@param files table<string, string>? nil: there are none any more
+function versions.keep(merchant, files)
+    local kind = kind_of(merchant)
+    local rows = query(merchant, kind .. "kept_hash")
+    local was, hash = rows and rows[1] and rows[1].hash, files and files_of.digest(files)
+    if not rows or was == hash then
+        return
+    end
+    of_merchant(merchant, store.commit, { files
+        and { kind .. "keep", { hash = hash, files = json.encode(files, { sort = true }) } }
+        or { kind .. "keep_none" } })
+end
+
+---@param merchant integer 0: the operator's jobs
+---@return table<string, string>? files
+function versions.kept(merchant)
+    local row = one(merchant, kind_of(merchant) .. "kept")
+    return row and row.files
+end
+
 return versions

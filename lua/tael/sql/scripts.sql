@@ -77,3 +77,45 @@ SELECT name, slot, state, lease FROM job_slots WHERE merchant = 0 ORDER BY id DE
 -- operator
 UPDATE job_slots SET state = 'running', lease = :lease
 WHERE merchant = 0 AND name = :name AND slot = :slot AND (state <> 'running' OR lease < :now);
+
+-- What passed last of a folder.
+-- name: script.kept_hash
+-- read
+SELECT hash FROM scripts_kept WHERE merchant = :merchant;
+
+-- name: script.kept
+-- read
+SELECT files FROM scripts_kept WHERE merchant = :merchant;
+
+-- name: script.keep
+-- rows: 1
+-- bytes: files
+INSERT INTO scripts_kept (merchant, hash, files) VALUES (:merchant, :hash, :files)
+ON CONFLICT (merchant) DO UPDATE SET hash = :hash, files = :files;
+
+-- name: script.keep_none
+-- rows: any
+DELETE FROM scripts_kept WHERE merchant = :merchant;
+
+-- The same of the operator's jobs.
+-- name: job.kept_hash
+-- read
+-- operator
+SELECT hash FROM scripts_kept WHERE merchant = 0;
+
+-- name: job.kept
+-- read
+-- operator
+SELECT files FROM scripts_kept WHERE merchant = 0;
+
+-- name: job.keep
+-- rows: 1
+-- operator
+-- bytes: files
+INSERT INTO scripts_kept (merchant, hash, files) VALUES (0, :hash, :files)
+ON CONFLICT (merchant) DO UPDATE SET hash = :hash, files = :files;
+
+-- name: job.keep_none
+-- rows: any
+-- operator
+DELETE FROM scripts_kept WHERE merchant = 0;
