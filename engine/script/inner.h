@@ -22,6 +22,9 @@ struct tael_state {
 
     bool pooled; /* small blocks come from the pool, else all from malloc */
     struct tael_pool pool;
+    struct tael_timer *rest; /* NULL: not pooled, or no loop */
+    bool resting;            /* it is set */
+    int64_t trim_at;         /* not before */
     size_t memory_used, memory_max;
     size_t memory_reserve; /* what may be used above memory_max while a task's end is reported */
 
@@ -46,6 +49,9 @@ struct tael_state {
 /* Pops the error value on top of L and pushes its text with the traceback of `from`, cut to
  * TAEL_FAILURE_MAX bytes. Allocates: only in protected calls. */
 void tael_failure_push(lua_State *L, lua_State *from, int level);
+
+/* After work: memory that is not needed any more will go back. */
+void tael_state_rest_later(struct tael_state *state);
 
 /* Timer callback: resumes what is ready. user is the state. */
 void tael_task_drain(void *user);

@@ -20,6 +20,7 @@ enum {
     CHUNK_SIZE = 16 * 1024,
     CHUNKS = REGION_SIZE / CHUNK_SIZE, /* the first one's place is the region's head */
     EMPTIES_MAX = 128,                 /* chunks that keep their memory for the next burst */
+    EMPTIES_KEPT = 16,                 /* the same, however long it is away */
 };
 
 struct tael_pool_chunk {
@@ -160,6 +161,7 @@ static struct tael_pool_chunk *open_chunk(struct tael_pool *pool, size_t class)
     if (pool->empty != NULL) {
         chunk = pop(&pool->empty);
         pool->empties--;
+        pool->spare = pool->spare < pool->empties ? pool->spare : pool->empties;
     } else if (pool->cold != NULL || add_region(pool)) {
         chunk = pop(&pool->cold);
     } else {
@@ -172,6 +174,12 @@ static struct tael_pool_chunk *open_chunk(struct tael_pool *pool, size_t class)
     return chunk;
 }
 
+static void cool(struct tael_pool *pool, struct tael_pool_chunk *chunk)
+{
+    (void)madvise(memory_of(chunk), CHUNK_SIZE, MADV_DONTNEED); /* refused: it stays */
+    push(&pool->cold, chunk);
+}
+
 static void close_chunk(struct tael_pool *pool, size_t class, struct tael_pool_chunk *chunk)
 {
     unlist(pool, class, chunk);
@@ -179,9 +187,19 @@ static void close_chunk(struct tael_pool *pool, size_t class, struct tael_pool_c
         push(&pool->empty, chunk);
         pool->empties++;
     } else {
-        (void)madvise(memory_of(chunk), CHUNK_SIZE, MADV_DONTNEED); /* refused: it stays */
-        push(&pool->cold, chunk);
+        cool(pool, chunk);
     }
+}
+
+_Bool tael_pool_rest(struct tael_pool *pool)
+{
+    size_t spare = pool->spare > EMPTIES_KEPT ? pool->spare - EMPTIES_KEPT : 0;
+    for (size_t i = 0; i < (spare + 1) / 2; i++) {
+        cool(pool, pop(&pool->empty));
+        pool->empties--;
+    }
+    pool->spare = pool->empties;
+    return pool->empties > EMPTIES_KEPT;
 }
 
 /* ---- blocks ---- */

@@ -27,13 +27,16 @@ struct tael_pool { /* all zero: empty */
     } room[TAEL_POOL_CLASSES];     /* chunks with a free block, for each class */
     struct tael_pool_chunk *empty; /* chunks of no class */
     struct tael_pool_chunk *cold;  /* the same, and their memory was given back */
-    size_t empties;                /* of the first of these lists */
+    size_t empties, spare; /* of the first of these lists: now; the least since the last rest */
     struct tael_pool_region *regions;
 };
 
 /* size: 1 to TAEL_POOL_MAX. NULL: out of memory. */
 void *tael_pool_take(struct tael_pool *pool, size_t size);
 void tael_pool_give(struct tael_pool *pool, void *block, size_t size);
+/* Of the empty chunks that nobody needed since the last rest, half of the memory goes back: a burst
+ * that comes soon finds most of what the last one left. false: there is nothing more to give. */
+_Bool tael_pool_rest(struct tael_pool *pool);
 void tael_pool_free(struct tael_pool *pool); /* with all blocks, given back or not */
 
 /* Does a block of this size do for the other one too? */

@@ -14,6 +14,9 @@
 #include "script/state.h"
 
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -30,6 +33,11 @@ enum {
  * waits. At 4 (which Lua makes 5) a piece is some five thousand objects every 8 KiB; at 1 the
  * garbage made during a cycle kept 3 MiB more from use under a load of notifications. */
 enum { GC_STEP_MULTIPLIER = 4 };
+
+enum {
+    REST_US = 1000 * 1000,      /* between two looks at memory that nobody needs */
+    TRIM_US = 60 * 1000 * 1000, /* at least between two of what the C library has of it */
+};
 
 /* ---- memory ---- */
 
@@ -97,6 +105,36 @@ static bool wants_pool(const struct tael_state_options *options)
 #else
     return options->loop != NULL && !options->loop->world->simulated;
 #endif
+}
+
+/* What the C library keeps: pages between others, which nobody gives back by freeing. */
+static void trim_others(struct tael_state *state)
+{
+    int64_t now = tael_mono_us(state->loop->world);
+    if (now < state->trim_at)
+        return;
+    state->trim_at = now + TRIM_US;
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+static void on_rest(void *user)
+{
+    struct tael_state *state = user;
+    state->resting = tael_pool_rest(&state->pool);
+    if (state->resting)
+        tael_timer_start(state->rest, REST_US);
+    else
+        trim_others(state);
+}
+
+void tael_state_rest_later(struct tael_state *state)
+{
+    if (state->rest == NULL || state->resting || state->pool.empties == 0)
+        return;
+    state->resting = true;
+    tael_timer_start(state->rest, REST_US);
 }
 
 /* ---- errors ---- */
@@ -350,6 +388,11 @@ tael_status tael_state_new(struct tael_state **out, const struct tael_state_opti
         if (state->timer == NULL)
             goto out_of_memory;
     }
+    if (state->pooled) {
+        state->rest = tael_timer_new(state->loop, on_rest, state);
+        if (state->rest == NULL)
+            goto out_of_memory;
+    }
     state->L = lua_newstate(memory_allocate, state);
     if (state->L == NULL)
         goto out_of_memory;
@@ -380,6 +423,7 @@ void tael_state_free(struct tael_state *state)
         lua_close(state->L);
     }
     tael_pool_free(&state->pool);
+    tael_timer_free(state->rest);
     tael_timer_free(state->timer);
     free(state);
 }

@@ -176,7 +176,7 @@ static tael_status make_file(struct tael_store *store, tael_error *err)
 }
 
 static tael_status open_handle(struct tael_db *db, struct tael_store *store, int flags,
-                               tael_error *err)
+                               int cache_kib, tael_error *err)
 {
     const char *name = store->memory ? ":memory:" : store->path;
     *db = (struct tael_db){0};
@@ -195,7 +195,7 @@ static tael_status open_handle(struct tael_db *db, struct tael_store *store, int
      */
     char *sql = sqlite3_mprintf("PRAGMA locking_mode = %s; PRAGMA temp_store = MEMORY;"
                                 "PRAGMA cache_size = -%d;",
-                                store->shared ? "EXCLUSIVE" : "NORMAL", store->cache_kib);
+                                store->shared ? "EXCLUSIVE" : "NORMAL", cache_kib);
     tael_status rc = sql != NULL ? tael_db_exec(db, sql, err) : TAEL_ENOMEM;
     sqlite3_free(sql);
     return rc;
@@ -247,7 +247,8 @@ tael_status tael_db_open(struct tael_db *db, struct tael_store *store, tael_erro
     *db = (struct tael_db){0};
     tael_status rc = make_file(store, err);
     if (rc == TAEL_OK)
-        rc = open_handle(db, store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+        rc = open_handle(db, store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, store->cache_kib,
+                         err);
     if (rc == TAEL_OK)
         rc = check_owner(db, store, err);
     /* FULL, and the folder is synced when a rollback journal is deleted: the switch to the log uses
@@ -356,7 +357,7 @@ tael_status tael_db_prepare(struct tael_db *db, struct tael_store *store, tael_e
 
 tael_status tael_db_open_reader(struct tael_db *db, struct tael_store *store, tael_error *err)
 {
-    tael_status rc = open_handle(db, store, SQLITE_OPEN_READWRITE, err);
+    tael_status rc = open_handle(db, store, SQLITE_OPEN_READWRITE, store->cache_kib / 2, err);
     if (rc == TAEL_OK)
         rc = tael_db_exec(db, "PRAGMA query_only = 1", err);
     if (rc == TAEL_OK)

@@ -33,7 +33,7 @@ struct tael_store_options {
     size_t group_max;     /* units in one commit; 0: 256 */
     size_t queue_max;     /* units waiting; above: TAEL_EBUSY; 0: 10000 */
     int checkpoint_pages; /* 0: 4000 */
-    int cache_kib;        /* per connection; 0: 2048 */
+    int cache_kib;        /* of the writer, readers have half; 0: 2048 */
     bool has_lock; /* lock_fd is the owner's lock already, handed over; the store's from then on */
     int lock_fd;
 };

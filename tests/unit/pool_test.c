@@ -137,6 +137,31 @@ static void memory_goes_from_one_size_to_another(void)
     tael_pool_free(&pool);
 }
 
+/* What stayed empty goes back, half at a time; what is needed again and again stays. */
+static void memory_goes_back_when_nobody_needs_it(void)
+{
+    enum { COUNT = 400 };
+    static void *blocks[COUNT];
+    struct tael_pool pool = {0};
+    int rests = 0;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < COUNT; i++)
+            blocks[i] = tael_pool_take(&pool, TAEL_POOL_MAX);
+        for (int i = 0; i < COUNT; i++)
+            tael_pool_give(&pool, blocks[i], TAEL_POOL_MAX);
+        tael_pool_rest(&pool);
+        CHECK(pool.empties == 100); /* all of them were in use since the last rest */
+    }
+    while (tael_pool_rest(&pool))
+        rests++;
+    CHECK(pool.empties == 16 && rests > 3 && rests < 10);
+    for (int i = 0; i < COUNT; i++)
+        memset(blocks[i] = tael_pool_take(&pool, TAEL_POOL_MAX), i, TAEL_POOL_MAX);
+    CHECK(((unsigned char *)blocks[COUNT - 1])[0] == (unsigned char)(COUNT - 1) &&
+          ((unsigned char *)blocks[0])[TAEL_POOL_MAX - 1] == 0);
+    tael_pool_free(&pool);
+}
+
 int main(void)
 {
     memory_goes_from_one_size_to_another();
@@ -144,5 +169,6 @@ int main(void)
     a_block_is_used_again();
     sizes_share_a_block();
     without_memory_nothing_is_lost();
+    memory_goes_back_when_nobody_needs_it();
     return tap_end();
 }
