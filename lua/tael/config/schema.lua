@@ -70,7 +70,7 @@ key("store.group_max", "integer", 256, "units in one commit", { min = 1, max = 1
 key("store.queue_max", "integer", 10000, "units waiting; more are refused", { min = 1, max = 1000000 })
 key("store.checkpoint_pages", "integer", 4000, "pages of the log before it is folded in",
     { min = 100, max = 1000000 })
-key("store.cache_mib", "integer", 2, "page cache of the writer; readers have half of it", { min = 1, max = 4096 })
+key("store.cache_mib", "integer", 2, "page cache of the writer; readers have half", { min = 1, max = 4096 })
 key("store.migrate", "enum", migrate, "auto: bring the schema up to date at start",
     { values = { "auto", "manual" } })
 
