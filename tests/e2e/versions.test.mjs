@@ -341,6 +341,21 @@ test('the command pushes, shows, compares, activates and rolls back', async () =
     fs.rmSync(home, { recursive: true });
 });
 
+test('the command says what is meant, and what runs is not what ran before itself', async () => {
+    const run = (...words) => { const { status, stdout, stderr } = cli('scripts', ...words, '--merchant', 'demo.test'); return { status, text: stdout + stderr }; };
+    const [one, two] = [(await push(rules('said one'))).body.id, (await push(rules('said two'))).body.id];
+    await activate(one);
+    for (let i = 0; i < 3; i++) assert.equal((await activate(two)).status, 200);
+    assert.match(run('activate', one, '--expected', one).text, new RegExp(`^tael: ${two} runs by now: look at it and decide anew\\. \\(generation_conflict\\)$`, 'm'));
+    assert.match(run('activate', 'nonsense').text, /^tael: \/version: 'nonsense' is not the id of a version\. \(invalid_field\)\nnext:/);
+    assert.match(run('rollback').text, new RegExp(`^demo\\.test runs ${one} `));
+    assert.deepEqual(await said(), ['said one']);
+    await activate('folder');
+    assert.match(run('activate', one, '--expected', one).text, /^tael: The folder's files run: look at them/);
+    const other = (...words) => cli('scripts', ...words, '--merchant', 'other.test');
+    assert.match(other('rollback').stderr, /^tael: There is nothing to go back to: no version of these scripts was ever activated\./);
+});
+
 test('doctor looks at folders, jobs and the versions that run', async () => {
     const line = () => cli('doctor', '--dev').stdout.match(/^(ok|fail) +scripts +(.*)$/m).slice(1);
     fs.mkdirSync(path.join(home, 'spec'), { recursive: true });

@@ -81,6 +81,26 @@ describe("a merchant's spec", function()
         assert.are.same({ "ip_attempts_1h" }, generation.counting.names)
     end)
 
+    it("has words for effects that there are", function()
+        local _, why = check [[
+            local t = require "tael.test"
+            it("answers", function()
+                t.on("charge", function() end)
+                t.on("http.get", function() end)
+                assert.has_error(function() t.on("chrage", function() end) end,
+                    "on: there is no effect 'chrage'; did you mean 'charge'?")
+                assert.has_error(function() t.on("http.gett", function() end) end,
+                    "on: there is no effect 'http.gett'; did you mean 'http.get'?")
+                assert.has_error(function() t.on("something", function() end) end,
+                    "on: there is no effect 'something': scripts/EFFECTS.md has them")
+            end)]]
+        assert.is_nil(why)
+        _, why = check [[
+            require("tael.test").on("chagre", function() end)]]
+        assert.matches("rules_spec.lua:1: on: there is no effect 'chagre'; did you mean 'charge'?", why, 1,
+            true)
+    end)
+
     it("has Busted's assertions", function()
         local _, why = check [[
             it("holds", function()

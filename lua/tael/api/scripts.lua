@@ -65,10 +65,13 @@ local function merchant_of(call)
 end
 
 local function wrong_id(name, text, query)
-    local detail = ("%s: '%s' is not the id of a version"):format(name, text)
-    return nil, problem.new(query and "invalid_parameter" or "invalid_field", detail .. ".", { errors = {
-        { pointer = not query and "/" .. name or nil, parameter = query and name or nil,
-            code = query and "invalid_parameter" or "invalid_field", detail = detail } } })
+    local detail = ("'%s' is not the id of a version"):format(text)
+    if not query then
+        return nil, problem.field("invalid_field", "/" .. name, detail .. ".")
+    end
+    detail = name .. ": " .. detail
+    return nil, problem.new("invalid_parameter", detail .. ".", { errors = {
+        { parameter = name, code = "invalid_parameter", detail = detail } } })
 end
 
 --- The number of a version that is named; false for the folder, where it may be named.

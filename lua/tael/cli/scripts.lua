@@ -128,7 +128,8 @@ local function push(call)
     end
     screen.line(text(status == 201 and "scripts.pushed" or "scripts.known",
         { id = version.id, generation = version.generation, count = #files_of.paths(files) }))
-    screen.hint(text("scripts.pushed.next", { id = version.id }))
+    screen.hint(version.active and text "scripts.runs_already"
+        or text("scripts.pushed.next", { id = version.id }))
     return exits.done
 end
 
@@ -139,10 +140,17 @@ local function list(call)
     if not path then
         return nil, failure
     end
-    return listing.show(call, path, "columns.scripts", function(version)
+    local count = 0
+    local done
+    done, failure = listing.show(call, path, "columns.scripts", function(version)
+        count = count + 1
         return { version.id, version.active and screen.paint("green", "●") or "", version.generation,
             plain(version.author), version.created_at, plain(version.message:match "^[^\n]*") }
     end)
+    if done and count == 0 and not call.json and not call.flags.cursor then
+        screen.hint(text "scripts.none")
+    end
+    return done, failure
 end
 
 --- The id of the version that runs; nil without failure: the folder's files do.

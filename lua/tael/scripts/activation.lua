@@ -139,7 +139,10 @@ end
 
 local function begin_running(merchant, new, generation)
     local begun = time.monotonic()
-    local done, err = versions.activate(merchant.id, new)
+    local done, err = new.runs, nil
+    if not done then -- else it would be what ran before itself
+        done, err = versions.activate(merchant.id, new)
+    end
     if not done then
         return nil, err
     end
@@ -185,9 +188,12 @@ function activation.activate(merchant, wish)
     if err then
         return nil, err
     elseif wish.expected ~= nil and (active and active.version or false) ~= wish.expected then
-        return nil, { code = "generation_conflict" }
+        return nil, { code = "generation_conflict", detail = active and active.version
+            and ids.encode("scr", active.version) .. " runs by now: look at it and decide anew."
+            or "The folder's files run: look at them and decide anew." }
     end
-    return run(merchant, { version = wish.version, was = active and active.id or 0, actor = wish.actor })
+    return run(merchant, { version = wish.version, was = active and active.id or 0, actor = wish.actor,
+        runs = (active and active.version) == wish.version })
 end
 
 --- Has that run again that ran before; once more, what ran before that.
@@ -201,7 +207,9 @@ function activation.rollback(merchant, wish)
     if err then
         return nil, err
     elseif not from or from == 0 then
-        return nil, { code = "generation_conflict", detail = "Nothing ran before what runs." }
+        return nil, { code = "generation_conflict", detail = active
+            and "There is nothing further back: this is what ran before the first version was activated."
+            or "There is nothing to go back to: no version of these scripts was ever activated." }
     end
     local before
     before, err = versions.active_before(merchant.id, from)

@@ -20,11 +20,22 @@ local WORDS = 'local describe,it,pending,before_each,after_each,assert=require("
 
 local library ---@type table<string, string> what only specs need, by path
 
+--- The names of all effects, as a module.
+local function names_module()
+    local parts = {}
+    for i, effect in ipairs(effects.list) do
+        parts[i] = ("[%q]=true"):format(effect.name)
+    end
+    return "return {" .. table.concat(parts, ",") .. "}"
+end
+
 --- Where the engine's own Lua lies. Before anything is run.
 ---@param lua_root string
 function specs.open(lua_root)
     local inside = assert(folder.read(lua_root .. "/tael/scripts/inside")).files
-    library = { ["tael/test.lua"] = inside["test.lua"], ["tael/spec_world.lua"] = inside["spec_world.lua"],
+    local file <close> = assert(io.open(lua_root .. "/tael/nearest.lua", "rb"))
+    library = { ["tael/effect_names.lua"] = names_module(), ["tael/nearest.lua"] = assert(file:read "a"),
+        ["tael/test.lua"] = inside["test.lua"], ["tael/spec_world.lua"] = inside["spec_world.lua"],
         ["tael/counters.lua"] = inside["counters.lua"] }
 end
 

@@ -271,6 +271,8 @@ return {
     ["scripts.no_file"] = "there is no file {path} in {id}",
     ["scripts.pushed"] = "pushed  {id}  generation {generation}, {count} files",
     ["scripts.known"] = "{id} holds these very texts already (generation {generation}, {count} files)",
+    ["scripts.none"] = "nothing was pushed yet: the folder's files run",
+    ["scripts.runs_already"] = "it runs",
     ["scripts.pushed.next"] = "have it run: tael scripts activate {id}",
     ["scripts.activated"] = "{merchant} runs {version}  generation {generation}  "
         .. "on {workers} workers after {ms} ms",

@@ -258,6 +258,8 @@ return {
     ["scripts.no_file"] = "{id} 中没有文件 {path}",
     ["scripts.pushed"] = "已提交  {id}  代 {generation}，{count} 个文件",
     ["scripts.known"] = "{id} 已有完全相同的内容（代 {generation}，{count} 个文件）",
+    ["scripts.none"] = "尚未提交任何版本：运行的是文件夹中的文件",
+    ["scripts.runs_already"] = "它正在运行",
     ["scripts.pushed.next"] = "让它生效：tael scripts activate {id}",
     ["scripts.activated"] = "{merchant} 运行 {version}  代 {generation}  {workers} 个工作线程，用时 {ms} 毫秒",
     ["scripts.activated.hint"] = "要重新使用文件夹中的文件：tael scripts activate folder",

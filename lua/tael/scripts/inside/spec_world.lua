@@ -1,5 +1,8 @@
 --- The world that a spec's routes meet, inside its isolate: a clock that stands still, chance that is the
 --- same every time, state of its own, and for everything else what the spec says with test.on.
+local effect_names = require "tael.effect_names"
+local nearest = require "tael.nearest"
+
 local world = {}
 
 local NOW = 1764374400000 -- 2025-11-29T00:00:00Z
@@ -77,6 +80,10 @@ end
 function world.on(name, fn)
     if type(name) ~= "string" or type(fn) ~= "function" then
         error("on: the name of an effect and a function are needed", 2)
+    elseif not effect_names[name] then
+        local near = nearest(name, effect_names)
+        error(("on: there is no effect '%s'%s"):format(name:sub(1, 64),
+            near and "; did you mean '" .. near .. "'?" or ": scripts/EFFECTS.md has them"), 2)
     end
     said[name] = fn
 end
