@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
@@ -21,18 +20,6 @@ const hours = 12 - new Date().getUTCHours();
 const zone = `${hours < 0 ? '-' : '+'}${String(Math.abs(hours)).padStart(2, '0')}:00`;
 let orders = 0;
 
-/** What only the operator may ask, over the engine's own socket. */
-const operator = (target, body) => new Promise((resolve, reject) => {
-    const request = http.request({ socketPath: path.join(engine.folder, 'data/tael.sock'), method: 'POST', path: target,
-        headers: { 'content-type': 'application/json' } }, (response) => {
-        let text = '';
-        response.on('data', (data) => { text += data; });
-        response.on('end', () => resolve(JSON.parse(text)));
-    });
-    request.on('error', reject);
-    request.end(JSON.stringify(body));
-});
-const advance = async (seconds) => assert.equal((await operator('/v1/system/clock', { advance_in: seconds })).advanced_in, seconds);
 const save = (merchant, text, file = 'rules.lua') => {
     const place = path.join(scripts, 'merchants', merchant, file);
     fs.mkdirSync(path.dirname(place), { recursive: true });
@@ -79,7 +66,7 @@ before(async () => {
     await engine.start();
     keys['demo.test'] = engine.key;
     for (const slug of MERCHANTS.slice(1))
-        keys[slug] = (await operator(`/v1/merchants/${slug}/api_keys`, { note: 'test', scopes: ['payments:read', 'payments:write', 'refunds:write'] })).key;
+        keys[slug] = await engine.newKey(slug, ['payments:read', 'payments:write', 'refunds:write']);
 });
 after(async () => {
     await engine.remove();
@@ -268,13 +255,13 @@ test('a counter that nobody knows is refused with file and line', () => {
 
 test('windows end when their time is over', async () => {
     assert.deepEqual((await seen()).slice(0, 4), [4, 4, 4, 4]);
-    await advance(50 * 60);
+    await engine.advance(50 * 60);
     assert.deepEqual((await seen()).slice(0, 4), [4, 4, 4, 4], 'for 55 minutes an hour\'s window has all');
-    await advance(10 * 60);
+    await engine.advance(10 * 60);
     assert.deepEqual((await seen()).slice(0, 4), [0, 4, 0, 0], 'after an hour it has nothing');
-    await advance(24 * 3600);
+    await engine.advance(24 * 3600);
     assert.deepEqual(await seen(), [0, 0, 0, 0, 0, 0, 2734, 0, 1]);
-    await advance(30 * 24 * 3600);
+    await engine.advance(30 * 24 * 3600);
     assert.deepEqual(await seen(), [0, 0, 0, 0, 0, 0, 0, 0, 0]);
 });
 
@@ -285,10 +272,10 @@ test('the next day on the merchant\'s clock has places again', async () => {
     const full = await create('days.test');
     assert.equal(full.status, 402);
     const { body: { data: [newest] } } = await engine.get('/v1/payments?limit=1', { key: keys['days.test'] });
-    await advance(Math.floor((Date.parse(full.body.free_at) - Date.parse(newest.created_at)) / 1000) - 600);
+    await engine.advance(Math.floor((Date.parse(full.body.free_at) - Date.parse(newest.created_at)) / 1000) - 600);
     const late = await create('days.test');
     assert.deepEqual([late.status, late.body.free_at], [402, full.body.free_at], 'ten minutes before midnight');
-    await advance(601);
+    await engine.advance(601);
     assert.equal(await fill(), 7);
     assert.deepEqual(await told('days.test'), [7]);
 });

@@ -100,6 +100,13 @@ describe("what is counted", function()
             local _, _, used = counting.of { ["rules.lua"] = text }
             assert.is_true(used <= 1100000, #text)
         end
+        for part in ("function :function(a,:function a.:history.a[:end :risk=function(a,"):gmatch "[^:]+" do
+            local steps = 0
+            debug.sethook(function() steps = steps + 1000 end, "", 1000)
+            counting.of { ["rules.lua"] = "history " .. part:rep(2000) }
+            debug.sethook()
+            assert.is_true(steps < 2500000, part .. steps)
+        end
         local _, wrong = named(("x=1 "):rep(60000) .. "history")
         assert.matches("^rules%.lua: files that speak of history have at most 10,000 words", wrong)
     end)

@@ -76,20 +76,31 @@ local function is_sign(token, sign)
     return token ~= nil and token[1] == "sign" and token[2] == sign
 end
 
---- The names of a function's parameters; its word stands at `at`.
-local function parameters(list, at)
+--- Behind names with one of these signs between each two, from `at` on.
+local function skip_names(list, at, signs)
     local names = {}
-    repeat
+    while list[at] and list[at][1] == "name" do
+        names[#names + 1] = list[at][2]
         at = at + 1
-    until not list[at] or is_sign(list[at], "(")
-    for i = at + 1, #list do
-        if is_sign(list[i], ")") then
+        if not list[at] or list[at][1] ~= "sign" or not signs[list[at][2]] then
             break
-        elseif list[i][1] == "name" then
-            names[#names + 1] = list[i][2]
         end
+        at = at + 1
     end
-    return names, at
+    return at, names
+end
+
+local FIELD, NEXT = { ["."] = true, [":"] = true }, { [","] = true }
+
+--- The names of a function's parameters and where these open; its word stands at `at`. What fits no function
+--- ends the look: no token is looked at for more than one.
+local function parameters(list, at)
+    local open = skip_names(list, at + 1, FIELD)
+    if not is_sign(list[open], "(") then
+        return {}, open
+    end
+    local _, names = skip_names(list, open + 1, NEXT)
+    return names, open
 end
 
 --- What history is called in the function whose word stands at `at`; nil: it has none.
@@ -141,9 +152,12 @@ local function look(list, found)
     for i, token in ipairs(list) do
         local kind, word = token[1], token[2]
         if counters.known[word] then
-            found.names[word] = true
+            if not found.known[word] then
+                found.known[word] = true
+                table.insert(found.counting.names, word)
+            end
         elseif DAY[word] then
-            found[DAY[word]] = true
+            found.counting[DAY[word]] = true
         elseif kind ~= "sign" and asked_of(list, i, blocks) then
             return word, token[3]
         elseif kind == "name" and OPENS[word] then
@@ -165,15 +179,6 @@ local function unknown(path, line, name)
         .. meant .. "'?" or ": names are like ip_attempts_1h, payer_paid_30d, " .. counters.TODAY)
 end
 
-local function sorted(set)
-    local list = {}
-    for name in pairs(set) do
-        list[#list + 1] = name
-    end
-    table.sort(list)
-    return list
-end
-
 --- Where something of the past may be named.
 local function promising(files)
     local paths = {}
@@ -192,7 +197,7 @@ end
 ---@return integer used steps that the same work would take in an isolate
 function counting.of(files)
     local paths, looks = promising(files), 0
-    local found = { names = {}, day_count = false, day_amount = false }
+    local found = { known = {}, counting = { names = {}, day_count = false, day_amount = false } }
     for _, path in ipairs(paths) do
         local list, used = tokens.of(files[path], LOOKS_MAX - looks)
         looks = looks + used
@@ -205,8 +210,8 @@ function counting.of(files)
             return nil, unknown(path, tokens.line(files[path], at), name), looks * STEPS
         end
     end
-    found.names = sorted(found.names)
-    return #paths > 0 and found or nil, nil, looks * STEPS
+    table.sort(found.counting.names)
+    return #paths > 0 and found.counting or nil, nil, looks * STEPS
 end
 
 return counting
