@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
+import { conform } from './conform.mjs';
 import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('counters');
@@ -64,6 +65,7 @@ before(async () => {
         ${MERCHANTS.map((slug) => `["${slug}"] = { name = "M", mode = "test", accounts = { ${account(`a-${slug.replace('.', '-')}`)} } }`).join(',\n')}
     } }\n`, { mode: 0o600 });
     await engine.start();
+    await conform(engine);
     keys['demo.test'] = engine.key;
     for (const slug of MERCHANTS.slice(1))
         keys[slug] = await engine.newKey(slug, ['payments:read', 'payments:write', 'refunds:write']);

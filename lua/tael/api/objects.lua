@@ -414,7 +414,9 @@ schemas.problem = object("Why a request was refused (RFC 9457).", {
     state = text "of the object",
     allowed = list_of({ type = "string" }, "states in which it would be allowed"),
     refundable = integer("what can still be given back" .. amount_unit),
-}, "errors existing state allowed refundable request_id")
+    limit = enum("of the merchant's rules", "max_amount max_day_amount max_day_count"),
+    max = integer "what the limit allows", free_at = moment "when the next day begins",
+}, "errors existing state allowed refundable limit max free_at request_id")
 
 --- A page of a list.
 ---@param name string of the objects in it

@@ -53,7 +53,8 @@ local PLAIN = { media = "text/plain", about = "Text." }
 -- ---- payments ----
 
 local CREATE = "currency_not_supported amount_out_of_range product_not_supported no_channel_available "
-    .. "channel_refused_configuration script_failed declined idempotency_key_reused merchant_order_id_taken"
+    .. "channel_refused_configuration script_failed declined denied_by_rule limit_exceeded "
+    .. "idempotency_key_reused merchant_order_id_taken"
 local MOVE = "state_conflict not_implemented_by_channel no_channel_available channel_refused_configuration "
     .. "script_failed"
 
