@@ -10,7 +10,7 @@ import { conform } from './conform.mjs';
 import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('counters');
-const MERCHANTS = ['demo.test', 'other.test', 'days.test', 'money.test', 'kills.test', 'plain.test'];
+const MERCHANTS = ['demo.test', 'other.test', 'days.test', 'money.test', 'kills.test', 'plain.test', 'composed.test'];
 const engine = new Engine({
     scripts,
     env: { TAEL_WORKERS: '2', TAEL_LIMITS__KEY: 'false', TAEL_SCRIPTS__ISOLATION: process.env.ISOLATION ?? 'state' },
@@ -182,6 +182,16 @@ test('a day\'s amount holds to the last unit', async () => {
     assert.equal((await create('money.test', { amount: 400 })).status, 201);
     assert.equal((await create('money.test', { amount: 1 })).body.limit, 'max_day_amount');
     assert.equal((await create('money.test', { amount: 6001 })).body.limit, 'max_amount');
+});
+
+test('a limit whose name was put together holds, and is told as any other', async () => {
+    save('composed.test', `local name = "max_day_" .. "count"
+return { limits = function() return { [name] = 2 } end }\n`);
+    for (const wanted of [201, 201, 402, 402]) {
+        const { status, body, text } = await create('composed.test');
+        assert.equal(status, wanted, text);
+        if (wanted === 402) assert.deepEqual([body.code, body.limit], ['limit_exceeded', 'max_day_count'], text);
+    }
 });
 
 test('kills lose no count and double none', async () => {

@@ -228,6 +228,18 @@ function counters.read(counting, counted, currency, now, day)
     return past_of(counting, rows)
 end
 
+--- What the day's limits have taken, where a rule gave one that its source does not name.
+---@param currency string
+---@param now integer ms, of an id
+---@param day tael.kernel.Day
+---@return { attempts: integer, amount: integer }?
+---@return table? err of the store
+function counters.taken(currency, now, day)
+    local rows, err = store.query("counter.read", { now = now, currency = currency,
+        day = day_subject("l", day.number) })
+    return rows and past_of({ names = {} }, rows).taken, err
+end
+
 -- ---- added ----
 
 --- What an occurrence adds, and the counters for whose sake it does.

@@ -120,6 +120,12 @@ local NAMED_WAY = { "limits", "risk", "price" } -- the request says through what
 ---@field day tael.kernel.Day
 ---@field taken { attempts: integer, amount: integer }? what of the day's limits was taken
 
+--- A limit of the day whose name was put together: what it has taken was not read beforehand.
+local function gives_unnamed(limits, counting)
+    return limits.max_day_count and not (counting and counting.day_count)
+        or limits.max_day_amount and not (counting and counting.day_amount)
+end
+
 --- What the merchant's own rules say of it.
 ---@return tael.kernel.Judged?
 ---@return table? err of the store
@@ -141,6 +147,9 @@ local function ask_rules(input, payment, now)
         return given
     end)
     judged.counted = judged.counted or counters.of_new(counting, merchant, payer)
+    if not unread and gives_unnamed(judged.verdicts.limits, counting) then
+        judged.taken, unread = counters.taken(input.currency, now, judged.day)
+    end
     return not unread and judged or nil, unread
 end
 
