@@ -23,6 +23,7 @@
 enum {
     SOCKET_AT = 3,       /* descriptor, in the child */
     STAY_US = 20 * 1000, /* a thread, on its processor */
+    STAYS_MAX = 5,       /* the same again, while turns do not end */
 };
 
 struct tael_uv_child {
@@ -97,6 +98,7 @@ tael_status tael_uv_spawn(struct tael_loop *base, const char *program, bool here
     if (child == NULL)
         return TAEL_ENOMEM;
     tael_status status = TAEL_OK;
+    tael_uv_go_anywhere(loop); /* the child begins with what the thread may use */
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0) {
         status = status_of(errno);
         goto free_child;
@@ -166,7 +168,7 @@ void tael_uv_go_anywhere(struct tael_uv_loop *loop)
 static void on_release(void *user)
 {
     struct tael_uv_loop *loop = user;
-    if (loop->stay.turns > 0)
+    if (loop->stay.turns > 0 && ++loop->stay.again < STAYS_MAX)
         tael_uv_timer_start(&loop->stay.release.base, STAY_US);
     else
         tael_uv_go_anywhere(loop);
@@ -196,6 +198,7 @@ static void stay(struct tael_uv_loop *loop)
     if (CPU_COUNT(&loop->stay.anywhere) > 1 && !keep_on(0, cpu))
         return;
     loop->stay.cpu = cpu;
+    loop->stay.again = 0;
     tael_uv_timer_start(&loop->stay.release.base, STAY_US);
 }
 

@@ -58,6 +58,7 @@ struct tael_uv_loop {
     struct {
         bool ready; /* release is one of the loop's timers */
         size_t turns;
+        int again;          /* how often the stay was made longer */
         int cpu;            /* on which the thread stays; -1: it may be any */
         cpu_set_t anywhere; /* where it may run otherwise */
         struct tael_uv_timer release;
