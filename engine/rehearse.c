@@ -1,10 +1,12 @@
 /* rehearse.c - see rehearse.h. */
 #include "rehearse.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <ftw.h>
@@ -13,7 +15,10 @@
 #include "engine.h"
 #include "store/vfs_mem.h"
 
-enum { FOLDERS_AT_ONCE = 16 /* descriptors */ };
+enum {
+    FOLDERS_AT_ONCE = 16, /* descriptors */
+    LOOK_MS = 1000,       /* of the world's time, between two looks at signals */
+};
 
 #define DISK      "rehearsal"
 #define BEGINS_MS INT64_C(1764374400000) /* as in scripts/inside/spec_world.lua */
@@ -80,12 +85,33 @@ static tael_status open_world(struct rehearsal *rehearsal, const struct tael_wor
     return rc == TAEL_OK ? tael_engine_start(rehearsal->engine, err) : rc;
 }
 
+/* Those that end a program wait until the folder is removed. */
+static void hold_signals(bool held)
+{
+    sigset_t ending;
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    sigaddset(&ending, SIGHUP);
+    pthread_sigmask(held ? SIG_BLOCK : SIG_UNBLOCK, &ending, NULL);
+}
+
+static bool is_to_end(void)
+{
+    sigset_t pending;
+    return sigpending(&pending) == 0 &&
+           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 ||
+            sigismember(&pending, SIGHUP) == 1);
+}
+
 static tael_status run(struct rehearsal *rehearsal)
 {
     tael_status rc = tael_call(rehearsal->engine, "POST", "/command", rehearsal->args.data, NULL,
                                on_answer, rehearsal);
-    while (rc == TAEL_OK && !rehearsal->answered)
-        rc = tael_sim_run(rehearsal->world, INT64_MAX);
+    while (rc == TAEL_OK && !rehearsal->answered && !is_to_end()) {
+        rc = tael_sim_run(rehearsal->world, tael_now_ms(rehearsal->world) + LOOK_MS);
+        rc = rc == TAEL_ETIMEOUT ? TAEL_OK : rc;
+    }
     return rc;
 }
 
@@ -119,7 +145,9 @@ int tael_rehearse(const struct tael_words *words)
 {
     struct rehearsal rehearsal = {.code = TAEL_EXIT_INTERNAL};
     tael_error err = {0};
+    hold_signals(true); /* before there are threads */
     if (!make_folder(&rehearsal)) {
+        hold_signals(false);
         err.status = TAEL_EINVAL;
         snprintf(err.message, sizeof(err.message), "%s: no folder can be made for the rehearsal",
                  rehearsal.folder);
@@ -133,5 +161,6 @@ int tael_rehearse(const struct tael_words *words)
         snprintf(err.message, sizeof(err.message), "the rehearsal: %s", tael_status_text(rc));
     }
     end(&rehearsal);
+    hold_signals(false);
     return err.status == TAEL_OK ? rehearsal.code : tael_complain(&err, NULL);
 }

@@ -1,11 +1,12 @@
 // rehearsal.test.mjs - tael test with the channels' sandboxes: specs that ask for them run in an engine of their own, in a world
 // where time is jumped over; elsewhere they are pending.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { Engine, program, root, temporaryFolder } from './tael.mjs';
+import { Engine, program, root, temporaryFolder, until } from './tael.mjs';
 
 const folder = temporaryFolder('rehearsal');
 const temporary = path.join(folder, 'tmp');
@@ -132,6 +133,25 @@ end)\n` });
     for (const line of ['wrong/spec/orders_spec.lua:5: expected "paid", got "pending"',
         'wrong/spec/orders_spec.lua:9: pay: a payment or its id is needed', 'wrong/spec/orders_spec.lua:13: advance: at most 400 days'])
         assert.ok(done.stdout.includes(line), `${line}\n${done.stdout}`);
+});
+
+test('one that is interrupted leaves nothing behind', async () => {
+    write('long', { 'rules.lua': RULES, 'routes.lua': ROUTES, 'spec/long_spec.lua': `local t = require "tael.test"
+for n = 1, 150 do
+    it("takes its time " .. n, function()
+        t.sandbox()
+        for _ = 1, 25 do t.advance "10m" end
+    end)
+end\n` });
+    for (const signal of ['SIGINT', 'SIGTERM']) {
+        const child = spawn(program, ['test', 'scripts/merchants/long'], { cwd: folder, stdio: 'ignore',
+            env: { PATH: process.env.PATH, HOME: folder, TMPDIR: temporary } });
+        const ended = once(child, 'exit');
+        await until('its folder is there', () => fs.readdirSync(temporary).length > 0);
+        child.kill(signal);
+        assert.deepEqual(await ended, [null, signal]);
+        assert.deepEqual(fs.readdirSync(temporary), []);
+    }
 });
 
 test("the guide's spec runs with the guide's route", () => {
