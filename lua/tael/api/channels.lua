@@ -2,21 +2,17 @@
 local json = require "tael.json"
 local problem = require "tael.api.problem"
 local registry = require "tael.kernel.registry"
+local sorted = require "tael.sorted"
 
 local M = {}
 
-local function sorted_names(map)
-    local names = json.array {}
-    for name in pairs(map or {}) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
+local function sorted_array(map)
+    return json.array(sorted(map))
 end
 
 local function product_view(product)
     return {
-        next_action = product.next_action, currencies = sorted_names(product.currencies), min = product.min,
+        next_action = product.next_action, currencies = sorted_array(product.currencies), min = product.min,
         max = product.max, expires_in = {
             min = product.expires_ms[1] // 1000, max = product.expires_ms[2] // 1000,
         },
@@ -30,7 +26,7 @@ local function channel_view(package)
     end
     return {
         object = "channel", name = package.name, title = package.title, products = products,
-        capabilities = sorted_names(package.capabilities),
+        capabilities = sorted_array(package.capabilities),
     }
 end
 

@@ -10,6 +10,7 @@
 --- with `nulls`: there it is a value of its own.
 local json = require "tael.json"
 local nearest = require "tael.nearest"
+local sorted = require "tael.sorted"
 local time = require "tael.time"
 
 local validate = {}
@@ -141,15 +142,6 @@ function types.map(field, value, errors, place)
     end
 end
 
-local function sorted_names(map)
-    local names = {}
-    for name in pairs(map) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
-end
-
 local function unknown(kind, name, known)
     local near = nearest(name, known)
     local hint = near and "; did you mean '" .. near .. "'?" or ""
@@ -168,7 +160,7 @@ end
 --- The names that are required, of each set of fields once.
 local required_of = setmetatable({}, { __mode = "k", __index = function(known, fields)
     local names = {}
-    for _, name in ipairs(sorted_names(fields)) do
+    for _, name in ipairs(sorted(fields)) do
         names[#names + 1] = fields[name].required and name or nil
     end
     known[fields] = names
@@ -178,7 +170,7 @@ end })
 --- In the order of the names where somebody is to read what is wrong (errors.sorted); which is rarely.
 function check_fields(fields, given, errors, place)
     if errors.sorted then
-        for _, name in ipairs(sorted_names(given)) do
+        for _, name in ipairs(sorted(given)) do
             check_member(fields, given, errors, place, name)
         end
     else
@@ -287,7 +279,7 @@ end
 ---@return table? problem
 function validate.query(fields, given)
     local out, errors = {}, {}
-    for _, name in ipairs(sorted_names(given)) do
+    for _, name in ipairs(sorted(given)) do
         local field = fields[name]
         if not field then
             errors[#errors + 1] = { parameter = name, code = "invalid_parameter",

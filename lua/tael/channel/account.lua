@@ -2,6 +2,7 @@
 --- the package's functions get, with key handles in place of key names. Key bytes never pass through here.
 local crypto = require "tael.crypto"
 local nearest = require "tael.nearest"
+local sorted = require "tael.sorted"
 
 local account = {}
 
@@ -78,17 +79,8 @@ local checks = {
 }
 checks.secret = checks.key
 
-local function sorted_names(schema)
-    local names = {}
-    for name in pairs(schema) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
-end
-
 local function check_schema(schema, values, environment)
-    for _, name in ipairs(sorted_names(values)) do
+    for _, name in ipairs(sorted(values)) do
         if not schema[name] then
             local meant = nearest(tostring(name), schema)
             local hint = meant and ("; did you mean '" .. meant .. "'?") or ""
@@ -96,7 +88,7 @@ local function check_schema(schema, values, environment)
         end
     end
     local out = {}
-    for _, name in ipairs(sorted_names(schema)) do
+    for _, name in ipairs(sorted(schema)) do
         local field, value = schema[name], values[name]
         if value == nil and environment == "sandbox" then
             value = field.sandbox
@@ -213,7 +205,7 @@ function account.prepare(package, record)
         return nil, err
     end
     local handles = {}
-    for _, name in ipairs(sorted_names(package.fields)) do
+    for _, name in ipairs(sorted(package.fields)) do
         local field = package.fields[name]
         if field.type == "key" and fields[name] ~= nil then
             local handle, message = key_handle(field, fields[name], record.id)

@@ -9,6 +9,7 @@ local rates = require "tael.config.rates"
 local schema = require "tael.config.schema"
 local screen = require "tael.cli.screen"
 local settings = require "tael.cli.settings"
+local sorted = require "tael.sorted"
 local text = require("tael.cli.texts").of
 
 local configuration = { name = "config" }
@@ -108,15 +109,6 @@ end
 local function origin(config, name)
     local from = config.origin[name]
     return from ~= "file" and from or nil
-end
-
-local function sorted(map)
-    local names = {}
-    for name in pairs(map) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
 end
 
 local function show_lines(config)

@@ -4,6 +4,7 @@ local exits = require "tael.cli.exits"
 local folder = require "tael.folder"
 local loading = require "tael.scripts.loading"
 local plan_of = require "tael.config.plan"
+local sorted = require "tael.sorted"
 local text = require("tael.cli.texts").of
 
 local own_scripts = {}
@@ -12,15 +13,6 @@ local own_scripts = {}
 ---@field merchant string
 ---@field files table<string, string>? nil: error says why
 ---@field error string?
-
-local function sorted(map)
-    local names = {}
-    for name in pairs(map) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
-end
 
 --- nil: there are no scripts.
 local function read(merchant, path)

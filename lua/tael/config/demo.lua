@@ -2,6 +2,7 @@
 --- of both sides, and a demo merchant where the file names no test merchant.
 local crypto = require "tael.crypto"
 local key_folder = require "tael.config.keys"
+local sorted = require "tael.sorted"
 
 local demo = {}
 
@@ -10,15 +11,6 @@ demo.ACCOUNT = "alipay-demo"
 demo.SANDBOX_KEY = "sandbox.alipay" -- alipay_key of an account whose Alipay is the sandbox
 
 local SECRET_BYTES, KEY_BITS = 32, 2048
-
-local function sorted(map)
-    local names = {}
-    for name in pairs(map or {}) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
-end
 
 --- The merchant that development is about: the demo merchant, or the first test merchant of the file.
 ---@param config table

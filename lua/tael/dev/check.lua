@@ -5,6 +5,7 @@ local config_of = require "tael.config"
 local demo = require "tael.config.demo"
 local loader = require "tael.channel.loader"
 local plan_of = require "tael.config.plan"
+local sorted = require "tael.sorted"
 
 local check = {}
 
@@ -50,15 +51,6 @@ local function check_account(packages, merchant, slug, account)
         return fail(where, err.message)
     end
     return true
-end
-
-local function sorted(map)
-    local names = {}
-    for name in pairs(map) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
 end
 
 local function check_accounts(config)

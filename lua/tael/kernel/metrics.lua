@@ -1,4 +1,5 @@
 --- Counters of the kernel, in Prometheus' text form, summed over the workers.
+local sorted = require "tael.sorted"
 local workers = require "tael.kernel.workers"
 
 local metrics = {}
@@ -93,15 +94,6 @@ end
 workers.answer("metrics", function()
     return counters
 end)
-
-local function sorted(map)
-    local keys = {}
-    for key in pairs(map) do
-        keys[#keys + 1] = key
-    end
-    table.sort(keys)
-    return keys
-end
 
 --- Every counter of every worker, added up. Waits.
 ---@return string

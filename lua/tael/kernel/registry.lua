@@ -8,6 +8,7 @@ local account_fields = require "tael.channel.account"
 local crypto = require "tael.crypto"
 local ids = require "tael.kernel.ids"
 local packages_of = require "tael.channel.packages"
+local sorted = require "tael.sorted"
 local source = require "tael.kernel.source"
 local store = require "tael.store"
 local task = require "tael.task"
@@ -47,15 +48,6 @@ local function by_slug(rows)
     return found, highest
 end
 
-local function sorted_keys(map)
-    local keys = {}
-    for key in pairs(map) do
-        keys[#keys + 1] = key
-    end
-    table.sort(keys)
-    return keys
-end
-
 --- A page at a time: what was written stays true when the rest is not.
 local function commit(list)
     for first = 1, #list, PAGE do
@@ -73,7 +65,7 @@ end
 local function sync_merchants(config)
     local known, highest = by_slug(read_all("merchant.all"))
     local list, numbers = {}, {}
-    for _, slug in ipairs(sorted_keys(config.merchants)) do
+    for _, slug in ipairs(sorted(config.merchants)) do
         local wanted, row = config.merchants[slug], known[slug]
         if row and row.mode ~= wanted.mode then
             refuse("merchants." .. slug .. ".mode", "was " .. row.mode .. " and cannot change")
@@ -101,8 +93,8 @@ end
 local function sync_accounts(config, numbers)
     local known, highest = by_slug(read_all("account.all"))
     local list = {}
-    for _, merchant in ipairs(sorted_keys(config.merchants)) do
-        for _, slug in ipairs(sorted_keys(config.merchants[merchant].accounts or {})) do
+    for _, merchant in ipairs(sorted(config.merchants)) do
+        for _, slug in ipairs(sorted(config.merchants[merchant].accounts or {})) do
             local wanted, row = config.merchants[merchant].accounts[slug], known[slug]
             local where = "merchants." .. merchant .. ".accounts." .. slug
             if wanted.environment ~= ENVIRONMENT_OF[config.merchants[merchant].mode] then
@@ -176,7 +168,7 @@ end
 --- Handles of the secrets that the merchant's scripts may use, by the names that they use.
 local function load_secrets(slug, configured)
     local handles = {}
-    for _, name in ipairs(sorted_keys(configured and configured.secrets or {})) do
+    for _, name in ipairs(sorted(configured and configured.secrets or {})) do
         local handle, err = crypto.secret(configured.secrets[name])
         if not handle then
             refuse("merchants." .. slug .. ".secrets." .. name, ("secret '%s': %s"):format(

@@ -2,6 +2,7 @@
 --- accounts at the simulator of its channel.
 local plan_of = require "tael.config.plan"
 local settings = require "tael.cli.settings"
+local sorted = require "tael.sorted"
 
 local config = {}
 
@@ -13,15 +14,6 @@ local SPEED = 1000 -- of the simulator's notifications
 
 local ACCOUNT = [[[%q] = { channel = "alipay", environment = "sandbox", app_id = "%d", seller_id = "%d",
     key = "rehearsal.alipay", alipay_key = %q, zone = %q }, ]]
-
-local function sorted(map)
-    local names = {}
-    for name in pairs(map or {}) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
-end
 
 --- As they are configured, or one where none is.
 local function accounts_of(slug, merchant, number)

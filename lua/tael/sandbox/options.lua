@@ -1,16 +1,9 @@
 --- What a sandbox is started with: from the words of `tael sandbox`, from a configuration, or handed over by
 --- the engine that it accompanies. The result is plain data:
 --- {listen, data, keys, master?, speed, level, apps = {{app_id, seller_id, merchant_key, alipay_key}}}.
-local options = {}
+local sorted = require "tael.sorted"
 
-local function sorted(map)
-    local names = {}
-    for name in pairs(map or {}) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
-end
+local options = {}
 
 --- Every Alipay account of the sandbox environment; whether its Alipay is us shows when the keys are opened.
 local function apps_of(config)

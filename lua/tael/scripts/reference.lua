@@ -5,6 +5,7 @@ local arguments = require "tael.scripts.arguments"
 local effects = require "tael.effects"
 local objects = require "tael.api.objects"
 local problem = require "tael.api.problem"
+local sorted = require "tael.sorted"
 
 local reference = {}
 
@@ -15,15 +16,6 @@ local FIELD_TYPES = { integer = "integer", boolean = "boolean", object = "table"
     any = "any" }
 local SCHEMA_TYPES = { integer = "integer", boolean = "boolean", array = "any[]", object = "table",
     string = "string" }
-
-local function sorted(map)
-    local names = {}
-    for name in pairs(map) do
-        names[#names + 1] = name
-    end
-    table.sort(names)
-    return names
-end
 
 local function type_of(arg)
     return arg.class or LUA_TYPES[arg.type] or "table"
