@@ -151,7 +151,9 @@ test('an operator sees the jobs, and runs one now', async () => {
     const ran = tael('jobs', 'run', 'manual');
     assert.deepEqual([ran.status, ran.stderr], [0, ''], ran.stdout);
     const slot = ran.stdout.match(/^manual for (\S+) {2}done$/m)[1];
-    await until('it has run', () => said(`by hand ${Date.parse(slot)}`).length === 1);
+    await until('it has run', () => said(`by hand ${Date.parse(slot)}`).length === 1, 20).catch((err) => {
+        assert.fail(`${err.message}: ${ran.stdout}${engine.process.output.split('\n').filter((line) => /manual|by hand|dropped/.test(line)).join('\n')}`);
+    });
     const again = tael('jobs', 'run', 'manual', '--again');
     assert.match(again.stdout, new RegExp(`^manual for ${slot} {2}done$`, 'm'));
     await until('it has run again', () => said(`by hand ${Date.parse(slot)}`).length === 2);

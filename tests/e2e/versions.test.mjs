@@ -143,11 +143,13 @@ test('only what its author has seen running is replaced', async () => {
     }
     assert.deepEqual(await said(), ['seen']);
     // many at once, all having seen the same: one of them wins
-    const ids = await Promise.all(Array.from({ length: 8 }, async (_, i) => (await push(rules(`racer ${i}`))).body.id));
+    const ids = [];
+    for (let i = 0; i < 8; i++) ids.push((await push(rules(`racer ${i}`))).body.id); // one check at a time
     const ends = await Promise.all(ids.map((id) => activate(id, { expected_active: one })));
     const won = ends.filter((end) => end.status === 200);
     assert.equal(won.length, 1, ends.map((end) => end.text).join('\n'));
-    assert.equal(ends.filter((end) => end.body.code === 'generation_conflict').length, 7);
+    // the others have seen what runs no more, or come while another one's check is under way
+    assert.equal(ends.filter((end) => ['generation_conflict', 'rate_limited'].includes(end.body.code)).length, 7, ends.map((end) => end.text).join('\n'));
     assert.deepEqual(await said(), [`racer ${ids.indexOf(won[0].body.active)}`]);
 });
 
