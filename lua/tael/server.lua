@@ -75,6 +75,7 @@ local function open_kernel(context)
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
         isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,
     }
+    require("tael.scripts.refusals").open()
     require "tael.scripts.jobs" -- answers the other workers
     if context.worker == 1 then
         if context.pass.dev then

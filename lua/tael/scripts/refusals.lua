@@ -1,15 +1,43 @@
 --- Scripts that were refused and do not run, as any worker has met them: for /readyz and the log. What ran
 --- before goes on.
 local log = require "tael.log"
+local task = require "tael.task"
 local workers = require "tael.kernel.workers"
 
 local refusals = {}
 
 local known = {} ---@type table<string, string> why, by owner
 
+local heard -- owners of which was told since this worker began to ask what it had missed; nil: it does not
+
 workers.answer("scripts.refused", function(note)
     known[note.owner] = note.error or nil
+    if heard then
+        heard[note.owner] = true
+    end
 end)
+
+workers.answer("scripts.refusals", function()
+    return next(known) and known or nil
+end)
+
+--- What was told before this worker could hear. Waits.
+local function catch_up()
+    heard = {}
+    for _, others in ipairs(workers.ask "scripts.refusals") do
+        for owner, why in pairs(others) do
+            if not heard[owner] then
+                known[owner] = why
+            end
+        end
+    end
+    heard = nil
+end
+
+--- At the start of a worker, which may be long after the others'.
+function refusals.open()
+    task.spawn(catch_up)
+end
 
 --- Waits, for the other workers.
 ---@param owner string "merchants/acme", "channels"
