@@ -211,6 +211,7 @@ static void read_limits(lua_State *L, struct tael_plan *plan)
         limits->fields = (size_t)field_int(L, "fields", 0);
         limits->field = (size_t)field_int(L, "field", 0);
         limits->body = (size_t)field_int(L, "body", 0);
+        limits->bodies = (size_t)field_int(L, "bodies", 0);
         limits->head_ms = field_int(L, "head_ms", 0);
         limits->body_ms = field_int(L, "body_ms", 0);
         limits->idle_ms = field_int(L, "idle_ms", 0);

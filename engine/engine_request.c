@@ -434,13 +434,16 @@ void tael_worker_on_gone(void *user, struct tael_http_request *request)
         tael_task_cancel(handling->task); /* no effect once it is detached */
 }
 
+/* With a suffix, one segment of the path stands before it. */
 static bool is_limited(const struct tael_plan_body_limit *limit, struct tael_span target)
 {
     size_t before = strlen(limit->prefix), behind = limit->suffix ? strlen(limit->suffix) : 0;
     const char *mark = target.len > 0 ? memchr(target.data, '?', target.len) : NULL;
     size_t len = mark != NULL ? (size_t)(mark - target.data) : target.len;
-    return len >= before + behind && memcmp(target.data, limit->prefix, before) == 0 &&
-           (behind == 0 || memcmp(target.data + len - behind, limit->suffix, behind) == 0);
+    if (len < before + behind || memcmp(target.data, limit->prefix, before) != 0)
+        return false;
+    return behind == 0 || (memcmp(target.data + len - behind, limit->suffix, behind) == 0 &&
+                           memchr(target.data + before, '/', len - before - behind) == NULL);
 }
 
 size_t tael_worker_on_body_max(void *user, const struct tael_http_request *head)

@@ -41,7 +41,8 @@ struct tael_http_server {
     struct tael_http_limits limits; /* every field set */
     struct tael_http_handler handler;
     size_t references;
-    size_t open; /* requests complete and not yet answered */
+    size_t open;        /* requests complete and not yet answered */
+    size_t large_bytes; /* of all bodies, beyond what each may have (tael_http_incoming_begin) */
     struct tael_http_listener *listeners;
     struct tael_http_connection *connections;
     size_t connection_count;

@@ -124,7 +124,9 @@ static enum tael_http_gate begin_message(struct tael_http_connection *connection
     connection->incoming = incoming;
     connection->messages++;
     connection->head = (struct tael_http_head){0};
-    enum tael_http_gate gate = tael_http_incoming_begin(incoming, body_max(connection, incoming));
+    enum tael_http_gate gate = tael_http_incoming_begin(incoming, body_max(connection, incoming),
+                                                        &connection->server->large_bytes,
+                                                        connection->server->limits.bodies);
     connection->continue_due = gate == TAEL_HTTP_GATE_MORE && incoming->expects && !body_follows;
     return gate;
 }

@@ -11,8 +11,9 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* What a declared length may make us reserve before its bytes have come. */
-enum { BODY_RESERVE_MAX = 16 * 1024 };
+/* What every body may have, and a declared length may make us reserve before its bytes have come.
+ */
+enum { BODY_SMALL = 16 * 1024 };
 
 static enum tael_http_gate refuse(struct tael_http_incoming *incoming, int status, const char *code,
                                   const char *detail)
@@ -33,9 +34,24 @@ static int on_headers_complete(llhttp_t *parser)
     return 0;
 }
 
+static bool has_room(struct tael_http_incoming *incoming, size_t len)
+{
+    size_t all = incoming->body.len + len;
+    size_t more = all > BODY_SMALL ? all - BODY_SMALL - incoming->large_own : 0;
+    if (more > incoming->large_max || *incoming->large > incoming->large_max - more)
+        return false;
+    *incoming->large += more;
+    incoming->large_own += more;
+    return true;
+}
+
 static int on_body(llhttp_t *parser, const char *at, size_t len)
 {
     struct tael_http_incoming *incoming = parser->data;
+    if (!has_room(incoming, len)) {
+        refuse(incoming, 503, "overloaded", "There are too many large bodies just now.");
+        return -1;
+    }
     if (tael_buf_append(&incoming->body, at, len) == TAEL_OK)
         return 0;
     refuse(incoming, 503, "overloaded", "There is no memory for the body.");
@@ -106,18 +122,23 @@ void tael_http_incoming_free(struct tael_http_incoming *incoming)
 {
     if (incoming == NULL)
         return;
+    if (incoming->large != NULL)
+        *incoming->large -= incoming->large_own;
     tael_buf_free(&incoming->body);
     free(incoming);
 }
 
 /* ---- receiving ---- */
 
-enum tael_http_gate tael_http_incoming_begin(struct tael_http_incoming *incoming, size_t body_max)
+enum tael_http_gate tael_http_incoming_begin(struct tael_http_incoming *incoming, size_t body_max,
+                                             size_t *large, size_t large_max)
 {
     assert(!incoming->begun && body_max > 0);
     if (incoming->left > body_max)
         return refuse(incoming, 413, "too_large", "The body is larger than this address takes.");
     incoming->body.max = body_max;
+    incoming->large = large;
+    incoming->large_max = large_max;
     llhttp_init(&incoming->parser, HTTP_REQUEST, &settings);
     incoming->parser.data = incoming;
     enum tael_http_gate gate = parse(incoming, incoming->request.method.data, incoming->head_len);
@@ -126,9 +147,9 @@ enum tael_http_gate tael_http_incoming_begin(struct tael_http_incoming *incoming
         return gate;
     if (!incoming->begun || wants_body != (gate == TAEL_HTTP_GATE_MORE))
         return refuse(incoming, 400, "invalid_header", "The request is not well-formed HTTP.");
-    if (incoming->left > 0 && tael_buf_reserve(&incoming->body, incoming->left < BODY_RESERVE_MAX
-                                                                    ? (size_t)incoming->left
-                                                                    : BODY_RESERVE_MAX) != TAEL_OK)
+    if (incoming->left > 0 &&
+        tael_buf_reserve(&incoming->body, incoming->left < BODY_SMALL ? (size_t)incoming->left
+                                                                      : BODY_SMALL) != TAEL_OK)
         return refuse(incoming, 503, "overloaded", "There is no memory for the body.");
     return gate;
 }

@@ -23,7 +23,9 @@ struct tael_http_incoming {
     struct tael_http_chunks chunks;
     struct tael_http_refusal refusal;
     struct tael_buf body;
-    uint64_t left; /* bytes of a body with Content-Length still to come */
+    size_t *large, large_max; /* bytes of all large bodies, and how many there may be */
+    size_t large_own;         /* those of this one */
+    uint64_t left;            /* bytes of a body with Content-Length still to come */
     size_t head_len;
     bool head_only;  /* HEAD: the answer carries no body */
     bool minor;      /* HTTP/1.1 */
@@ -39,8 +41,11 @@ tael_status tael_http_incoming_new(struct tael_http_incoming **out,
                                    const char *listener, const char *peer);
 void tael_http_incoming_free(struct tael_http_incoming *incoming); /* NULL allowed */
 
-/* The parser reads the head. MORE: a body of at most body_max bytes follows; DONE: none does. */
-enum tael_http_gate tael_http_incoming_begin(struct tael_http_incoming *incoming, size_t body_max);
+/* The parser reads the head. MORE: a body of at most body_max bytes follows; DONE: none does. What
+ * a body has beyond 16 KiB counts in *large until the request is freed; beyond large_max it is
+ * refused with 503, so that many large ones keep nobody from a small one. */
+enum tael_http_gate tael_http_incoming_begin(struct tael_http_incoming *incoming, size_t body_max,
+                                             size_t *large, size_t large_max);
 
 /* Bytes of the body. *used: how many of them were its own. */
 enum tael_http_gate tael_http_incoming_feed(struct tael_http_incoming *incoming, const char *data,

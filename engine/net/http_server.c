@@ -32,6 +32,7 @@ static struct tael_http_limits with_defaults(const struct tael_http_limits *give
         .fields = or_default(given->fields, 64),
         .field = or_default(given->field, 8192),
         .body = or_default(given->body, 262144),
+        .bodies = or_default(given->bodies, 67108864),
         .head_ms = or_default_ms(given->head_ms, 5000),
         .body_ms = or_default_ms(given->body_ms, 5000),
         .idle_ms = or_default_ms(given->idle_ms, 30000),

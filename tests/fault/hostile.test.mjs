@@ -16,6 +16,7 @@ before(async () => {
     engine = await new Engine({ env: {
         TAEL_WORKERS: '2', TAEL_LIMITS__KEY: 'false',
         TAEL_HTTP__LIMITS__HEAD_TIME: '700ms', TAEL_HTTP__LIMITS__BODY_TIME: '700ms', TAEL_HTTP__LIMITS__KEEPALIVE: '60s',
+        TAEL_HTTP__LIMITS__BODIES: String(4 << 20), // of each worker
     } }).start();
     pid = engine.process.child.pid;
     await engine.create('warm');
@@ -53,6 +54,26 @@ test('bodies that come byte by byte, or not at all, end with 408', async () => {
         return one;
     });
     for (const one of all) assert.deepEqual(one.statuses, [408], one.got);
+    await givenBack();
+});
+
+test('large bodies that do not end have a room of their own, which keeps nobody else out', async () => {
+    const head = (path, length) => `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
+    const scripts = '/v1/scripts/merchants/demo.test/versions';
+    const all = await crowd(60, async () => {
+        const one = client().send(head(scripts, 3000000)).send('x'.repeat(500000));
+        await one.ended;
+        return one;
+    });
+    const statuses = all.map((one) => one.statuses.join());
+    assert.ok(statuses.every((status) => status === '408' || status === '503'), statuses.join(' '));
+    // some 8 of either worker have room, until their time is over
+    assert.ok(statuses.filter((status) => status === '503').length >= 20, statuses.join(' '));
+    for (const path of ['/v1/payments', scripts.replace('demo', 'demo/x'), '/v1/scripts/merchants/versions']) {
+        const one = client().send(head(path, 3000000));
+        await one.ended;
+        assert.deepEqual(one.statuses, [413], path);
+    }
     await givenBack();
 });
 

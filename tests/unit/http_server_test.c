@@ -226,6 +226,66 @@ static void continue_is_said_when_the_body_is_wanted(void)
     site_close(&site);
 }
 
+static char *post_of(size_t len)
+{
+    char *text = malloc(len + 200);
+    if (text == NULL)
+        abort();
+    int head =
+        snprintf(text, 200, "POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", len);
+    memset(text + head, 'x', len);
+    text[(size_t)head + len] = '\0';
+    return text;
+}
+
+static void large_bodies_share_a_room_that_small_ones_need_not(void)
+{
+    struct site site;
+    struct wire wires[4];
+    struct tael_http_limits limits = {.bodies = 100000};
+    char *large = post_of(16384 + 60000), *small = post_of(16384), *half = post_of(16384 + 60000);
+    half[strlen(half) - 30000] = '\0';
+    site_open(&site, 21, &limits);
+    for (size_t i = 0; i < 4; i++)
+        wire_connect(&wires[i], site.loop, site.address);
+    wire_send(&wires[0], large);
+    site_run(&site, SOON);
+    CHECK(site.held_count == 1);
+    wire_send(&wires[1], large); /* 60,000 of 100,000 are taken */
+    site_run(&site, SOON);
+    CHECK(site.held_count == 1 && wire_count(&wires[1], "\"code\":\"overloaded\"") == 1 &&
+          wires[1].ended);
+    wire_send(&wires[2], small);
+    site_run(&site, SOON);
+    CHECK(site.held_count == 2);
+    site_answer(&site, 0, "x"); /* what was held is free again, of the refused one too */
+    site_run(&site, SOON);
+    wire_send(&wires[0], large);
+    site_run(&site, SOON);
+    CHECK(site.held_count == 3);
+    wire_send(&wires[3], half); /* one that goes away in the middle */
+    site_run(&site, SOON);
+    wire_free(&wires[3]);
+    site_run(&site, SOON);
+    site_answer(&site, 2, "x");
+    site_run(&site, SOON);
+    for (size_t i = 3; i < 6; i++) {
+        wire_send(&wires[0], large);
+        site_run(&site, SOON);
+        CHECK(site.held_count == i + 1);
+        site_answer(&site, i, "x");
+        site_run(&site, SOON);
+    }
+    site_answer(&site, 1, "x");
+    site_run(&site, SOON);
+    for (size_t i = 0; i < 3; i++)
+        wire_free(&wires[i]);
+    free(large);
+    free(small);
+    free(half);
+    site_close(&site);
+}
+
 static void the_handler_says_how_much_body_an_address_takes(void)
 {
     struct site site;
@@ -617,6 +677,7 @@ int main(void)
     an_answer_that_may_not_be_sent_is_a_500();
     the_servers_own_answers_are_problems();
     continue_is_said_when_the_body_is_wanted();
+    large_bodies_share_a_room_that_small_ones_need_not();
     the_handler_says_how_much_body_an_address_takes();
     an_idle_connection_is_closed_after_30_s();
     a_head_must_come_within_5_s();

@@ -41,20 +41,21 @@ function plan.listeners(config)
     return list
 end
 
+--- 1 MiB of scripts, as JSON: a byte of text takes three at most, other control characters apart.
+local SCRIPTS_BODY = 3 * 1024 * 1024 + 65536
+
 ---@param config table
 ---@return table
 function plan.limits(config)
     local limits = config.http.limits
     return {
-        head = limits.head, body = limits.body, connections = limits.connections,
+        head = limits.head, body = limits.body, bodies = math.max(limits.bodies, SCRIPTS_BODY, limits.body),
+        connections = limits.connections,
         per_address = limits.per_address, pipeline = limits.pipeline, idle_ms = limits.keepalive,
         head_ms = limits.head_time, body_ms = limits.body_time,
         exempt = config.http.trusted_proxies, -- a proxy is as many clients as there are behind it
     }
 end
-
---- 1 MiB of scripts, as JSON: a byte of text takes three at most, other control characters apart.
-local SCRIPTS_BODY = 3 * 1024 * 1024 + 65536
 
 --- Bodies that are not bounded as all others are.
 ---@param config table

@@ -30,7 +30,8 @@
 ---@field listeners tael.app.Listener[]?
 ---@field limits table<string, integer>? of struct tael_http_limits, 0 or absent is its default; and
 ---  exempt: string[]?, networks that per_address does not apply to
----@field body_limits { prefix: string, suffix: string?, max: integer }[]? bytes, the first that fits counts
+---@field body_limits { prefix: string, suffix: string?, max: integer }[]? bytes, the first that fits counts;
+---  one segment of the path stands before a suffix
 ---@field routes tael.app.Routes? scripts that answer requests
 ---@field client tael.app.Client?
 ---@field folders string[]?     made with mode 0700
