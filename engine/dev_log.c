@@ -79,8 +79,9 @@ void tael_dev_log_write(void *user, tael_log_level level, const char *line, size
     struct tael_dev_log *log = user;
     char brief[BRIEF_MAX];
     tael_log_ring_write(log->file, level, line, len);
+    const char *begin = level == TAEL_LOG_ERROR ? "[dev] error" : "[dev]";
     size_t brief_len =
-        is_shown(level, line, len) ? tael_dev_log_brief(level, line, len, brief, sizeof(brief)) : 0;
+        is_shown(level, line, len) ? tael_dev_log_brief(begin, line, len, brief, sizeof(brief)) : 0;
     if (brief_len > 0)
         tael_log_ring_write(log->terminal, level, brief, brief_len);
 }
@@ -149,10 +150,8 @@ static void add_calls(struct tael_buf *out, struct tael_span text)
     }
 }
 
-size_t tael_dev_log_brief(tael_log_level level, const char *line, size_t len, char *out,
-                          size_t size)
+size_t tael_dev_log_brief(const char *begin, const char *line, size_t len, char *out, size_t size)
 {
-    const char *begin = level == TAEL_LOG_ERROR ? "[dev] error" : "[dev]";
     struct tael_buf text = {.max = LINE_MAX_LEN}; /* a member that does not fit ends it */
     struct tael_cursor cursor = tael_cursor_of(line, len);
     struct tael_json_string name;

@@ -16,10 +16,9 @@ tael_status tael_dev_log_open(struct tael_dev_log **out, const char *folder, tae
 void tael_dev_log_write(void *user, tael_log_level level, const char *line, size_t len);
 void tael_dev_log_free(struct tael_dev_log *log); /* NULL allowed */
 
-/* {"at":"…","level":"error","event":"alarm","kind":"paid_late",…} -> "[dev] error alarm
- * kind=paid_late …" and a line break, without "error" where it is none; the length, 0 when it is no
- * such line. Where a merchant's or operator's code failed, the calls that led there stand below. */
-size_t tael_dev_log_brief(tael_log_level level, const char *line, size_t len, char *out,
-                          size_t size);
+/* {"at":"…","level":"error","event":"alarm","kind":"paid_late",…} -> "BEGIN alarm kind=paid_late …"
+ * and a line break; the length, 0 when it is no such line. Where a merchant's or operator's code
+ * failed, the calls that led there stand below. */
+size_t tael_dev_log_brief(const char *begin, const char *line, size_t len, char *out, size_t size);
 
 #endif

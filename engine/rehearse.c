@@ -12,12 +12,14 @@
 #include <ftw.h>
 
 #include "base/sim.h"
+#include "dev_log.h"
 #include "engine.h"
 #include "store/vfs_mem.h"
 
 enum {
     FOLDERS_AT_ONCE = 16, /* descriptors */
     LOOK_MS = 1000,       /* of the world's time, between two looks at signals */
+    BRIEF_MAX = 1600,
 };
 
 #define DISK      "rehearsal"
@@ -33,10 +35,18 @@ struct rehearsal {
     int code;
 };
 
+/* The command says how the specs end. Only where a rule failed, and its default decided a payment,
+ * nobody else tells why. */
 static void log_line(void *user, tael_log_level level, const char *line, size_t len)
 {
-    (void)user, (void)level;
-    tael_print(STDERR_FILENO, line, len);
+    static const char failed[] = "\"kind\":\"rule_failed\"";
+    char brief[BRIEF_MAX];
+    (void)user;
+    if (level != TAEL_LOG_ERROR || memmem(line, len, failed, sizeof(failed) - 1) == NULL)
+        return;
+    size_t brief_len = tael_dev_log_brief("rehearsal:", line, len, brief, sizeof(brief));
+    if (brief_len > 0)
+        tael_print(STDERR_FILENO, brief, brief_len);
 }
 
 static void on_answer(void *user, const tael_response *response)

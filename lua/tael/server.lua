@@ -74,6 +74,7 @@ local function open_kernel(context)
         lua_root = context.pass.source.lua_root,
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
         isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,
+        specs = context.pass.scripts.specs,
     }
     require("tael.scripts.refusals").open()
     require "tael.scripts.jobs" -- answers the other workers

@@ -135,6 +135,30 @@ end)\n` });
         assert.ok(done.stdout.includes(line), `${line}\n${done.stdout}`);
 });
 
+test('a test that fails is counted once and in no other\'s way; a rule that fails is named, and the log says nothing else', () => {
+    const spec = `local t = require "tael.test"
+it("fails", function() assert.are.equal(1, 2) end)
+local function order(id, amount)
+    t.sandbox()
+    return t.request("POST", "/orders", { json = { id = id, amount = amount } }).json.id
+end
+it("is paid", function()
+    local id = order("A", 1200)
+    t.pay(id)
+    assert.are.equal("paid", t.get(id).state)
+end)
+it("waits", function() assert.are.equal("pending", t.get(order("B", 1200)).state) end)\n`;
+    write('beside', { 'rules.lua': RULES, 'routes.lua': ROUTES, 'spec/orders_spec.lua': spec });
+    const done = run('test', 'scripts/merchants/beside', '--json');
+    const { passed, failed, failures } = JSON.parse(done.stdout);
+    assert.deepEqual([passed, failed, failures.map((one) => one.name), done.stderr, done.status], [2, 1, ['fails'], '', 1]);
+    write('beside', { 'rules.lua': 'return { risk = function(payment) return payment.payer.name.first end }\n' });
+    const broken = run('test', 'scripts/merchants/beside', '--json');
+    assert.equal(JSON.parse(broken.stdout).failed, 3, broken.stdout);
+    assert.match(broken.stderr, /^rehearsal: alarm detail=merchants\/beside\/rules\.lua:1: .*rule=risk\n$/);
+    assert.doesNotMatch(broken.stderr, /\n.|[{}]/);
+});
+
 test('one that is interrupted leaves nothing behind', async () => {
     write('long', { 'rules.lua': RULES, 'routes.lua': ROUTES, 'spec/long_spec.lua': `local t = require "tael.test"
 for n = 1, 150 do

@@ -26,6 +26,7 @@ function app.plan(options)
     plan.log = { level = "error" }
     plan.pass.dev = false -- nobody saves files here, and nobody needs a key of the API
     plan.pass.scripts.merchants = made.merchants
+    plan.pass.scripts.specs = false -- the command runs them: one that fails keeps nothing from the others
     plan.pass.rehearsal = {
         options = { config_path = options.config_path, root = options.root, lua_root = options.lua_root,
             dev = options.dev, version = options.version },

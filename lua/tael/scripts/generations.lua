@@ -42,6 +42,7 @@ local WATCH_MS, WATCHED_MAX = 250, 100 -- in development, so that its author hea
 
 local slots = {} ---@type table<string, tael.scripts.Slot> by merchant
 local root, watched -- folder of all merchants; are files looked at again and again
+local check = loading.check
 
 local function clear(slot, merchant)
     slot.refused = nil
@@ -123,7 +124,7 @@ local function try(slot, merchant, found)
         return true
     end
     local begun = time.monotonic()
-    local generation, why, specs, kind = loading.check(merchant, found.files, slot.active ~= nil)
+    local generation, why, specs, kind = check(merchant, found.files, slot.active ~= nil)
     if loading.PASSING[kind] then
         error(why, 0)
     elseif generation then
@@ -343,6 +344,7 @@ end
 ---@field memory integer bytes of all isolates of this worker
 ---@field isolation "state"|"process" where they run
 ---@field processes integer most that are kept
+---@field specs boolean? false: what runs need not have passed them
 
 local function watch()
     for i, merchant in ipairs(registry.merchants()) do
@@ -357,6 +359,7 @@ end
 ---@param options tael.scripts.Options
 function generations.open(options)
     root, watched, slots = options.folder, options.watch, {}
+    check = options.specs == false and loading.unproven or loading.check
     loading.open(options.lua_root, options.isolation)
     isolate.ceiling(options.memory)
     if options.isolation == "process" then
