@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
 import { conform } from './conform.mjs';
-import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
+import { Engine, program, root, saveFile, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('counters');
 const MERCHANTS = ['demo.test', 'other.test', 'days.test', 'money.test', 'kills.test', 'plain.test', 'composed.test'];
@@ -24,7 +24,7 @@ let orders = 0;
 const save = (merchant, text, file = 'rules.lua') => {
     const place = path.join(scripts, 'merchants', merchant, file);
     fs.mkdirSync(path.dirname(place), { recursive: true });
-    fs.writeFileSync(place, text);
+    saveFile(place, text);
 };
 /** The store's own rows, read beside the engine. */
 const rows = (sql) => {
@@ -186,7 +186,8 @@ test('a day\'s amount holds to the last unit', async () => {
 
 test('a limit whose name was put together holds, and is told as any other', async () => {
     save('composed.test', `local name = "max_day_" .. "count"
-return { limits = function() return { [name] = 2 } end }\n`);
+${telling(['attempts_today'], 'function rules.limits() return { [name] = 2 } end')}`);
+    await settled('composed.test', ([count]) => count === 0);
     for (const wanted of [201, 201, 402, 402]) {
         const { status, body, text } = await create('composed.test');
         assert.equal(status, wanted, text);
@@ -251,7 +252,7 @@ test('a counter that nobody knows is refused with file and line', () => {
     fs.mkdirSync(path.join(folder, 'scripts/merchants/demo.test'), { recursive: true });
     const file = path.join(folder, 'scripts/merchants/demo.test/rules.lua');
     const check = (text) => {
-        fs.writeFileSync(file, text);
+        saveFile(file, text);
         const { status, stdout, stderr } = spawnSync(program, ['check', path.dirname(file)], { cwd: engine.folder, encoding: 'utf8' });
         return { status, said: stdout + stderr };
     };

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
+import { Engine, program, root, saveFile, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('jobs');
 const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
@@ -47,7 +47,7 @@ after(async () => {
 const job = (fields, body) => `local tael = require "tael"\nreturn { ${fields}, run = function(job)\n${body}\nend }\n`;
 const save = (name, text) => {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-    fs.writeFileSync(path.join(folder, name), text);
+    saveFile(path.join(folder, name), text);
 };
 const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
     .map((line) => JSON.parse(line));

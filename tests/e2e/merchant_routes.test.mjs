@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Engine, root, temporaryFolder, until } from './tael.mjs';
+import { Engine, root, saveFile, temporaryFolder, until } from './tael.mjs';
 
 const isolation = process.env.ISOLATION ?? 'state';
 const scripts = temporaryFolder('merchant-routes');
@@ -63,7 +63,7 @@ const HEAD = 'local tael = require "tael"\nlocal routes = {}\n';
 const save = (text, file = 'routes.lua', folder = home) => {
     const place = path.join(folder, file);
     fs.mkdirSync(path.dirname(place), { recursive: true });
-    fs.writeFileSync(place, text);
+    saveFile(place, text);
 };
 let saved = 0;
 /** Until both workers run it: each generation answers GET /version with a number of its own. */

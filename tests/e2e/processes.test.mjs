@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
+import { Engine, program, root, saveFile, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('processes');
 const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_SCRIPTS__ISOLATION: 'process', TAEL_SCRIPTS__SHARE: '100' } });
@@ -37,7 +37,7 @@ after(async () => {
 });
 
 function save(reason, work = '') {
-    fs.writeFileSync(path.join(home, 'rules.lua'), `return { risk = function() ${work} return "deny", "${reason}" end }\n`);
+    saveFile(path.join(home, 'rules.lua'), `return { risk = function() ${work} return "deny", "${reason}" end }\n`);
 }
 const create = () => engine.create(`P${++orders}`);
 const many = (count) => Promise.all(Array.from({ length: count }, create));
@@ -157,7 +157,7 @@ function ticks(pid) {
 }
 
 test('a check that crashes its process takes nothing with it that runs', async () => {
-    fs.writeFileSync(path.join(home, 'routes.lua'), `local tael = require "tael"
+    saveFile(path.join(home, 'routes.lua'), `local tael = require "tael"
 return { ["GET /slow"] = { auth = "none", handler = function()
     return { text = tostring(tael.http.get("http://127.0.0.1:${slow.address().port}/").body) }
 end } }\n`);

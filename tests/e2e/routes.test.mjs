@@ -5,13 +5,13 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Engine, root, temporaryFolder, until } from './tael.mjs';
+import { Engine, root, saveFile, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('routes');
 const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_LIMITS__KEY: '50/m' } });
 
 const place = (name) => path.join(scripts, 'routes', `${name}.lua`);
-const save = (name, text) => fs.writeFileSync(place(name), text);
+const save = (name, text) => saveFile(place(name), text);
 const open = (text) => `return { ["POST /"] = { auth = "none", handler = function(request) ${text} end } }`;
 const ask = (target, body = {}) => engine.post(target, body, { key: null });
 const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
-import { Engine, program, root, sleep, temporaryFolder, until } from './tael.mjs';
+import { Engine, program, root, saveFile, sleep, temporaryFolder, until } from './tael.mjs';
 
 const isolation = process.env.ISOLATION ?? 'state';
 const scripts = temporaryFolder('rules');
@@ -41,7 +41,7 @@ after(async () => {
 const save = (text, file = 'rules.lua', folder = home) => {
     const place = path.join(folder, file);
     fs.mkdirSync(path.dirname(place), { recursive: true });
-    fs.writeFileSync(place, text);
+    saveFile(place, text);
 };
 const risk = (body) => `local rules = {}\nfunction rules.risk(payment)\n${body}\nend\nreturn rules\n`;
 const create = (fields, options) => engine.create(`R${++orders}`, fields, options);
@@ -233,7 +233,7 @@ test('what rules say in bytes that are no text harms nobody, and readyz least of
         const detail = (await ready.json()).checks.find((check) => check.name === 'scripts').detail;
         assert.deepEqual([ready.status, /broken/.test(detail)], [200, url === engine.operations], detail);
     }
-    fs.writeFileSync(path.join(home, 'rules.lua'), Buffer.from([0x2d, 0x2d, 0xff, 0x0a]));
+    saveFile(path.join(home, 'rules.lua'), Buffer.from([0x2d, 0x2d, 0xff, 0x0a]));
     await until('a file that is no text is refused', async () => {
         await create();
         return logged('scripts.refused').some((line) => /rules\.lua: a file is text in UTF-8/.test(line.error));

@@ -61,6 +61,13 @@ export async function until(what, probe, seconds = 90) {
     }
 }
 
+/** As most editors do: whole, and under its name at once. An engine that looks meanwhile sees no half of it. */
+export function saveFile(file, text) {
+    const beside = path.join(path.dirname(file), `.saving-${process.pid}`);
+    fs.writeFileSync(beside, text);
+    fs.renameSync(beside, file);
+}
+
 export function temporaryFolder(name) {
     return fs.mkdtempSync(path.join(os.tmpdir(), `tael-${name}-`));
 }

@@ -5,7 +5,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Engine, root, sleep, temporaryFolder, until } from './tael.mjs';
+import { Engine, root, saveFile, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('versions');
 const ACCOUNT = `{ channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
@@ -181,7 +181,7 @@ test('what is activated while a worker still loads what was activated before rea
 
 test('rolling back goes back, and further back, to the folder at last', async () => {
     fs.mkdirSync(home, { recursive: true });
-    fs.writeFileSync(path.join(home, 'rules.lua'), rules('of the folder')['rules.lua']);
+    saveFile(path.join(home, 'rules.lua'), rules('of the folder')['rules.lua']);
     assert.equal((await activate('folder')).body.active, 'folder');
     assert.deepEqual(await said(), ['of the folder']);
     for (const name of ['a', 'b', 'c'])
@@ -205,7 +205,7 @@ test('a merchant that never had a version has nothing to go back to', async () =
 
 test('a broken folder cannot be activated while a version runs', async () => {
     await activate((await push(rules('stays'))).body.id);
-    fs.writeFileSync(path.join(home, 'rules.lua'), 'nonsense(\n');
+    saveFile(path.join(home, 'rules.lua'), 'nonsense(\n');
     const refused = await activate('folder');
     assert.deepEqual([refused.status, refused.body.code, refused.body.errors[0].file], [422, 'script_refused', 'merchants/demo.test/rules.lua'], refused.text);
     assert.deepEqual(await said(), ['stays']);
@@ -305,8 +305,8 @@ test('versions are kept for good, and so there is an end to their number', async
 
 test('the command pushes, shows, compares, activates and rolls back', async () => {
     fs.mkdirSync(path.join(home, 'spec'), { recursive: true });
-    fs.writeFileSync(path.join(home, 'rules.lua'), rules('by command')['rules.lua']);
-    fs.writeFileSync(path.join(home, 'spec/rules_spec.lua'), 'local t = require "tael.test"\nit("denies", function()\n'
+    saveFile(path.join(home, 'rules.lua'), rules('by command')['rules.lua']);
+    saveFile(path.join(home, 'spec/rules_spec.lua'), 'local t = require "tael.test"\nit("denies", function()\n'
         + '    assert.equal("deny", (t.rules.risk(t.payment())))\nend)\n');
     const run = (...words) => cli(...words, '--merchant', 'demo.test');
     const tested = cli('test', home);
@@ -322,7 +322,7 @@ test('the command pushes, shows, compares, activates and rolls back', async () =
     assert.equal(run('scripts', 'show', 'active', 'rules.lua').stdout, rules('by command')['rules.lua']);
     assert.match(run('scripts', 'show').stdout, /^scr_\w+ {2}\w{16} {2}runs\n {2}author {6}chen\n/);
     assert.equal(run('scripts', 'diff').stdout, '');
-    fs.writeFileSync(path.join(home, 'rules.lua'), 'return { risk = function() return "allow" end }\n');
+    saveFile(path.join(home, 'rules.lua'), 'return { risk = function() return "allow" end }\n');
     assert.match(run('scripts', 'diff').stdout, /^--- a\/rules\.lua\n\+\+\+ b\/rules\.lua\n@@ -1,3 \+1 @@\n-local rules/);
     const failing = cli('test', home);
     assert.equal(failing.status, 1);
@@ -361,18 +361,18 @@ test('the command says what is meant, and what runs is not what ran before itsel
 test('doctor looks at folders, jobs and the versions that run', async () => {
     const line = () => cli('doctor', '--dev').stdout.match(/^(ok|fail) +scripts +(.*)$/m).slice(1);
     fs.mkdirSync(path.join(home, 'spec'), { recursive: true });
-    fs.writeFileSync(path.join(home, 'rules.lua'), rules('looked at')['rules.lua']);
-    fs.writeFileSync(path.join(home, 'spec/rules_spec.lua'), 'local t = require "tael.test"\nit("denies", function()\n'
+    saveFile(path.join(home, 'rules.lua'), rules('looked at')['rules.lua']);
+    saveFile(path.join(home, 'spec/rules_spec.lua'), 'local t = require "tael.test"\nit("denies", function()\n'
         + '    assert.equal("deny", (t.rules.risk(t.payment())))\nend)\n');
     assert.equal((await activate('folder')).status, 200);
     const pushed = await push(Object.fromEntries(['rules.lua', 'spec/rules_spec.lua'].map((name) => [name, fs.readFileSync(path.join(home, name), 'utf8')])));
     assert.deepEqual(line(), ['ok', '1 merchants, 0 jobs']);
-    fs.writeFileSync(path.join(home, 'rules.lua'), 'return {\n');
+    saveFile(path.join(home, 'rules.lua'), 'return {\n');
     assert.match(line().join(' '), /^fail merchants\/demo\.test\/rules\.lua:\d: .* → .*tael check/);
     assert.equal((await activate(pushed.body.id)).status, 200);
     assert.deepEqual(line(), ['ok', '1 merchants, 0 jobs'], 'a version runs: the folder does not count');
     fs.mkdirSync(path.join(scripts, 'jobs'), { recursive: true });
-    fs.writeFileSync(path.join(scripts, 'jobs/wrong.lua'), 'return {}\n');
+    saveFile(path.join(scripts, 'jobs/wrong.lua'), 'return {}\n');
     assert.match(line().join(' '), /^fail jobs\/wrong\.lua: /);
     fs.rmSync(path.join(scripts, 'jobs'), { recursive: true });
     // what ran under one version of Tael may not under another
@@ -392,14 +392,14 @@ test('a restart with a folder that is broken goes on with what passed last', asy
     assert.equal((await activate('folder')).status, 200);
     fs.mkdirSync(home, { recursive: true });
     fs.mkdirSync(jobs, { recursive: true });
-    fs.writeFileSync(path.join(home, 'rules.lua'), rules('kept')['rules.lua']);
-    fs.writeFileSync(path.join(jobs, 'daily.lua'), 'return { schedule = "0 3 * * *", run = function() end }\n');
+    saveFile(path.join(home, 'rules.lua'), rules('kept')['rules.lua']);
+    saveFile(path.join(jobs, 'daily.lua'), 'return { schedule = "0 3 * * *", run = function() end }\n');
     await until('the folder runs', async () => (await reason()).join() === 'kept', 20);
     await until('the job is there', async () => (await operator('GET', '/v1/system/jobs')).body.data.length === 1, 20);
     for (const broken of ['return {\n', 'return { risk = function() end, rsk = 1 }\n']) {
         await engine.stop();
-        fs.writeFileSync(path.join(home, 'rules.lua'), broken);
-        fs.writeFileSync(path.join(jobs, 'daily.lua'), broken);
+        saveFile(path.join(home, 'rules.lua'), broken);
+        saveFile(path.join(jobs, 'daily.lua'), broken);
         await engine.start();
         assert.deepEqual(await reason(), ['kept'], 'and no payment goes without its rules');
         await until('the job is there', async () => (await operator('GET', '/v1/system/jobs')).body.data.length === 1, 20);
@@ -409,7 +409,7 @@ test('a restart with a folder that is broken goes on with what passed last', asy
         }, 20);
         await until('the log says what runs', () => logged('scripts.refused').some((line) => line.owner === 'merchants/demo.test' && /^\w{16}$/.test(line.runs)));
     }
-    fs.writeFileSync(path.join(home, 'rules.lua'), rules('right again')['rules.lua']);
+    saveFile(path.join(home, 'rules.lua'), rules('right again')['rules.lua']);
     await until('the folder runs again', async () => (await reason()).join() === 'right again', 20);
     // what was taken away on purpose does not come back
     fs.rmSync(home, { recursive: true });
@@ -417,7 +417,7 @@ test('a restart with a folder that is broken goes on with what passed last', asy
     await until('there are no rules', async () => (await reason()).join() === 'allowed', 20);
     await engine.stop();
     fs.mkdirSync(home, { recursive: true });
-    fs.writeFileSync(path.join(home, 'rules.lua'), 'return {\n');
+    saveFile(path.join(home, 'rules.lua'), 'return {\n');
     await engine.start();
     assert.deepEqual(await reason(), ['allowed']);
     fs.rmSync(home, { recursive: true });
