@@ -1,6 +1,9 @@
 /* folder.c - tael.folder: the source files below a folder, and whether they have changed. Contract:
  * lua/tael/meta/folder.lua. Works in every Lua state.
  *
+ * What is there and cannot be read is an error, never as good as absent: a merchant whose rules
+ * nobody can read is not one without rules.
+ *
  * Every step down is an open of one name in the folder above, and no link is followed: what is read
  * lies below the folder, whatever is done to it meanwhile (threats.md R30). A stamp is taken before
  * the file is read, so that what is written meanwhile is a change. A folder has a stamp too: a new
@@ -63,6 +66,16 @@ static tael_status refuse(struct reading *reading, const char *path, const char 
     return TAEL_ELIMIT;
 }
 
+/* Gone meanwhile is as good as never there; everything else is not. */
+static tael_status unreadable(struct reading *reading, const char *path, int error)
+{
+    if (error == ENOENT)
+        return TAEL_OK;
+    snprintf(reading->fault, sizeof(reading->fault), "%s: %s", path,
+             error == ELOOP ? "is a link, and none is followed" : strerror(error));
+    return TAEL_EINTERNAL;
+}
+
 static tael_status add_item(struct reading *reading, const char *path, const struct stat *about,
                             struct item **out)
 {
@@ -92,7 +105,7 @@ static tael_status read_text(struct reading *reading, int fd, struct item *item)
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return TAEL_EINTERNAL;
+            return unreadable(reading, item->path, EIO);
         if (got == 0)
             break;
         item->len += (size_t)got;
@@ -122,19 +135,30 @@ static tael_status read_file(struct reading *reading, int folder, const char *na
     struct stat about;
     struct item *item = NULL;
     int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0) /* it is gone already, a link, or not for us: the require of it will tell */
-        return TAEL_OK;
-    tael_status rc = fstat(fd, &about) == 0 ? TAEL_OK : TAEL_EINTERNAL;
-    if (rc == TAEL_OK && S_ISREG(about.st_mode)) {
+    if (fd < 0)
+        return unreadable(reading, path, errno);
+    tael_status rc = fstat(fd, &about) == 0 ? TAEL_OK : unreadable(reading, path, errno);
+    if (rc == TAEL_OK && !S_ISREG(about.st_mode))
+        rc = unreadable(reading, path, S_ISDIR(about.st_mode) ? EISDIR : ENODEV);
+    if (rc == TAEL_OK)
         rc = add_item(reading, path, &about, &item);
-        if (rc == TAEL_OK)
-            rc = read_text(reading, fd, item);
-    }
+    if (rc == TAEL_OK)
+        rc = read_text(reading, fd, item);
     close(fd);
     return rc;
 }
 
 static tael_status read_folder(struct reading *reading, int fd, const char *path, int depth);
+
+/* A file without ".lua" is none of ours; a link to a folder may be meant as one. */
+static tael_status not_a_folder(struct reading *reading, int above, const char *name,
+                                const char *path, int error)
+{
+    struct stat about;
+    bool plain = error == ENOTDIR &&
+                 (fstatat(above, name, &about, 0) != 0 || !S_ISDIR(about.st_mode));
+    return plain ? TAEL_OK : unreadable(reading, path, error == ENOTDIR ? ELOOP : error);
+}
 
 static tael_status read_entry(struct reading *reading, int fd, const char *above, int depth,
                               const struct dirent *entry)
@@ -151,7 +175,7 @@ static tael_status read_entry(struct reading *reading, int fd, const char *above
         return read_file(reading, fd, entry->d_name, path);
     int inner = openat(fd, entry->d_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY);
     if (inner < 0)
-        return TAEL_OK;
+        return not_a_folder(reading, fd, entry->d_name, path, errno);
     strcat(path, "/");
     return depth < DEPTH_MAX ? read_folder(reading, inner, path, depth + 1)
                              : (close(inner), refuse(reading, path, ": too deep"));
@@ -242,7 +266,7 @@ static int folder_read(lua_State *L)
     if (rc == TAEL_OK)
         return 1;
     return tael_bind_fail(L, rc == TAEL_ELIMIT ? "too_large" : "unavailable",
-                          rc == TAEL_ELIMIT ? reading.fault : tael_status_text(rc));
+                          reading.fault[0] != '\0' ? reading.fault : tael_status_text(rc));
 }
 
 /* folder.changed(path, stamps) -> boolean */

@@ -1,7 +1,8 @@
 ---@meta tael.folder
 
 --- Source files below a folder (C: engine/bind/folder.c). Files and folders whose names are those of modules
---- (small letters, digits, "_", a letter first; files end in .lua) are seen, others and links are not.
+--- (small letters, digits, "_", a letter first; files end in .lua) are seen, others are not.
+--- One of them that cannot be read, or is a link, is an error: never as good as absent.
 ---@class tael.folder
 local folder = {}
 

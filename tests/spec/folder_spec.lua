@@ -1,0 +1,48 @@
+-- What is read below a folder: what is there and cannot be read is never as good as absent.
+local folder = require "tael.folder"
+
+describe("the source files of a folder", function()
+    local root
+
+    local function run(...)
+        assert(os.execute(string.format(...)))
+    end
+
+    before_each(function()
+        root = os.tmpname()
+        os.remove(root)
+        run("mkdir -p %s/lib && printf 'return 1' > %s/rules.lua && printf 'return 2' > %s/lib/prices.lua", root,
+            root, root)
+    end)
+
+    after_each(function()
+        run("rm -rf %s", root)
+    end)
+
+    it("are its texts by path", function()
+        run("printf x > %s/README.md && printf x > %s/notes && printf x > %s/Upper.lua", root, root, root)
+        run("ln -s /nowhere %s/elsewhere && ln -s rules.lua %s/other", root, root)
+        assert.same({ ["rules.lua"] = "return 1", ["lib/prices.lua"] = "return 2" }, folder.read(root).files)
+    end)
+
+    it("are none where there is no folder", function()
+        local found, err = folder.read(root .. "/nothing")
+        assert.is_nil(found)
+        assert.equal("not_found", err.code)
+    end)
+
+    for what, made in pairs {
+        ["rules.lua: is a link, and none is followed"] = "mv %s/rules.lua %s/kept && ln -s kept %s/rules.lua",
+        ["lost.lua: is a link, and none is followed"] = "ln -s /nowhere %s/lost.lua",
+        ["inner: is a link, and none is followed"] = "ln -s lib %s/inner",
+        ["dir.lua: Is a directory"] = "mkdir %s/dir.lua",
+        ["fifo.lua: No such device"] = "mkfifo %s/fifo.lua",
+    } do
+        it("are refused: " .. what, function()
+            run((made:gsub("%%s", root)))
+            local found, err = folder.read(root)
+            assert.is_nil(found)
+            assert.same({ "unavailable", what }, { err.code, err.message })
+        end)
+    end
+end)
