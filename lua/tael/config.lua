@@ -209,6 +209,7 @@ local function make_context(options)
         file = options.path or "tael.lua",
         getenv = env and function(name) return env[name] end or os.getenv,
         asked = {},
+        read = {},
         cores = cores(),
         scripts = scripts_folder { root = root, lua_root = options.lua_root },
     }
@@ -225,6 +226,7 @@ end
 local function digest_of(text)
     return text and crypto.hex.encode(crypto.digest("sha256", text)) or ""
 end
+
 
 --- What the file says; nothing when there is none.
 local function given_of(context, options)
@@ -279,7 +281,10 @@ function config.load(options)
     if out.dev then
         require("tael.config.demo").add(out)
     end
-    out.digest = digest_of(context.text)
+    out.digest, out.reads = digest_of(context.text), {}
+    for path, text in pairs(context.read) do
+        out.reads[path] = digest_of(text)
+    end
     return finish(out)
 end
 
@@ -289,6 +294,11 @@ end
 ---@return boolean
 function config.unchanged(options, loaded)
     local text = options.text or options.path and file_of.source(options.path)
+    for path, digest in pairs(loaded.reads) do
+        if digest_of(file_of.source(path)) ~= digest then
+            return false
+        end
+    end
     return digest_of(text) == loaded.digest
 end
 

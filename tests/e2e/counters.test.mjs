@@ -59,10 +59,10 @@ const settled = (merchant, wanted) => until('both workers run what was saved', a
 before(async () => {
     fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
     fs.rmSync(path.join(scripts, 'merchants'), { recursive: true, force: true });
-    const account = (name) => `["${name}"] = { channel = "alipay", environment = "sandbox", zone = "${zone}", app_id = "2021000000000001",
+    const account = (name) => `["${name}"] = { channel = "alipay", environment = "sandbox", app_id = "2021000000000001",
         seller_id = "2088000000000001", key = "demo.alipay", alipay_key = "sandbox.alipay" }`;
     fs.writeFileSync(path.join(engine.folder, 'tael.lua'), `return { merchants = {
-        ${MERCHANTS.map((slug) => `["${slug}"] = { name = "M", mode = "test", accounts = { ${account(`a-${slug.replace('.', '-')}`)} } }`).join(',\n')}
+        ${MERCHANTS.map((slug) => `["${slug}"] = { name = "M", mode = "test", zone = "${zone}", accounts = { ${account(`a-${slug.replace('.', '-')}`)} } }`).join(',\n')}
     } }\n`, { mode: 0o600 });
     await engine.start();
     await conform(engine);

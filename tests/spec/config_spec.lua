@@ -48,6 +48,26 @@ describe("a configuration", function()
         assert.are.equal("/srv/tael/d/x.db", result.store.path)
     end)
 
+    it("is another one when a file that it reads has changed", function()
+        local path = os.tmpname()
+        local function write(text)
+            local handle = assert(io.open(path, "wb"))
+            handle:write(text)
+            handle:close()
+        end
+        write "5s"
+        local options = { text = ('return { drain = file %q }'):format(path), root = "/srv/tael", env = {} }
+        local result = assert(config.load(options))
+        assert.are.equal(5000, result.drain)
+        assert.is_true(config.unchanged(options, result))
+        write "6s"
+        assert.is_false(config.unchanged(options, result))
+        write "5s"
+        assert.is_true(config.unchanged(options, result))
+        os.remove(path)
+        assert.is_false(config.unchanged(options, result))
+    end)
+
     it("is plain Lua with env and a default, and nothing else", function()
         local result = loaded([[return { drain = env("DRAIN", "5s"), workers = 1 + 1 }]])
         assert.are.equal(5000, result.drain)

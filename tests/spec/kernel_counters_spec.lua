@@ -14,7 +14,7 @@ local retention = require "tael.kernel.retention"
 local MINUTE, HOUR, DAY = 60000, 3600000, 86400000
 local EPOCH_MS = 1577836800000
 local START = 1764374400000 -- 2025-11-29T00:00:00Z
-local MERCHANT = { id = 3, slug = "acme", accounts = { { zone = "+08:00" } } }
+local MERCHANT = { id = 3, slug = "acme", zone = "+08:00" }
 local PAYER = { client_ip = "203.0.113.9", user_agent = "B", buyer_id = "2088000011112222" }
 local MONEY = { amount = 500, currency = "CNY" }
 
@@ -51,7 +51,7 @@ local function create(wanted, about)
     about = about or {}
     local merchant = about.merchant or MERCHANT
     local counted = counters.of_new(wanted, merchant, about.payer or PAYER)
-    local list, packed = counters.created(counted, about.money or MONEY, today(merchant_day.zone(merchant)),
+    local list, packed = counters.created(counted, about.money or MONEY, today(merchant.zone),
         about.limits or {})
     local done, err = store.commit(list)
     local money = about.money or MONEY
@@ -64,7 +64,7 @@ local function read(wanted, about)
     local merchant = about.merchant or MERCHANT
     local at = store.id_ms(store.next_id())
     local past = assert(counters.read(wanted, counters.of_new(wanted, merchant, about.payer or PAYER),
-        about.currency or "CNY", at, merchant_day.of(at, merchant_day.zone(merchant))))
+        about.currency or "CNY", at, merchant_day.of(at, merchant.zone)))
     return past.history, past.taken
 end
 
@@ -133,7 +133,7 @@ end)
 describe("a day", function()
     for _, zone in ipairs { "+08:00", "+00:00", "-05:30", "+14:00" } do
         it("ends at midnight in " .. zone, function()
-            local merchant = { id = 3, accounts = { { zone = zone } } }
+            local merchant = { id = 3, zone = zone }
             local wanted = counting("attempts_today", "count")
             local about = { merchant = merchant, limits = { max_day_count = 2 } }
             now = merchant_day.of(START, zone).ends - 1

@@ -65,10 +65,12 @@ local function environment(context)
             return text == nil and default or text
         end,
         file = function(path)
-            local text, reason = file.source(values.check({ type = "path" }, path, context))
+            local at = values.check({ type = "path" }, path, context)
+            local text, reason = file.source(at)
             if not text then
                 error(reason, 2)
             end
+            context.read[at] = text
             return (text:gsub("\r?\n$", ""))
         end,
         secret = { file = reference("file"), env = reference("env", context.asked) },
@@ -76,7 +78,7 @@ local function environment(context)
 end
 
 --- Runs the text.
----@param context table text, file, root, getenv, asked
+---@param context table text, file, root, getenv, asked, read
 ---@return table? given
 ---@return table? err
 function file.evaluate(context)

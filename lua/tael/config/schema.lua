@@ -128,6 +128,7 @@ schema.merchant = {
     { name = "mode", type = "enum", values = { "live", "test" }, required = true,
         doc = "live merchants have production accounts, test merchants sandbox accounts" },
     { name = "twin", type = "slug", doc = "the same merchant in the other mode" },
+    { name = "zone", type = "zone", default = "+08:00", doc = "its clock: when its day begins, what its rules are told" },
     { name = "accounts", type = "map", default = {}, doc = "channel accounts by slug" },
     { name = "hosts", type = "hosts", default = {},
         doc = "whom its scripts may ask by https: \"erp.acme.example\", \"erp.acme.example:8443\"" },

@@ -71,7 +71,7 @@ local function unit_of(payment, order, actor)
             attempt = order.row.id, prev_attempt = payment.attempt } },
         row, event, timer,
     }, counters.tried_again(payment, function()
-        return merchant_day.of(now, merchant_day.zone(registry.merchant(payment.merchant)))
+        return merchant_day.of(now, registry.merchant(payment.merchant).zone)
     end)), after
 end
 

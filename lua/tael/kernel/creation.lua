@@ -132,7 +132,7 @@ end
 local function ask_rules(input, payment, now)
     local merchant = registry.merchant(task.scope())
     local named, payer = input.channel or input.account, input.payer ~= json.null and input.payer or nil
-    local judged, unread = { day = merchant_day.of(now, merchant_day.zone(merchant)) }, nil
+    local judged, unread = { day = merchant_day.of(now, merchant.zone) }, nil
     local counting
     local list = named and NAMED_WAY or WHATEVER_WAY
     judged.verdicts, counting = rules.ask(merchant.slug, list, function(wanted)

@@ -1,19 +1,7 @@
---- The day on a merchant's wall: its clock is that of its first account.
+--- The day on a merchant's wall: merchants.<slug>.zone of the configuration, whatever accounts it has.
 local merchant_day = {}
 
 local DAY_MS = 86400000
-
---- An offset such as "+08:00".
----@param merchant table of the registry
----@return string
-function merchant_day.zone(merchant)
-    for _, account in ipairs(merchant.accounts) do
-        if account.zone then
-            return account.zone
-        end
-    end
-    return "+00:00"
-end
 
 ---@class tael.kernel.Day
 ---@field number integer days since the first of 1970, by that clock

@@ -188,9 +188,10 @@ function registry.load(config)
     packages = packages_of.open(config.scripts.folder)
     merchants, accounts, all = {}, {}, {}
     for _, row in ipairs(read_all("merchant.all")) do
+        local configured = config.merchants[row.slug]
         local merchant = { id = row.id, slug = row.slug, name = row.name, mode = row.mode,
-            livemode = row.mode == "live", accounts = {},
-            secrets = load_secrets(row.slug, config.merchants[row.slug]) }
+            livemode = row.mode == "live", zone = configured and configured.zone or "+08:00", accounts = {},
+            secrets = load_secrets(row.slug, configured) }
         merchants[row.id], merchants[row.slug], all[#all + 1] = merchant, merchant, merchant
     end
     for _, row in ipairs(read_all("account.all")) do

@@ -67,8 +67,8 @@ function config.make(options)
     local merchants = slug and { [slug] = real.merchants[slug] or {} } or real.merchants
     local parts = {}
     for i, name in ipairs(sorted(merchants)) do
-        parts[i] = ('[%q] = { mode = "test", policies = { %s}, accounts = { %s} },\n'):format(name,
-            policies_of(merchants[name]), accounts_of(name, merchants[name], i))
+        parts[i] = ('[%q] = { mode = "test", zone = %q, policies = { %s}, accounts = { %s} },\n'):format(name,
+            merchants[name].zone or "+08:00", policies_of(merchants[name]), accounts_of(name, merchants[name], i))
     end
     local text = ([[return { workers = 1, log = { level = "error" }, scripts = { folder = %q },
         http = { listen = { %q } }, operations = { listen = false }, sandbox = { listen = %q, speed = %d },

@@ -45,7 +45,7 @@ function inputs.payment(merchant, input, id, now)
         account = plain(input.account), product = plain(input.product), device = plain(input.device),
         capture = plain(input.capture) or "automatic", metadata = copy(input.metadata),
         payer = { ip = plain(payer.client_ip), key = counters.payer_key(merchant.id, payer) }, now = now,
-        local_time = local_time(now, merchant_day.zone(merchant)),
+        local_time = local_time(now, merchant.zone),
     }
 end
 
@@ -66,7 +66,7 @@ function inputs.existing(merchant, payment, details, attempt, now)
         refunded_amount = payment.refunded_amount,
         refundable_amount = payment.captured_amount - payment.refund_reserved,
         channel = account and account.channel, account = account and account.slug,
-        product = attempt.product, now = now, local_time = local_time(now, merchant_day.zone(merchant)),
+        product = attempt.product, now = now, local_time = local_time(now, merchant.zone),
     }
 end
 
