@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Engine, root, saveFile, temporaryFolder, until } from './tael.mjs';
@@ -617,4 +618,27 @@ test('the demo shop sells coffee', async () => {
 test('what was moved by scripts can be proved', async () => {
     await engine.prove();
     await engine.start();
+});
+
+test('who asks and leaves is counted all the same', async () => {
+    const other = path.join(scripts, 'merchants/other.test');
+    fs.mkdirSync(other, { recursive: true });
+    saveFile(path.join(other, 'routes.lua'), `${HEAD}routes["GET /burn"] = { auth = "none", handler = function()
+    local n = 0
+    for i = 1, 3000000 do n = n + i end
+    return { json = { n = n } }
+end }\nreturn routes\n`);
+    const burn = () => fetch(`${engine.url}/m/other.test/burn`);
+    await until('it is there', async () => (await burn()).status === 200);
+    const leave = () => new Promise((resolve) => {
+        const socket = net.connect(engine.ports.api, '127.0.0.1', () => socket.write('GET /m/other.test/burn HTTP/1.1\r\nHost: a\r\n\r\n'));
+        setTimeout(() => socket.destroy(), 4);
+        socket.on('error', () => {}).on('close', resolve);
+    });
+    // each begins a call and hears no answer: only the share can end it
+    await until('the share is used up', async () => {
+        await Promise.all(Array.from({ length: 8 }, leave));
+        return engine.process.output.includes('scripts_over_share');
+    }, 30);
+    assert.match(engine.process.output, /its routes take more than/);
 });

@@ -38,6 +38,16 @@ describe("a merchant's share of a worker", function()
         assert.is_false(shares.over("rules", "acme"))
     end)
 
+    it("bears what was cut off as long as it lasted, up to what it could use", function()
+        world.now = 2000
+        shares.charge_cut("rules", "acme", 2000 - 49, 100 * SECOND_OF_SHARE) -- 50 ms begun: a second of the share
+        assert.is_false(shares.over("rules", "acme"))
+        shares.charge_cut("rules", "acme", 2000, 1)
+        assert.is_true(shares.over("rules", "acme"))
+        shares.charge_cut("rules", "other", 0, SECOND_OF_SHARE)
+        assert.is_false(shares.over("rules", "other"))
+    end)
+
     it("may be taken at once for a second, and comes back with time", function()
         shares.charge("rules", "acme", SECOND_OF_SHARE)
         assert.is_false(shares.over("rules", "acme"))

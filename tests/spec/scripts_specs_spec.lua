@@ -30,6 +30,18 @@ local function failure_of(spec, more)
 end
 
 describe("a merchant's spec", function()
+    it("pays for what it does before it asks for sandboxes that are not there", function()
+        local generation, _, result = check [[
+            local t = require "tael.test"
+            it("burns", function()
+                for _ = 1, 300000 do end
+                t.sandbox()
+            end)]]
+        assert.is_table(generation)
+        assert.equal(1, result.pending)
+        assert.is_true(result.used > 300000)
+    end)
+
     it("asks the rules with inputs made for it", function()
         local generation, why, result = check [[
             local t = require "tael.test"

@@ -33,6 +33,7 @@ running.performers = performers
 ---@field ends integer ms, monotonic
 ---@field wall_ms integer
 ---@field steps integer
+---@field asked integer? ms, monotonic: when the script was given the turn; nil: it has none
 ---@field lines integer? of the log, so far
 ---@field dropped integer? lines that were too many
 
@@ -86,6 +87,14 @@ local function late(run)
     return { "failed", "timeout", ("took longer than its %d seconds"):format(run.wall_ms // 1000), n = 3 }
 end
 
+--- A turn of the script.
+local function go(run, opened, ...)
+    run.asked = time.monotonic()
+    local told = table.pack(opened:go(...))
+    run.asked = nil
+    return told
+end
+
 --- One effect, and the turn after it.
 local function turn(run, opened, told)
     if is_late(run) then
@@ -100,21 +109,22 @@ local function turn(run, opened, told)
     elseif not results then
         return table.pack(opened:raise(("tael.%s: %s"):format(name, wrong)))
     end
-    local next_told = table.pack(opened:go(table.unpack(results, 1, results.n)))
+    local next_told = go(run, opened, table.unpack(results, 1, results.n))
     if next_told[1] then
         return next_told
     end
-    return table.pack(opened:go(nil, { code = "result_too_large", message = "tael." .. name
-        .. " was performed, and what it came to is more than a script is given: " .. next_told[2] }))
+    return go(run, opened, nil, { code = "result_too_large", message = "tael." .. name
+        .. " was performed, and what it came to is more than a script is given: " .. next_told[2] })
 end
 
 local OPEN_MAX = 64 -- of one merchant, on a worker: what waits takes memory
 
 local open = {} ---@type table<string, integer> by merchant
 
---- However the call ends: what it took is counted, and another may begin.
+--- However the call ends: what it took is counted, and another may begin. A turn that is cut off, because
+--- whoever asked has gone, counts as long as it lasted. A job is the operator's: no merchant's share bears it.
 local function close_of(run, opened)
-    local slug = run.merchant and run.merchant.slug
+    local slug = run.kind == "route" and run.merchant and run.merchant.slug
     if not slug then
         return nil
     end
@@ -122,6 +132,9 @@ local function close_of(run, opened)
     return setmetatable({}, { __close = function()
         open[slug] = open[slug] > 1 and open[slug] - 1 or nil
         shares.charge("routes", slug, opened:used())
+        if run.asked then
+            shares.charge_cut("routes", slug, run.asked, run.steps)
+        end
     end })
 end
 
@@ -132,12 +145,12 @@ end
 ---@param inputs any[]
 ---@return table told {"done", results…} or {"failed", kind, text}; kind may be "timeout", "busy"
 function running.call(run, entry, call, inputs)
-    if run.merchant and (open[run.merchant.slug] or 0) >= OPEN_MAX then
+    if run.kind == "route" and run.merchant and (open[run.merchant.slug] or 0) >= OPEN_MAX then
         return { "failed", "busy", "64 of its calls are under way", n = 3 }
     end
     local opened <close> = run.generation.unit:open(entry, call, inputs, run.steps)
     local _ <close> = close_of(run, opened)
-    local told = table.pack(opened:go())
+    local told = go(run, opened)
     while told[1] == "effect" do
         told = turn(run, opened, told)
     end

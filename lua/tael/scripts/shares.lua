@@ -49,6 +49,15 @@ function shares.charge(kind, merchant, steps)
     account.level = account.level + steps
 end
 
+--- The same of a call that was cut off: nobody can say what it used, and it could not use more than this.
+---@param kind "rules"|"routes"|"checks"
+---@param merchant string slug
+---@param begun integer ms, monotonic
+---@param most integer steps that it might use
+function shares.charge_cut(kind, merchant, begun, most)
+    shares.charge(kind, merchant, math.min(most, (time.monotonic() - begun + 1) * STEPS_PER_MS))
+end
+
 local function tell(kind, merchant, account, now)
     if account.told and now - account.told < TOLD_MS then
         return

@@ -202,6 +202,7 @@ end
 
 local function run_one(run, result, number, name)
     local opened <close> = run.unit:open(ENTRY, { "run", 1 }, { number }, steps_of(run))
+    local _ <close> = setmetatable({}, { __close = function() run.left = run.left - opened:used() end })
     local told = table.pack(opened:go())
     run.real = nil
     for _ = 1, EFFECTS_MAX do
@@ -218,7 +219,6 @@ local function run_one(run, result, number, name)
             told = table.pack(opened:raise(told[2]))
         end
     end
-    run.left = run.left - opened:used()
     if told[1] == "done" then
         result.passed = result.passed + 1
     else
