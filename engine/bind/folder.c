@@ -155,8 +155,8 @@ static tael_status not_a_folder(struct reading *reading, int above, const char *
                                 const char *path, int error)
 {
     struct stat about;
-    bool plain = error == ENOTDIR &&
-                 (fstatat(above, name, &about, 0) != 0 || !S_ISDIR(about.st_mode));
+    bool plain =
+        error == ENOTDIR && (fstatat(above, name, &about, 0) != 0 || !S_ISDIR(about.st_mode));
     return plain ? TAEL_OK : unreadable(reading, path, error == ENOTDIR ? ELOOP : error);
 }
 

@@ -11,8 +11,8 @@ describe("the source files of a folder", function()
     before_each(function()
         root = os.tmpname()
         os.remove(root)
-        run("mkdir -p %s/lib && printf 'return 1' > %s/rules.lua && printf 'return 2' > %s/lib/prices.lua", root,
-            root, root)
+        run("mkdir -p %s/lib", root)
+        run("printf 'return 1' > %s/rules.lua && printf 'return 2' > %s/lib/prices.lua", root, root)
     end)
 
     after_each(function()

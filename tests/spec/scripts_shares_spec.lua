@@ -40,7 +40,8 @@ describe("a merchant's share of a worker", function()
 
     it("bears what was cut off as long as it lasted, up to what it could use", function()
         world.now = 2000
-        shares.charge_cut("rules", "acme", 2000 - 49, 100 * SECOND_OF_SHARE) -- 50 ms begun: a second of the share
+        -- 50 ms begun: a second of the share
+        shares.charge_cut("rules", "acme", 2000 - 49, 100 * SECOND_OF_SHARE)
         assert.is_false(shares.over("rules", "acme"))
         shares.charge_cut("rules", "acme", 2000, 1)
         assert.is_true(shares.over("rules", "acme"))

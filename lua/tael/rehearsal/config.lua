@@ -67,8 +67,9 @@ function config.make(options)
     local merchants = slug and { [slug] = real.merchants[slug] or {} } or real.merchants
     local parts = {}
     for i, name in ipairs(sorted(merchants)) do
+        local merchant = merchants[name]
         parts[i] = ('[%q] = { mode = "test", zone = %q, policies = { %s}, accounts = { %s} },\n'):format(name,
-            merchants[name].zone or "+08:00", policies_of(merchants[name]), accounts_of(name, merchants[name], i))
+            merchant.zone or "+08:00", policies_of(merchant), accounts_of(name, merchant, i))
     end
     local text = ([[return { workers = 1, log = { level = "error" }, scripts = { folder = %q },
         http = { listen = { %q } }, operations = { listen = false }, sandbox = { listen = %q, speed = %d },

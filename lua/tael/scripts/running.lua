@@ -122,7 +122,8 @@ local OPEN_MAX = 64 -- of one merchant, on a worker: what waits takes memory
 local open = {} ---@type table<string, integer> by merchant
 
 --- However the call ends: what it took is counted, and another may begin. A turn that is cut off, because
---- whoever asked has gone, counts as long as it lasted. A job is the operator's: no merchant's share bears it.
+--- whoever asked has gone, counts as long as it lasted. A job is the operator's: no merchant's share bears
+--- it.
 local function close_of(run, opened)
     local slug = run.kind == "route" and run.merchant and run.merchant.slug
     if not slug then
