@@ -1,5 +1,5 @@
-/* script.c - tael.script: running text of others while it is loaded, with an end. Contract:
- * lua/tael/meta/script.lua. Works in every Lua state.
+/* script.c - tael.script: running text of others while it is loaded, with an end, and what it takes
+ * for globals. Contract: lua/tael/meta/script.lua. Works in every Lua state.
  *
  * The count hook counts instructions and not time, so that what is too long on one machine is too
  * long on all, and in the simulated world. Once they are used up every further instruction raises:
@@ -12,6 +12,7 @@
 #include <lauxlib.h>
 
 #include "bind/bind.h"
+#include "script/names.h"
 
 enum {
     STEP = 100000, /* instructions between two looks */
@@ -69,10 +70,74 @@ static int script_bounded(lua_State *L)
     return 2;
 }
 
+/* ---- names ---- */
+
+enum { TEXT_AT = 1, KNOWN_AT, LIST_AT, LOCALS_AT, SEEN_AT, GLOBALS_MAX = 100, LOCALS_SHOWN = 50 };
+
+static void list_locals(lua_State *L, const struct tael_names *names)
+{
+    size_t count = tael_names_locals(names);
+    size_t shown = count < LOCALS_SHOWN ? count : LOCALS_SHOWN;
+    for (size_t i = 0; i < shown; i++) {
+        struct tael_span name = tael_names_local(names, count - shown + i);
+        lua_pushlstring(L, name.data, name.len);
+        lua_rawseti(L, LOCALS_AT, (lua_Integer)i + 1);
+    }
+}
+
+static bool on_global(void *user, const struct tael_names *names, struct tael_span name, int line,
+                      enum tael_name_use use)
+{
+    lua_State *L = user;
+    lua_pushlstring(L, name.data, name.len);
+    lua_pushvalue(L, -1);
+    bool is_there = lua_rawget(L, KNOWN_AT) == LUA_TBOOLEAN && use != TAEL_NAME_WRITTEN;
+    bool is_known = is_there && (lua_toboolean(L, -1) || use == TAEL_NAME_FALLBACK);
+    lua_pushvalue(L, -2);
+    bool is_seen = lua_rawget(L, SEEN_AT) != LUA_TNIL;
+    lua_pop(L, 2);
+    if (is_known || is_seen) {
+        lua_pop(L, 1);
+        return true;
+    }
+    lua_Integer count = (lua_Integer)lua_rawlen(L, LIST_AT);
+    if (count == 0)
+        list_locals(L, names);
+    lua_pushvalue(L, -1);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, SEEN_AT);
+    lua_createtable(L, 0, 3);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "name");
+    lua_pushinteger(L, line);
+    lua_setfield(L, -2, "line");
+    lua_pushboolean(L, use == TAEL_NAME_WRITTEN);
+    lua_setfield(L, -2, "writes");
+    lua_rawseti(L, LIST_AT, count + 1);
+    return count + 1 < GLOBALS_MAX;
+}
+
+/* script.globals(text, known) -> list, locals | nil */
+static int script_globals(lua_State *L)
+{
+    struct tael_span text;
+    text.data = luaL_checklstring(L, TEXT_AT, &text.len);
+    luaL_checktype(L, KNOWN_AT, LUA_TTABLE);
+    lua_settop(L, KNOWN_AT);
+    for (int at = LIST_AT; at <= SEEN_AT; at++)
+        lua_newtable(L);
+    struct tael_names *names = lua_newuserdatauv(L, tael_names_size(), 0);
+    if (tael_names_read(names, text, on_global, L) != TAEL_OK)
+        return 0;
+    lua_settop(L, LOCALS_AT);
+    return 2;
+}
+
 int tael_open_script(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"bounded", script_bounded},
+        {"globals", script_globals},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

@@ -191,8 +191,10 @@ test('what is wrong leaves what runs, and says where', async () => {
     await settled((answer) => answer.body.detail === 'the good one');
     const wrong = [
         ['local rules = {}\nfunction rules.risk(\nreturn rules', /merchants\/demo\.test\/rules\.lua:3: .*expected/],
+        ['return { limits = function(payment)\n    retrun { max_amount = 5000 }\nend }',
+            /rules\.lua:2: unknown global 'retrun': did you mean 'return'\?/],
         ['local x = nothing.at.all', /rules\.lua:1: unknown global 'nothing'/],
-        ['total = 1\nreturn {}', /rules\.lua:1: a script must not write 'total'/],
+        ['total = 1\nreturn {}', /rules\.lua:1: 'total' is no local, and globals cannot be written: say local total/],
         ['return { rsik = function() end }', /rules\.lua: there is no rule 'rsik': did you mean 'risk'\?/],
         ['return { risk = "allow" }', /rules\.lua: rule 'risk' is a string/],
         ['return 42', /rules\.lua must return a table of functions/],

@@ -5,10 +5,34 @@
 #include <string.h>
 
 #include "bind/ask.h"
+#include "script/names.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
 
 static const char payment[] = "\x05\x07payment";
+
+static bool on_name(void *user, const struct tael_names *names, struct tael_span name, int line,
+                    enum tael_name_use use)
+{
+    const struct tael_span *text = user;
+    size_t locals = tael_names_locals(names);
+    struct tael_span last = locals > 0 ? tael_names_local(names, locals - 1) : name;
+    if (line < 1 || use > TAEL_NAME_WRITTEN || name.data < text->data ||
+        name.data + name.len > text->data + text->len || last.len > text->len)
+        abort();
+    return true;
+}
+
+static void read_names(struct tael_span text)
+{
+    struct tael_names *names = malloc(tael_names_size());
+    if (names == NULL)
+        abort();
+    tael_status rc = tael_names_read(names, text, on_name, &text);
+    if (rc != TAEL_OK && rc != TAEL_EINVAL)
+        abort();
+    free(names);
+}
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
@@ -17,6 +41,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
                                         .text = {size > 0 ? (const char *)data : "", size}};
     struct tael_generation generation = {
         .name = tael_span_of("fuzz"), .key = tael_span_of("fuzz"), .files = &file, .count = 1};
+    read_names(file.text);
     struct tael_ask *ask = calloc(1, sizeof(*ask));
     if (ask == NULL || tael_isolate_new(&isolate, 4 << 20, true) != TAEL_OK)
         abort();

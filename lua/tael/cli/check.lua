@@ -56,7 +56,7 @@ local function check_jobs(call)
     end
     local generation, why = nil, own.error
     if own.files then
-        generation, why = job_files.load(own.files)
+        generation, why = job_files.check(own.files)
     end
     local names = names_of(generation and generation.jobs or {})
     if call.json then

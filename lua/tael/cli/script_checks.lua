@@ -73,7 +73,7 @@ local function jobs_of(call)
     elseif own.error then
         return 0, own.error
     end
-    local generation, why = job_files.load(own.files)
+    local generation, why = job_files.check(own.files)
     return generation and #generation.jobs or 0, why
 end
 

@@ -4,6 +4,7 @@ local cron = require "tael.scripts.cron"
 local durations = require "tael.config.durations"
 local effects = require "tael.effects"
 local files_of = require "tael.scripts.files"
+local globals = require "tael.scripts.globals"
 local isolate = require "tael.isolate"
 local nearest = require "tael.nearest"
 local own = require "tael.scripts.own"
@@ -122,6 +123,16 @@ function job_files.load(files)
         end
     end
     return { id = id, unit = unit, jobs = jobs }
+end
+
+--- The same, and no name in them is nobody's: before they run for the first time.
+---@param files table<string, string>
+---@return tael.scripts.JobGeneration?
+---@return string? why not, with file and line where there is one
+function job_files.check(files)
+    local generation, why = job_files.load(files)
+    local wrong = generation and globals.wrong("jobs", files)
+    return not wrong and generation or nil, wrong or why
 end
 
 return job_files

@@ -47,7 +47,7 @@ local function take_kept()
 end
 
 local function take(found)
-    local generation, why = job_files.load(found.files)
+    local generation, why = job_files.check(found.files)
     if generation then
         if not active or active.id ~= generation.id then
             active = generation

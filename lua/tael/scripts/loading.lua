@@ -2,6 +2,7 @@
 --- contract, and by its own specs. Nothing here knows what runs.
 local effects = require "tael.effects"
 local files_of = require "tael.scripts.files"
+local globals = require "tael.scripts.globals"
 local isolate = require "tael.isolate"
 local kinds = require "tael.scripts.kinds"
 local own = require "tael.scripts.own"
@@ -90,7 +91,15 @@ function loading.load(merchant, files, runs)
     return generation, why, kind, used
 end
 
---- The same, and its own specs pass.
+--- A name that nothing has, which may be why it does not load.
+local function misspelt(merchant, files, why)
+    if why and not why:find("unknown global", 1, true) and not why:find("must not write", 1, true) then
+        return nil, 0
+    end
+    return globals.wrong("merchants/" .. merchant, files)
+end
+
+--- The same, no name in it is nobody's, and its own specs pass.
 ---@param merchant string slug
 ---@param files table<string, string> texts by path
 ---@param runs boolean? as in load
@@ -103,8 +112,10 @@ end
 ---@return integer used steps
 function loading.check(merchant, files, runs, rehearsal)
     local generation, why, kind, used = loading.load(merchant, files, runs)
-    if not generation then
-        return nil, why, nil, kind, used
+    local wrong, more = misspelt(merchant, files, why)
+    used = used + more
+    if not generation or wrong then
+        return nil, wrong or why, nil, wrong and "contract" or kind, used
     end
     local result = specs.run("merchants/" .. merchant, files, isolation, group_of("merchants/" .. merchant),
         rehearsal and rehearsal(generation))
