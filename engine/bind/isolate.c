@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "bind/asking.h"
 #include "bind/bind.h"
+#include "bind/packed.h"
 #include "bind/processes.h"
 
 enum {
@@ -254,7 +255,10 @@ void tael_asking_read_inputs(lua_State *L, struct asking *asking)
     luaL_argcheck(L, count <= TAEL_ASK_INPUTS_MAX, INPUTS_AT, "at most 8");
     for (lua_Unsigned i = 0; i < count; i++) {
         lua_rawgeti(L, INPUTS_AT, (lua_Integer)i + 1);
-        tael_status rc = tael_plain_write(L, -1, &limits, &asking->inputs, fault);
+        struct tael_span packed;
+        tael_status rc = tael_packed_is(L, -1, &packed)
+                             ? tael_buf_append(&asking->inputs, packed.data, packed.len)
+                             : tael_plain_write(L, -1, &limits, &asking->inputs, fault);
         if (rc == TAEL_EINVAL)
             luaL_error(L, "generation:ask: input %d: %s", (int)i + 1, fault);
         if (rc != TAEL_OK)
@@ -500,12 +504,14 @@ int tael_open_isolate(lua_State *L)
         {"generation", isolate_generation},
         {"processes", tael_isolate_processes},
         {"process_counts", tael_isolate_process_counts},
+        {"shape", tael_isolate_shape},
         {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"ask", generation_ask}, {"open", tael_generation_open}, {NULL, NULL}};
     make_type(L, TAEL_ASKING, tael_asking_free);
     tael_open_opened(L);
+    tael_open_packed(L);
     make_type(L, TAEL_GENERATION, free_generation);
     lua_pushcfunction(L, close_generation);
     lua_setfield(L, -2, "__close");
@@ -513,5 +519,7 @@ int tael_open_isolate(lua_State *L)
     lua_setfield(L, -2, "__index");
     lua_settop(L, 0);
     luaL_newlib(L, functions);
+    tael_packed_push_pack(L);
+    lua_setfield(L, -2, "pack");
     return 1;
 }

@@ -11,8 +11,9 @@
 enum tag { TAG_NIL, TAG_FALSE, TAG_TRUE, TAG_INTEGER, TAG_FLOAT, TAG_TEXT, TAG_TABLE };
 
 enum {
-    NUMBER_MAX = 10, /* bytes of a variable-length number of 64 bits */
-    ROOM = 256,      /* bytes that are asked for at least */
+    NUMBER_MAX = 10,              /* bytes of a variable-length number of 64 bits */
+    NUMBER_SIZE = 1 + NUMBER_MAX, /* with its tag */
+    ROOM = 256,                   /* bytes that are asked for at least */
 };
 
 /* ---- writing ---- */
@@ -29,10 +30,17 @@ struct writer {
     char *at, *end; /* of its memory: what is written next, and how far it may go */
     char *fault;
     int items;
+    bool no_null; /* a pair whose value is JSON's null is left out */
     size_t begin; /* of out */
     tael_status status;
     struct step way[TAEL_PLAIN_DEPTH_MAX];
 };
+
+/* json.null */
+static bool is_null(lua_State *L, int index)
+{
+    return lua_islightuserdata(L, index) && lua_touserdata(L, index) == NULL;
+}
 
 static void put_way(const struct writer *writer, int depth, char *out, size_t size)
 {
@@ -83,14 +91,24 @@ static bool put(struct writer *writer, int depth, const void *data, size_t len)
     return true;
 }
 
+/* Writes a tag and its number there: at most NUMBER_SIZE bytes. */
+static char *number_to(char *at, enum tag tag, uint64_t number)
+{
+    *at++ = (char)tag;
+    for (; number >= 0x80; number >>= 7)
+        *at++ = (char)(number | 0x80);
+    *at++ = (char)number;
+    return at;
+}
+
 static bool put_number(struct writer *writer, int depth, enum tag tag, uint64_t number)
 {
-    unsigned char bytes[1 + NUMBER_MAX] = {(unsigned char)tag};
-    size_t len = 1;
-    for (; number >= 0x80; number >>= 7)
-        bytes[len++] = (unsigned char)(number | 0x80);
-    bytes[len++] = (unsigned char)number;
-    return put(writer, depth, bytes, len);
+    char bytes[NUMBER_SIZE];
+    if (writer->end - writer->at >= NUMBER_SIZE) {
+        writer->at = number_to(writer->at, tag, number);
+        return true;
+    }
+    return put(writer, depth, bytes, (size_t)(number_to(bytes, tag, number) - bytes));
 }
 
 /* Small ones, of either sign, are short. */
@@ -99,10 +117,8 @@ static uint64_t folded(lua_Integer number)
     return (uint64_t)number << 1 ^ (uint64_t)(number >> 63);
 }
 
-static bool put_text(struct writer *writer, int depth, int index)
+static bool put_text(struct writer *writer, int depth, const char *text, size_t len)
 {
-    size_t len = 0;
-    const char *text = lua_tolstring(writer->L, index, &len);
     return put_number(writer, depth, TAG_TEXT, len) && put(writer, depth, text, len);
 }
 
@@ -117,24 +133,65 @@ static bool put_float(struct writer *writer, int depth, lua_Number number)
 
 static bool put_value(struct writer *writer, int depth, int index);
 
+/* One more value or key. */
+static bool count_item(struct writer *writer, int depth)
+{
+    return ++writer->items <= writer->limits->items || refuse(writer, depth, "has too many values");
+}
+
 /* The pair on top, key below value: not one of the first `array`. */
-static bool put_pair(struct writer *writer, int depth)
+static bool put_pair(struct writer *writer, int depth, int key)
 {
     lua_State *L = writer->L;
-    int value = lua_gettop(L), key = value - 1;
-    bool named = lua_type(L, key) == LUA_TSTRING;
-    if (!named && !lua_isinteger(L, key))
+    size_t len = 0;
+    struct step *step = &writer->way[depth];
+    if (lua_type(L, key) == LUA_TSTRING) {
+        *step = (struct step){.name = lua_tolstring(L, key, &len)};
+        return count_item(writer, depth + 1) && put_text(writer, depth + 1, step->name, len) &&
+               put_value(writer, depth + 1, key + 1);
+    }
+    if (!lua_isinteger(L, key))
         return refuse(writer, depth, "has a key that is neither a text nor an integer");
-    if (named)
-        writer->way[depth] = (struct step){.name = lua_tostring(L, key)};
-    else
-        writer->way[depth] = (struct step){.index = lua_tointeger(L, key)};
-    return put_value(writer, depth + 1, key) && put_value(writer, depth + 1, value);
+    *step = (struct step){.index = lua_tointeger(L, key)};
+    return count_item(writer, depth + 1) &&
+           put_number(writer, depth + 1, TAG_INTEGER, folded(step->index)) &&
+           put_value(writer, depth + 1, key + 1);
 }
 
 static bool is_of_array(lua_State *L, int key, lua_Unsigned array)
 {
     return lua_isinteger(L, key) && (lua_Unsigned)lua_tointeger(L, key) - 1 < array;
+}
+
+/* A table is begun; where its size stands is known by its place, for out may move. */
+static bool begin_table(struct writer *writer, int depth, lua_Unsigned array, size_t *size_at)
+{
+    const struct tael_plain_size none = {0};
+    if (!put_number(writer, depth, TAG_TABLE, array) || !put(writer, depth, &none, sizeof(none)))
+        return false;
+    *size_at = (size_t)(writer->at - writer->out->data) - sizeof(none);
+    return true;
+}
+
+static void end_table(struct writer *writer, size_t size_at, uint32_t others)
+{
+    char *at = writer->out->data + size_at;
+    struct tael_plain_size size = {.others = others};
+    size.bytes = (uint32_t)(writer->at - at - (ptrdiff_t)sizeof(size));
+    memcpy(at, &size, sizeof(size));
+}
+
+static bool put_array(struct writer *writer, int depth, int index, lua_Unsigned array)
+{
+    lua_State *L = writer->L;
+    for (lua_Unsigned i = 1; i <= array; i++) {
+        lua_rawgeti(L, index, (lua_Integer)i);
+        writer->way[depth] = (struct step){.index = (lua_Integer)i};
+        if (!put_value(writer, depth + 1, lua_gettop(L)))
+            return false;
+        lua_pop(L, 1);
+    }
+    return true;
 }
 
 static bool put_table(struct writer *writer, int depth, int index)
@@ -150,56 +207,84 @@ static bool put_table(struct writer *writer, int depth, int index)
     if (array > (lua_Unsigned)writer->limits->items)
         return refuse(writer, depth, "has too many values");
     uint32_t others = 0;
-    if (!put_number(writer, depth, TAG_TABLE, array) ||
-        !put(writer, depth, &others, sizeof(others)))
+    size_t size_at = 0;
+    if (!begin_table(writer, depth, array, &size_at) || !put_array(writer, depth, index, array))
         return false;
-    size_t count_at = (size_t)(writer->at - writer->out->data) - sizeof(others);
-    for (lua_Unsigned i = 1; i <= array; i++) {
-        lua_rawgeti(L, index, (lua_Integer)i);
-        writer->way[depth] = (struct step){.index = (lua_Integer)i};
-        if (!put_value(writer, depth + 1, lua_gettop(L)))
-            return false;
-        lua_pop(L, 1);
-    }
-    for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
-        if (array > 0 && is_of_array(L, -2, array))
+    int key = lua_gettop(L) + 1;
+    for (lua_pushnil(L); lua_next(L, index) != 0; lua_settop(L, key)) {
+        if ((array > 0 && is_of_array(L, key, array)) || (writer->no_null && is_null(L, key + 1)))
             continue;
         others++;
-        if (!put_pair(writer, depth))
+        if (!put_pair(writer, depth, key))
             return false;
     }
-    memcpy(writer->out->data + count_at, &others, sizeof(others));
+    end_table(writer, size_at, others);
     return true;
+}
+
+static bool put_other(struct writer *writer, int depth, int index)
+{
+    lua_State *L = writer->L;
+    char what[40];
+    const char *packed = luaL_testudata(L, index, TAEL_PLAIN_PACKED);
+    if (packed != NULL) /* who reads it counts what is in it */
+        return put(writer, depth, packed, lua_rawlen(L, index));
+    if (luaL_testudata(L, index, "tael.json.decimal") != NULL)
+        return refuse(writer, depth,
+                      "is a number with a fraction (amounts are integers of minor units)");
+    snprintf(what, sizeof(what), "is a %s", lua_typename(L, lua_type(L, index)));
+    return refuse(writer, depth, what);
 }
 
 static bool put_value(struct writer *writer, int depth, int index)
 {
     static const char tags[] = {TAG_NIL, TAG_FALSE, TAG_TRUE};
     lua_State *L = writer->L;
-    if (++writer->items > writer->limits->items)
-        return refuse(writer, depth, "has too many values");
+    size_t len = 0;
+    if (!count_item(writer, depth))
+        return false;
     switch (lua_type(L, index)) {
-    case LUA_TNIL:
-        return put(writer, depth, &tags[0], 1);
-    case LUA_TBOOLEAN:
-        return put(writer, depth, &tags[1 + lua_toboolean(L, index)], 1);
+    case LUA_TSTRING: {
+        const char *text = lua_tolstring(L, index, &len);
+        return put_text(writer, depth, text, len);
+    }
     case LUA_TNUMBER:
         if (lua_isinteger(L, index))
             return put_number(writer, depth, TAG_INTEGER, folded(lua_tointeger(L, index)));
         return put_float(writer, depth, lua_tonumber(L, index));
-    case LUA_TSTRING:
-        return put_text(writer, depth, index);
     case LUA_TTABLE:
         return put_table(writer, depth, index);
-    default: {
-        char what[40];
-        if (luaL_testudata(L, index, "tael.json.decimal") != NULL)
-            return refuse(writer, depth,
-                          "is a number with a fraction (amounts are integers of minor units)");
-        snprintf(what, sizeof(what), "is a %s", lua_typename(L, lua_type(L, index)));
-        return refuse(writer, depth, what);
+    case LUA_TBOOLEAN:
+        return put(writer, depth, &tags[1 + lua_toboolean(L, index)], 1);
+    case LUA_TNIL:
+        return put(writer, depth, &tags[0], 1);
+    default:
+        return put_other(writer, depth, index);
     }
-    }
+}
+
+/* writer.way is written as it is gone. */
+static bool begin(struct writer *writer, lua_State *L, const struct tael_plain_limits *limits,
+                  struct tael_buf *out, char *fault)
+{
+    writer->L = L;
+    writer->limits = limits;
+    writer->out = out;
+    writer->at = writer->end = NULL;
+    writer->fault = fault;
+    writer->items = 0;
+    writer->no_null = false;
+    writer->begin = out->len;
+    writer->status = TAEL_OK;
+    fault[0] = '\0';
+    return grow(writer, 0, 1);
+}
+
+static tael_status finish(struct writer *writer, bool written)
+{
+    struct tael_buf *out = writer->out;
+    out->len = written ? (size_t)(writer->at - out->data) : writer->begin;
+    return writer->status;
 }
 
 tael_status tael_plain_write(lua_State *L, int index, const struct tael_plain_limits *limits,
@@ -207,19 +292,77 @@ tael_status tael_plain_write(lua_State *L, int index, const struct tael_plain_li
 {
     int top = lua_gettop(L);
     struct writer writer;
-    writer.L = L; /* the way is written as it is gone */
-    writer.limits = limits;
-    writer.out = out;
-    writer.at = writer.end = NULL;
-    writer.fault = fault;
-    writer.items = 0;
-    writer.begin = out->len;
-    writer.status = TAEL_OK;
-    fault[0] = '\0';
-    bool written = grow(&writer, 0, 1) && put_value(&writer, 0, lua_absindex(L, index));
+    bool written =
+        begin(&writer, L, limits, out, fault) && put_value(&writer, 0, lua_absindex(L, index));
     lua_settop(L, top);
-    out->len = written ? (size_t)(writer.at - out->data) : writer.begin;
-    return writer.status;
+    return finish(&writer, written);
+}
+
+/* ---- writing a table whose fields are known ---- */
+
+static bool put_field(struct writer *writer, int depth, const struct tael_plain_step *step)
+{
+    writer->way[depth] = (struct step){.name = step->key + step->name};
+    return count_item(writer, depth + 1) && put(writer, depth + 1, step->key, step->len);
+}
+
+static bool put_steps(struct writer *writer, const struct tael_plain_step *steps, size_t count,
+                      int value)
+{
+    struct open {
+        size_t size_at;
+        uint32_t others;
+    } open[TAEL_PLAIN_SHAPE_DEPTH + 1] = {{0}};
+    int depth = 0;
+    if (!count_item(writer, 0) || !begin_table(writer, 0, 0, &open[0].size_at))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const struct tael_plain_step *step = &steps[i];
+        switch (step->kind) {
+        case TAEL_PLAIN_FIELD:
+            if (lua_isnil(writer->L, value) || is_null(writer->L, value)) {
+                value++;
+                continue;
+            }
+            open[depth].others++;
+            if (!put_field(writer, depth, step) || !put_value(writer, depth + 1, value++))
+                return false;
+            continue;
+        case TAEL_PLAIN_OPEN:
+            open[depth].others++;
+            if (!put_field(writer, depth, step) || !count_item(writer, depth + 1) ||
+                !begin_table(writer, depth + 1, 0, &open[depth + 1].size_at))
+                return false;
+            open[++depth].others = 0;
+            continue;
+        case TAEL_PLAIN_CLOSE:
+            end_table(writer, open[depth].size_at, open[depth].others);
+            depth--;
+            continue;
+        }
+    }
+    end_table(writer, open[0].size_at, open[0].others);
+    return true;
+}
+
+tael_status tael_plain_write_shape(lua_State *L, int first, const struct tael_plain_step *steps,
+                                   size_t count, const struct tael_plain_limits *limits,
+                                   struct tael_buf *out, char fault[TAEL_PLAIN_FAULT_MAX])
+{
+    int top = lua_gettop(L);
+    struct writer writer;
+    bool written = begin(&writer, L, limits, out, fault);
+    writer.no_null = true;
+    written = written && put_steps(&writer, steps, count, lua_absindex(L, first));
+    lua_settop(L, top);
+    return finish(&writer, written);
+}
+
+size_t tael_plain_put_name(char *out, const char *name, size_t len)
+{
+    char *at = number_to(out, TAG_TEXT, len);
+    memcpy(at, name, len);
+    return (size_t)(at - out) + len;
 }
 
 /* ---- reading ---- */
@@ -291,30 +434,31 @@ static bool push_table(struct reader *reader, int depth)
 {
     lua_State *L = reader->L;
     uint64_t array = 0;
-    uint32_t others = 0;
+    struct tael_plain_size size;
     if (depth >= reader->limits->depth || !take_number(reader, &array) ||
-        left(reader) < sizeof(others))
+        left(reader) < sizeof(size))
         return false;
-    memcpy(&others, reader->at, sizeof(others));
-    reader->at += sizeof(others);
-    if (!may_follow(reader, array) || !may_follow(reader, others))
+    memcpy(&size, reader->at, sizeof(size));
+    reader->at += sizeof(size);
+    const char *begin = reader->at;
+    if (!may_follow(reader, array) || !may_follow(reader, size.others))
         return false;
     luaL_checkstack(L, LUA_MINSTACK, "plain data");
-    lua_createtable(L, (int)array, (int)others);
+    lua_createtable(L, (int)array, (int)size.others);
     int table = lua_gettop(L);
     for (uint64_t i = 1; i <= array; i++) {
         if (!push_value(reader, depth + 1))
             return false;
         lua_rawseti(L, table, (lua_Integer)i);
     }
-    for (uint32_t i = 0; i < others; i++) {
-        if (!push_value(reader, depth + 1) ||
-            (lua_type(L, -1) != LUA_TSTRING && !lua_isinteger(L, -1)) ||
+    for (uint32_t i = 0; i < size.others; i++) {
+        char tag = reader->at < reader->end ? *reader->at : TAG_NIL;
+        if ((tag != TAG_TEXT && tag != TAG_INTEGER) || !push_value(reader, depth + 1) ||
             !push_value(reader, depth + 1))
             return false;
         lua_rawset(L, table);
     }
-    return true;
+    return (size_t)(reader->at - begin) == size.bytes;
 }
 
 static bool push_value(struct reader *reader, int depth)

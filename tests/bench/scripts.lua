@@ -23,6 +23,12 @@ package.loaded["tael.kernel.metrics"] = {
     count = function() end,
 }
 package.loaded["tael.scripts.loading"] = { RULES = "rules.lua" }
+package.loaded["tael.kernel.counters"] = { payer_key = function() end }
+package.loaded["tael.kernel.ids"] = { encode = function() return "pay_0CP65NVS80000ZWZMY2XSTZCWD" end }
+package.loaded["tael.kernel.registry"] = {
+    package = function() return { products = { page = {}, qr = {} } } end,
+}
+local rule_inputs = require "tael.scripts.inputs"
 local rules = require "tael.scripts.rules"
 require("tael.scripts.shares").open(100)
 isolate.ceiling(256 << 20)
@@ -49,19 +55,18 @@ return {
 ]]
 local WANTED = { "limits", "risk", "route" }
 
+local MERCHANT = { id = 1, zone = "+08:00", accounts = {
+    { channel = "alipay", slug = "alipay-one", fields = {} },
+    { channel = "alipay", slug = "alipay-two", fields = {} },
+} }
+local INPUT = {
+    merchant_order_id = "A1001", amount = 1234, currency = "CNY", subject = "coffee", product = "page",
+    metadata = { tier = "silver", shop = "17" }, payer = { client_ip = "203.0.113.7" },
+}
+
 local function inputs()
-    return {
-        payment = {
-            id = "pay_0CP65NVS80000ZWZMY2XSTZCWD", merchant_order_id = "A1001", amount = 1234,
-            currency = "CNY", subject = "coffee", channel = nil, product = "page", capture = "automatic",
-            metadata = { tier = "silver", shop = "17" }, payer = { ip = "203.0.113.7" }, now = 1700000000000,
-            local_time = { year = 2026, month = 11, day = 28, hour = 23, minute = 5, wday = 7 },
-        },
-        channels = {
-            { name = "alipay", account = "alipay-one", products = { page = true, qr = true } },
-            { name = "alipay", account = "alipay-two", products = { page = true, qr = true } },
-        },
-    }
+    return { payment = rule_inputs.payment(MERCHANT, INPUT, 1, 1700000000000),
+        channels = rule_inputs.channels(MERCHANT) }
 end
 
 local made = 0

@@ -1,5 +1,6 @@
 --- Scripts asked in isolates: what crosses, what is contained, what is told.
 local isolate = require "tael.isolate"
+local json = require "tael.json"
 
 local number = 0
 
@@ -138,6 +139,49 @@ describe("an isolate", function()
             assert.matches(told, answer[3], 1, true)
         end
         assert.has_error(function() ask(body "return 1", { f = print }) end)
+    end)
+
+    it("takes what was packed before, as what it was", function()
+        local value = { 1, "two", { a = true, [5] = -7, none = {} }, 2.5 }
+        assert.are.same({ true, value }, ask(body "return x", isolate.pack(value)))
+        assert.are.same({ true, { a = { 1 } } }, ask(body "return x", { a = isolate.pack { 1 } }))
+        local twice = generation "return { f = function(x, y) x.n = 2 return y.n end }"
+        assert.are.same({ true, 1 },
+            twice:ask("rules.lua", { { "f", 1, 1 } }, { isolate.pack { n = 1 } }, 300000)[1])
+    end)
+
+    it("takes values in the shape of a table, without those that are not there", function()
+        local shape = isolate.shape { "id", "sum", { "payer", "ip", { "card", "kind" } }, "more", "late" }
+        local function given(...)
+            return ask(body "return x", shape(...))[2]
+        end
+        assert.are.same({ id = "p1", sum = 5, payer = { ip = "::1", card = { kind = 2 } }, more = { 1 },
+            late = false }, given("p1", 5, "::1", 2, { 1 }, false))
+        assert.are.same({ payer = { card = {} } }, given(nil, json.null, nil, json.null, nil, nil))
+        assert.are.same({ payer = { card = {} }, more = { b = { c = 1 } } },
+            given(nil, nil, nil, nil, { a = json.null, b = { c = 1, d = json.null } }, nil))
+        assert.are.same({ payer = { card = {} }, more = { 1 } },
+            given(nil, nil, nil, nil, isolate.pack { 1 }, nil))
+    end)
+
+    it("says which field of a shape is not plain, and what is no shape", function()
+        local shape = isolate.shape { "id", { "payer", "ip" } }
+        for told, wrong in pairs {
+            ["payer.ip is a function"] = function() shape(1, print) end,
+            ["id[2] is a userdata"] = function() shape({ 1, json.null }, 1) end,
+            ["id is too large"] = function() shape(("x"):rep(1 << 20), 1) end,
+            ["2 fields, 1 are given"] = function() shape(1) end,
+            ["a.b is a function"] = function() isolate.pack { a = { b = print } } end,
+            ["a name must be a text"] = function() isolate.shape { 1 } end,
+            ["nested too deeply"] = function()
+                isolate.shape { { "a", { "b", { "c", { "d", { "e" } } } } } }
+            end,
+            ["names too long"] = function() isolate.shape { ("x"):rep(2048) } end,
+        } do
+            local good, why = pcall(wrong)
+            assert.is_false(good)
+            assert.matches(told, why, 1, true)
+        end
     end)
 
     it("keeps two owners apart", function()

@@ -79,13 +79,14 @@ end
 ---@param other string label
 ---@return fun(value: string, other_value: string)
 function metrics.by_two(name, one, other)
-    local kept = {} ---@type table<string, tael.kernel.Counter>
+    local kept = {} ---@type table<string, table<string, tael.kernel.Counter>>
     return function(value, other_value)
-        local key = value .. "\n" .. other_value
-        local counter = kept[key]
+        local of = kept[value]
+        local counter = of and of[other_value]
         if not counter then
+            of = of or {}
             counter = metrics.counter(name, { [one] = value, [other] = other_value })
-            kept[key] = counter
+            kept[value], of[other_value] = of, counter
         end
         counter.count = counter.count + 1
     end

@@ -58,12 +58,25 @@ function isolate.process_counts() end
 ---@return tael.isolate.Generation
 function isolate.generation(of) end
 
+--- Plain data that is bytes already: an input of any number of asks, that costs no table on its way.
+---@class tael.isolate.Packed: userdata
+
+---@param value any plain data
+---@return tael.isolate.Packed
+function isolate.pack(value) end
+
+--- The same of a table whose fields are known, from values in their order: what is nil or json.null is left
+--- out, also within a table that is a value. A field that is a table of known fields is {name, field, …}.
+---@param fields (string|table)[]
+---@return fun(...: any): tael.isolate.Packed
+function isolate.shape(fields) end
+
 --- ask calls functions of the table that the entry's file gives back, in one crossing. Each has copies of
 --- its own of the inputs that it names. One that fails takes nothing from those after it, but the steps are
 --- for all together, and who uses them up ends all. In a task a long call lets others go on in between.
 ---   entry: path of a file. calls: {name, number of an input, …}, at most 16; the name "" asks which
---- functions there are: {name = "function"}. inputs: at most 8. steps: instructions and their like, 100 to
---- 200 take a microsecond.
+--- functions there are: {name = "function"}. inputs: at most 8, packed ones or plain data. steps:
+--- instructions and their like, 100 to 200 take a microsecond.
 ---   answers: one for each call, {true, result, …} or {false, kind, text} with kind "absent", "raised",
 --- "shape" (what it gave is not plain), "spent", "memory" or "crashed" (the process is gone), text
 --- "file:line: …"; and the steps that were used, those of what had to be

@@ -4,6 +4,9 @@ local nearest = require "tael.nearest"
 
 local contract = {}
 
+-- What a check gives is a table of its own, with room for who said it: one that grows costs more than
+-- all that is in it.
+
 local REASON_MAX = 200 -- bytes
 
 local function check_reason(reason)
@@ -20,7 +23,7 @@ local function check_risk(risk, reason)
         return nil, 'the first result is "allow", "review" or "deny"'
     end
     local fits, why = check_reason(reason)
-    return fits and { risk = risk, reason = reason }, why
+    return fits and { risk = risk, reason = reason, by = nil, generation = nil }, why
 end
 
 local LIMITS = { max_amount = true, max_day_amount = true, max_day_count = true }
@@ -41,7 +44,8 @@ local function check_limits(limits)
                 name ~= "max_day_count" and " of minor units" or "")
         end
     end
-    return limits
+    return { max_amount = limits.max_amount, max_day_amount = limits.max_day_amount,
+        max_day_count = limits.max_day_count, by = nil, generation = nil }
 end
 
 local FEE_MAX = 100000000000000 -- of every amount
@@ -54,7 +58,7 @@ local function check_price(price)
     elseif math.type(price.fee) ~= "integer" or price.fee < 0 or price.fee > FEE_MAX then
         return nil, "fee is an integer of minor units, at least 0"
     end
-    return price
+    return { fee = price.fee, by = nil, generation = nil }
 end
 
 local WAY_MAX = 16
@@ -86,7 +90,7 @@ local function check_route(order, reason)
         end
     end
     local fits, why = check_reason(reason)
-    return fits and { ways = ways, reason = reason }, why
+    return fits and { ways = ways, reason = reason, by = nil, generation = nil }, why
 end
 
 --- A rule that gives one of some words.
@@ -100,7 +104,7 @@ local function one_of(...)
         if not words[wish] then
             return nil, told
         end
-        return { wish = wish }
+        return { wish = wish, by = nil, generation = nil }
     end
 end
 

@@ -1,53 +1,67 @@
---- What rules are given: plain data, made anew for each crossing. Nothing in it is the kernel's own table.
+--- What rules are given: plain data, as the bytes that cross. Nothing in it is the kernel's own table.
 local counters = require "tael.kernel.counters"
-local json = require "tael.json"
 local ids = require "tael.kernel.ids"
+local isolate = require "tael.isolate"
+local json = require "tael.json"
 local merchant_day = require "tael.kernel.merchant_day"
 local registry = require "tael.kernel.registry"
 local time = require "tael.time"
 
 local inputs = {}
 
+---@class tael.scripts.Minute of a clock on the wall
+---@field number integer since 1970
+---@field packed tael.isolate.Packed of a tael.LocalTime
+
+local minutes = {} ---@type table<string, tael.scripts.Minute> the last of each zone
+
 --- The moment as a merchant's clock on the wall shows it.
 local function local_time(now, zone)
-    local year, month, day, hour, minute = time.format(now, zone):match("^(%d+)-(%d+)-(%d+) (%d+):(%d+)")
-    return {
-        year = math.tointeger(tonumber(year)), month = math.tointeger(tonumber(month)),
-        day = math.tointeger(tonumber(day)), hour = math.tointeger(tonumber(hour)),
-        minute = math.tointeger(tonumber(minute)),
-        -- 1 is Sunday; the first day of 1970 was a Thursday
-        wday = (merchant_day.of(now, zone).number + 4) % 7 + 1,
-    }
-end
-
-local function plain(value)
-    return value ~= json.null and value or nil
-end
-
-local function copy(map)
-    local out = {}
-    for name, value in pairs(plain(map) or {}) do
-        out[name] = plain(value)
+    local number, minute = now // 60000, minutes[zone]
+    if not minute or minute.number ~= number then
+        local year, month, day, hour, min = time.format(now, zone):match("^(%d+)-(%d+)-(%d+) (%d+):(%d+)")
+        minute = { number = number, packed = isolate.pack {
+            year = math.tointeger(tonumber(year)), month = math.tointeger(tonumber(month)),
+            day = math.tointeger(tonumber(day)), hour = math.tointeger(tonumber(hour)),
+            minute = math.tointeger(tonumber(min)),
+            -- 1 is Sunday; the first day of 1970 was a Thursday
+            wday = (merchant_day.of(now, zone).number + 4) % 7 + 1,
+        } }
+        minutes[zone] = minute
     end
-    return out
+    return minute.packed
 end
+
+local payment_shape = isolate.shape {
+    "id", "merchant_order_id", "amount", "currency", "subject", "channel", "account", "product", "device",
+    "capture", "metadata", { "payer", "ip", "key" }, "now", "local_time",
+}
+
+local NOTHING = {}
 
 ---@param merchant table of the registry
 ---@param input table accepted body of payments.create
 ---@param id integer
 ---@param now integer ms
----@return tael.PaymentInput
+---@return tael.isolate.Packed of a tael.PaymentInput
 function inputs.payment(merchant, input, id, now)
-    local payer = plain(input.payer) or {}
-    return {
-        id = ids.encode("pay", id), merchant_order_id = input.merchant_order_id, amount = input.amount,
-        currency = input.currency, subject = input.subject, channel = plain(input.channel),
-        account = plain(input.account), product = plain(input.product), device = plain(input.device),
-        capture = plain(input.capture) or "automatic", metadata = copy(input.metadata),
-        payer = { ip = plain(payer.client_ip), key = counters.payer_key(merchant.id, payer) }, now = now,
-        local_time = local_time(now, merchant.zone),
-    }
+    local payer, capture, metadata = input.payer, input.capture, input.metadata
+    if payer == json.null then
+        payer = nil
+    end
+    payer = payer or NOTHING
+    return payment_shape(ids.encode("pay", id), input.merchant_order_id, input.amount, input.currency,
+        input.subject, input.channel, input.account, input.product, input.device,
+        capture ~= json.null and capture or "automatic", metadata ~= json.null and metadata or NOTHING,
+        payer.client_ip, counters.payer_key(merchant.id, payer), now,
+        local_time(now, merchant.zone))
 end
+
+local existing_shape = isolate.shape {
+    "id", "merchant_order_id", "amount", "currency", "subject", "metadata", "state", "reason", "late",
+    "captured_amount", "refunded_amount", "refundable_amount", "channel", "account", "product", "now",
+    "local_time",
+}
 
 --- A payment that there is.
 ---@param merchant table of the registry
@@ -55,30 +69,24 @@ end
 ---@param details table
 ---@param attempt table row that is spoken of
 ---@param now integer ms
----@return tael.RulePayment
+---@return tael.isolate.Packed of a tael.RulePayment
 function inputs.existing(merchant, payment, details, attempt, now)
-    local account = registry.account(attempt.account)
-    return {
-        id = ids.encode("pay", payment.id), merchant_order_id = payment.merchant_order_id,
-        amount = payment.amount, currency = payment.currency, subject = details.subject,
-        metadata = copy(details.metadata), state = payment.state, reason = payment.reason,
-        late = payment.late == 1, captured_amount = payment.captured_amount,
-        refunded_amount = payment.refunded_amount,
-        refundable_amount = payment.captured_amount - payment.refund_reserved,
-        channel = account and account.channel, account = account and account.slug,
-        product = attempt.product, now = now, local_time = local_time(now, merchant.zone),
-    }
+    local account, metadata = registry.account(attempt.account), details.metadata
+    return existing_shape(ids.encode("pay", payment.id), payment.merchant_order_id, payment.amount,
+        payment.currency, details.subject, metadata ~= json.null and metadata or NOTHING, payment.state,
+        payment.reason, payment.late == 1, payment.captured_amount, payment.refunded_amount,
+        payment.captured_amount - payment.refund_reserved, account and account.channel,
+        account and account.slug, attempt.product, now, local_time(now, merchant.zone))
 end
 
+local attempt_shape = isolate.shape { "id", "channel", "account", "product", "state", "amount", "currency" }
+
 ---@param attempt table row
----@return tael.RuleAttempt
+---@return tael.isolate.Packed of a tael.RuleAttempt
 function inputs.attempt(attempt)
     local account = registry.account(attempt.account)
-    return {
-        id = ids.encode("att", attempt.id), channel = account and account.channel,
-        account = account and account.slug, product = attempt.product, state = attempt.state,
-        amount = attempt.amount, currency = attempt.currency,
-    }
+    return attempt_shape(ids.encode("att", attempt.id), account and account.channel, account and account.slug,
+        attempt.product, attempt.state, attempt.amount, attempt.currency)
 end
 
 local function names_of(map)
@@ -89,12 +97,27 @@ local function names_of(map)
     return names
 end
 
---- The merchant's accounts that can be used, in the order in which they were first configured.
----@param merchant table of the registry
----@return tael.ChannelInput[]
-function inputs.channels(merchant)
-    local list = {}
-    for _, account in ipairs(merchant.accounts) do
+---@class tael.scripts.Channels
+---@field accounts table[] of the registry, as they were: one that changes is another table
+---@field packed tael.isolate.Packed
+
+---@type table<table, tael.scripts.Channels> by merchant of the registry
+local channels = setmetatable({}, { __mode = "k" })
+
+local function is_of(known, accounts)
+    local seen = known.accounts
+    for i = 1, #accounts do
+        if seen[i] ~= accounts[i] then
+            return false
+        end
+    end
+    return #seen == #accounts
+end
+
+local function make_channels(accounts)
+    local list, seen = {}, {}
+    for i, account in ipairs(accounts) do
+        seen[i] = account
         if account.fields then
             list[#list + 1] = {
                 name = account.channel, account = account.slug,
@@ -102,7 +125,19 @@ function inputs.channels(merchant)
             }
         end
     end
-    return list
+    return { accounts = seen, packed = isolate.pack(list) }
+end
+
+--- The merchant's accounts that can be used, in the order in which they were first configured.
+---@param merchant table of the registry
+---@return tael.isolate.Packed of tael.ChannelInput[]
+function inputs.channels(merchant)
+    local known = channels[merchant]
+    if not known or not is_of(known, merchant.accounts) then
+        known = make_channels(merchant.accounts)
+        channels[merchant] = known
+    end
+    return known.packed
 end
 
 return inputs

@@ -61,18 +61,15 @@ local function verdict_of(merchant, rule, generation, answer)
         return fail(merchant, rule, generation, "shape", ("merchants/%s/%s: %s: %s"):format(merchant,
             loading.RULES, rule, wrong))
     end
-    local verdict = { by = "rule", generation = generation.id }
-    for name, value in pairs(given) do
-        verdict[name] = value
-    end
+    given.by, given.generation = "rule", generation.id
     count(rule, "asked")
-    return verdict
+    return given
 end
 
 ---@class tael.scripts.Asked one crossing, which is the same each time
 ---@field calls (string|integer)[][] those of the wanted rules that there are
 ---@field rules string[] their names
----@field inputs string[] names
+---@field inputs string[] names, at most three
 
 local function make_calls(generation, wanted)
     local calls, asked, names, place = {}, {}, {}, {}
@@ -91,6 +88,7 @@ local function make_calls(generation, wanted)
             calls[#calls + 1], asked[#asked + 1] = call, rule
         end
     end
+    assert(#names <= 3)
     return { calls = calls, rules = asked, inputs = names }
 end
 
@@ -116,10 +114,9 @@ local function ask(merchant, generation, wanted, inputs)
     if #asked.calls == 0 then
         return {}
     end
-    local verdicts, killed, given, list = {}, false, inputs(generation.counting), {}
-    for i, name in ipairs(asked.inputs) do
-        list[i] = given[name]
-    end
+    local given, names, killed = inputs(generation.counting), asked.inputs, false
+    local verdicts = { limits = nil, risk = nil, price = nil, route = nil } -- room for them
+    local list = { given[names[1]], given[names[2]], given[names[3]] }
     local answers, used = generation.unit:ask(loading.RULES, asked.calls, list, STEPS)
     shares.charge("rules", merchant, used)
     for i, rule in ipairs(asked.rules) do
@@ -135,8 +132,8 @@ end
 --- What the merchant's rules say. Inputs are made only when somebody is asked.
 ---@param merchant string slug
 ---@param wanted string[] names of rules
----@param inputs fun(counting: tael.scripts.Counting?): table<string, table> plain data by name, as the
---- contract's args; given what the rules want to know of the past
+---@param inputs fun(counting: tael.scripts.Counting?): table<string, table|tael.isolate.Packed> plain data by
+--- name, as the contract's args; given what the rules want to know of the past
 ---@return table<string, tael.scripts.Verdict> by rule, one for each that was wanted; read only
 ---@return tael.scripts.Counting? counting what the scripts that run want counted, asked or not
 function rules.ask(merchant, wanted, inputs)

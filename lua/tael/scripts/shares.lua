@@ -26,7 +26,8 @@ local function rate()
 end
 
 local function run_out(account, now)
-    account.level = math.max(0, account.level - (now - account.at) * rate())
+    local level = account.level - (now - account.at) * rate()
+    account.level = level > 0 and level or 0
     account.at = now
 end
 
