@@ -103,15 +103,20 @@ static void hold_signals(bool held)
     sigaddset(&ending, SIGINT);
     sigaddset(&ending, SIGTERM);
     sigaddset(&ending, SIGHUP);
+    sigaddset(&ending, SIGQUIT);
     pthread_sigmask(held ? SIG_BLOCK : SIG_UNBLOCK, &ending, NULL);
 }
 
 static bool is_to_end(void)
 {
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
     sigset_t pending;
-    return sigpending(&pending) == 0 &&
-           (sigismember(&pending, SIGINT) == 1 || sigismember(&pending, SIGTERM) == 1 ||
-            sigismember(&pending, SIGHUP) == 1);
+    if (sigpending(&pending) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+        if (sigismember(&pending, ending[i]) == 1)
+            return true;
+    return false;
 }
 
 static tael_status run(struct rehearsal *rehearsal)
@@ -142,10 +147,20 @@ static void end(struct rehearsal *rehearsal)
     nftw(rehearsal->folder, remove_one, FOLDERS_AT_ONCE, FTW_DEPTH | FTW_PHYS);
 }
 
+/* It stands in JSON as it is. */
+static bool is_plain_path(const char *path)
+{
+    if (path == NULL || path[0] != '/' || strlen(path) > 200)
+        return false;
+    while (*path >= ' ' && *path <= '~' && *path != '"' && *path != '\\')
+        path++;
+    return *path == '\0';
+}
+
 static bool make_folder(struct rehearsal *rehearsal)
 {
     const char *place = getenv("TMPDIR");
-    if (place == NULL || place[0] != '/' || strpbrk(place, "\"\\") != NULL || strlen(place) > 200)
+    if (!is_plain_path(place))
         place = "/tmp";
     snprintf(rehearsal->folder, sizeof(rehearsal->folder), "%s/tael-rehearsal-XXXXXX", place);
     return mkdtemp(rehearsal->folder) != NULL;

@@ -110,6 +110,13 @@ static size_t body_max(const struct tael_http_connection *connection,
     return max != 0 ? max : server->limits.body;
 }
 
+/* Whoever may use a socket in the file system is no stranger, and not kept out by any. */
+static size_t large_max(const struct tael_http_connection *connection)
+{
+    bool local = strncmp(connection->listener->address, "unix:", 5) == 0;
+    return local ? SIZE_MAX : connection->server->limits.bodies;
+}
+
 static enum tael_http_gate begin_message(struct tael_http_connection *connection, const char *data,
                                          size_t len)
 {
@@ -124,9 +131,9 @@ static enum tael_http_gate begin_message(struct tael_http_connection *connection
     connection->incoming = incoming;
     connection->messages++;
     connection->head = (struct tael_http_head){0};
-    enum tael_http_gate gate = tael_http_incoming_begin(incoming, body_max(connection, incoming),
-                                                        &connection->server->large_bytes,
-                                                        connection->server->limits.bodies);
+    enum tael_http_gate gate =
+        tael_http_incoming_begin(incoming, body_max(connection, incoming),
+                                 &connection->server->large_bytes, large_max(connection));
     connection->continue_due = gate == TAEL_HTTP_GATE_MORE && incoming->expects && !body_follows;
     return gate;
 }

@@ -167,7 +167,7 @@ for n = 1, 150 do
         for _ = 1, 25 do t.advance "10m" end
     end)
 end\n` });
-    for (const signal of ['SIGINT', 'SIGTERM']) {
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGQUIT']) {
         const child = spawn(program, ['test', 'scripts/merchants/long'], { cwd: folder, stdio: 'ignore',
             env: { PATH: process.env.PATH, HOME: folder, TMPDIR: temporary } });
         const ended = once(child, 'exit');
@@ -176,6 +176,16 @@ end\n` });
         assert.deepEqual(await ended, [null, signal]);
         assert.deepEqual(fs.readdirSync(temporary), []);
     }
+});
+
+test('a folder for temporary files may be called anything', () => {
+    const odd = path.join(temporary, 'a\nb "c"');
+    fs.mkdirSync(odd);
+    write('odd', { 'rules.lua': RULES, 'spec/odd_spec.lua': 'local t = require "tael.test"\nit("asks for sandboxes", function() t.sandbox() end)\n' });
+    const done = spawnSync(program, ['test', 'scripts/merchants/odd'], { cwd: folder, encoding: 'utf8',
+        env: { PATH: process.env.PATH, HOME: folder, TMPDIR: odd } });
+    assert.equal(done.status, 0, done.stdout + done.stderr);
+    fs.rmSync(odd, { recursive: true });
 });
 
 test("the guide's spec runs with the guide's route", () => {

@@ -60,11 +60,16 @@ test('bodies that come byte by byte, or not at all, end with 408', async () => {
 test('large bodies that do not end have a room of their own, which keeps nobody else out', async () => {
     const head = (path, length) => `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${length}\r\n\r\n`;
     const scripts = '/v1/scripts/merchants/demo.test/versions';
-    const all = await crowd(60, async () => {
+    const coming = crowd(60, async () => {
         const one = client().send(head(scripts, 3000000)).send('x'.repeat(500000));
         await one.ended;
         return one;
     });
+    await sleep(300);
+    const files = Object.fromEntries(['a', 'b', 'c', 'd'].map((name) => [`lib/${name}.lua`, `-- ${'x'.repeat(200000)}\nreturn {}\n`]));
+    const pushed = await engine.operator('POST', scripts, { files, message: 'large' });
+    assert.equal(pushed.status, 201, pushed.text); // who runs the engine is kept out by nobody
+    const all = await coming;
     const statuses = all.map((one) => one.statuses.join());
     assert.ok(statuses.every((status) => status === '408' || status === '503'), statuses.join(' '));
     // some 8 of either worker have room, until their time is over
