@@ -57,7 +57,7 @@ int tael_command(const struct tael_words *words)
         rc = open_command(words, &store, &args, &engine, &err);
     }
     if (rc != TAEL_OK)
-        code = tael_complain(&err, tael_serve_next(&err, words->dev));
+        code = tael_complain(words, &err, tael_serve_next(&err, words->dev));
     else if (tael_call_wait(engine, "POST", "/command", args.data, NULL, &status, &body, NULL) ==
                  TAEL_OK &&
              status == 200)

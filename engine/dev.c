@@ -128,7 +128,7 @@ static int read_port(const struct tael_words *words, const char **port)
     long number = *port != NULL ? strtol(*port, &end, 10) : 0;
     if (number >= 1 && number <= 65535 && *end == '\0' && (*port)[0] != '+')
         return TAEL_EXIT_DONE;
-    tael_complain(&wrong, "tael dev --help");
+    tael_complain(words, &wrong, "tael dev --help");
     return TAEL_EXIT_USAGE;
 }
 
@@ -308,7 +308,7 @@ static int refuse(struct dev *dev, tael_error *err)
 {
     if (err->status == TAEL_OK)
         tael_error_set(err, TAEL_EINTERNAL, "dev", "out of memory");
-    return stopped(dev) ? TAEL_EXIT_DONE : tael_complain(err, tael_serve_next(err, true));
+    return stopped(dev) ? TAEL_EXIT_DONE : tael_complain(dev->words, err, tael_serve_next(err, true));
 }
 
 static int live(struct dev *dev, int64_t from_us)
@@ -330,7 +330,7 @@ static int begin(struct dev *dev)
     int code, status = check(dev, &text, &err);
     if (status == 422 && !stopped(dev)) {
         fprintf(stderr, "tael: %s\n%s", wrong.message, text);
-        fprintf(stderr, "next: correct it, then tael dev\n");
+        tael_say_next(dev->words, "correct it, then tael dev");
         code = TAEL_EXIT_CONFIG;
     } else if (status != 200 || take_places(dev, text, &data) != TAEL_OK ||
                tael_dev_log_open(&dev->log, data, &err) != TAEL_OK) {

@@ -28,6 +28,7 @@ int main(int argc, char **argv)
     struct tael_words words = {0};
     forbid_dumps(); /* commands hold keys as well as the server */
     tael_words_read(&words, argv + 1, argc > 0 ? argc - 1 : 0);
+    words.config_named = words.config != NULL;
     if (words.config == NULL && access("tael.lua", R_OK) == 0)
         words.config = "tael.lua";
     if (words.help || words.asks_help || words.count == 0)

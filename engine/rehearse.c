@@ -176,7 +176,7 @@ int tael_rehearse(const struct tael_words *words)
         err.status = TAEL_EINVAL;
         snprintf(err.message, sizeof(err.message), "%s: no folder can be made for the rehearsal",
                  rehearsal.folder);
-        return tael_complain(&err, "set TMPDIR");
+        return tael_complain(words, &err, "set TMPDIR");
     }
     tael_status rc = open_world(&rehearsal, words, &err);
     if (rc == TAEL_OK)
@@ -187,5 +187,5 @@ int tael_rehearse(const struct tael_words *words)
     }
     end(&rehearsal);
     hold_signals(false);
-    return err.status == TAEL_OK ? rehearsal.code : tael_complain(&err, NULL);
+    return err.status == TAEL_OK ? rehearsal.code : tael_complain(words, &err, NULL);
 }

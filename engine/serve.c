@@ -36,7 +36,8 @@ const char *tael_serve_next(const tael_error *err, bool dev)
     if (strcmp(err->code, "store_behind") == 0)
         return "tael migrate";
     if (strcmp(err->code, "store_locked") == 0)
-        return "stop that process, or tael serve --takeover, or work in another folder";
+        return dev ? "stop that process, or work in another folder"
+                   : "stop that process, or tael serve --takeover, or work in another folder";
     if (strcmp(err->code, "takeover") == 0)
         return "its log says more; it can be asked again";
     if (err->status == TAEL_ECONFIG && strcmp(err->code, "open") != 0)
@@ -111,7 +112,7 @@ static int run(tael_engine *engine, struct tael_signals *signals, struct tael_ta
         return rc == TAEL_OK ? TAEL_EXIT_DONE : TAEL_EXIT_NO;
     if (atomic_load(&signals->stop))
         return TAEL_EXIT_DONE; /* stopped before it had started */
-    return tael_complain(&err, next_of(&err, words));
+    return tael_complain(words, &err, next_of(&err, words));
 }
 
 static int open_and_run(const struct tael_words *words, const char *app, const char *args,
@@ -136,7 +137,7 @@ static int open_and_run(const struct tael_words *words, const char *app, const c
     tael_taking_drop(&taking); /* no store of ours is open any more */
     if (atomic_load(&signals->stop))
         return TAEL_EXIT_DONE;
-    return tael_complain(&err, next_of(&err, words));
+    return tael_complain(words, &err, next_of(&err, words));
 }
 
 int tael_serve(const struct tael_words *words, const char *app)

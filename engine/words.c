@@ -22,11 +22,50 @@ void tael_print(int fd, const char *data, size_t len)
     }
 }
 
-int tael_complain(const tael_error *err, const char *next)
+/* As a shell reads one word. */
+static void print_word(const char *word)
+{
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-+";
+    if (word[strspn(word, plain)] == '\0') {
+        fputs(word, stderr);
+        return;
+    }
+    fputc('\'', stderr);
+    for (; *word != '\0'; word++)
+        if (*word == '\'')
+            fputs("'\\''", stderr);
+        else
+            fputc(*word, stderr);
+    fputc('\'', stderr);
+}
+
+/* Is here the name of the program, with a command behind it that reads tael.lua? */
+static bool is_command(const char *text, const char *at)
+{
+    return strncmp(at, "tael ", 5) == 0 && at[5] >= 'a' && at[5] <= 'z' &&
+           strncmp(at + 5, "init", 4) != 0 && (at == text || strchr(" (,;", at[-1]) != NULL);
+}
+
+void tael_say_next(const struct tael_words *words, const char *next)
+{
+    fputs("next: ", stderr);
+    for (const char *at = next; *at != '\0'; at++) {
+        if (words->config_named && is_command(next, at)) {
+            fputs("tael --config ", stderr);
+            print_word(words->config);
+            at += strlen("tael");
+        }
+        fputc(*at, stderr);
+    }
+    fputc('\n', stderr);
+}
+
+int tael_complain(const struct tael_words *words, const tael_error *err, const char *next)
 {
     fprintf(stderr, "tael: %s\n", err->message);
     if (next != NULL)
-        fprintf(stderr, "next: %s\n", next);
+        tael_say_next(words, next);
     switch (err->status) {
     case TAEL_ECONFIG:
     case TAEL_ESCRIPT:
@@ -99,6 +138,7 @@ tael_status tael_words_json(const struct tael_words *words, const tael_error *st
         {"key", words->key},
         {"merchant", words->merchant},
         {"lang", words->lang},
+        {"config", words->config_named ? words->config : NULL},
     };
     tael_status rc = add_words(out, words);
     for (size_t i = 0; rc == TAEL_OK && i < sizeof(members) / sizeof(members[0]); i++)

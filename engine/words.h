@@ -23,6 +23,7 @@ enum {
 
 struct tael_words {
     const char *config, *url, *key, *merchant, *lang;
+    bool config_named; /* it was given, and is not the file that lies here */
     bool json, quiet, dev, takeover, help; /* help: of tael itself */
     bool asks_help;                        /* of one command; the word stays among rest */
     int count;
@@ -39,8 +40,10 @@ void tael_words_read(struct tael_words *words, char **list, int count);
 tael_status tael_words_json(const struct tael_words *words, const tael_error *store,
                             struct tael_buf *out);
 
+/* Says on stderr what to do next. Commands of tael in it name the file that this one was given. */
+void tael_say_next(const struct tael_words *words, const char *next);
 /* Says on stderr what went wrong and, unless NULL, what to do next; returns the exit code. */
-int tael_complain(const tael_error *err, const char *next);
+int tael_complain(const struct tael_words *words, const tael_error *err, const char *next);
 
 /* Writes all of it; gives up when nobody reads. */
 void tael_print(int fd, const char *data, size_t len);

@@ -245,6 +245,8 @@ test('migrate makes the store, and a dry run only says so', () => {
     const at = place();
     assert.match(ends(1, ['migrate', '--dry-run'], at).stderr, /would be made\nnext: tael migrate\n$/);
     assert.ok(!fs.existsSync(at.file('data')));
+    assert.ok(ends(1, ['migrate', '--dry-run'], at).stderr.startsWith(`there is no tael.lua in ${at.cwd}: this is about ${at.file('data')}\n`));
+    assert.match(ends(2, ['scripts', 'list'], at).stderr, /^tael: there is no tael\.lua in .*: whose scripts\?\nnext: go to the folder/);
     assert.match(ends(0, ['migrate'], at).stdout, /^schema \d+, up to date {2}\S*\/data\/tael\.db\n$/);
     assert.equal(mode(at.file('data')), '700');
     assert.equal(mode(at.file('data/tael.db')), '600');
@@ -254,7 +256,7 @@ test('migrate makes the store, and a dry run only says so', () => {
     assert.match(whole, /^fail channels +none configured +→ add an account/m);
     assert.equal(whole.match(/^fail /mg).length, 1, whole);
     fs.writeFileSync(at.file('data/tael.db'), 'not a store');
-    assert.match(ends(6, ['migrate'], at).stderr, /^tael: \S*\/data\/tael\.db: .*\nnext: tael doctor\n$/);
+    assert.match(ends(6, ['migrate'], at).stderr, /^there is no tael\.lua .*\ntael: \S*\/data\/tael\.db: .*\nnext: tael doctor\n$/);
     assert.match(ends(1, ['doctor', '--deep'], at).stdout, /^fail store .*tael\.db: .* → keep a copy/m);
     assert.equal(fs.readFileSync(at.file('data/tael.db'), 'utf8'), 'not a store');
     at.remove();
@@ -268,6 +270,20 @@ test('serve refuses to start without its store or its keys, and says what to do'
     assert.match(ends(3, ['serve'], at).stderr, /^tael: .*audit.*\nnext: tael doctor\n$/m);
     fs.rmSync(at.file('tael.lua'));
     assert.match(ends(3, ['serve'], at).stderr, /\nnext: tael dev runs without a tael\.lua; tael init makes one\n$/);
+    at.remove();
+});
+
+test('what to do next is said of the file that was named', () => {
+    const at = place('return { http = { listen = "127.0.0.1:0" }, operations = { listen = false } }');
+    fs.mkdirSync(at.file("a shop's"));
+    fs.renameSync(at.file('tael.lua'), at.file("a shop's/tael.lua"));
+    const named = ['--config', "a shop's/tael.lua"], told = "tael --config 'a shop'\\''s/tael.lua'";
+    const next = (code, ...args) => ends(code, [...named, ...args], at).stderr.match(/\nnext: (.*)\n$/)[1];
+    assert.equal(next(6, 'serve'), `${told} migrate`);
+    assert.equal(next(1, 'migrate', '--dry-run'), `${told} migrate`);
+    assert.ok(next(4, 'payments', 'list').startsWith(`start one here (${told} dev, or ${told} serve), or name another: --config `));
+    assert.equal(ends(2, ['payments', 'lsit', '--help'], at).stderr.match(/next: (.*)/)[1], 'tael payments --help');
+    assert.ok(!fs.existsSync(at.file('data')));
     at.remove();
 });
 

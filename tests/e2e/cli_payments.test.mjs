@@ -374,7 +374,7 @@ test('init makes a folder that dev runs, and writes over nothing', () => {
     const at = { cwd: temporaryFolder('init'), env: here.env };
     const made = ends(0, ['init', 'my shop'], at);
     assert.equal(made.stdout, 'created my shop/  tael.lua  scripts/merchants/my-shop.test/rules.lua  '
-        + 'scripts/merchants/my-shop.test/spec/rules_spec.lua  .gitignore  .luarc.json\nnext: tael dev\n');
+        + 'scripts/merchants/my-shop.test/spec/rules_spec.lua  .gitignore  .luarc.json\nnext: cd \'my shop\' && tael dev\n');
     const file = path.join(at.cwd, 'my shop/tael.lua');
     const text = fs.readFileSync(file, 'utf8');
     assert.match(text, /\["my-shop\.test"\]/);

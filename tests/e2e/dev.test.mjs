@@ -89,6 +89,8 @@ test('tael dev says where it is and what it watches', { timeout: 120_000 }, asyn
     assert.match(dev.output, new RegExp(`^tael 0\\.\\d+\\.\\d+  dev mode \\(fake channels, real signatures\\) {10}`
         + `ready in \\d+\\.\\d s\n  api      ${escaped(dev.url)}        test key  ${dev.key}  `
         + '\\(saved for this folder\\)\n  channels alipay ✓sim\n'
+        + '  sandbox  http://127\\.0\\.0\\.1:\\d+ {8}operations  http://127\\.0\\.0\\.1:\\d+\n'
+        + `  folder   no tael\\.lua in ${escaped(dev.folder)}: the demo merchant runs; tael init makes [^\n]*\n`
         + '  watching scripts/ — save a file to reload\n$'));
     assert.equal(fs.statSync(dev.file('data/demo.key')).mode & 0o777, 0o600);
     assert.equal(fs.statSync(dev.file('data/dev.log')).mode & 0o777, 0o600);
@@ -226,7 +228,7 @@ test('the folder that tael init makes is one for tael dev', { timeout: 120_000 }
     const done = dev.tael('init');
     assert.equal(done.status, 0, done.stderr);
     await dev.start();
-    assert.match(dev.output, / {2}channels alipay ✓sim\n {2}watching \S*scripts\/ and tael\.lua — save a file to reload\n$/);
+    assert.match(dev.output, / {2}channels alipay ✓sim\n {2}sandbox [^\n]*\n {2}watching \S*scripts\/ and tael\.lua — save a file to reload\n$/);
     assert.equal((await dev.create('A1')).status, 201);
 });
 
@@ -254,7 +256,7 @@ test('what stands in the way is named, with what to do', { timeout: 120_000 }, a
     ends(3, ['dev', '--port', String(dev.port)], second,
         new RegExp(`^tael: cannot listen on 127\\.0\\.0\\.1:${dev.port} \\(api\\): in use[^\n]*\nnext: tael dev --port `));
     ends(6, ['dev', `--port=${await freePort()}`], dev,
-        new RegExp(`in use by another engine, process ${dev.process.child.pid} [^\n]*\nnext: stop that process`));
+        new RegExp(`in use by another engine, process ${dev.process.child.pid} [^\n]*\nnext: stop that process, or work in another folder\n$`));
     for (const words of [['--port', '0'], ['--port', 'x'], ['--port', '65536'], ['--port'], ['now'], ['--prot', '1']])
         ends(2, ['dev', ...words], second, /^tael: tael dev takes --port N[^\n]*\nnext: tael dev --help\n$/);
     second.save('tael.lua', 'return { data = "/proc/nothing/data" }\n');

@@ -12,7 +12,7 @@ import { Terminal, quoted, scan } from './terminal.mjs';
 const MERCHANT = `
 $ tael init shop && cd shop
 created shop/  tael.lua  scripts/merchants/shop.test/rules.lua  scripts/merchants/shop.test/spec/rules_spec.lua  …  .luarc.json
-next: tael dev
+next: cd shop && tael dev
 $ tael dev
 tael …  dev mode (fake channels, real signatures)          ready in … s
   api      http://127.0.0.1:8080        test key  tael_test_…  (saved for this folder)

@@ -193,6 +193,7 @@ local function prepare(args)
     local no_colour = os.getenv("NO_COLOR")
     screen.set {
         quiet = args.quiet, colours = terminal.is "stdout" and (not no_colour or no_colour == ""),
+        config = args.config,
     }
     local language = texts.language(args.lang, os.getenv)
     if not texts.use(language) then
@@ -202,7 +203,8 @@ local function prepare(args)
     return true
 end
 
----@param args table {argv, json, quiet, help, url?, key?, merchant?, lang?, store_error? = {code, message}}
+---@param args table {argv, json, quiet, help, url?, key?, merchant?, lang?, config? = as it was named,
+--- store_error? = {code, message}}
 ---@param pass table of the plan
 ---@return integer exit
 function cli.run(args, pass)

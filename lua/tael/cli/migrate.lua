@@ -45,8 +45,16 @@ local function would_change(call, message)
     return exits.fail(exits.no, message, "tael migrate")
 end
 
+--- Whoever named no file may have meant another folder.
+local function say_folder(call)
+    if not call.options.config_path and not call.json then
+        screen.hint(text("migrate.no_file", { folder = call.options.root, data = call.config.data }))
+    end
+end
+
 function migrate.run(call)
     local config, refused = call.config, call.store_error
+    say_folder(call)
     if refused and refused.code == "store_behind" then
         return would_change(call, refused.message)
     elseif refused then

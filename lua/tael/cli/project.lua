@@ -185,7 +185,8 @@ function project.run(call)
     end
     local place = folder and folder .. "/  " or ""
     screen.line(text("init.created", { files = place .. table.concat(created, "  ") }))
-    screen.line(text("label.next", { step = "tael dev" }))
+    local go = folder and "cd " .. screen.word(folder) .. " && " or ""
+    screen.line(text("label.next", { step = go .. "tael dev" }))
     return exits.done
 end
 

@@ -7,6 +7,7 @@ local screen = {}
 
 local out, problems = io.stdout, io.stderr
 local coloured, quiet = false, false
+local config ---@type string? a file that was named on the command line
 
 --- For specs.
 ---@param answers file*
@@ -15,9 +16,9 @@ function screen.write_to(answers, complaints)
     out, problems = answers, complaints
 end
 
----@param how { colours: boolean, quiet: boolean }
+---@param how { colours: boolean, quiet: boolean, config: string? }
 function screen.set(how)
-    coloured, quiet = how.colours or false, how.quiet or false
+    coloured, quiet, config = how.colours or false, how.quiet or false, how.config
 end
 
 ---@return boolean
@@ -91,10 +92,26 @@ function screen.hint(line)
     end
 end
 
+--- A path as a shell reads one word.
+---@param path string
+---@return string
+function screen.word(path)
+    return path:find("^[%w_./+-]+$") and path or "'" .. path:gsub("'", "'\\''") .. "'"
+end
+
+--- The line `next:`. Commands in it name the file that this one was given; init reads none.
+local function next_line(step)
+    local with = config and "tael --config " .. screen.word(config) .. " "
+    local told = with and step:gsub("%f[%w]tael (%l+)", function(command)
+        return command ~= "init" and with .. command or nil
+    end)
+    return text("label.next", { step = told or step })
+end
+
 --- A hint on what to do next, after an answer that is not a failure.
 ---@param step string
 function screen.next(step)
-    screen.hint(text("label.next", { step = step }))
+    screen.hint(next_line(step))
 end
 
 ---@param failure tael.cli.Failure
@@ -105,7 +122,7 @@ function screen.problem(failure)
         problems:write("  ", line, "\n")
     end
     local step = failure.next or text("next.exit." .. failure.exit)
-    problems:write(text("label.next", { step = step }), "\n")
+    problems:write(next_line(step), "\n")
 end
 
 -- ---- values and columns ----

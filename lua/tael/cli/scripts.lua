@@ -24,6 +24,10 @@ end
 local function path_of(call, more, ...)
     local merchant = call.client.merchant
     if not merchant then
+        if not call.options.config_path and call.client.socket then
+            return exits.fail(exits.usage, text("scripts.no_config", { folder = call.options.root }),
+                text "scripts.no_config.next")
+        end
         return exits.fail(exits.usage, text "scripts.no_merchant", text "scripts.no_merchant.next")
     end
     return call.client.path(PATH .. (more or ""), merchant, ...)

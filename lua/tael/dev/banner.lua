@@ -44,7 +44,13 @@ function banner.text(config, ms)
         ("  api      %s        test key  %s  (saved for this folder)"):format(config.http.public_url,
             demo.api_key(config) or "?"),
         "  channels " .. channels(config),
+        "  sandbox  http://" .. config.sandbox.listen .. (config.operations.listen
+            and "        operations  http://" .. config.operations.listen or ""),
     }
+    if not config.source.path then
+        lines[#lines + 1] = "  folder   no tael.lua in " .. config.source.root
+            .. ": the demo merchant runs; tael init makes a folder of your own"
+    end
     if ahead > 60 then
         lines[#lines + 1] = ("  clock    %d s ahead, as the store was left"):format(ahead)
     end

@@ -263,6 +263,8 @@ return {
 
     -- test, scripts
     ["test.done"] = "{merchant}  {passed} passed, {failed} failed, {pending} pending",
+    ["scripts.no_config"] = "there is no tael.lua in {folder}: whose scripts?",
+    ["scripts.no_config.next"] = "go to the folder of tael.lua, or name it: --config FILE; or add --merchant SLUG",
     ["scripts.no_merchant"] = "whose scripts? name the merchant",
     ["scripts.no_merchant.next"] = "add --merchant SLUG",
     ["scripts.no_files"] = "there are no scripts in {path}",
@@ -327,6 +329,7 @@ return {
     ["config.account.next"] = "correct it; scripts/channels/NAME/init.lua says what an account has",
     ["config.no_file"] = "no file, defaults",
     ["config.ok"] = "{file}  merchants {merchants}  accounts {accounts}",
+    ["migrate.no_file"] = "there is no tael.lua in {folder}: this is about {data}",
     ["migrate.done"] = "schema {schema}, up to date  {path}",
     ["migrate.owned"] = "an engine is running on {path}",
     ["migrate.owned.next"] = "stop it first; with store.migrate = \"auto\" it migrates by itself at start",

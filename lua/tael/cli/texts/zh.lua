@@ -250,6 +250,8 @@ return {
 
     -- test, scripts
     ["test.done"] = "{merchant}  通过 {passed}，失败 {failed}，待写 {pending}",
+    ["scripts.no_config"] = "{folder} 里没有 tael.lua：是哪个商户的脚本？",
+    ["scripts.no_config.next"] = "进入 tael.lua 所在的目录，或用 --config FILE 指定；也可加上 --merchant SLUG",
     ["scripts.no_merchant"] = "是哪个商户的脚本？请指定商户",
     ["scripts.no_merchant.next"] = "加上 --merchant SLUG",
     ["scripts.no_files"] = "{path} 中没有脚本",
@@ -312,6 +314,7 @@ return {
     ["config.account.next"] = "更正它；账号有哪些字段见 scripts/channels/NAME/init.lua",
     ["config.no_file"] = "没有文件，用默认值",
     ["config.ok"] = "{file}  商户 {merchants}  账号 {accounts}",
+    ["migrate.no_file"] = "{folder} 里没有 tael.lua：这里用的是 {data}",
     ["migrate.done"] = "结构版本 {schema}，已是最新  {path}",
     ["migrate.owned"] = "有引擎正在使用 {path}",
     ["migrate.owned.next"] = "先停止它；store.migrate = \"auto\" 时引擎启动时自行升级",
