@@ -95,14 +95,13 @@ function reload.run()
         done, err = engine.reload()
     end
     if done then
-        channels, err = require("tael.kernel.renewal").run()
+        channels, err = require("tael.scripts.renewal").again "channels"
     end
     if not channels then
         log.error("engine.not_reloaded", { code = err.code, message = err.message })
         return nil, err
     end
     require("tael.scripts.generations").look_again()
-    require("tael.scripts.jobs").look_again()
     local answer = {
         certificates = done.certificates, channels = json.array(channels),
         needs_restart = json.array(config == started.config and {} or reload.changed(started.config, config)),

@@ -65,17 +65,19 @@ local function open_kernel(context)
     if context.worker == 1 then
         registry.sync(context.pass)
     end
-    registry.load(context.pass)
+    local activation = registry.load(context.pass)
     require("tael.scripts.shares").open(context.pass.scripts.share)
-    require "tael.kernel.renewal" -- answers the other workers
+    local own = plan_of.own_scripts(context.pass, context.pass.source)
     generations.open {
-        folder = context.pass.scripts.merchants
-            or plan_of.own_scripts(context.pass, context.pass.source) .. "/merchants",
+        folder = context.pass.scripts.merchants or own .. "/merchants", own = own,
+        channels = context.pass.scripts.folder,
         lua_root = context.pass.source.lua_root,
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
         isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,
         specs = context.pass.scripts.specs,
     }
+    require("tael.scripts.renewal").serve("channels",
+        { prepare = registry.prepare_channels, take = registry.take_channels }, activation)
     require("tael.scripts.refusals").open()
     require "tael.scripts.jobs" -- answers the other workers
     if context.worker == 1 then
@@ -83,10 +85,7 @@ local function open_kernel(context)
             demo.make_api_key(context.pass)
         end
         require("tael.kernel.jobs").start()
-        require("tael.scripts.jobs").start {
-            folder = plan_of.own_scripts(context.pass, context.pass.source) .. "/jobs",
-            watch = context.pass.dev,
-        }
+        require("tael.scripts.jobs").start()
     end
 end
 

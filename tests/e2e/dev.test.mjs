@@ -220,7 +220,7 @@ end } }\n`), /^\[dev\] scripts\.loaded [^\n]*owner=merchants\/demo\.test/m);
     fs.mkdirSync(dev.file('bad'));
     dev.save('bad/rules.lua', 'local rules = {}\nretrun rules\n');
     await dev.after(() => { assert.equal(dev.tael('scripts', 'push', 'bad', '--message', 'x').status, 1); },
-        /^\[dev\] scripts\.push_refused code=script_refused error=merchants\/demo\.test\/rules\.lua:2: syntax error near 'rules' merchant=demo\.test$/m);
+        /^\[dev\] scripts\.push_refused code=script_refused error=merchants\/demo\.test\/rules\.lua:2: syntax error near 'rules' owner=merchants\/demo\.test$/m);
 });
 
 test('the folder that tael init makes is one for tael dev', { timeout: 120_000 }, async (t) => {

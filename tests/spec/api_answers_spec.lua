@@ -172,8 +172,13 @@ describe("a policy", function()
         ["tael.kernel.ids"] = { open = function() end },
         ["tael.kernel.workers"] = { serve = function() end },
         ["tael.channel.loader"] = { load = function() return {} end },
+        ["tael.scripts.versions"] = { running = function() return nil, nil, 7 end },
     })
-    registry.load(config)
+    local activation = registry.load(config)
+
+    it("comes with the activation that says which channels these are", function()
+        assert.are.equal(7, activation)
+    end)
 
     it("is the merchant's own, or else the engine's", function()
         assert.are.equal("accept", registry.policy(1, "on_late_paid"))

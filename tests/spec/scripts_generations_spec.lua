@@ -27,10 +27,15 @@ setup(function()
     stand_in("tael.task", { worker = function() return 1, 1 end, wait = quiet, wake = quiet, keep = quiet })
     stand_in("tael.time", { monotonic = function() return world.now end })
     stand_in("tael.scripts.refusals", nil)
+    stand_in("tael.scripts.owners", nil)
+    stand_in("tael.scripts.job_files", {
+        load = function(files) return world.load(files) end,
+        check = function(files) return world.load(files) end,
+    })
     stand_in("tael.scripts.versions", {
         keep = function() end, kept = function() return nil end,
-        active = function() return world.active and { version = world.active.id } end,
-        get = function()
+        running = function(owner)
+            world.asked = owner
             local found = world.active
             if world.waits then
                 world.waits()
@@ -53,8 +58,8 @@ end)
 
 before_each(function()
     world = { now = 1000, load = function(files) return { id = files.name, unit = {}, rules = {} } end }
-    generations.open { folder = "/nowhere", lua_root = "lua", watch = false, memory = 1, isolation = "state",
-        processes = 1 }
+    generations.open { folder = "/nowhere", own = "/nowhere", channels = "/nowhere", lua_root = "lua",
+        watch = false, memory = 1, isolation = "state", processes = 1 }
 end)
 
 describe("the generation that runs", function()
@@ -105,5 +110,17 @@ describe("the generation that runs", function()
         world.active = nil
         generations.activated "acme"
         assert.is_nil((generations.of "acme"))
+    end)
+
+    it("is the operator's too, whatever merchants are called", function()
+        world.active = { id = 1, files = { name = "one" } }
+        generations.of "jobs"
+        assert.same({ 7, "", "merchants/jobs" }, { world.asked.number, world.asked.part, world.asked.name })
+        assert.equal("one", generations.of("/jobs").id)
+        assert.same({ 0, "jobs", "jobs" }, { world.asked.number, world.asked.part, world.asked.name })
+        assert.has_error(function() generations.of "/nothing" end)
+        assert.is_true(generations.settled "/jobs")
+        generations.activated "/jobs"
+        assert.is_false(generations.settled "/jobs")
     end)
 end)

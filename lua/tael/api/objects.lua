@@ -364,9 +364,13 @@ schemas.clock = object("The clock after it was put ahead.", {
 local generation = with({ type = "string", pattern = "^[0-9a-f]{16}$" }, "names these very texts")
 local active = text "id of a version, or folder: the files beside the configuration"
 
-schemas.script_version = object("A merchant's scripts as they were pushed. Never changes.", {
+local owner = text "whose they are: merchants/SLUG, or the operator's channels or jobs"
+local of_merchant = nullable(text "slug of the merchant; null: they are the operator's")
+
+schemas.script_version = object("Somebody's scripts as they were pushed. Never changes.", {
     id = id("scr", "names this version"), object = one "script_version",
-    merchant = text "slug of the merchant", livemode = boolean "real money", generation = generation,
+    owner = owner, merchant = of_merchant, livemode = nullable(boolean "real money"),
+    generation = generation,
     hash = text "SHA-256 over paths and texts",
     base = nullable(id("scr", "the version that it began with")), author = text "who says to have written it",
     actor = text "whose credential brought it", message = text "what has changed, and why",
@@ -375,8 +379,9 @@ schemas.script_version = object("A merchant's scripts as they were pushed. Never
 }, "files")
 
 schemas.script_check = object("What a check of scripts found. Nothing was stored.", {
-    object = one "script_check", merchant = text "slug of the merchant", ok = boolean "they may run",
+    object = one "script_check", owner = owner, merchant = of_merchant, ok = boolean "they may run",
     generation = nullable(generation), rules = list_of({ type = "string" }, "rules that there are"),
+    names = list_of({ type = "string" }, "what is asked for: a merchant's endpoints, channels, jobs"),
     errors = list_of(object("one thing that is wrong", {
         file = text "of scripts", line = integer "in file", code = enum("kind", "script_refused spec_failed"),
         detail = text "for people",
@@ -387,13 +392,13 @@ schemas.script_check = object("What a check of scripts found. Nothing was stored
 })
 
 schemas.script_activation = object("Which scripts run from now on.", {
-    object = one "script_activation", merchant = text "slug of the merchant", active = active,
+    object = one "script_activation", owner = owner, merchant = of_merchant, active = active,
     generation = nullable(generation), workers = integer "that run it for whoever asks from now on",
     ms = integer "from the commit until all of them knew",
 })
 
 schemas.script_diff = object("What differs between two versions.", {
-    object = one "script_diff", merchant = text "slug of the merchant", from = id("scr", "one version"),
+    object = one "script_diff", owner = owner, merchant = of_merchant, from = id("scr", "one version"),
     to = id("scr", "the other"),
     files = list_of(object("a file that differs", {
         path = text "of the file", change = enum("how", "added removed changed"), diff = text "unified",

@@ -190,14 +190,21 @@ add("POST", "/v1/merchants/{slug}/api_keys", "local", merchants.create_key, {
     any_merchant = true, answers = { [201] = "api_key" },
 })
 
--- ---- merchants' scripts ----
+-- ---- scripts: merchants', and the operator's own ----
 
-local SCRIPTS = "/v1/scripts/merchants/{slug}"
-
+--- Once for merchants and once for the operator's parts, which are code with the engine's rights: only who
+--- may put files beside the engine reaches them, over its own socket.
 local function add_scripts(method, path, handler, more)
     more.any_merchant, more.json_limits = true, scripts.json_limits
     more.scope = more.scope or "scripts:write"
-    add(method, SCRIPTS .. path, API, handler, more)
+    local own = {}
+    for name, value in pairs(more) do
+        own[name] = value
+    end
+    own.id, own.scope = more.id:gsub("Scripts$", "OperatorScripts"), "admin"
+    own.about = "Of the operator's channels or jobs: " .. more.about:gsub("^%u", string.lower)
+    add(method, "/v1/scripts/merchants/{slug}" .. path, API, handler, more)
+    add(method, "/v1/scripts/{part}" .. path, "local", handler, own)
 end
 
 add_scripts("POST", "/check", scripts.check, {
@@ -206,7 +213,7 @@ add_scripts("POST", "/check", scripts.check, {
     answers = { [200] = "script_check" },
 })
 add_scripts("POST", "/versions", scripts.push, {
-    id = "pushScripts", about = "Keeps a version of a merchant's scripts", body = scripts.push_schema,
+    id = "pushScripts", about = "Keeps a version", body = scripts.push_schema,
     text = "Refused unless they load, keep to the contract and pass their own specs. It does not run until "
         .. "it is activated. The same texts again are the same version, answered with 200.",
     answers = { [200] = "script_version", [201] = "script_version" }, problems = "script_refused spec_failed",

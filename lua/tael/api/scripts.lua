@@ -1,11 +1,13 @@
---- /v1/scripts/merchants/{slug}: versions of a merchant's scripts, checked, kept, compared, activated. A key
---- is of one merchant; an operator may name any in the path.
+--- /v1/scripts/merchants/{slug} and /v1/scripts/{part}: versions of a merchant's scripts, or of a part that
+--- is the operator's own; checked, kept, compared, activated. A key is of one merchant; an operator may name
+--- any in the path.
 local activation = require "tael.scripts.activation"
 local diff = require "tael.scripts.diff"
 local files_of = require "tael.scripts.files"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local lists = require "tael.api.lists"
+local owners = require "tael.scripts.owners"
 local problem = require "tael.api.problem"
 local registry = require "tael.kernel.registry"
 local schema = require "tael.api.schema"
@@ -54,14 +56,20 @@ M.diff_query = { from = VERSION, to = VERSION }
 
 -- ---- whose, and which ----
 
-local function merchant_of(call)
-    local slug = call.params.slug
+--- A part is asked for by routes that only the operator reaches.
+local function owner_of(call)
+    local part, slug = call.params.part, call.params.slug
+    if part then
+        local owner = owners.operator(part)
+        return owner, not owner and problem.new("not_found", ("There is no part '%s' of the operator's "
+            .. "scripts: there are %s."):format(part:sub(1, 64), table.concat(owners.PARTS, ", "))) or nil
+    end
     local merchant = registry.merchant(slug)
     if not merchant or merchant.slug ~= slug
         or call.caller.key_id and call.caller.merchant ~= merchant.id then
         return nil, problem.new("not_found", "There is no merchant '" .. slug:sub(1, 64) .. "'.")
     end
-    return merchant
+    return owners.merchant(slug)
 end
 
 local function wrong_id(name, text, query)
@@ -88,47 +96,63 @@ end
 
 -- ---- as they are shown ----
 
-local function view_of(merchant, version, active)
-    return {
-        id = ids.encode("scr", version.id), object = "script_version", merchant = merchant.slug,
-        livemode = merchant.livemode, generation = version.hash:sub(1, 16), hash = version.hash,
+--- Every object says whose it is; the operator's scripts are no merchant's.
+local function owned(owner, view)
+    view.owner, view.merchant, view.livemode = owner.name, json.null, json.null
+    if owner.slug then
+        view.merchant, view.livemode = owner.slug, registry.merchant(owner.slug).livemode
+    end
+    return view
+end
+
+local function view_of(owner, version, active)
+    return owned(owner, {
+        id = ids.encode("scr", version.id), object = "script_version",
+        generation = version.hash:sub(1, 16), hash = version.hash,
         base = version.base and ids.encode("scr", version.base) or json.null, author = version.author,
         actor = version.actor, message = version.message, active = active == version.id,
         created_at = time.rfc3339(store.id_ms(version.id)),
-    }
+    })
 end
 
-local function active_of(merchant)
-    local active, err = versions.active(merchant.id)
+local function active_of(owner)
+    local active, err = versions.active(owner)
     return active and active.version, err
 end
 
-local function view_now(merchant, version)
-    local active, err = active_of(merchant)
+local function view_now(owner, version)
+    local active, err = active_of(owner)
     if err then
         return nil, err
     end
-    return view_of(merchant, version, active)
+    return view_of(owner, version, active)
 end
 
-local function rules_of(generation)
-    return json.array(files_of.paths(generation and generation.rules or {}))
+--- What they are asked for by: endpoints of a merchant, channels, jobs.
+local function names_of(generation)
+    local jobs = {}
+    for i, job in ipairs(generation and generation.jobs or {}) do
+        jobs[i] = job.name
+    end
+    return generation and generation.route_keys or generation and generation.channels
+        and files_of.paths(generation.channels) or jobs
 end
 
-local function check_view(merchant, check)
-    local specs = check.specs
+local function check_view(owner, check)
+    local specs, generation = check.specs, check.generation
     return {
-        object = "script_check", merchant = merchant.slug, ok = check.generation ~= nil,
-        generation = check.generation and check.generation.id or json.null,
-        rules = rules_of(check.generation), errors = json.array(check.errors),
+        object = "script_check", owner = owner.name, merchant = owner.slug or json.null,
+        ok = generation ~= nil, generation = generation and generation.id or json.null,
+        rules = json.array(files_of.paths(generation and generation.rules or {})),
+        names = json.array(names_of(generation)), errors = json.array(check.errors),
         specs = specs and { passed = specs.passed, failed = specs.failed, pending = specs.pending }
             or json.null,
     }
 end
 
-local function activated_view(merchant, done)
+local function activated_view(owner, done)
     return {
-        object = "script_activation", merchant = merchant.slug,
+        object = "script_activation", owner = owner.name, merchant = owner.slug or json.null,
         active = done.version and ids.encode("scr", done.version) or FOLDER,
         generation = done.generation ~= "" and done.generation or json.null, workers = done.workers,
         ms = done.ms,
@@ -139,19 +163,19 @@ end
 
 ---@param call tael.api.Call
 function M.check(call)
-    local merchant, refused = merchant_of(call)
-    if not merchant then
+    local owner, refused = owner_of(call)
+    if not owner then
         return nil, refused
     end
-    local check, err = activation.check(merchant.slug, call.body.files)
+    local check, err = activation.check(owner, call.body.files)
     if not check then
         return nil, err
     end
-    return 200, check_view(merchant, check)
+    return 200, check_view(owner, check)
 end
 
 --- The number of the version that it began with: one that there is.
-local function base_of(merchant, named)
+local function base_of(owner, named)
     if not named then
         return nil
     end
@@ -159,7 +183,7 @@ local function base_of(merchant, named)
     if not number then
         return nil, refused
     end
-    local version, err = versions.get(merchant.id, number)
+    local version, err = versions.get(owner, number)
     if not version then
         return nil, err or problem.field("invalid_field", "/base",
             "base: there is no version '" .. named .. "'.")
@@ -169,22 +193,22 @@ end
 
 ---@param call tael.api.Call
 function M.push(call)
-    local merchant, refused = merchant_of(call)
-    if not merchant then
+    local owner, refused = owner_of(call)
+    if not owner then
         return nil, refused
     end
     local base
-    base, refused = base_of(merchant, call.body.base)
+    base, refused = base_of(owner, call.body.base)
     if refused then
         return nil, refused
     end
-    local version, err, made = activation.push(merchant, {
+    local version, err, made = activation.push(owner, {
         files = call.body.files, message = call.body.message, base = base,
         author = call.body.author or call.caller.actor, actor = call.caller.actor,
     })
     local view
     if version then
-        view, err = view_now(merchant, version)
+        view, err = view_now(owner, version)
     end
     if not view then
         return nil, err
@@ -194,8 +218,8 @@ end
 
 ---@param call tael.api.Call
 function M.list(call)
-    local merchant, refused = merchant_of(call)
-    if not merchant then
+    local owner, refused = owner_of(call)
+    if not owner then
         return nil, refused
     end
     local position
@@ -204,20 +228,20 @@ function M.list(call)
         return nil, refused
     end
     local limit = call.query.limit or schema.LIMIT_DEFAULT
-    local found, err = versions.list(merchant.id, position, limit + 1)
-    local active, failed = active_of(merchant)
+    local found, err = versions.list(owner, position, limit + 1)
+    local active, failed = active_of(owner)
     if not found or failed then
         return nil, err or failed
     end
     local views = {}
     for i = 1, math.min(#found, limit) do
-        views[i] = view_of(merchant, found[i], active)
+        views[i] = view_of(owner, found[i], active)
     end
     return 200, lists.page(call, views, found[limit + 1] and found[limit].id)
 end
 
-local function find(merchant, number)
-    local version, err = versions.get(merchant.id, number)
+local function find(owner, number)
+    local version, err = versions.get(owner, number)
     if not version then
         return nil, err or problem.new("not_found", "There is no such version of these scripts.")
     end
@@ -226,17 +250,17 @@ end
 
 ---@param call tael.api.Call
 function M.get(call)
-    local merchant, refused = merchant_of(call)
+    local owner, refused = owner_of(call)
     local number = ids.decode("scr", call.params.id)
-    if not merchant or not number then
+    if not owner or not number then
         return nil, refused or problem.new("not_found", "There is no such version of these scripts.")
     end
-    local version, err = find(merchant, number)
+    local version, err = find(owner, number)
     if not version then
         return nil, err
     end
     local view
-    view, err = view_now(merchant, version)
+    view, err = view_now(owner, version)
     if view then
         view.files = version.files
     end
@@ -244,12 +268,12 @@ function M.get(call)
 end
 
 --- The version that a parameter names, or without it the one that runs.
-local function side_of(call, merchant, name)
+local function side_of(call, owner, name)
     local number, err
     if call.query[name] then
         number, err = version_number(name, call.query[name], false, true)
     else
-        number, err = active_of(merchant)
+        number, err = active_of(owner)
         err = err or not number and problem.new("invalid_parameter",
             "Name " .. name .. ": no version is active, the folder's files run.", { errors = {
                 { parameter = name, code = "invalid_parameter", detail = "no version is active" } } })
@@ -257,33 +281,34 @@ local function side_of(call, merchant, name)
     if not number then
         return nil, err
     end
-    return find(merchant, number)
+    return find(owner, number)
 end
 
 ---@param call tael.api.Call
 function M.diff(call)
-    local merchant, err = merchant_of(call)
+    local owner, err = owner_of(call)
     local from, to
-    if merchant then
-        from, err = side_of(call, merchant, "from")
+    if owner then
+        from, err = side_of(call, owner, "from")
     end
     if from then
-        to, err = side_of(call, merchant, "to")
+        to, err = side_of(call, owner, "to")
     end
     if not to then
         return nil, err
     end
     return 200, {
-        object = "script_diff", merchant = merchant.slug, from = ids.encode("scr", from.id),
-        to = ids.encode("scr", to.id), files = json.array(diff.files(from.files, to.files)),
+        object = "script_diff", owner = owner.name, merchant = owner.slug or json.null,
+        from = ids.encode("scr", from.id), to = ids.encode("scr", to.id),
+        files = json.array(diff.files(from.files, to.files)),
     }
 end
 
 ---@param call tael.api.Call
 function M.activate(call)
-    local merchant, refused = merchant_of(call)
+    local owner, refused = owner_of(call)
     local body, version, expected = call.body, nil, nil
-    if merchant then
+    if owner then
         version, refused = version_number("version", body.version, true)
     end
     if version ~= nil and body.expected_active then
@@ -292,25 +317,25 @@ function M.activate(call)
     if version == nil or body.expected_active and expected == nil then
         return nil, refused
     end
-    local done, err = activation.activate(merchant, { version = version or nil, expected = expected,
+    local done, err = activation.activate(owner, { version = version or nil, expected = expected,
         actor = call.caller.actor })
     if not done then
         return nil, err
     end
-    return 200, activated_view(merchant, done)
+    return 200, activated_view(owner, done)
 end
 
 ---@param call tael.api.Call
 function M.rollback(call)
-    local merchant, refused = merchant_of(call)
-    if not merchant then
+    local owner, refused = owner_of(call)
+    if not owner then
         return nil, refused
     end
-    local done, err = activation.rollback(merchant, { actor = call.caller.actor })
+    local done, err = activation.rollback(owner, { actor = call.caller.actor })
     if not done then
         return nil, err
     end
-    return 200, activated_view(merchant, done)
+    return 200, activated_view(owner, done)
 end
 
 return M

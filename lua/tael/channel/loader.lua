@@ -1,4 +1,5 @@
---- Loads channel packages from the scripts folder, each into an environment of its own.
+--- Loads channel packages from the scripts folder, or from the texts of a version, each into an environment
+--- of its own.
 ---
 --- 1 Source text only. 2 A package sees pure functions and its own files; it cannot wait, read the clock or
 --- reach the store, and writing a global is an error. 3 A package that does not pass the manifest's checks
@@ -99,15 +100,15 @@ local function environment(require_own)
     })
 end
 
-local function compile(path, env)
-    local text = read(path)
+local function compile(source, path)
+    local text = source.read(path)
     if not text then
         return nil
     end
     if #text > max_source then
         refuse(path, nil, nil, "is larger than 256 KiB")
     end
-    local chunk, message = load(text, "@" .. path, "t", env)
+    local chunk, message = load(text, "@" .. path, "t", source.env)
     if not chunk then
         local line = message:match(":(%d+):")
         refuse(path, tonumber(line), nil, (message:gsub("^.-:%d+: ", "")))
@@ -118,6 +119,7 @@ end
 --- One package while it is loaded: its environment, and the files that were read for it.
 ---@class tael.channel.Source
 ---@field folder string with a slash at its end
+---@field read fun(path: string): string?
 ---@field name string
 ---@field env table
 ---@field files { path: string, text: string }[] in the order they were read
@@ -133,7 +135,7 @@ local function require_file(source, wanted)
         error("module '" .. tostring(wanted) .. "' is not for channel packages", 3)
     end
     local path = source.folder .. file .. ".lua"
-    local chunk, text = compile(path, source.env)
+    local chunk, text = compile(source, path)
     if not chunk then
         error("module '" .. wanted .. "' was not found", 3)
     end
@@ -143,8 +145,8 @@ local function require_file(source, wanted)
 end
 
 --- The require of one package: allowed modules, and its own files, each loaded once.
-local function open_source(folder, name)
-    local source = { folder = folder .. "/channels/" .. name .. "/", name = name, files = {}, loaded = {} }
+local function open_source(folder, name, read_text)
+    local source = { folder = folder .. name .. "/", name = name, read = read_text, files = {}, loaded = {} }
     local loaded = source.loaded
     source.require = function(wanted)
         local value = loaded[wanted]
@@ -225,10 +227,9 @@ local function raised(source, err)
     return refusal(source.folder .. "init.lua", nil, nil, text)
 end
 
-local function load_package(folder, name)
-    local source = open_source(folder, name)
-    local path = source.folder .. "init.lua"
-    local chunk, text = compile(path, source.env)
+local function load_package(source)
+    local name, path = source.name, source.folder .. "init.lua"
+    local chunk, text = compile(source, path)
     if not chunk then
         return nil
     end
@@ -252,6 +253,23 @@ local function load_package(folder, name)
     return package
 end
 
+---@param name string
+---@return boolean
+function loader.is_name(name)
+    return name:find("^[a-z][a-z0-9]*$") ~= nil and #name >= 2 and #name <= 16
+end
+
+--- A package of these texts. Raises as indexing the packages of a folder does.
+---@param name string
+---@param files table<string, string> by path: "init.lua"
+---@return tael.channel.Package? package nil: there is no init.lua
+function loader.package(name, files)
+    local folder = "channels/" .. name .. "/"
+    return load_package(open_source("channels/", name, function(path)
+        return files[path:sub(#folder + 1)]
+    end))
+end
+
 --- The packages of a scripts folder by name, each loaded when it is first asked for; nil when there is no
 --- such file. Indexing raises {code="script_refused", message, file, line?, field?} for a broken package.
 ---@param folder string
@@ -259,10 +277,10 @@ end
 function loader.load(folder)
     return setmetatable({}, {
         __index = function(packages, name)
-            if type(name) ~= "string" or not name:find("^[a-z][a-z0-9]*$") or #name < 2 or #name > 16 then
+            if type(name) ~= "string" or not loader.is_name(name) then
                 return nil
             end
-            local package = load_package(folder, name)
+            local package = load_package(open_source(folder .. "/channels/", name, read))
             rawset(packages, name, package)
             return package
         end,
@@ -277,7 +295,7 @@ end
 ---@param module string "channels.alipay.answer"
 function loader.module(folder, module)
     local name = assert(module:match("^channels%.([a-z][a-z0-9]*)%."), "not a module of a package")
-    return open_source(folder, name).require(module)
+    return open_source(folder .. "/channels/", name, read).require(module)
 end
 
 return loader

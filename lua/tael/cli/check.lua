@@ -50,7 +50,7 @@ end
 
 --- The operator's jobs, when all is looked at. How many things are wrong with them.
 local function check_jobs(call)
-    local own = not call.rest[1] and own_scripts.jobs(call)
+    local own = not call.rest[1] and own_scripts.of_part(call, "jobs")
     if not own then
         return 0
     end

@@ -91,10 +91,10 @@ local function missing_secrets()
 end
 
 --- Age of the oldest key pair of an account, in days.
-local function oldest_pair(config)
+local function oldest_pair(config, seen)
     local oldest, oldest_name
     for _, found in ipairs(settings.accounts(config)) do
-        for _, key in ipairs(keyring.of_account(config, found.account)) do
+        for _, key in ipairs(keyring.of_account(config, found.account, seen.channels)) do
             local file = key.use == "sign" and machine.file(config.keys.folder .. "/" .. key.name .. ".key")
             if file and (not oldest or file.modified < oldest) then
                 oldest, oldest_name = file.modified, key.name
@@ -121,7 +121,7 @@ function checks.keys(call, seen)
             names = table.concat(missing, ", ") }),
             seen.has_store and text "doctor.secrets_lost.next" or "tael keys generate")
     end
-    local days, name = oldest_pair(config)
+    local days, name = oldest_pair(config, seen)
     if not days then
         return ok(config.keys.folder)
     end
@@ -131,8 +131,8 @@ end
 -- ---- channels ----
 
 --- A key that an account names and that is not there or cannot be used.
-local function missing_key(config, found)
-    for _, key in ipairs(keyring.of_account(config, found.account)) do
+local function missing_key(config, found, seen)
+    for _, key in ipairs(keyring.of_account(config, found.account, seen.channels)) do
         local handle, err
         if key.kind == "secret" then
             handle, err = crypto.secret(key.name)
@@ -152,13 +152,13 @@ function checks.channels(call, seen)
     if #accounts == 0 then
         return fail(text "doctor.no_account", text "doctor.no_account.next")
     end
-    local wrong = configuration.wrong_account(config)
+    local wrong = configuration.wrong_account(config, seen.channels)
     if wrong then
         return fail(wrong, text "doctor.account.next")
     end
     local names = {}
     for i, found in ipairs(accounts) do
-        wrong = seen.keys and missing_key(config, found)
+        wrong = seen.keys and missing_key(config, found, seen)
         if wrong then
             return fail(wrong, text("doctor.account_key.next", { folder = config.keys.folder }))
         end

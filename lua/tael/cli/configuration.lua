@@ -33,9 +33,10 @@ end
 
 --- The first account that its channel does not take, as a message.
 ---@param config table
+---@param packages table<string, tael.channel.Package>? those that run; without them the folder's
 ---@return string? wrong
-function configuration.wrong_account(config)
-    local packages = loader.load(config.scripts.folder)
+function configuration.wrong_account(config, packages)
+    packages = packages or loader.load(config.scripts.folder)
     for _, found in ipairs(settings.accounts(config)) do
         local ran, wrong = pcall(check_account, packages, found)
         if not ran or wrong then

@@ -79,9 +79,10 @@ end
 --- The keys that an account needs; nothing for a channel that cannot be loaded.
 ---@param config table
 ---@param account table
+---@param packages table<string, tael.channel.Package>? those that run; without them the folder's
 ---@return { field: string, kind: string, use: string, name: string }[]
-function keyring.of_account(config, account)
-    local packages = loader.load(config.scripts.folder)
+function keyring.of_account(config, account, packages)
+    packages = packages or loader.load(config.scripts.folder)
     local ran, package = pcall(function() return packages[account.channel] end)
     return names_of(ran and package or nil, account)
 end

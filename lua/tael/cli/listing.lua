@@ -21,7 +21,7 @@ end
 local function query_of(flags, options)
     local query = {}
     for name, value in pairs(flags) do
-        if options[name] and not words.asking[name] then
+        if options[name] and options[name].parameter ~= false and not words.asking[name] then
             query[options[name].parameter or name] = value
         end
     end

@@ -35,11 +35,23 @@ function own_scripts.of_merchants(call)
     return list
 end
 
---- The operator's jobs; nil: there are none.
+--- Parts of scripts/ that are the operator's own.
+own_scripts.PARTS, own_scripts.PARTS_SHOWN = { channels = true, jobs = true }, "channels, jobs"
+
 ---@param call tael.cli.Call
+---@param part string
+---@return string path
+function own_scripts.path_of_part(call, part)
+    local own = plan_of.own_scripts(call.config, call.options)
+    return (part == "channels" and call.config.scripts.folder or own) .. "/" .. part
+end
+
+--- What a part of the operator's own holds; nil: nothing.
+---@param call tael.cli.Call
+---@param part string
 ---@return tael.cli.OwnScripts?
-function own_scripts.jobs(call)
-    return read("jobs", plan_of.own_scripts(call.config, call.options) .. "/jobs")
+function own_scripts.of_part(call, part)
+    return read(part, own_scripts.path_of_part(call, part))
 end
 
 ---@param call tael.cli.Call

@@ -1,9 +1,11 @@
 --- The check of tael doctor on scripts: the folders of all merchants and the operator's jobs load, and what
---- runs of the versions in the store would still be activated.
+--- runs of the versions in the store would still be activated. Channels' folders are looked at where accounts
+--- are.
 local job_files = require "tael.scripts.job_files"
 local json = require "tael.json"
 local loading = require "tael.scripts.loading"
 local own_scripts = require "tael.cli.own_scripts"
+local packages_of = require "tael.channel.packages"
 local places = require "tael.cli.places"
 local text = require("tael.cli.texts").of
 
@@ -13,20 +15,27 @@ local MORE_MAX = 10
 
 -- ---- the versions that run ----
 
+--- As the store has it; nil: a merchant that it does not know yet.
+local function kept_as(owner)
+    if owner.part then
+        return { number = 0, part = owner.part }
+    end
+    local rows = require("tael.store").query("doctor.merchant", { slug = owner.slug })
+    return rows and rows[1] and { number = rows[1].id, part = "" }
+end
+
 --- As the store says, when this command has opened it.
-local function version_in_store(slug)
-    local store, versions = require "tael.store", require "tael.scripts.versions"
-    local rows = store.query("doctor.merchant", { slug = slug })
-    local merchant = rows and rows[1]
-    local active = merchant and versions.active(merchant.id)
-    local version = active and active.version and versions.get(merchant.id, active.version)
+local function version_in_store(owner)
+    local kept = kept_as(owner)
+    local version = kept and require("tael.scripts.versions").running(kept)
     return version and { name = version.hash:sub(1, 16), files = version.files }
 end
 
 --- As the engine says that runs.
-local function version_of_engine(call, slug)
-    local client = call.client:as(slug)
-    local path = client.path("/v1/scripts/merchants/{}/versions", slug)
+local function version_of_engine(call, owner)
+    local client = call.client
+    local path = client.path(owner.part and "/v1/scripts/{}/versions" or "/v1/scripts/merchants/{}/versions",
+        owner.part or owner.slug)
     local query = { limit = 100 }
     while path do
         local page = client:get(path, query)
@@ -41,23 +50,29 @@ local function version_of_engine(call, slug)
     end
 end
 
-local function version_of(call, slug)
+---@param owner { slug: string?, part: string? }
+---@return { name: string, files: table<string, string> }? version nil: the folder's files run
+local function version_of(call, owner)
     if call.pass.store == "open" then
-        return version_in_store(slug)
+        return version_in_store(owner)
     elseif call.pass.store == "owned" then
-        return version_of_engine(call, slug)
+        return version_of_engine(call, owner)
     end
+end
+
+local function version_wrong(version, why)
+    return why and text("doctor.version_wrong", { version = version.name, reason = why }) or nil
 end
 
 -- ---- the check ----
 
 --- What is wrong with a merchant's; nil: nothing. While a version runs the folder's files do not count.
 local function wrong_with(call, slug, own)
-    local version = version_of(call, slug)
+    local version = version_of(call, { slug = slug })
     local _, why
     if version then
         _, why = loading.check(slug, version.files)
-        return why and text("doctor.version_wrong", { version = version.name, reason = why })
+        return version_wrong(version, why)
     elseif own and own.error then
         return own.error
     elseif own then
@@ -66,21 +81,35 @@ local function wrong_with(call, slug, own)
     end
 end
 
+--- How many jobs run, and what is wrong with them.
 local function jobs_of(call)
-    local own = own_scripts.jobs(call)
+    local version = version_of(call, { part = "jobs" })
+    local own = version or own_scripts.of_part(call, "jobs")
     if not own then
         return 0
     elseif own.error then
         return 0, own.error
     end
     local generation, why = job_files.check(own.files)
-    return generation and #generation.jobs or 0, why
+    return generation and #generation.jobs or 0, version and version_wrong(version, why) or why
+end
+
+--- The packages of the version that runs, for what is looked at after this; what is wrong with them.
+local function look_at_channels(call, seen)
+    local version = version_of(call, { part = "channels" })
+    if version then
+        local ran, found = pcall(packages_of.of, version.files)
+        seen.channels = ran and found.loaded or nil
+        return version_wrong(version, not ran and (type(found) == "table" and found.message
+            or tostring(found)) or nil)
+    end
 end
 
 ---@param call tael.cli.Call
+---@param seen { channels: table<string, tael.channel.Package>? } gets the packages of the version that runs
 ---@return tael.cli.Check
-function script_checks.check(call)
-    local wrong, merchants = {}, 0
+function script_checks.check(call, seen)
+    local wrong, merchants = { look_at_channels(call, seen) }, 0
     loading.open(call.options.lua_root)
     for _, one in ipairs(own_scripts.of_merchants(call)) do
         local why = wrong_with(call, one.merchant, one.own)

@@ -1,5 +1,6 @@
---- tael scripts: versions of a merchant's scripts in a running engine. Pushing checks and keeps, activating
---- has them run; what is wrong is told with file and line, exit 1, and nothing has changed.
+--- tael scripts: versions of a merchant's scripts, or of a part of the operator's own, in a running engine.
+--- Pushing checks and keeps, activating has them run; what is wrong is told with file and line, exit 1, and
+--- nothing has changed.
 local diff = require "tael.scripts.diff"
 local exits = require "tael.cli.exits"
 local files_of = require "tael.scripts.files"
@@ -12,7 +13,7 @@ local words = require "tael.cli.words"
 
 local scripts = { name = "scripts" }
 
-local PATH = "/v1/scripts/merchants/{}"
+local OF_MERCHANT, OF_OPERATOR = "/v1/scripts/merchants/{}", "/v1/scripts/{}"
 local FOLDER, ACTIVE = "folder", "active"
 
 --- What somebody else has written, for a terminal.
@@ -20,17 +21,35 @@ local function plain(value)
     return (value:gsub("%c", " "))
 end
 
---- The path of the merchant's scripts in the API.
+--- The operator's are reached over the engine's own socket alone.
+local function path_of_part(call, part, more, ...)
+    if not own_scripts.PARTS[part] then
+        return exits.fail(exits.usage, text("scripts.no_part", { part = plain(part) }),
+            text("scripts.no_part.next", { parts = own_scripts.PARTS_SHOWN }))
+    elseif not call.client.socket then
+        return exits.fail(exits.usage, text "scripts.part_is_local", text "scripts.part_is_local.next")
+    end
+    return call.client.path(OF_OPERATOR .. (more or ""), part, ...)
+end
+
+--- The path of the scripts in the API.
 local function path_of(call, more, ...)
-    local merchant = call.client.merchant
-    if not merchant then
+    local merchant, part = call.client.merchant, call.flags.owner
+    if part then
+        return path_of_part(call, part, more, ...)
+    elseif not merchant then
         if not call.options.config_path and call.client.socket then
             return exits.fail(exits.usage, text("scripts.no_config", { folder = call.options.root }),
                 text "scripts.no_config.next")
         end
         return exits.fail(exits.usage, text "scripts.no_merchant", text "scripts.no_merchant.next")
     end
-    return call.client.path(PATH .. (more or ""), merchant, ...)
+    return call.client.path(OF_MERCHANT .. (more or ""), merchant, ...)
+end
+
+--- What a command that follows has to say of whose they are.
+local function words_of(call)
+    return call.flags.owner and " --owner " .. call.flags.owner or ""
 end
 
 local function send(call, more, body)
@@ -49,7 +68,7 @@ local function get_version(call, id)
     local version
     version, failure = call.client:get(path)
     if not version and failure.exit == exits.no then
-        failure.next = failure.next or "tael scripts list"
+        failure.next = failure.next or "tael scripts list" .. words_of(call)
     end
     return version, failure
 end
@@ -61,11 +80,12 @@ local function show_activated(call, done)
         screen.object(done)
         return exits.done
     end
-    screen.line(text("scripts.activated", { merchant = done.merchant, version = done.active,
+    screen.line(text("scripts.activated", {
+        owner = done.merchant ~= json.null and done.merchant or done.owner, version = done.active,
         generation = done.generation ~= json.null and done.generation or "-", workers = done.workers,
         ms = done.ms }))
     if done.active ~= FOLDER then
-        screen.hint(text "scripts.activated.hint")
+        screen.hint(text("scripts.activated.hint", { of = words_of(call) }))
     end
     return exits.done
 end
@@ -93,9 +113,10 @@ end
 
 -- ---- push ----
 
---- The files of the folder that is named, or of the merchant's own.
+--- The files of the folder that is named, or of the owner's own.
 local function files_here(call, named)
-    local path = named or own_scripts.path(call, call.client.merchant)
+    local path = named or call.flags.owner and own_scripts.path_of_part(call, call.flags.owner)
+        or own_scripts.path(call, call.client.merchant)
     local own = own_scripts.at(path)
     if not own or own.error then
         return exits.fail(exits.no, own and own.error or text("scripts.no_files", { path = path }),
@@ -133,7 +154,7 @@ local function push(call)
     screen.line(text(status == 201 and "scripts.pushed" or "scripts.known",
         { id = version.id, generation = version.generation, count = #files_of.paths(files) }))
     screen.hint(version.active and text "scripts.runs_already"
-        or text("scripts.pushed.next", { id = version.id }))
+        or text("scripts.pushed.next", { id = version.id, of = words_of(call) }))
     return exits.done
 end
 
@@ -199,7 +220,8 @@ local function show(call)
         id, failure = active_id(call)
         if not id then
             return exits.fail(failure and failure.exit or exits.no, failure and failure.message
-                or text "scripts.none_active", failure and failure.next or "tael scripts list")
+                or text "scripts.none_active",
+                failure and failure.next or "tael scripts list" .. words_of(call))
         end
     end
     local version
@@ -212,7 +234,7 @@ local function show(call)
         print_version(version)
     elseif not version.files[path] then
         return exits.fail(exits.no, text("scripts.no_file", { path = path, id = version.id }),
-            "tael scripts show " .. version.id)
+            "tael scripts show " .. version.id .. words_of(call))
     else
         screen.part(version.files[path])
     end
@@ -272,22 +294,28 @@ local function show_diff(call)
     return exits.done
 end
 
+local function with_owner(options)
+    options.owner = { value = "NAME", doc = "scripts_owner", parameter = false }
+    return words.with_asking(options)
+end
+
 scripts.commands = {
     { name = "push", usage = "[FOLDER]", min = 0, max = 1, run = push, asks = true,
-        options = words.with_asking {
+        options = with_owner {
             message = { value = "TEXT", doc = "scripts_message" },
             author = { value = "NAME", doc = "scripts_author" }, activate = { doc = "scripts_activate" },
             expected = { value = "ID", doc = "scripts_expected" },
         } },
-    { name = "list", usage = "", min = 0, max = 0, run = list, asks = true, options = listing.options {} },
+    { name = "list", usage = "", min = 0, max = 0, run = list, asks = true,
+        options = with_owner(listing.options {}) },
     { name = "show", usage = "[ID] [FILE]", min = 0, max = 2, run = show, asks = true,
-        options = words.with_asking {} },
+        options = with_owner {} },
     { name = "diff", usage = "[FROM] [TO]", min = 0, max = 2, run = show_diff, asks = true,
-        options = words.with_asking {} },
+        options = with_owner {} },
     { name = "activate", usage = "ID|folder", min = 1, max = 1, run = activate, asks = true,
-        options = words.with_asking { expected = { value = "ID", doc = "scripts_expected" } } },
+        options = with_owner { expected = { value = "ID", doc = "scripts_expected" } } },
     { name = "rollback", usage = "", min = 0, max = 0, run = rollback, asks = true,
-        options = words.with_asking {} },
+        options = with_owner {} },
 }
 
 return scripts

@@ -11,7 +11,7 @@ local words = {}
 ---@field doc string?       its text is "option." .. doc; nil: "option." .. its name
 ---@field integer boolean?
 ---@field duration boolean? its value in ms
----@field parameter string? the API's name for it
+---@field parameter string|false|nil the API's name for it; false: it is no parameter of a list
 
 --- Options of every command that asks an engine.
 words.asking = {

@@ -63,8 +63,10 @@ end
 function plan.body_limits(config)
     local scripts = math.max(SCRIPTS_BODY, config.http.limits.body)
     local list = { { prefix = "/notify/", max = config.http.limits.notify_body } }
-    for _, suffix in ipairs { "/versions", "/check" } do
-        list[#list + 1] = { prefix = "/v1/scripts/merchants/", suffix = suffix, max = scripts }
+    for _, prefix in ipairs { "/v1/scripts/merchants/", "/v1/scripts/" } do
+        for _, suffix in ipairs { "/versions", "/check" } do
+            list[#list + 1] = { prefix = prefix, suffix = suffix, max = scripts }
+        end
     end
     return list
 end

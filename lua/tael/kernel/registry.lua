@@ -12,11 +12,13 @@ local sorted = require "tael.sorted"
 local source = require "tael.kernel.source"
 local store = require "tael.store"
 local task = require "tael.task"
+local versions = require "tael.scripts.versions"
 local workers = require "tael.kernel.workers"
 
 local registry = {}
 
 local PAGE = 1000
+local CHANNELS = { number = 0, part = "channels" } -- whose versions these are: tael.scripts.Kept
 local ENVIRONMENT_OF = { live = "production", test = "sandbox" }
 
 local merchants, accounts = {}, {} -- by number and by slug
@@ -151,7 +153,8 @@ local function make_account(row, merchant, from)
     end
     local package = from:get(row.channel)
     if not package then
-        refuse(where .. ".channel", "there is no channel '" .. row.channel .. "' in scripts/channels")
+        refuse(where .. ".channel", ("there is no channel '%s' in %s"):format(row.channel, from.root
+            and "scripts/channels" or "the version of channels"))
     end
     local fields, err = account_fields.check(package, channel_fields(configured), row.environment)
     if not fields then
@@ -179,13 +182,27 @@ local function load_secrets(slug, configured)
     return handles
 end
 
+local function of_version(version)
+    local ran, found = pcall(packages_of.of, version.files)
+    if not ran then
+        refuse(("channels: version %s, which runs"):format(ids.encode("scr", version.id)),
+            type(found) == "table" and found.message or tostring(found))
+    end
+    return found
+end
+
 --- Fills this worker's memory and readies what every worker needs. At start, after sync, scope 0.
 ---@param config table
+---@return integer activation that says which channels these are; 0: none was ever activated
 function registry.load(config)
+    local version, err, activation = versions.running(CHANNELS)
+    if err then
+        error("registry: " .. err.code, 0)
+    end
     registry.config = config
     registry.proxies = source.networks(config.http.trusted_proxies or {})
     ids.open()
-    packages = packages_of.open(config.scripts.folder)
+    packages = version and of_version(version) or packages_of.open(config.scripts.folder)
     merchants, accounts, all = {}, {}, {}
     for _, row in ipairs(read_all("merchant.all")) do
         local configured = config.merchants[row.slug]
@@ -201,17 +218,18 @@ function registry.load(config)
         merchant.accounts[#merchant.accounts + 1] = account
     end
     workers.serve()
+    return activation
 end
 
 --- Accounts of another generation of their channels, by number; those of channels that did not change stay.
---- Raises what is wrong with one of them. In a task others go on in between.
-local function renewed(from)
+--- Raises what is wrong with one of them. In a task others go on in between, but at once.
+local function renewed(from, at_once)
     local made, count = {}, 0
     for key, account in pairs(accounts) do
         if key == account.id and account.fields and from:get(account.channel) ~= account.package then
             made[key] = make_account(account, merchants[account.merchant].slug, from)
             count = count + 1
-            if count % ACCOUNTS_AT_ONCE == 0 then
+            if not at_once and count % ACCOUNTS_AT_ONCE == 0 then
                 task.last()
             end
         end
@@ -229,32 +247,35 @@ local function exchange(made)
     end
 end
 
----@class tael.kernel.PreparedChannels
+---@class tael.kernel.PreparedChannels: tael.scripts.Prepared
 ---@field packages tael.channel.Packages
----@field accounts table<integer, table>
----@field changed string[] channels
----@field digests table<string, string> of the packages' files, by channel
+---@field was tael.channel.Packages those that were used when these were readied
+---@field accounts table<integer, table> that were of others then
 
---- Reads the channels' packages again, and readies them to be used. In a task; waits.
+--- Readies channels' packages to be used: those of these texts, or as the folder has them now. All that
+--- accounts need is there and right. In a task; waits.
+---@param files table<string, string>? of a version, by path: "alipay/init.lua"
 ---@return tael.kernel.PreparedChannels?
 ---@return { code: string, message: string }? err what is wrong
-function registry.prepare_channels()
+function registry.prepare_channels(files)
+    local was = packages
     local ran, next_ones, made = pcall(function()
-        local next_ones = packages:again()
+        local next_ones = files and packages_of.of(files, was)
+            or packages_of.again(registry.config.scripts.folder, was)
         return next_ones, renewed(next_ones)
     end)
     if not ran then
         local err = next_ones
         return nil, type(err) == "table" and err or { code = "internal", message = tostring(err) }
     end
-    return { packages = next_ones, accounts = made, changed = packages:differing(next_ones),
+    return { packages = next_ones, was = was, accounts = made, changed = was:differing(next_ones),
         digests = next_ones.digests }
 end
 
 --- Has them used from now on, all of them. Does not wait.
 ---@param prepared tael.kernel.PreparedChannels
 function registry.take_channels(prepared)
-    exchange(prepared.accounts)
+    exchange(prepared.was == packages and prepared.accounts or renewed(prepared.packages, true))
     packages = prepared.packages
 end
 

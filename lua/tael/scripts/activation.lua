@@ -1,9 +1,12 @@
---- How another version of a merchant's scripts comes to run: checked, kept in the store, activated on what
+--- How another version of somebody's scripts comes to run: checked, kept in the store, activated on what
 --- its author has seen running, and told to every worker. What is wrong is refused, and nothing has changed.
 local generations = require "tael.scripts.generations"
 local ids = require "tael.kernel.ids"
-local loading = require "tael.scripts.loading"
+local jobs = require "tael.scripts.jobs"
 local log = require "tael.log"
+local owners = require "tael.scripts.owners"
+local renewal = require "tael.scripts.renewal"
+local refusals = require "tael.scripts.refusals"
 local shares = require "tael.scripts.shares"
 local task = require "tael.task"
 local time = require "tael.time"
@@ -18,25 +21,28 @@ local function error_of(text, code)
         detail = rest or text }
 end
 
-local checking = {} ---@type table<string, true> merchants, on this worker
+local checking = {} ---@type table<string, true> by the key of the owner, on this worker
 
 local function later(seconds, detail)
     return { code = "rate_limited", headers = { ["retry-after"] = tostring(seconds) }, detail = detail }
 end
 
---- Specs may take a while of a worker's time: one check of a merchant's at a time, and no more of them than
---- its share allows. To be closed.
-local function begin_check(merchant)
-    local over, ms = shares.over("checks", merchant)
-    if checking[merchant] then
+--- Specs may take a while of a worker's time: one check of an owner's at a time, and no more of a merchant's
+--- than its share allows. To be closed.
+local function begin_check(owner)
+    local over, ms = false, 0
+    if owner.slug then
+        over, ms = shares.over("checks", owner.slug)
+    end
+    if checking[owner.key] then
         return nil, later(1, "Another check of these scripts is under way: one at a time.")
     elseif over then
         return nil, later((ms + 999) // 1000, "The checks of these scripts have taken more than the "
             .. "merchant's share of a worker (scripts.share): faster specs are checked more often.")
     end
     task.detach() -- who goes away has his check charged all the same
-    checking[merchant] = true
-    return setmetatable({}, { __close = function() checking[merchant] = nil end })
+    checking[owner.key] = true
+    return setmetatable({}, { __close = function() checking[owner.key] = nil end })
 end
 
 ---@class tael.scripts.Check
@@ -44,23 +50,25 @@ end
 ---@field specs tael.scripts.Specs? nil: they were not run
 ---@field errors { file: string?, line: integer?, code: string, detail: string }[]
 
----@param merchant string slug
+---@param owner tael.scripts.Owner
 ---@param files table<string, string>
 ---@param ran boolean? they ran before: their specs are not run again
 ---@return tael.scripts.Check?
 ---@return table? err rate_limited
-function activation.check(merchant, files, ran)
-    local under_way <close>, err = begin_check(merchant)
+function activation.check(owner, files, ran)
+    local under_way <close>, err = begin_check(owner)
     if not under_way and not ran then
         return nil, err
     end
     local generation, why, specs, used, _
     if ran then
-        generation, why, _, used = loading.load(merchant, files, true)
+        generation, why, _, used = owner.load(files, true)
     else
-        generation, why, specs, _, used = loading.check(merchant, files, true)
+        generation, why, specs, _, used = owner.check(files, true)
     end
-    shares.charge("checks", merchant, used)
+    if owner.slug then
+        shares.charge("checks", owner.slug, used)
+    end
     local errors = {}
     if not generation and specs then
         for i, failure in ipairs(specs.failures) do
@@ -73,58 +81,58 @@ function activation.check(merchant, files, ran)
     return { generation = generation, specs = specs, errors = errors }
 end
 
-local function refuse(merchant, check)
+local function refuse(owner, check)
     local code, first = check.errors[1].code, check.errors[1]
-    log.warn("scripts.push_refused", { merchant = merchant, code = code,
+    log.warn("scripts.push_refused", { owner = owner.name, code = code,
         error = (first.file and ("%s:%d: "):format(first.file, first.line) or "") .. first.detail })
     return nil, { code = code, errors = check.errors, detail = code == "spec_failed"
         and ("%d of the scripts' own specs failed."):format(check.specs.failed) or nil }
 end
 
 --- Keeps a version; the same texts again are the same version.
----@param merchant table of the registry
+---@param owner tael.scripts.Owner
 ---@param new { files: table<string, string>, base: integer?, author: string, actor: string, message: string }
 ---@return tael.scripts.Version?
 ---@return table? err script_refused, spec_failed, rate_limited, store_unavailable
 ---@return boolean? made
-function activation.push(merchant, new)
-    local check, late = activation.check(merchant.slug, new.files)
+function activation.push(owner, new)
+    local check, late = activation.check(owner, new.files)
     if not check then
         return nil, late
     elseif not check.generation then
-        return refuse(merchant.slug, check)
+        return refuse(owner, check)
     end
-    local version, err, made = versions.add(merchant.id, new)
+    local version, err, made = versions.add(owner, new)
     if made then
-        log.info("scripts.pushed", { merchant = merchant.slug, version = ids.encode("scr", version.id),
+        log.info("scripts.pushed", { owner = owner.name, version = ids.encode("scr", version.id),
             actor = new.actor, generation = check.generation.id })
     end
     return version, err, made
 end
 
-local function check_again(merchant, files, ran)
-    local check, late = activation.check(merchant.slug, files, ran)
+local function check_again(owner, files, ran)
+    local check, late = activation.check(owner, files, ran)
     if not check then
         return nil, late
     elseif not check.generation then
-        return refuse(merchant.slug, check)
+        return refuse(owner, check)
     end
     return check.generation.id
 end
 
 --- What is to run is right, here and now. A version that ran before has to load; its specs are not in the way
 --- of going back. What the folder holds nobody has seen yet. Its generation, "" where there are no files.
-local function check_target(merchant, version, ran)
+local function check_target(owner, version, ran)
     if version then
-        return check_again(merchant, version.files, ran)
+        return check_again(owner, version.files, ran)
     end
-    local files, why = generations.folder_of(merchant.slug)
+    local files, why = owners.folder_of(owner)
     if why then
         return nil, { code = "script_refused", errors = { error_of(why, "script_refused") } }
     elseif not files then
         return ""
     end
-    local generation, err = check_again(merchant, files)
+    local generation, err = check_again(owner, files)
     if err and err.errors then
         err.errors[1].detail = "in the folder, whose files would run: " .. err.errors[1].detail
     end
@@ -137,54 +145,82 @@ end
 ---@field workers integer that run it for whoever asks from now on
 ---@field ms integer from the commit until all of them knew
 
-local function begin_running(merchant, new, generation)
-    local begun = time.monotonic()
-    local done, err = new.runs, nil
-    if not done then -- else it would be what ran before itself
-        done, err = versions.activate(merchant.id, new)
+--- What every worker holds is readied by all of them before it is said that it runs.
+local function exchange(owner, new, commit)
+    local done, err = renewal.run(owner.part, new.version, new.was, commit)
+    if done then
+        refusals.clear(owner.name)
+        return done.workers
+    elseif err.code == "script_refused" then
+        return refuse(owner, { errors = { error_of(err.message, err.code) } })
     end
+    return nil, err
+end
+
+--- What is asked for is looked at anew by whoever is asked next.
+local function tell(owner, _, commit)
+    local done, err = commit()
     if not done then
         return nil, err
     end
-    local workers = generations.activated(merchant.slug)
+    local workers = generations.activated(owner.key)
+    if owner.part == "jobs" then
+        jobs.taken()
+    end
+    return workers
+end
+
+local function begin_running(owner, new, generation)
+    local begun
+    local function commit()
+        begun = time.monotonic()
+        if new.runs then -- else it would be what ran before itself
+            return new.was
+        end
+        return versions.activate(owner, new)
+    end
+    local workers, err = (owner.held and exchange or tell)(owner, new, commit)
+    if not workers then
+        return nil, err
+    end
     local version = new.version and ids.encode("scr", new.version) or "folder"
-    log.info("scripts.activated", { merchant = merchant.slug, version = version, actor = new.actor,
+    log.info("scripts.activated", { owner = owner.name, version = version, actor = new.actor,
         generation = generation, rollback = new.restored ~= nil or nil })
     return { version = new.version, generation = generation, workers = workers,
         ms = time.monotonic() - begun }
 end
 
-local function get_version(merchant, id)
-    local version, err = versions.get(merchant.id, id)
+local function get_version(owner, id)
+    local version, err = versions.get(owner, id)
     if not version then
         return nil, err or { code = "not_found", detail = "There is no such version of these scripts." }
     end
     return version
 end
 
-local function run(merchant, new)
+local function run(owner, new)
     local version, err, generation
     if new.version then
-        version, err = get_version(merchant, new.version)
+        version, err = get_version(owner, new.version)
         if not version then
             return nil, err
         end
     end
-    generation, err = check_target(merchant, version, new.restored ~= nil)
+    generation, err = check_target(owner, version, new.restored ~= nil)
     if not generation then
         return nil, err
     end
-    return begin_running(merchant, new, generation)
+    return begin_running(owner, new, generation)
 end
 
 --- Has a version run, or the folder's files.
----@param merchant table of the registry
+---@param owner tael.scripts.Owner
 ---@param wish { version: integer?, expected: integer|false|nil, actor: string } expected: what its author has
 --- seen running, false for the folder; nil: whatever runs
 ---@return tael.scripts.Activated?
 ---@return table? err generation_conflict, script_refused, spec_failed, not_found, store_unavailable
-function activation.activate(merchant, wish)
-    local active, err = versions.active(merchant.id)
+function activation.activate(owner, wish)
+    local active, err = versions.active(owner)
     if err then
         return nil, err
     elseif wish.expected ~= nil and (active and active.version or false) ~= wish.expected then
@@ -192,17 +228,17 @@ function activation.activate(merchant, wish)
             and ids.encode("scr", active.version) .. " runs by now: look at it and decide anew."
             or "The folder's files run: look at them and decide anew." }
     end
-    return run(merchant, { version = wish.version, was = active and active.id or 0, actor = wish.actor,
+    return run(owner, { version = wish.version, was = active and active.id or 0, actor = wish.actor,
         runs = (active and active.version) == wish.version })
 end
 
 --- Has that run again that ran before; once more, what ran before that.
----@param merchant table of the registry
+---@param owner tael.scripts.Owner
 ---@param wish { actor: string }
 ---@return tael.scripts.Activated?
 ---@return table? err generation_conflict: there is nothing before; and those of activate
-function activation.rollback(merchant, wish)
-    local active, err = versions.active(merchant.id)
+function activation.rollback(owner, wish)
+    local active, err = versions.active(owner)
     local from = active and (active.restored or active.id)
     if err then
         return nil, err
@@ -212,11 +248,11 @@ function activation.rollback(merchant, wish)
             or "There is nothing to go back to: no version of these scripts was ever activated." }
     end
     local before
-    before, err = versions.active_before(merchant.id, from)
+    before, err = versions.active_before(owner, from)
     if err then
         return nil, err
     end
-    return run(merchant, { version = before and before.version, was = active.id, actor = wish.actor,
+    return run(owner, { version = before and before.version, was = active.id, actor = wish.actor,
         restored = before and (before.restored or before.id) or 0 })
 end
 

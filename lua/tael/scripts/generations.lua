@@ -1,8 +1,9 @@
---- Which generation of a merchant's scripts runs on this worker, and how a new one comes in: from the version
---- that was activated, else from the folder; loaded, checked, and only then put in the place of the old one.
+--- Which generation of somebody's scripts runs on this worker, a merchant's or the operator's jobs, and how
+--- a new one comes in: from the version that was activated, else from the folder; loaded, checked, and only
+--- then put in the place of the old one.
 --- 1 What is wrong changes nothing: the old generation goes on, and the log and /readyz say file, line and
---- why. 2 Whoever has begun on a generation ends on it. 3 Merchants know nothing of each other: what one
---- saves concerns its own scripts alone. 4 In development files are looked at as they are asked for;
+--- why. 2 Whoever has begun on a generation ends on it. 3 Owners know nothing of each other: what one saves
+--- concerns its own scripts alone. 4 In development files are looked at as they are asked for;
 --- otherwise they are read when they are first needed, and on a reload. 5 Once another version was activated,
 --- nobody begins on the one before it. 6 A worker that meets what is wrong goes on with the newest that was
 --- right on any worker: it may not have been asked for a while. 7 A restart changes nothing of that: what
@@ -12,6 +13,7 @@ local ids = require "tael.kernel.ids"
 local isolate = require "tael.isolate"
 local loading = require "tael.scripts.loading"
 local log = require "tael.log"
+local owners = require "tael.scripts.owners"
 local refusals = require "tael.scripts.refusals"
 local registry = require "tael.kernel.registry"
 local task = require "tael.task"
@@ -26,7 +28,8 @@ local ALL_MS = 10000
 local WATCH_MS, WATCHED_MAX = 250, 100 -- in development, so that its author hears at once
 
 ---@class tael.scripts.Slot
----@field active tael.scripts.Generation? nil: the merchant has no scripts, or none that ever passed
+---@field owner tael.scripts.Owner
+---@field active tael.scripts.Generation? nil: there are no scripts, or none that ever passed
 ---@field since integer? ms, monotonic: when it became active here
 ---@field files table<string, string>? its texts, where they came from the folder
 ---@field refused string? why the newest ones do not run
@@ -40,63 +43,63 @@ local WATCH_MS, WATCHED_MAX = 250, 100 -- in development, so that its author hea
 ---@field wanted integer how often this worker was told to look
 ---@field reached integer how many of these the last look knew of
 
-local slots = {} ---@type table<string, tael.scripts.Slot> by merchant
-local root, watched -- folder of all merchants; are files looked at again and again
-local check = loading.check
+local slots = {} ---@type table<string, tael.scripts.Slot> by the key of its owner
+local opened, watched -- has somebody said where scripts are; are files looked at again and again
+local check = "check" ---@type "check"|"unproven"
 
-local function clear(slot, merchant)
+local function clear(slot)
     slot.refused = nil
-    refusals.clear("merchants/" .. merchant)
+    refusals.clear(slot.owner.name)
 end
 
-local function refuse(slot, merchant, why)
+local function refuse(slot, why)
     slot.refused = why
-    refusals.note("merchants/" .. merchant, why, slot.active and slot.active.id)
+    refusals.note(slot.owner.name, why, slot.active and slot.active.id)
 end
 
 --- In development the first worker tells for all.
-local function put(slot, merchant, generation, about)
+local function put(slot, generation, about)
     slot.active, slot.tried, slot.since = generation, generation.id, time.monotonic()
     slot.files = about.files
-    clear(slot, merchant)
+    clear(slot)
     log[watched and task.worker() ~= 1 and "debug" or "info"]("scripts.loaded", {
-        owner = "merchants/" .. merchant, generation = generation.id, version = about.version,
-        specs = about.specs, ms = about.ms, first = not slot.known or nil,
+        owner = slot.owner.name, generation = generation.id, version = about.version,
+        jobs = generation.jobs and #generation.jobs, specs = about.specs, ms = about.ms,
+        first = not slot.known or nil,
     })
 end
 
 -- ---- the folder ----
 
 --- What passes goes on over a restart.
-local function keep(merchant, files)
-    local known = registry.merchant(merchant)
-    if known then
-        versions.keep(known.id, files)
+local function keep(slot, files)
+    if slot.owner.number then
+        versions.keep(slot.owner, files)
     end
 end
 
 --- A folder that is broken when nothing of it runs yet: what passed last, before this start. Its specs are
 --- not in the way.
-local function take_kept(slot, merchant)
-    local known = not slot.active and registry.merchant(merchant)
-    local files = known and versions.kept(known.id)
-    local generation = files and loading.load(merchant, files)
+local function take_kept(slot)
+    local owner = slot.owner
+    local files = not slot.active and owner.number and versions.kept(owner)
+    local generation = files and owner.load(files)
     if generation then
         slot.active, slot.files, slot.since = generation, files, 0 -- older than whatever runs on any worker
-        log.warn("scripts.kept", { owner = "merchants/" .. merchant, generation = generation.id })
+        log.warn("scripts.kept", { owner = owner.name, generation = generation.id })
     end
 end
 
-workers.answer("scripts.right", function(merchant)
-    local slot = slots[merchant]
+workers.answer("scripts.right", function(key)
+    local slot = slots[key]
     local active = slot and slot.active
     return active and slot.files and { id = active.id, since = slot.since, files = slot.files } or nil
 end)
 
 --- What was right last on any worker is what goes on here.
-local function take_newest(slot, merchant)
+local function take_newest(slot)
     local newest
-    for _, right in ipairs(workers.ask("scripts.right", merchant)) do
+    for _, right in ipairs(workers.ask("scripts.right", slot.owner.key)) do
         if not newest or right.since > newest.since then
             newest = right
         end
@@ -104,63 +107,63 @@ local function take_newest(slot, merchant)
     if not newest or slot.active and (slot.active.id == newest.id or slot.since >= newest.since) then
         return
     end
-    local generation = loading.load(merchant, newest.files, slot.active ~= nil)
+    local generation = slot.owner.load(newest.files, slot.active ~= nil)
     if generation then
         slot.active, slot.since, slot.files = generation, newest.since, newest.files
     end
 end
 
 --- What it holds is tried. False: it may still be being written, which the next look tells.
-local function try(slot, merchant, found)
+local function try(slot, found)
     local id = loading.id(found.files)
     if slot.active and slot.active.id == id then
-        clear(slot, merchant)
+        clear(slot)
         slot.tried, slot.active.version = id, nil
         return true
     elseif slot.tried == id then
         if slot.refused then
-            take_newest(slot, merchant) -- of what came in between
+            take_newest(slot) -- of what came in between
         end
         return true
     end
     local begun = time.monotonic()
-    local generation, why, specs, kind = check(merchant, found.files, slot.active ~= nil)
+    local generation, why, specs, kind = slot.owner[check](found.files, slot.active ~= nil)
     if loading.PASSING[kind] then
         error(why, 0)
     elseif generation then
-        put(slot, merchant, generation, { specs = specs and specs.passed, ms = time.monotonic() - begun,
+        put(slot, generation, { specs = specs and specs.passed, ms = time.monotonic() - begun,
             files = found.files })
-        keep(merchant, found.files)
+        keep(slot, found.files)
         return true
     elseif found.recent and watched then
         return false
     end
     slot.tried = id
-    take_newest(slot, merchant)
-    take_kept(slot, merchant)
-    refuse(slot, merchant, why)
+    take_newest(slot)
+    take_kept(slot)
+    refuse(slot, why)
     return true
 end
 
-local function look_at_folder(slot, merchant)
-    local path = root .. "/" .. merchant
-    local found, err = folder.read(path)
+local function look_at_folder(slot)
+    local owner = slot.owner
+    local found, err = folder.read(owner.folder)
     if found then
-        slot.stamps = try(slot, merchant, found) and not found.recent and found.stamps or nil
+        slot.stamps = try(slot, found) and not found.recent and found.stamps or nil
     elseif err.code == "not_found" then
         if slot.active then
-            log.info("scripts.removed", { owner = "merchants/" .. merchant, generation = slot.active.id })
+            log.info("scripts.removed", { owner = owner.name, generation = slot.active.id })
         end
         if slot.active or not slot.known then
-            keep(merchant, nil)
+            keep(slot, nil)
         end
         slot.active, slot.tried, slot.stamps = nil, nil, nil
-        clear(slot, merchant)
+        clear(slot)
     else
         slot.stamps = nil
-        take_kept(slot, merchant)
+        take_kept(slot)
         if slot.refused ~= err.message then
-            refuse(slot, merchant, "merchants/" .. merchant .. "/" .. err.message)
+            refuse(slot, owner.name .. "/" .. err.message)
         end
     end
 end
@@ -168,32 +171,27 @@ end
 -- ---- the store ----
 
 --- It was checked, its specs too, before it was activated.
-local function take_version(slot, merchant, version)
+local function take_version(slot, version)
     if slot.active and slot.active.version == version.id then
-        clear(slot, merchant)
+        clear(slot)
         return
     end
-    local generation, why, kind = loading.load(merchant, version.files, slot.active ~= nil)
+    local generation, why, kind = slot.owner.load(version.files, slot.active ~= nil)
     if loading.PASSING[kind] then
         error(why, 0)
     elseif generation then
         generation.version = version.id
-        put(slot, merchant, generation, { version = ids.encode("scr", version.id) })
+        put(slot, generation, { version = ids.encode("scr", version.id) })
     else
-        refuse(slot, merchant, why)
+        refuse(slot, why)
     end
 end
 
 --- The version that was activated; nil: none is, the folder holds what runs.
-local function activated(merchant)
-    local known = registry.merchant(merchant)
-    if not known then
-        return nil
-    end
-    local active, err = versions.active(known.id)
-    local version
-    if active and active.version then
-        version, err = versions.get(known.id, active.version)
+local function activated(owner)
+    local version, err = nil, nil
+    if owner.number then
+        version, err = versions.running(owner)
     end
     if err then
         error("the version that runs cannot be read: " .. err.code, 0)
@@ -202,12 +200,12 @@ local function activated(merchant)
 end
 
 --- `wanted`: what this worker had been told when the look began. What it is told meanwhile the next one does.
-local function look(slot, merchant, wanted)
+local function look(slot, wanted)
     local stored = slot.stored
     if stored == nil then
-        local version = activated(merchant)
+        local version = activated(slot.owner)
         if version then
-            take_version(slot, merchant, version)
+            take_version(slot, version)
         end
         stored = version ~= nil
         slot.tried, slot.stamps = nil, nil
@@ -216,13 +214,13 @@ local function look(slot, merchant, wanted)
         end
     end
     if not stored then
-        look_at_folder(slot, merchant)
+        look_at_folder(slot)
     end
 end
 
 -- ---- when ----
 
-local function is_due(slot, merchant)
+local function is_due(slot)
     if slot.busy then
         return false
     elseif not slot.looked then
@@ -237,13 +235,13 @@ local function is_due(slot, merchant)
         return false
     end
     slot.looked = now
-    return not slot.stamps or folder.changed(root .. "/" .. merchant, slot.stamps)
+    return not slot.stamps or folder.changed(slot.owner.folder, slot.stamps)
 end
 
 local LOOKED, WAIT_MS = "scripts.looked.", 100
 
 --- Looks once, whatever ends it: a task may be ended while it waits, and then nobody has looked.
-local function look_once(slot, merchant)
+local function look_once(slot)
     local ended, wanted = false, slot.wanted
     slot.busy, slot.looked = true, time.monotonic()
     local _ <close> = setmetatable({}, { __close = function()
@@ -252,12 +250,12 @@ local function look_once(slot, merchant)
             slot.looked = nil
         end
     end })
-    local ran, raised = pcall(look, slot, merchant, wanted)
+    local ran, raised = pcall(look, slot, wanted)
     ended, slot.failed, slot.known = true, not ran, true
     if ran then
         slot.reached = wanted
     else
-        refuse(slot, merchant, tostring(raised))
+        refuse(slot, tostring(raised))
     end
 end
 
@@ -266,39 +264,35 @@ local function has_to_wait(slot)
     return slot.busy and (slot.reached ~= slot.wanted or not slot.active and not slot.refused)
 end
 
---- What runs for this merchant now. In a task: it may wait, while what is new is loaded, and waits while the
+--- What runs for this owner now. In a task: it may wait, while what is new is loaded, and waits while the
 --- first ones are.
----@param merchant string slug
+---@param key string slug of a merchant, "/jobs"
 ---@return tael.scripts.Generation? generation nil: there is none
 ---@return boolean broken there are scripts, of which none ever passed
-function generations.of(merchant)
-    local slot = slots[merchant]
-    if not root then -- nobody has said where scripts are
+function generations.of(key)
+    local slot = slots[key]
+    if not opened then
         return nil, false
     elseif not slot then
-        slot = { wanted = 0, reached = 0 }
-        slots[merchant] = slot
+        slot = { owner = owners.of(key), wanted = 0, reached = 0 }
+        slots[key] = slot
     end
     while has_to_wait(slot) do
-        task.wait(LOOKED .. merchant, WAIT_MS)
+        task.wait(LOOKED .. key, WAIT_MS)
     end
-    if is_due(slot, merchant) then
-        look_once(slot, merchant)
-        task.wake(LOOKED .. merchant)
+    if is_due(slot) then
+        look_once(slot)
+        task.wake(LOOKED .. key)
     end
     return slot.active, slot.refused ~= nil
 end
 
---- What the folder holds of this merchant now.
----@param merchant string slug
----@return table<string, string>? files nil without why: nothing
----@return string? why it cannot be read
-function generations.folder_of(merchant)
-    local found, err = folder.read(root .. "/" .. merchant)
-    if not found and err.code ~= "not_found" then
-        return nil, "merchants/" .. merchant .. "/" .. err.message
-    end
-    return found and found.files
+--- Has this worker, if it has ever been asked for them, looked at what was activated last?
+---@param key string of their owner
+---@return boolean
+function generations.settled(key)
+    local slot = slots[key]
+    return slot ~= nil and not slot.busy and slot.reached == slot.wanted
 end
 
 local function look_again(slot)
@@ -311,8 +305,8 @@ workers.answer("scripts.look", function()
     end
 end)
 
-workers.answer("scripts.activated", function(merchant)
-    local slot = slots[merchant]
+workers.answer("scripts.activated", function(key)
+    local slot = slots[key]
     if slot then
         look_again(slot)
     end
@@ -325,20 +319,22 @@ function generations.look_again()
 end
 
 --- Another version was activated: whoever is asked from now on, on any worker, runs it. Waits.
----@param merchant string slug
+---@param key string of its owner
 ---@return integer workers that know; fewer than there are when one does not answer for ten seconds
-function generations.activated(merchant)
+function generations.activated(key)
     local _, count = task.worker()
     local ends = time.monotonic() + ALL_MS
     local known
     repeat
-        known = #workers.ask("scripts.activated", merchant)
+        known = #workers.ask("scripts.activated", key)
     until known == count or time.monotonic() >= ends
     return known
 end
 
 ---@class tael.scripts.Options
 ---@field folder string of all merchants
+---@field own string? of the operator's jobs and routes
+---@field channels string? of the channels' packages
 ---@field lua_root string where the engine's own Lua lies
 ---@field watch boolean are files looked at as they are asked for
 ---@field memory integer bytes of all isolates of this worker
@@ -358,8 +354,9 @@ end
 --- At the start of a worker. Raises {code, message} where processes are wanted and cannot be had.
 ---@param options tael.scripts.Options
 function generations.open(options)
-    root, watched, slots = options.folder, options.watch, {}
-    check = options.specs == false and loading.unproven or loading.check
+    opened, watched, slots = true, options.watch, {}
+    check = options.specs == false and "unproven" or "check"
+    owners.open { merchants = options.folder, own = options.own, channels = options.channels }
     loading.open(options.lua_root, options.isolation)
     isolate.ceiling(options.memory)
     if options.isolation == "process" then

@@ -8,6 +8,7 @@ local globals = require "tael.scripts.globals"
 local isolate = require "tael.isolate"
 local nearest = require "tael.nearest"
 local own = require "tael.scripts.own"
+local specs = require "tael.scripts.specs"
 
 local job_files = {}
 
@@ -78,9 +79,10 @@ end
 
 --- What is wrong with it, with the place of its file.
 local function describe(unit, name)
-    local answer = unit:ask(ENTRY, { { "describe", 1 } }, { name }, LOAD_STEPS)[1]
+    local answers, used = unit:ask(ENTRY, { { "describe", 1 } }, { name }, LOAD_STEPS)
+    local answer = answers[1]
     if not answer[1] then
-        return nil, answer[3]
+        return nil, answer[3], answer[2], used
     end
     local job, wrong
     if type(answer[2]) == "table" then
@@ -88,7 +90,7 @@ local function describe(unit, name)
     else
         wrong = tostring(answer[3])
     end
-    return job, wrong and ("jobs/%s.lua: %s"):format(name, wrong)
+    return job, wrong and ("jobs/%s.lua: %s"):format(name, wrong), wrong and "contract", used
 end
 
 --- What a job is given: tael.JobRun of lua/tael/meta/jobs.lua.
@@ -100,39 +102,54 @@ function job_files.given(job, slot, slug)
     return { name = job.name, slot = slot, merchant = slug }
 end
 
---- Loads and checks them.
+--- Loads them, and judges what each says of itself.
 ---@param files table<string, string> of the folder scripts/jobs
 ---@return tael.scripts.JobGeneration?
 ---@return string? why not, with file and line where there is one
+---@return string? kind of failure, of those that asking knows; "contract", "shape"
+---@return integer used steps
 function job_files.load(files)
     local wrong, path = files_of.wrong(files)
     if wrong then
-        return nil, ("jobs%s: %s"):format(path and "/" .. path or "", wrong)
+        return nil, ("jobs%s: %s"):format(path and "/" .. path or "", wrong), "shape", 0
     end
-    local id, jobs = files_of.digest(files):sub(1, 16), {}
+    local id, jobs, all = files_of.digest(files):sub(1, 16), {}, 0
     local unit = isolate.generation { name = "jobs", key = "jobs@" .. id, files = own.beside(files),
         effects = effects.names }
     for _, file in ipairs(files_of.paths(files)) do
         local name = file:match("^([%l%d_]+)%.lua$")
         if name then
-            local job, why = describe(unit, name)
+            local job, why, kind, used = describe(unit, name)
+            all = all + used
             if not job then
-                return nil, why
+                return nil, why, kind, all
             end
             jobs[#jobs + 1] = job
         end
     end
-    return { id = id, unit = unit, jobs = jobs }
+    return { id = id, unit = unit, jobs = jobs }, nil, nil, all
 end
 
---- The same, and no name in them is nobody's: before they run for the first time.
----@param files table<string, string>
+--- The same, no name in them is nobody's, and their own specs pass: before they run for the first time.
+---@param files table<string, string> of the folder scripts/jobs
 ---@return tael.scripts.JobGeneration?
 ---@return string? why not, with file and line where there is one
+---@return tael.scripts.Specs? specs nil: they were not run
+---@return string? kind of failure
+---@return integer used steps
 function job_files.check(files)
-    local generation, why = job_files.load(files)
-    local wrong = generation and globals.wrong("jobs", files)
-    return not wrong and generation or nil, wrong or why
+    local generation, why, kind, used = job_files.load(files)
+    if not generation then
+        return nil, why, nil, kind, used
+    end
+    local wrong, more = globals.wrong("jobs", files)
+    used = used + more
+    if wrong then
+        return nil, wrong, nil, "contract", used
+    end
+    local result = specs.run("jobs", files, "state")
+    why = specs.why(result)
+    return not why and generation or nil, why, result, nil, used + result.used
 end
 
 return job_files

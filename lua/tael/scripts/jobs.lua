@@ -5,84 +5,33 @@
 --- runs ends on the files that it began with. 4 A stop waits for what runs, until its deadline, and
 --- nothing begins any more.
 local alarms = require "tael.kernel.alarms"
-local folder = require "tael.folder"
+local generations = require "tael.scripts.generations"
 local job_files = require "tael.scripts.job_files"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
 local nearest = require "tael.nearest"
-local refusals = require "tael.scripts.refusals"
 local registry = require "tael.kernel.registry"
 local running = require "tael.scripts.running"
 local store = require "tael.store"
 local task = require "tael.task"
 local time = require "tael.time"
-local versions = require "tael.scripts.versions"
 local workers = require "tael.kernel.workers"
 
 local jobs = {}
 
-local OWNER = "jobs"
+local KEY = "/jobs" -- of scripts/owners
 local LOOK_MS = 1000
 local STEPS = 100000000 -- some half a second
 local SLACK_MS = 5000
 
-local root, watched
+local here = false -- jobs run on this worker
 local active ---@type tael.scripts.JobGeneration?
-local stamps ---@type table<string, string>?
-local stale, looked = true, false -- the folder is to be read; it was before
 local under_way = {} ---@type table<string, boolean> by name
 
 local count = metrics.by_two("tael_jobs_total", "job", "result")
 
--- ---- which there are ----
-
---- Nothing runs and nothing can be read: what passed last, before this start.
-local function take_kept()
-    local files = not active and versions.kept(0)
-    local generation = files and job_files.load(files)
-    if generation then
-        active = generation
-        log.warn("scripts.kept", { owner = OWNER, generation = generation.id })
-    end
-end
-
-local function take(found)
-    local generation, why = job_files.check(found.files)
-    if generation then
-        if not active or active.id ~= generation.id then
-            active = generation
-            log.info("scripts.loaded", { owner = OWNER, generation = generation.id, jobs = #generation.jobs,
-                first = not looked or nil })
-            versions.keep(0, found.files)
-        end
-        refusals.clear(OWNER)
-    elseif not found.recent or not watched then
-        take_kept()
-        refusals.note(OWNER, why, active and active.id)
-    end
-    stamps = not found.recent and found.stamps or nil
-    stale = found.recent and watched
-end
-
 local function look()
-    if not stale and not (watched and (not stamps or folder.changed(root, stamps))) then
-        return
-    end
-    local found, err = folder.read(root)
-    stale = false
-    if found then
-        take(found)
-    elseif err.code == "not_found" then
-        if active or not looked then
-            versions.keep(0, nil)
-        end
-        active, stamps = nil, nil
-        refusals.clear(OWNER)
-    else
-        stamps = nil
-        take_kept()
-        refusals.note(OWNER, "jobs/" .. err.message, active and active.id)
-    end
+    active = generations.of(KEY)
 end
 
 -- ---- one slot ----
@@ -207,7 +156,7 @@ end
 
 local function begin(generation, job, slot)
     work(job, function()
-        if claim(job, slot) then
+        if active == generation and claim(job, slot) then
             run_claimed(generation, job, slot)
         end
     end)
@@ -215,11 +164,12 @@ end
 
 local function pass()
     look()
-    looked = true
     local generation, now = active, time.now()
     for _, job in ipairs(generation and generation.jobs or {}) do
         local slot = not under_way[job.name] and due_slot(job, now)
-        if slot then
+        if active ~= generation then -- another one came while the store was read
+            return
+        elseif slot then
             begin(generation, job, slot)
         end
     end
@@ -288,7 +238,7 @@ end
 
 --- Only the worker that runs jobs answers.
 workers.answer("jobs.run", function(asked)
-    return root and (wishes[asked.number] or begin_wish(asked)) or nil
+    return here and (wishes[asked.number] or begin_wish(asked)) or nil
 end)
 
 workers.answer("jobs.list", function()
@@ -297,7 +247,7 @@ workers.answer("jobs.list", function()
         list[i] = { name = job.name, when = job.when, merchants = job.merchants,
             next = job.schedule:next(time.now()) }
     end
-    return root and { jobs = list } or nil
+    return here and { jobs = list } or nil
 end)
 
 --- Those that there are. Waits.
@@ -329,19 +279,32 @@ function jobs.run(name, again)
     return nil, { code = "overloaded" }
 end
 
-workers.answer("jobs.look", function()
-    stale = true
+workers.answer("jobs.taken", function()
+    if not here then
+        return nil
+    end
+    local known = generations.settled(KEY)
+    if not known then
+        task.spawn(look)
+    end
+    return { known = known }
 end)
 
---- What has changed in the folder is taken up within a second.
-function jobs.look_again()
-    workers.ask("jobs.look")
+--- Others were activated: waits until none begins any more of those before.
+function jobs.taken()
+    local ends = time.monotonic() + WISH_MS
+    repeat
+        local answer = workers.ask("jobs.taken", nil, true)[1]
+        if answer and answer.known then
+            return
+        end
+        task.wait("jobs.taken", PAUSE_MS)
+    until time.monotonic() >= ends
 end
 
 --- Starts looking. Worker 1, scope 0.
----@param options { folder: string, watch: boolean }
-function jobs.start(options)
-    root, watched = options.folder, options.watch
+function jobs.start()
+    here = true
     task.keep("jobs", LOOK_MS, pass)
 end
 

@@ -119,12 +119,8 @@ function loading.check(merchant, files, runs, rehearsal)
     end
     local result = specs.run("merchants/" .. merchant, files, isolation, group_of("merchants/" .. merchant),
         rehearsal and rehearsal(generation))
-    local first = result.failures[1]
-    if first then
-        return nil, ("%s (spec '%s'; %d of %d failed)"):format(first.error, first.name, result.failed,
-            result.failed + result.passed), result, nil, used + result.used
-    end
-    return generation, nil, result, nil, used + result.used
+    why = specs.why(result)
+    return not why and generation or nil, why, result, nil, used + result.used
 end
 
 --- As check, without its specs: for an engine that is there for these to be run.

@@ -271,4 +271,13 @@ function specs.run(name, files, isolation, group, rehearsal)
     return result
 end
 
+--- Why scripts do not run whose specs ended like this; nil: all passed.
+---@param result tael.scripts.Specs
+---@return string?
+function specs.why(result)
+    local first = result.failures[1]
+    return first and ("%s (spec '%s'; %d of %d failed)"):format(first.error, first.name, result.failed,
+        result.failed + result.passed) or nil
+end
+
 return specs

@@ -1,45 +1,53 @@
--- Versions of merchants' scripts, and which of them runs.
+-- Versions of scripts, and which of them runs: a merchant's, with no part; the operator's, of merchant 0, by part.
 
 -- Nothing when there are `most` already, or one of the same texts.
 -- name: script.insert
 -- rows: 1 else twin
+-- operator
 -- bytes: files
-INSERT INTO script_versions (merchant, id, hash, base, author, actor, message, files)
-SELECT :merchant, :version, :hash, :base, :author, :actor, :message, :files
-WHERE (SELECT COUNT(*) FROM script_versions WHERE merchant = :merchant) < :most
-ON CONFLICT (merchant, hash) DO NOTHING;
+INSERT INTO script_versions (merchant, part, id, hash, base, author, actor, message, files)
+SELECT :merchant, :part, :version, :hash, :base, :author, :actor, :message, :files
+WHERE (SELECT COUNT(*) FROM script_versions WHERE merchant = :merchant AND part = :part) < :most
+ON CONFLICT (merchant, part, hash) DO NOTHING;
 
 -- name: script.get
 -- read
-SELECT * FROM script_versions WHERE merchant = :merchant AND id = :version;
+-- operator
+SELECT * FROM script_versions WHERE merchant = :merchant AND part = :part AND id = :version;
 
 -- name: script.by_hash
 -- read
-SELECT * FROM script_versions WHERE merchant = :merchant AND hash = :hash;
+-- operator
+SELECT * FROM script_versions WHERE merchant = :merchant AND part = :part AND hash = :hash;
 
 -- name: script.list
 -- read list
+-- operator
 SELECT id, merchant, hash, base, author, actor, message FROM script_versions
-WHERE merchant = :merchant AND id < :before ORDER BY id DESC LIMIT :n;
+WHERE merchant = :merchant AND part = :part AND id < :before ORDER BY id DESC LIMIT :n;
 
 -- What runs.
 -- name: script.active
 -- read
+-- operator
 SELECT id, version, restored, actor FROM script_activations
-WHERE merchant = :merchant ORDER BY id DESC LIMIT 1;
+WHERE merchant = :merchant AND part = :part ORDER BY id DESC LIMIT 1;
 
 -- What ran before an activation.
 -- name: script.active_before
 -- read
+-- operator
 SELECT id, version, restored, actor FROM script_activations
-WHERE merchant = :merchant AND id < :activation ORDER BY id DESC LIMIT 1;
+WHERE merchant = :merchant AND part = :part AND id < :activation ORDER BY id DESC LIMIT 1;
 
 -- Only on what its author has seen running.
 -- name: script.activate
 -- rows: 1 else moved
-INSERT INTO script_activations (merchant, id, version, restored, actor)
-SELECT :merchant, :activation, :version, :restored, :actor
-WHERE COALESCE((SELECT MAX(id) FROM script_activations WHERE merchant = :merchant), 0) = :activation_was;
+-- operator
+INSERT INTO script_activations (merchant, part, id, version, restored, actor)
+SELECT :merchant, :part, :activation, :version, :restored, :actor
+WHERE COALESCE((SELECT MAX(id) FROM script_activations WHERE merchant = :merchant AND part = :part), 0)
+  = :activation_was;
 
 -- name: job.get
 -- read
@@ -78,44 +86,25 @@ SELECT name, slot, state, lease FROM job_slots WHERE merchant = 0 ORDER BY id DE
 UPDATE job_slots SET state = 'running', lease = :lease
 WHERE merchant = 0 AND name = :name AND slot = :slot AND (state <> 'running' OR lease < :now);
 
--- What passed last of a folder.
+-- What passed last of a folder: a merchant's, or under 0 the operator's jobs.
 -- name: script.kept_hash
 -- read
+-- operator
 SELECT hash FROM scripts_kept WHERE merchant = :merchant;
 
 -- name: script.kept
 -- read
+-- operator
 SELECT files FROM scripts_kept WHERE merchant = :merchant;
 
 -- name: script.keep
 -- rows: 1
+-- operator
 -- bytes: files
 INSERT INTO scripts_kept (merchant, hash, files) VALUES (:merchant, :hash, :files)
 ON CONFLICT (merchant) DO UPDATE SET hash = :hash, files = :files;
 
 -- name: script.keep_none
 -- rows: any
+-- operator
 DELETE FROM scripts_kept WHERE merchant = :merchant;
-
--- The same of the operator's jobs.
--- name: job.kept_hash
--- read
--- operator
-SELECT hash FROM scripts_kept WHERE merchant = 0;
-
--- name: job.kept
--- read
--- operator
-SELECT files FROM scripts_kept WHERE merchant = 0;
-
--- name: job.keep
--- rows: 1
--- operator
--- bytes: files
-INSERT INTO scripts_kept (merchant, hash, files) VALUES (0, :hash, :files)
-ON CONFLICT (merchant) DO UPDATE SET hash = :hash, files = :files;
-
--- name: job.keep_none
--- rows: any
--- operator
-DELETE FROM scripts_kept WHERE merchant = 0;
