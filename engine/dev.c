@@ -308,7 +308,8 @@ static int refuse(struct dev *dev, tael_error *err)
 {
     if (err->status == TAEL_OK)
         tael_error_set(err, TAEL_EINTERNAL, "dev", "out of memory");
-    return stopped(dev) ? TAEL_EXIT_DONE : tael_complain(dev->words, err, tael_serve_next(err, true));
+    return stopped(dev) ? TAEL_EXIT_DONE
+                        : tael_complain(dev->words, err, tael_serve_next(err, true));
 }
 
 static int live(struct dev *dev, int64_t from_us)

@@ -23,7 +23,7 @@ enum {
 
 struct tael_words {
     const char *config, *url, *key, *merchant, *lang;
-    bool config_named; /* it was given, and is not the file that lies here */
+    bool config_named;                     /* it was given, and is not the file that lies here */
     bool json, quiet, dev, takeover, help; /* help: of tael itself */
     bool asks_help;                        /* of one command; the word stays among rest */
     int count;
