@@ -22,6 +22,21 @@ end
 
 local LENGTH_MAX = 64
 
+--- The one name that ends or begins with this one: ip, client_ip.
+local function longer(name, known)
+    local found
+    for candidate in pairs(known) do
+        local ends = candidate:sub(-#name - 1) == "_" .. name
+        if #name > 1 and (ends or candidate:sub(1, #name + 1) == name .. "_") then
+            if found then
+                return nil
+            end
+            found = candidate
+        end
+    end
+    return found
+end
+
 ---@param name string
 ---@param known table<string, any> names are the keys
 ---@return string? best nil when nothing is near
@@ -37,7 +52,7 @@ local function nearest(name, known)
             best, best_distance = candidate, edits
         end
     end
-    return best
+    return best or longer(name, known)
 end
 
 return nearest

@@ -131,7 +131,7 @@ end)\n` });
     const done = run('test', 'scripts/merchants/wrong');
     assert.equal(done.status, 1, done.stderr);
     for (const line of ['wrong/spec/orders_spec.lua:5: expected "paid", got "pending"',
-        'wrong/spec/orders_spec.lua:9: pay: a payment or its id is needed', 'wrong/spec/orders_spec.lua:13: advance: at most 400 days'])
+        'wrong/spec/orders_spec.lua:9: pay: a payment or its id is needed, not "pay_0"', 'wrong/spec/orders_spec.lua:13: advance: at most 400 days'])
         assert.ok(done.stdout.includes(line), `${line}\n${done.stdout}`);
 });
 

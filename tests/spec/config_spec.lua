@@ -206,7 +206,7 @@ local refused = {
         "tael.lua:1: merchants.acme.secrets.A b: is not a name such as erp" },
     ["a misspelt policy"] = {
         "return { merchants = { acme = { mode = 'live', policies = { on_late = 'accept' } } } }",
-        "tael.lua:1: unknown key 'on_late' in merchants.acme.policies" },
+        "tael.lua:1: unknown key 'on_late' in merchants.acme.policies; did you mean 'on_late_paid'?" },
     ["a merchant without a mode"] = { "return { merchants = { acme = {} } }",
         "tael.lua:1: merchants.acme: mode is missing: live merchants have production accounts, "
             .. "test merchants sandbox accounts" },

@@ -32,7 +32,7 @@ describe("inputs of rules", function()
             payer = { client_ip = "::1", buyer_id = "2088" } }, 7, MINUTE))
         assert.are.same({ id = "pay_7", merchant_order_id = "A1", amount = 5, currency = "CNY",
             subject = "tea", capture = "automatic", metadata = { a = "b", no = false },
-            payer = { ip = "::1", key = "key" }, now = MINUTE,
+            payer = { ip = "::1", client_ip = "::1", key = "key" }, now = MINUTE,
             local_time = { year = 2025, month = 11, day = 28, hour = 8, minute = 5, wday = 6 } }, given)
         given = seen(inputs.payment(merchant, { merchant_order_id = "A1", amount = 5, currency = "CNY",
             capture = "manual", metadata = json.null, payer = json.null }, 7, MINUTE))

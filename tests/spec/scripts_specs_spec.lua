@@ -1,8 +1,21 @@
 -- A merchant's own specs, run in isolates: what passes, what fails with file and line, and what cannot cheat.
 local isolate = require "tael.isolate"
+local contract = require "tael.scripts.contract"
 local loading = require "tael.scripts.loading"
 
 loading.open "lua"
+
+--- With what a spec has beside it.
+local function own_files(files)
+    for path, from in pairs { ["tael/test.lua"] = "scripts/inside/test.lua",
+        ["tael/nearest.lua"] = "nearest.lua", ["tael/spec_world.lua"] = "scripts/inside/spec_world.lua",
+        ["tael/counters.lua"] = "scripts/inside/counters.lua" } do
+        local file <close> = assert(io.open("lua/tael/" .. from))
+        files[path] = file:read "a"
+    end
+    files["tael/effect_names.lua"] = "return {}"
+    return files
+end
 
 local RULES = [[
 local rules = {}
@@ -225,6 +238,83 @@ describe("a merchant's spec", function()
             assert.is_truthy(why:find(told, 1, true), why)
         end
     end)
+
+    it("may leave out what the engine always gives", function()
+        local rules = [[
+            local function all(...)
+                for i = 1, select("#", ...) do assert(type((select(i, ...))) == "table") end
+                return select("#", ...)
+            end
+            return {
+                risk = function(payment, history)
+                    return history.ip_attempts_1h > 20 and "deny"
+                        or payment.amount > 5000 and "review" or "allow"
+                end,
+                route = function(...) return { all(...) } end, limits = function(...) return all(...) end,
+                price = function(...) return all(...) end, on_late_paid = function(...) return all(...) end,
+                on_duplicate_paid = function(...) return all(...) end,
+            }]]
+        local generation, why, result = check([[
+            local t = require "tael.test"
+            it("asks", function()
+                assert.equal("allow", t.rules.risk(t.payment()))
+                assert.equal("review", t.rules.risk(t.payment { amount = 5001 }))
+                assert.equal("deny", t.rules.risk(t.payment(), t.history { ip_attempts_1h = 21 }))
+                assert.equal("allow", t.rules.risk())
+                assert.same({ 3 }, t.rules.route(t.payment()))
+                assert.same({ 2, 1, 1, 2 }, { t.rules.limits(), t.rules.price(), t.rules.on_late_paid(),
+                    t.rules.on_duplicate_paid(t.existing()) })
+                assert.is_nil(t.rules.no_such_rule)
+            end)]], { ["rules.lua"] = rules })
+        assert.is_nil(why)
+        assert.equal(1, result.passed)
+        assert.is_not_nil(generation)
+    end)
+
+    it("gives rules what the contract says", function()
+        local expected = {}
+        for name, rule in pairs(contract.rules) do
+            local args = {}
+            for i, arg in ipairs(rule.args) do
+                args[i] = name:find "^on_" and arg == "payment" and "existing" or arg
+            end
+            expected[name] = args
+        end
+        local unit = isolate.generation { name = "m", key = "args", files = own_files {
+            ["args.lua"] = "return { args = function() return require('tael.test').args end }" } }
+        assert.are.same(expected, unit:ask("args.lua", { { "args" } }, {}, 1000000)[1][2])
+    end)
+
+    it("has both names of the payer's address", function()
+        local _, why = check [[
+            local t = require "tael.test"
+            it("has", function()
+                assert.same({ ip = "::1", client_ip = "::1" }, t.payment { payer = { ip = "::1" } }.payer)
+                local payment = t.payment { payer = { client_ip = "::1" } }
+                assert.same({ ip = "::1", client_ip = "::1" }, payment.payer)
+                assert.same({}, t.payment().payer)
+            end)]]
+        assert.is_nil(why)
+    end)
+
+    for call, told in pairs {
+        ["t.payment { ammount = 5 }"] = "payment: there is no field 'ammount'; did you mean 'amount'?",
+        ["t.payment { [1] = 5 }"] = "payment: there is no field '1'",
+        ["t.payment(5)"] = "payment: a table is needed, not 5",
+        ["t.payment { payer = { addres = '::1' } }"] = "payment: payer: there is no field 'addres'",
+        ["t.existing { stat = 'paid' }"] = "existing: there is no field 'stat'; did you mean 'state'?",
+        ["t.attempt { amuont = 1 }"] = "attempt: there is no field 'amuont'; did you mean 'amount'?",
+        ["t.channels { { name = 'alipay', acount = 'x' } }"]
+            = "channels: there is no field 'acount'; did you mean 'account'?",
+        ["t.request('POST', '/', { jsn = {} })"] = "request: there is no field 'jsn'; did you mean 'json'?",
+    } do
+        it("is told where it is misspelt: " .. call, function()
+            local why = failure_of('local t = require "tael.test"\nit("x", function()\n' .. call
+                .. "\nend)")
+            assert.equal("merchants/acme/spec/rules_spec.lua:3: " .. told
+                .. " (spec 'x'; 1 of 1 failed)", why)
+        end)
+    end
 
     it("is contained like every script", function()
         local _, result = failure_of [[

@@ -34,9 +34,14 @@
 ---@field device "desktop"|"mobile"|"wallet"|"terminal"|nil
 ---@field capture "automatic"|"manual"
 ---@field metadata table<string, any>
----@field payer { ip: string?, key: string? } key: the same for the same payer, and no id
+---@field payer tael.RulePayer
 ---@field now integer
 ---@field local_time tael.LocalTime on the merchant's clock
+
+---@class tael.RulePayer
+---@field ip string? the request's payer.client_ip
+---@field client_ip string? the same, by the request's name
+---@field key string? the same for the same payer, and no id
 
 --- A payment that there is.
 ---@class tael.RulePayment

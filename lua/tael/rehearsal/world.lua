@@ -86,7 +86,8 @@ end
 function world.pay(_, payment)
     local id = type(payment) == "table" and payment.id or payment
     if type(id) ~= "string" or not ids.decode("pay", id) then
-        return nil, "pay: a payment or its id is needed"
+        return nil, "pay: a payment or its id is needed, not " .. (type(id) == "string"
+            and ("%q"):format(id:sub(1, 64)) or type(payment))
     end
     local attempt, action = newest(id)
     if not attempt then

@@ -34,7 +34,7 @@ end
 
 local payment_shape = isolate.shape {
     "id", "merchant_order_id", "amount", "currency", "subject", "channel", "account", "product", "device",
-    "capture", "metadata", { "payer", "ip", "key" }, "now", "local_time",
+    "capture", "metadata", { "payer", "ip", "client_ip", "key" }, "now", "local_time",
 }
 
 local NOTHING = {}
@@ -53,7 +53,7 @@ function inputs.payment(merchant, input, id, now)
     return payment_shape(ids.encode("pay", id), input.merchant_order_id, input.amount, input.currency,
         input.subject, input.channel, input.account, input.product, input.device,
         capture ~= json.null and capture or "automatic", metadata ~= json.null and metadata or NOTHING,
-        payer.client_ip, counters.payer_key(merchant.id, payer), now,
+        payer.client_ip, payer.client_ip, counters.payer_key(merchant.id, payer), now,
         local_time(now, merchant.zone))
 end
 

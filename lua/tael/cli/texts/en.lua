@@ -264,7 +264,8 @@ return {
     -- test, scripts
     ["test.done"] = "{merchant}  {passed} passed, {failed} failed, {pending} pending",
     ["scripts.no_config"] = "there is no tael.lua in {folder}: whose scripts?",
-    ["scripts.no_config.next"] = "go to the folder of tael.lua, or name it: --config FILE; or add --merchant SLUG",
+    ["scripts.no_config.next"] = "go to the folder of tael.lua, or name it: --config FILE; or add "
+        .. "--merchant SLUG",
     ["scripts.no_merchant"] = "whose scripts? name the merchant",
     ["scripts.no_merchant.next"] = "add --merchant SLUG",
     ["scripts.no_part"] = "'{part}' is no part of the operator's scripts",

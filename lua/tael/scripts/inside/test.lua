@@ -1,6 +1,7 @@
 --- `require "tael.test"` of a merchant's spec/*_spec.lua, inside an isolate: Busted's words, inputs for
 --- rules, and requests for routes. The words stand in front of each spec (scripts/specs.lua).
 local counters = require "tael.counters"
+local nearest = require "tael.nearest"
 local world = require "tael.spec_world"
 
 local test = {}
@@ -228,6 +229,41 @@ end
 
 local NOW = 1764374400000 -- 2025-11-29T00:00:00Z
 
+local function names(text)
+    local known = {}
+    for name in text:gmatch "%S+" do
+        known[name] = true
+    end
+    return known
+end
+
+--- As lua/tael/meta/rules.lua has them.
+local FIELDS = {
+    payment = names("id merchant_order_id amount currency subject channel account product device capture "
+        .. "metadata payer now local_time"),
+    payer = names "ip client_ip key",
+    existing = names("id merchant_order_id amount currency subject metadata state reason late "
+        .. "captured_amount refunded_amount refundable_amount channel account product now local_time"),
+    attempt = names "id channel account product state amount currency",
+    channels = names "name account products",
+    request = names "json form text headers query ip",
+}
+
+--- Raises where the spec called: a field that no input has would be one that no rule reads.
+local function check(word, given, level, known)
+    if given ~= nil and type(given) ~= "table" then
+        error(("%s: a table is needed, not %s"):format(word, show(given)), level + 1)
+    end
+    known = known or FIELDS[word]
+    for name in pairs(given or {}) do
+        if not known[name] then
+            local near = type(name) == "string" and nearest(name, known)
+            error(("%s: there is no field '%s'%s"):format(word, tostring(name):sub(1, 64),
+                near and "; did you mean '" .. near .. "'?" or ""), level + 1)
+        end
+    end
+end
+
 local function filled(defaults, given)
     local out = {}
     for name, value in pairs(defaults) do
@@ -247,17 +283,24 @@ end
 ---@param given table?
 ---@return tael.PaymentInput
 function test.payment(given)
-    return filled({
+    check("payment", given, 2)
+    local payer = given and given.payer
+    check("payment: payer", payer, 2, FIELDS.payer)
+    local payment = filled({
         id = "pay_00000000000000000000000000", merchant_order_id = "A1001", amount = 1000, currency = "CNY",
-        subject = "coffee", capture = "automatic", metadata = {}, payer = {}, now = NOW,
-        local_time = local_time(),
+        subject = "coffee", capture = "automatic", metadata = {}, now = NOW, local_time = local_time(),
     }, given)
+    payment.payer = filled({}, payer)
+    payment.payer.ip = payment.payer.ip or payment.payer.client_ip
+    payment.payer.client_ip = payment.payer.ip -- two names for one
+    return payment
 end
 
 --- What on_late_paid and on_duplicate_paid are given first.
 ---@param given table?
 ---@return tael.RulePayment
 function test.existing(given)
+    check("existing", given, 2)
     local payment = filled({
         id = "pay_00000000000000000000000000", merchant_order_id = "A1001", amount = 1000, currency = "CNY",
         subject = "coffee", metadata = {}, state = "closed", late = true, captured_amount = 1000,
@@ -272,6 +315,7 @@ end
 ---@param given table?
 ---@return tael.RuleAttempt
 function test.attempt(given)
+    check("attempt", given, 2)
     return filled({
         id = "att_00000000000000000000000000", channel = "alipay", account = "main", product = "page",
         state = "issued", amount = 1000, currency = "CNY",
@@ -285,6 +329,7 @@ function test.channels(given)
     local out = {}
     for i, one in ipairs(given) do
         local of = type(one) == "table" and one or { name = one }
+        check("channels", of, 2)
         out[i] = filled({ account = tostring(of.name) .. "-main",
             products = { page = true, wap = true, qr = true } }, of)
     end
@@ -313,13 +358,54 @@ end
 
 -- ---- routes, and the world that they meet ----
 
-test.request, test.on, test.advance = world.request, world.on, world.advance
+--- Asks the merchant's own routes.lua: world.request.
+function test.request(method, path, given)
+    check("request", given, 2)
+    return world.request(method, path, given)
+end
+
+test.on, test.advance = world.on, world.advance
 test.sandbox, test.pay, test.get = world.sandbox, world.pay, world.get
+
+-- ---- the rules ----
+
+--- What the engine gives each of them: tael.scripts.contract. What a spec leaves out is filled in.
+test.args = {
+    limits = { "payment", "history" }, risk = { "payment", "history" }, price = { "payment" },
+    on_late_paid = { "existing" }, on_duplicate_paid = { "existing", "attempt" },
+    route = { "payment", "channels", "history" },
+}
+
+local function asking(rule, args)
+    return function(...)
+        local given = { ... }
+        for place, arg in ipairs(args) do
+            if given[place] == nil then
+                given[place] = test[arg](arg == "channels" and { "alipay" } or nil)
+            end
+        end
+        return rule(table.unpack(given, 1, math.max(#args, select("#", ...))))
+    end
+end
+
+local rules ---@type table?
+
+local function rules_of()
+    local own = require "rules"
+    if not rules and type(own) == "table" then
+        rules = {}
+        for name, rule in pairs(own) do
+            local args = type(rule) == "function" and test.args[name]
+            rules[name] = args and asking(rule, args) or rule
+        end
+    end
+    return rules or own
+end
 
 --- test.rules: the merchant's own. test.log, test.metrics: what was said so far in this test.
 return setmetatable(test, { __index = function(_, name)
     if name == "rules" then
-        return require "rules"
+        return rules_of()
     end
     return (name == "log" or name == "metrics") and world[name] or nil
 end })
