@@ -95,6 +95,7 @@ test('channels that are wrong, or lack what an account needs, are refused with f
         [{ 'other/init.lua': none['other/init.lua'].replaceAll('alipay', 'other').replace(/channels\.other\./g, 'channels.other.'), ...Object.fromEntries(
             Object.entries(none).filter(([name]) => name !== 'other/init.lua').map(([name, text]) => [name, text.replaceAll('channels.alipay', 'channels.other')])) },
         undefined, undefined, /merchants\.(demo|other)\.test\.accounts\.alipay-\w+\.channel: there is no channel 'alipay' in the version of channels/],
+        [{ ...alipay, 'alipay/never.lua': 'return function()\n    return nmae\nend\n' }, 'channels/alipay/never.lua', 2, /unknown global 'nmae'/],
         [{ ...alipay, 'stray.lua': 'return {}' }, undefined, undefined, /channels\/stray\.lua: is in no channel's folder/],
         [{ ...alipay, 'other/values.lua': 'return {}' }, undefined, undefined, /channels\/other: has no init\.lua/],
         [{}, undefined, undefined, /there is no channel 'alipay'/],
@@ -205,6 +206,41 @@ test('while a version of channels runs the folder does not count, until it is ac
     await engine.restart();
     assert.deepEqual(await titles(), ['Pushed']);
     fs.writeFileSync(file, alipay['alipay/init.lua']);
+    assert.equal((await activate('channels', 'folder')).status, 200);
+});
+
+test('a start whose configuration needs what the version of channels has not is refused, and says so', async () => {
+    await run('channels', titled('Alone'));
+    await engine.stop();
+    const file = path.join(engine.folder, 'tael.lua'), text = fs.readFileSync(file, 'utf8');
+    const second = Object.fromEntries(Object.entries(alipay).map(([name, source]) => [name.replace('alipay/', 'second/'),
+        source.replaceAll('channels.alipay', 'channels.second').replace('name = "alipay"', 'name = "second"')]));
+    const named = text.replace('["alipay-other"]', `["second-other"] = ${ACCOUNT.replace('"alipay"', '"second"')}, ["alipay-other"]`);
+    for (const [name, source] of Object.entries(second)) {
+        fs.mkdirSync(path.join(scripts, 'channels/second'), { recursive: true });
+        fs.writeFileSync(path.join(scripts, 'channels', name), source);
+    }
+    fs.writeFileSync(file, named, { mode: 0o600 });
+    const refused = cli('serve', '--dev');
+    assert.notEqual(refused.status, 0, refused.stdout);
+    assert.match(refused.stderr, /merchants\.other\.test\.accounts\.second-other\.channel: there is no channel 'second' in the version of channels/);
+    assert.match(cli('doctor', '--dev').stdout, /^fail +scripts +version \w{16} runs, and would not be activated again: merchants\.other\.test\.accounts\.second-other: /m);
+    fs.writeFileSync(file, text, { mode: 0o600 });
+    await engine.start();
+    assert.deepEqual(await titles(), ['Alone']);
+    await run('channels', { ...titled('Both'), ...second }); // first pushed, then named
+    await engine.stop();
+    fs.writeFileSync(file, named, { mode: 0o600 });
+    await engine.start();
+    assert.deepEqual(await titles(), ['Both']);
+    fs.rmSync(path.join(scripts, 'channels/second'), { recursive: true });
+    const lacking = await activate('channels', 'folder');
+    assert.deepEqual([lacking.status, lacking.body.code], [422, 'script_refused'], lacking.text);
+    assert.match(lacking.text, /there is no channel 'second'/);
+    assert.deepEqual(await titles(), ['Both']);
+    await engine.stop();
+    fs.writeFileSync(file, text, { mode: 0o600 });
+    await engine.start();
     assert.equal((await activate('channels', 'folder')).status, 200);
 });
 
@@ -351,6 +387,17 @@ test('the command pushes, shows, compares, activates and rolls back', async () =
     const channels = cli('scripts', 'push', '--owner', 'channels', '--message', 'as they are', '--activate');
     assert.match(channels.stdout, /^channels runs scr_\w+ /, channels.stderr);
     assert.match(cli('scripts', 'rollback', '--owner', 'channels').stdout, /^channels runs folder /);
+    const init = path.join(scripts, 'channels/alipay/init.lua');
+    fs.writeFileSync(init, alipay['alipay/init.lua'].replace('api = 1', 'api = 7'));
+    fs.mkdirSync(path.join(scripts, 'merchants/demo.test'), { recursive: true });
+    fs.writeFileSync(path.join(scripts, 'merchants/demo.test/rules.lua'), 'return { risk = function() return "allow" end }\n');
+    const checked = cli('check');
+    assert.deepEqual([checked.status, /^fail {2}channels\/alipay\/init\.lua:\d+: api: /m.test(checked.stdout)], [1, true], checked.stdout);
+    fs.writeFileSync(init, alipay['alipay/init.lua']);
+    assert.match(cli('check').stdout, /^ok {4}demo\.test {2}generation \w{16} {2}rules: risk {2}routes: \n$/);
+    const shown = cli('check', '--json').stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line));
+    assert.deepEqual(shown.find((one) => one.owner === 'channels').channels, ['alipay']);
+    fs.rmSync(path.join(scripts, 'merchants'), { recursive: true });
     const unknown = cli('scripts', 'list', '--owner', 'rules');
     assert.deepEqual([unknown.status, /'rules' is no part.*\nnext: there are: channels, jobs/.test(unknown.stderr)], [2, true], unknown.stderr);
     const remote = cli('scripts', 'list', '--owner', 'jobs', '--url', engine.url, '--key', engine.key);

@@ -2,10 +2,10 @@
 --- isolates, and asks nothing of an engine; exits 1 and names file and line of what is wrong.
 local exits = require "tael.cli.exits"
 local files_of = require "tael.scripts.files"
-local job_files = require "tael.scripts.job_files"
 local json = require "tael.json"
 local loading = require "tael.scripts.loading"
 local own_scripts = require "tael.cli.own_scripts"
+local part_checks = require "tael.cli.part_checks"
 local screen = require "tael.cli.screen"
 local text = require("tael.cli.texts").of
 
@@ -40,39 +40,40 @@ local function show(checked)
     end
 end
 
-local function names_of(jobs)
-    local names = json.array {}
-    for i, job in ipairs(jobs) do
-        names[i] = job.name
-    end
-    return names
-end
-
---- The operator's jobs, when all is looked at. How many things are wrong with them.
-local function check_jobs(call)
-    local own = not call.rest[1] and own_scripts.of_part(call, "jobs")
-    if not own then
-        return 0
-    end
-    local generation, why = nil, own.error
-    if own.files then
-        generation, why = job_files.check(own.files)
-    end
-    local names = names_of(generation and generation.jobs or {})
+--- A part that is the operator's own. Of channels that are right nothing is said to people: there are always
+--- some.
+local function show_part(call, part, checked, why)
     if call.json then
-        screen.object { owner = "jobs", generation = generation and generation.id, jobs = names, error = why }
+        screen.object { owner = part, generation = checked and checked.generation, error = why,
+            [part] = json.array(checked and checked.names or {}) }
     elseif why then
         screen.line(screen.state("fail", "fail") .. "  " .. why)
-    else
-        screen.line(screen.state "ok" .. "    " .. text("check.jobs", { generation = generation.id,
-            jobs = table.concat(names, " ") }))
+    elseif part == "jobs" then
+        screen.line(screen.state "ok" .. "    " .. text("check.jobs", { generation = checked.generation,
+            jobs = table.concat(checked.names, " ") }))
     end
-    return why and 1 or 0
+end
+
+--- The operator's own, when all is looked at. How many things are wrong with them.
+local function check_parts(call)
+    local wrong = 0
+    for _, part in ipairs(call.rest[1] and {} or own_scripts.PARTS) do
+        local own = own_scripts.of_part(call, part)
+        local checked, why = nil, own and own.error
+        if own and own.files then
+            checked, why = part_checks.check(part, own.files, call.config)
+        end
+        if own then
+            show_part(call, part, checked, why)
+        end
+        wrong = wrong + (why and 1 or 0)
+    end
+    return wrong
 end
 
 function check.run(call)
     local list, failure = own_scripts.all(call)
-    local wrong = list and check_jobs(call) or 0
+    local wrong = list and check_parts(call) or 0
     if not list then
         return nil, failure
     end

@@ -36,7 +36,18 @@ function own_scripts.of_merchants(call)
 end
 
 --- Parts of scripts/ that are the operator's own.
-own_scripts.PARTS, own_scripts.PARTS_SHOWN = { channels = true, jobs = true }, "channels, jobs"
+own_scripts.PARTS = { "channels", "jobs" }
+
+---@param part string
+---@return boolean
+function own_scripts.is_part(part)
+    for _, known in ipairs(own_scripts.PARTS) do
+        if known == part then
+            return true
+        end
+    end
+    return false
+end
 
 ---@param call tael.cli.Call
 ---@param part string

@@ -1,11 +1,10 @@
 --- The check of tael doctor on scripts: the folders of all merchants and the operator's jobs load, and what
 --- runs of the versions in the store would still be activated. Channels' folders are looked at where accounts
 --- are.
-local job_files = require "tael.scripts.job_files"
 local json = require "tael.json"
 local loading = require "tael.scripts.loading"
 local own_scripts = require "tael.cli.own_scripts"
-local packages_of = require "tael.channel.packages"
+local part_checks = require "tael.cli.part_checks"
 local places = require "tael.cli.places"
 local text = require("tael.cli.texts").of
 
@@ -90,18 +89,17 @@ local function jobs_of(call)
     elseif own.error then
         return 0, own.error
     end
-    local generation, why = job_files.check(own.files)
-    return generation and #generation.jobs or 0, version and version_wrong(version, why) or why
+    local checked, why = part_checks.check("jobs", own.files, call.config)
+    return checked and #checked.names or 0, version and version_wrong(version, why) or why
 end
 
 --- The packages of the version that runs, for what is looked at after this; what is wrong with them.
 local function look_at_channels(call, seen)
     local version = version_of(call, { part = "channels" })
     if version then
-        local ran, found = pcall(packages_of.of, version.files)
-        seen.channels = ran and found.loaded or nil
-        return version_wrong(version, not ran and (type(found) == "table" and found.message
-            or tostring(found)) or nil)
+        local packages, why = part_checks.packages(version.files, call.config)
+        seen.channels = packages
+        return version_wrong(version, why)
     end
 end
 

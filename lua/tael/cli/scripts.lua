@@ -23,9 +23,9 @@ end
 
 --- The operator's are reached over the engine's own socket alone.
 local function path_of_part(call, part, more, ...)
-    if not own_scripts.PARTS[part] then
+    if not own_scripts.is_part(part) then
         return exits.fail(exits.usage, text("scripts.no_part", { part = plain(part) }),
-            text("scripts.no_part.next", { parts = own_scripts.PARTS_SHOWN }))
+            text("scripts.no_part.next", { parts = table.concat(own_scripts.PARTS, ", ") }))
     elseif not call.client.socket then
         return exits.fail(exits.usage, text "scripts.part_is_local", text "scripts.part_is_local.next")
     end
