@@ -408,6 +408,44 @@ test('commands find an engine and its sandbox at addresses that the file does no
     }
 });
 
+test('pay leaves the way to the rule, unless a word names it, and says who chose', async () => {
+    const own = { cwd: temporaryFolder('route'), env: {} };
+    const account = (name, number) => `["${name}"] = { channel = "alipay", environment = "sandbox", app_id = "202100000000000${number}",
+        seller_id = "208800000000000${number}", key = "${name}", alipay_key = "sandbox.alipay" },\n`;
+    const rules = path.join(own.cwd, 'scripts/merchants/shop.test/rules.lua');
+    fs.mkdirSync(path.dirname(rules), { recursive: true });
+    fs.writeFileSync(path.join(own.cwd, 'tael.lua'), `return { dev = true, merchants = { ["shop.test"] = { mode = "test", accounts = {
+        ${account('one', 1)}${account('two', 2)} } } } }\n`);
+    fs.writeFileSync(rules, `return { route = function(payment)
+        if payment.amount > 100000 then return { { account = "two" } }, "large amounts" end
+        return { { account = "two", product = "page" } }
+    end }\n`);
+    const child = spawn(program, ['dev', '--port', String(await freePort())], { cwd: own.cwd, stdio: 'ignore' });
+    try {
+        await until('the engine answers', () => tael(['payments', 'list'], own).code === 0);
+        const pay = (...words) => {
+            const [line, id] = ends(0, ['pay', ...words, '--yes'], own).stdout.match(/^(pay_\w+) .*/);
+            const [attempt] = objects(ends(0, ['payments', 'attempts', id, '--json'], own).stdout);
+            return { line, id, account: attempt.account, product: attempt.product };
+        };
+        const large = pay('2000');
+        assert.match(large.line, /routed to alipay \(rule: large amounts\) {3}paid in/);
+        assert.equal(large.account, 'two');
+        assert.match(ends(0, ['explain', large.id], own).stdout, /attempt +alipay\/two qr {2}\(rule: large amounts\) {2}→ sent/);
+        const small = pay('20');
+        assert.deepEqual([small.account, small.product, /\(rule\) /.test(small.line)], ['two', 'page', true], small.line);
+        const named = pay('2000', '--account', 'one');
+        assert.deepEqual([named.account, /\(request\) /.test(named.line)], ['one', true], named.line);
+        fs.writeFileSync(rules, 'return {}\n'); // and with two accounts nobody says which
+        const first = pay('2000');
+        assert.deepEqual([first.account, first.product, /\(default\) /.test(first.line)], ['one', 'qr', true], first.line);
+    } finally {
+        child.kill();
+        await once(child, 'exit');
+        fs.rmSync(own.cwd, { recursive: true });
+    }
+});
+
 test('an engine of the world\'s own clock refuses to put it ahead', async () => {
     const cwd = temporaryFolder('live');
     fs.writeFileSync(path.join(cwd, 'tael.lua'), 'return { http = { listen = "127.0.0.1:0" }, operations = { listen = false },\n'

@@ -43,6 +43,18 @@ describe("a story", function()
         }, story.lines({ created, call, issued, notified, paid }, { ntf_1 = view(FIRST) }))
     end)
 
+    it("says who chose the way, where somebody did", function()
+        for told, decision in pairs {
+            ["  (rule: large amounts)"] = { by = "rule", reason = "large\namounts" },
+            ["  (rule)"] = { by = "rule" }, ["  (request)"] = { by = "request" }, [""] = { by = "default" },
+        } do
+            created.facts.routed = decision
+            assert.are.equal("12:01:07.102 attempt   alipay/acme-main qr" .. told .. "  → sent",
+                story.lines({ created }, {})[2])
+        end
+        created.facts.routed = nil
+    end)
+
     it("counts repeats on the line of what they repeat", function()
         local again = entry("04:41.009", "notification", "ntf_2", { verdict = "pass", effect = "none" })
         local more = entry("04:42.009", "notification", "ntf_3", { verdict = "pass", effect = "none" })

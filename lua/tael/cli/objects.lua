@@ -2,6 +2,7 @@
 local json = require "tael.json"
 local money = require "tael.kernel.money"
 local screen = require "tael.cli.screen"
+local text = require("tael.cli.texts").of
 local time = require "tael.time"
 
 local objects = {}
@@ -47,6 +48,17 @@ end
 function objects.between(from, to)
     local first, last = time.parse_rfc3339(from), time.parse_rfc3339(to)
     return first and last and last - first
+end
+
+--- Who chose a payment's way, and why: "rule: large amounts".
+---@param decision { by: string, reason: any }
+---@return string
+function objects.decision(decision)
+    local reason = objects.given(decision.reason)
+    if decision.by == "rule" and reason then
+        return text("pay.by_rule_reason", { reason = (reason:gsub("%c", " ")) })
+    end
+    return text("pay.by_" .. decision.by)
 end
 
 return objects

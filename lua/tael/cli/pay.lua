@@ -2,6 +2,7 @@
 --- when Enter is pressed; then it is waited for what the channel says.
 local code = require "tael.cli.code"
 local exits = require "tael.cli.exits"
+local json = require "tael.json"
 local objects = require "tael.cli.objects"
 local paying = require "tael.cli.paying"
 local screen = require "tael.cli.screen"
@@ -40,9 +41,13 @@ end
 --- Where the simulated buyer pays at once, the line is ended by what became of it.
 local function show_created(call, payment)
     local say = call.flags.yes and screen.part or screen.line
-    say(("%s  %s  %s"):format(payment.id, objects.amount(payment),
-        text("pay.routed", { channel = payment.channel,
-            why = text(call.flags.channel and "pay.by_request" or "pay.by_default") })))
+    local decision = paying.decision(call, payment)
+    if decision and decision.by == "request" and not call.flags.channel and not call.flags.account then
+        decision.by = "default" -- nobody has: we did
+    end
+    local routed = decision and payment.channel ~= json.null and text("pay.routed", {
+        channel = payment.channel, why = objects.decision(decision) })
+    say(("%s  %s%s"):format(payment.id, objects.amount(payment), routed and "  " .. routed or ""))
 end
 
 --- Ctrl-C: nothing is undone.

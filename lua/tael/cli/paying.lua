@@ -107,6 +107,40 @@ local function place_of(call, simulated)
     return channel, account.id, failure
 end
 
+--- Does nobody name the way, so that the merchant's rule does? Not where it might lead to a channel at which
+--- no simulated buyer can pay.
+local function is_open(call, simulated)
+    if call.flags.channel or call.flags.account then
+        return false
+    end
+    local answer = simulated and call.client:get "/v1/accounts"
+    for _, account in ipairs(answer and answer.data or {}) do
+        if not simulator.of(call, account.id) then
+            return false
+        end
+    end
+    return true
+end
+
+--- Refusals of a request that names no way: nothing was written.
+local NO_WAY = { missing_field = true, product_not_supported = true }
+
+local function create_at_any(call, body)
+    body.product, body.device = call.flags.product, not call.flags.product and "terminal" or nil
+    local payment, failure = call.client:post("/v1/payments", body)
+    return payment, failure, failure and failure.problem and NO_WAY[failure.problem.code] or false
+end
+
+local function create_at_named(call, body, simulated)
+    local channel, account, failure = place_of(call, simulated)
+    if not channel then
+        return nil, failure
+    end
+    body.channel, body.account, body.device = channel.name, account, nil
+    body.product = call.flags.product or product_of(channel)
+    return call.client:post("/v1/payments", body)
+end
+
 ---@param call tael.cli.Call with flags of tael pay
 ---@param given string decimal text
 ---@param simulated boolean? only at the sandbox
@@ -116,26 +150,34 @@ function paying.create(call, given, simulated)
     local flags = call.flags
     local currency = (flags.currency or DEFAULT_CURRENCY):upper()
     local amount, failure = paying.amount(given, currency)
-    local channel, account
-    if amount then
-        channel, account, failure = place_of(call, simulated)
-    end
-    if not channel then
+    if not amount then
         return nil, failure
     end
-    local order = flags.order or new_order()
-    local payment
-    payment, failure = call.client:post("/v1/payments", {
-        merchant_order_id = order, amount = amount, currency = currency, channel = channel.name,
-        account = account, product = flags.product or product_of(channel),
-        subject = flags.subject or text "pay.subject",
-    })
+    local body = { merchant_order_id = flags.order or new_order(), amount = amount, currency = currency,
+        subject = flags.subject or text "pay.subject" }
+    local payment, named = nil, true
+    if is_open(call, simulated) then
+        payment, failure, named = create_at_any(call, body)
+    end
+    if named then
+        payment, failure = create_at_named(call, body, simulated)
+    end
     if not payment and failure.exit == exits.unknown then
-        failure.next = "tael payments list --order " .. order
+        failure.next = "tael payments list --order " .. body.merchant_order_id
     elseif not payment and failure.problem and failure.problem.code == "merchant_order_id_taken" then
-        failure.next = text("pay.order_taken.next", { order = order })
+        failure.next = text("pay.order_taken.next", { order = body.merchant_order_id })
     end
     return payment, failure
+end
+
+--- Who chose the way of a payment: its newest attempt says so; nil: it has none, or that is not known.
+---@param call tael.cli.Call
+---@param payment table
+---@return { by: string, reason: any }?
+function paying.decision(call, payment)
+    local answer = call.client:get(call.client.path("/v1/payments/{}/attempts", payment.id))
+    local decision = answer and answer.data[1] and answer.data[1].decision
+    return type(decision) == "table" and decision or nil
 end
 
 -- ---- wait ----

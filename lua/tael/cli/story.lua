@@ -70,6 +70,7 @@ local function created(entry)
     if attempt then
         lines[#lines + 1] = line(entry.at, "attempt", joined(
             ("%s/%s %s"):format(attempt.channel, attempt.account, attempt.product),
+            facts.routed and facts.routed.by ~= "default" and "(" .. objects.decision(facts.routed) .. ")",
             "→ " .. screen.state(attempt.state)))
     end
     return lines

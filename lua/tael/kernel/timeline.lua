@@ -81,6 +81,12 @@ local function risk_facts(data)
     return risk and { by = risk.by, risk = risk.risk, reason = risk.reason } or nil
 end
 
+--- Who chose the way of its first attempt.
+local function routed_facts(data)
+    local decision = data.attempt and data.details and data.details.decision
+    return type(decision) == "table" and decision.by and { by = decision.by, reason = decision.reason } or nil
+end
+
 local function event_entry(row)
     local data = json.decode(row.data)
     local payment = data.payment and picked(data.payment, PAYMENT_FACTS)
@@ -95,6 +101,7 @@ local function event_entry(row)
             payment = payment and next(payment) and payment or nil,
             attempt = attempt_facts(data), refund = refund_facts(data), evidence = evidence_of(data),
             decision = decision_facts(data), risk = risk_facts(data),
+            routed = routed_facts(data),
             metadata = row.version > 1 and data.details ~= nil or nil,
             order = data.payment and data.payment.merchant_order_id,
         },

@@ -87,6 +87,8 @@ return {
     ["pay.no_account.next"] = "add one under merchants in tael.lua",
     ["pay.routed"] = "routed to {channel} ({why})",
     ["pay.by_request"] = "request",
+    ["pay.by_rule"] = "rule",
+    ["pay.by_rule_reason"] = "rule: {reason}",
     ["pay.by_default"] = "default",
     ["pay.open"] = "open {url}",
     ["pay.app"] = "hand this to the wallet: {order}",

@@ -80,6 +80,8 @@ return {
     ["pay.no_account.next"] = "在 tael.lua 的 merchants 下添加",
     ["pay.routed"] = "路由到 {channel}（{why}）",
     ["pay.by_request"] = "指定",
+    ["pay.by_rule"] = "规则",
+    ["pay.by_rule_reason"] = "规则: {reason}",
     ["pay.by_default"] = "默认",
     ["pay.open"] = "打开 {url}",
     ["pay.app"] = "交给钱包：{order}",
