@@ -7,7 +7,10 @@
 #include <lauxlib.h>
 
 #include "bind/ask_inner.h"
+#include "bind/plain_late.h"
 #include "script/source.h"
+
+enum { INPUT_BYTES = 16 /* for one step: most are only copied */ };
 
 static const char loaded_key; /* its address names the table of loaded modules in the registry */
 
@@ -206,9 +209,8 @@ static int call_function(lua_State *L, struct tael_ask *ask)
         return fail(L, ask, TAEL_ASK_ABSENT, "there is no such function");
     for (size_t i = 0; i < call->arg_count; i++) {
         struct tael_span input = ask->inputs[call->args[i]];
-        struct tael_cursor from = tael_cursor_of(input.data, input.len);
-        tael_isolate_charge(L, (int64_t)input.len / 4);
-        if (!tael_plain_push(L, &from, &limits))
+        tael_isolate_charge(L, (int64_t)input.len / INPUT_BYTES + 1);
+        if (!tael_plain_push_late(L, input, &limits))
             return luaL_error(L, "what was to be handed over cannot be read");
     }
     lua_callk(L, (int)call->arg_count, LUA_MULTRET, (lua_KContext)ask, called);

@@ -10,6 +10,7 @@
 
 #include "base/json_span.h"
 #include "bind/bind.h"
+#include "script/late.h"
 
 enum {
     TEXT_MAX = 64 * 1024 * 1024, /* bytes of an encoded text */
@@ -263,6 +264,7 @@ static int mark(lua_State *L, int which)
         lua_newtable(L);
     }
     luaL_checktype(L, 1, LUA_TTABLE);
+    tael_late_fill(L, 1);
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
         luaL_error(L, "json: this table is protected: it cannot be marked");
     lua_settop(L, 1);

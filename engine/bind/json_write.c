@@ -11,6 +11,7 @@
 
 #include "base/decimal.h"
 #include "bind/json.h"
+#include "script/late.h"
 
 enum {
     DEPTH_MAX = 128,
@@ -293,6 +294,7 @@ static bool is_sequence(lua_State *L, int index)
 static enum shape find_shape(struct writer *writer, int index)
 {
     lua_State *L = writer->L;
+    tael_late_fill(L, index);
     enum shape shape = told_shape(writer, index);
     if (shape == SHAPE_OBJECT)
         return shape;

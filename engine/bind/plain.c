@@ -8,6 +8,8 @@
 
 #include <lauxlib.h>
 
+#include "script/late.h"
+
 enum tag { TAG_NIL, TAG_FALSE, TAG_TRUE, TAG_INTEGER, TAG_FLOAT, TAG_TEXT, TAG_TABLE };
 
 enum {
@@ -203,6 +205,7 @@ static bool put_table(struct writer *writer, int depth, int index)
         writer->status = TAEL_ENOMEM;
         return false;
     }
+    tael_late_fill(L, index);
     lua_Unsigned array = lua_rawlen(L, index);
     if (array > (lua_Unsigned)writer->limits->items)
         return refuse(writer, depth, "has too many values");
@@ -374,7 +377,7 @@ struct reader {
     int items, promised;
 };
 
-static bool take_number(struct reader *reader, uint64_t *out)
+static bool take_long(struct reader *reader, uint64_t *out)
 {
     uint64_t number = 0;
     for (int i = 0; i < NUMBER_MAX && reader->at < reader->end; i++) {
@@ -388,6 +391,15 @@ static bool take_number(struct reader *reader, uint64_t *out)
         }
     }
     return false;
+}
+
+/* Most are of one byte. */
+static bool take_number(struct reader *reader, uint64_t *out)
+{
+    if (reader->at == reader->end || (unsigned char)*reader->at >= 0x80)
+        return take_long(reader, out);
+    *out = (unsigned char)*reader->at++;
+    return true;
 }
 
 static size_t left(const struct reader *reader)
@@ -430,16 +442,22 @@ static bool may_follow(struct reader *reader, uint64_t count)
     return true;
 }
 
+static bool take_size(struct reader *reader, uint64_t *array, struct tael_plain_size *size)
+{
+    if (!take_number(reader, array) || left(reader) < sizeof(*size))
+        return false;
+    memcpy(size, reader->at, sizeof(*size));
+    reader->at += sizeof(*size);
+    return size->bytes <= left(reader);
+}
+
 static bool push_table(struct reader *reader, int depth)
 {
     lua_State *L = reader->L;
     uint64_t array = 0;
     struct tael_plain_size size;
-    if (depth >= reader->limits->depth || !take_number(reader, &array) ||
-        left(reader) < sizeof(size))
+    if (depth >= reader->limits->depth || !take_size(reader, &array, &size))
         return false;
-    memcpy(&size, reader->at, sizeof(size));
-    reader->at += sizeof(size);
     const char *begin = reader->at;
     if (!may_follow(reader, array) || !may_follow(reader, size.others))
         return false;
@@ -503,4 +521,94 @@ bool tael_plain_push(lua_State *L, struct tael_cursor *from, const struct tael_p
     }
     from->at = reader.at;
     return true;
+}
+
+/* ---- looking into it ---- */
+
+static bool pass(struct reader *reader, uint64_t len)
+{
+    if (len > left(reader))
+        return false;
+    reader->at += len;
+    return true;
+}
+
+static bool pass_value(struct reader *reader)
+{
+    uint64_t number;
+    struct tael_plain_size size;
+    if (reader->at == reader->end)
+        return false;
+    switch (*reader->at++) {
+    case TAG_NIL:
+    case TAG_FALSE:
+    case TAG_TRUE:
+        return true;
+    case TAG_INTEGER:
+        return take_number(reader, &number);
+    case TAG_FLOAT:
+        return pass(reader, sizeof(lua_Number));
+    case TAG_TEXT:
+        return take_number(reader, &number) && pass(reader, number);
+    case TAG_TABLE:
+        return take_size(reader, &number, &size) && pass(reader, size.bytes);
+    default:
+        return false;
+    }
+}
+
+bool tael_plain_pass(struct tael_cursor *from, struct tael_span *out)
+{
+    struct reader reader = {.at = from->at, .end = from->end};
+    if (!pass_value(&reader))
+        return false;
+    *out = (struct tael_span){from->at, (size_t)(reader.at - from->at)};
+    from->at = reader.at;
+    return true;
+}
+
+bool tael_plain_table(struct tael_span bytes, struct tael_plain_table *out)
+{
+    struct tael_plain_size size;
+    struct reader reader = {.at = bytes.data, .end = bytes.data + bytes.len};
+    if (bytes.len == 0 || *reader.at++ != TAG_TABLE || !take_size(&reader, &out->array, &size))
+        return false;
+    out->others = size.others;
+    out->fields = (struct tael_span){reader.at, size.bytes};
+    return true;
+}
+
+/* Passes the key, and says whether it is that name. */
+static bool pass_key(struct reader *reader, struct tael_span name, bool *same)
+{
+    uint64_t len;
+    *same = false;
+    if (reader->at == reader->end || *reader->at != TAG_TEXT)
+        return pass_value(reader);
+    reader->at++;
+    if (!take_number(reader, &len) || len > left(reader))
+        return false;
+    *same = len == name.len && memcmp(reader->at, name.data, len) == 0;
+    reader->at += len;
+    return true;
+}
+
+uint32_t tael_plain_find(const struct tael_plain_table *table, struct tael_span name,
+                         struct tael_span *value)
+{
+    struct reader reader = {.at = table->fields.data,
+                            .end = table->fields.data + table->fields.len};
+    bool same = false, good = true;
+    for (uint64_t i = 0; good && i < table->array; i++)
+        good = pass_value(&reader);
+    for (uint32_t i = 0; good && i < table->others; i++) {
+        good = pass_key(&reader, name, &same);
+        const char *begin = reader.at;
+        good = good && pass_value(&reader);
+        if (good && same) {
+            *value = (struct tael_span){begin, (size_t)(reader.at - begin)};
+            return i;
+        }
+    }
+    return table->others;
 }

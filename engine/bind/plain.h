@@ -35,9 +35,10 @@ struct tael_plain_size {
     uint32_t bytes;  /* of those values and pairs */
 };
 
-/* Appends the value at index. Nothing of Lua is allocated or called, so it does not raise.
- * TAEL_EINVAL: it is not plain or too large, fault says what and where ("metadata.on_paid is a
- * function"), out is as it was; TAEL_ENOMEM. */
+/* Appends the value at index. Nothing of Lua is allocated or called, so it does not raise; but in
+ * an isolate, where tables may be filled first (script/late.h). TAEL_EINVAL: it is not plain or too
+ * large, fault says what and where ("metadata.on_paid is a function"), out is as it was;
+ * TAEL_ENOMEM. */
 tael_status tael_plain_write(lua_State *L, int index, const struct tael_plain_limits *limits,
                              struct tael_buf *out, char fault[TAEL_PLAIN_FAULT_MAX]);
 
@@ -65,5 +66,20 @@ size_t tael_plain_put_name(char *out, const char *name, size_t len);
  */
 bool tael_plain_push(lua_State *L, struct tael_cursor *from,
                      const struct tael_plain_limits *limits);
+
+/* ---- looking into bytes without Lua. False: they are not so written ---- */
+
+struct tael_plain_table {
+    uint64_t array;          /* values that fields begins with, */
+    uint32_t others;         /* and the pairs behind them: each a value, and a value */
+    struct tael_span fields; /* within the table's bytes */
+};
+
+bool tael_plain_table(struct tael_span bytes, struct tael_plain_table *out); /* is it one? */
+/* Takes the bytes of a value. False: the cursor stays. */
+bool tael_plain_pass(struct tael_cursor *from, struct tael_span *out);
+/* The number of the pair with this name, from 0, and its value; others: there is none. */
+uint32_t tael_plain_find(const struct tael_plain_table *table, struct tael_span name,
+                         struct tael_span *value);
 
 #endif

@@ -5,6 +5,7 @@
 #include "bind/json.h"
 #include "bind/route.h"
 #include "net/http_answer.h"
+#include "script/late.h"
 
 enum {
     MEMBERS_MAX = 64, /* of a problem */
@@ -25,6 +26,7 @@ static int tael_problem(lua_State *L)
     lua_createtable(L, 0, 3);
     lua_createtable(L, 0, 5);
     if (lua_istable(L, 4)) {
+        tael_late_fill(L, 4);
         int members = 0;
         for (lua_pushnil(L); lua_next(L, 4) != 0;) {
             if (++members > MEMBERS_MAX)

@@ -14,6 +14,7 @@
 
 #include "script/inner.h"
 #include "script/isolate.h"
+#include "script/late.h"
 #include "script/pattern.h"
 
 static const char globals_key; /* its address names the shared globals in the registry */
@@ -153,10 +154,32 @@ static int next_place(lua_State *L)
 static int confined_ipairs(lua_State *L)
 {
     luaL_checkany(L, 1);
+    tael_late_fill(L, 1);
     lua_pushcfunction(L, next_place);
     lua_pushvalue(L, 1);
     lua_pushinteger(L, 0);
     return 3;
+}
+
+/* ---- past metatables ---- */
+
+static int confined_rawget(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkany(L, 2);
+    lua_settop(L, 2);
+    tael_late_fill(L, 1);
+    lua_rawget(L, 1);
+    return 1;
+}
+
+static int confined_rawlen(lua_State *L)
+{
+    bool counts = lua_istable(L, 1) || lua_type(L, 1) == LUA_TSTRING;
+    luaL_argexpected(L, counts, 1, "table or string");
+    tael_late_fill(L, 1);
+    lua_pushinteger(L, (lua_Integer)lua_rawlen(L, 1));
+    return 1;
 }
 
 /* ---- charged: upvalue 1 is Lua's function, which has no upvalues of its own ---- */
@@ -173,7 +196,7 @@ static int charged(lua_State *L)
 /* ---- environments ---- */
 
 static const char *const base_names[] = {
-    "assert", "error", "next", "pairs", "rawget", "rawlen", "type", NULL,
+    "assert", "error", "next", "pairs", "type", NULL,
 };
 static const char *const charged_names[] = {"rawequal", "select", "tonumber", NULL};
 
@@ -247,6 +270,8 @@ void tael_confine_install(lua_State *L, bool ordered)
         {"xpcall", confined_xpcall},
         {"tostring", tael_confined_tostring},
         {"ipairs", confined_ipairs},
+        {"rawget", confined_rawget},
+        {"rawlen", confined_rawlen},
         {NULL, NULL},
     };
     lua_settop(L, 0);

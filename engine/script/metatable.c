@@ -16,6 +16,7 @@
 
 #include "script/confine.h"
 #include "script/isolate.h"
+#include "script/late.h"
 
 enum { CHAIN_MAX = 16, LATE_STEPS = 16, COPY_STEPS = 32 };
 
@@ -67,6 +68,7 @@ static int late_index(lua_State *L)
 static int pin(lua_State *L)
 {
     lua_Integer mark = -1;
+    tael_late_fill(L, -1);
     if (!lua_getmetatable(L, -1)) {
         lua_createtable(L, 1, 0);
         lua_pushinteger(L, mark);
@@ -152,6 +154,8 @@ static int confined_setmetatable(lua_State *L)
     luaL_argexpected(L, lua_isnil(L, 2) || lua_istable(L, 2), 2, "nil or table");
     lua_settop(L, 2);
     tael_isolate_charge(L, COPY_STEPS);
+    tael_late_fill(L, 1);
+    tael_late_fill(L, 2);
     lua_Integer mark = mark_before(L);
     lua_createtable(L, 1, 2);
     if (lua_istable(L, 2)) {
@@ -189,6 +193,7 @@ void tael_metatable_check_plain(lua_State *L, int index)
 {
     static const char *const names[] = {"__len", "__index", "__newindex"};
     luaL_checktype(L, index, LUA_TTABLE);
+    tael_late_fill(L, index);
     if (!lua_getmetatable(L, index))
         return;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

@@ -14,6 +14,7 @@
 
 #include "script/inner.h"
 #include "script/isolate.h"
+#include "script/late.h"
 
 struct key {
     int rank;  /* 0 number, 1 string, 2 other */
@@ -251,6 +252,7 @@ static int pairs_in_order(lua_State *L, bool counted)
 {
     luaL_checkany(L, 1);
     lua_settop(L, 1);
+    tael_late_fill(L, 1);
     if (luaL_getmetafield(L, 1, "__pairs") != LUA_TNIL) {
         lua_pushvalue(L, 1);
         lua_callk(L, 1, 3, 0, finish_pairs);
@@ -294,6 +296,7 @@ int tael_order_next(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
+    tael_late_fill(L, 1);
     struct key after = describe(L, 0), least = {.rank = 3};
     bool first = lua_isnil(L, 2);
     if (!first && after.rank == 2)

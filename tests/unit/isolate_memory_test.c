@@ -90,7 +90,7 @@ static struct tael_generation_file files[] = {{{"lib.lua", 7}, {lib, sizeof(lib)
 static const struct tael_generation generation = {
     .name = {"acme", 4}, .key = {"acme@1", 6}, .files = files, .count = 2};
 
-/* {list = {1, 2, 3}, text = "one two three"} */
+/* {list = {1, 2, 3}, text = "one two three", more = "      …"}: large enough to be made late */
 static struct tael_buf input;
 
 static void make_input(void)
@@ -110,6 +110,8 @@ static void make_input(void)
     lua_setfield(L, -2, "list");
     lua_pushliteral(L, "one two three");
     lua_setfield(L, -2, "text");
+    lua_pushfstring(L, "%s", "----------------------------------------------------------------");
+    lua_setfield(L, -2, "more");
     if (tael_plain_write(L, -1, &limits, &input, fault) != TAEL_OK)
         abort();
     tael_isolate_free(isolate);

@@ -56,23 +56,25 @@ local function verdict_of(merchant, rule, generation, answer)
     if not answer[1] then
         return fail(merchant, rule, generation, answer[2], answer[3])
     end
-    local given, wrong = contract.rules[rule].check(answer[2], answer[3])
-    if not given then
+    local verdict, wrong = contract.rules[rule].check(answer[2], answer[3])
+    if not verdict then
         return fail(merchant, rule, generation, "shape", ("merchants/%s/%s: %s: %s"):format(merchant,
             loading.RULES, rule, wrong))
     end
-    given.by, given.generation = "rule", generation.id
+    verdict.by, verdict.generation = "rule", generation.id
     count(rule, "asked")
-    return given
+    return verdict
 end
 
 ---@class tael.scripts.Asked one crossing, which is the same each time
 ---@field calls (string|integer)[][] those of the wanted rules that there are
 ---@field rules string[] their names
+---@field missing string[] names of the others
 ---@field inputs string[] names, at most three
 
 local function make_calls(generation, wanted)
-    local calls, asked, names, place = {}, {}, {}, {}
+    local asked, place = { calls = {}, rules = {}, missing = {}, inputs = {} }, {}
+    local names = asked.inputs
     for _, rule in ipairs(wanted) do
         if generation.rules[rule] then
             local call = { rule }
@@ -85,11 +87,13 @@ local function make_calls(generation, wanted)
                     call[#call + 1] = place[arg]
                 end
             end
-            calls[#calls + 1], asked[#asked + 1] = call, rule
+            asked.calls[#asked.calls + 1], asked.rules[#asked.rules + 1] = call, rule
+        else
+            asked.missing[#asked.missing + 1] = rule
         end
     end
     assert(#names <= 3)
-    return { calls = calls, rules = asked, inputs = names }
+    return asked
 end
 
 ---@type table<tael.scripts.Generation, table<string[], tael.scripts.Asked>>
@@ -103,30 +107,34 @@ local function calls_of(generation, wanted)
         of = setmetatable({}, BY_LIST)
         made[generation] = of
     end
-    if not of[wanted] then
-        of[wanted] = make_calls(generation, wanted)
+    local asked = of[wanted]
+    if not asked then
+        asked = make_calls(generation, wanted)
+        of[wanted] = asked
     end
-    return of[wanted]
+    return asked
 end
 
-local function ask(merchant, generation, wanted, inputs)
-    local asked = calls_of(generation, wanted)
-    if #asked.calls == 0 then
-        return {}
-    end
-    local given, names, killed = inputs(generation.counting), asked.inputs, false
-    local verdicts = { limits = nil, risk = nil, price = nil, route = nil } -- room for them
-    local list = { given[names[1]], given[names[2]], given[names[3]] }
-    local answers, used = generation.unit:ask(loading.RULES, asked.calls, list, STEPS)
+--- Puts what those that there are say into verdicts.
+local function ask(merchant, generation, asked, inputs, verdicts)
+    local given, names, list, killed = inputs(generation.counting), asked.inputs, asked.rules, false
+    local answers, used = generation.unit:ask(loading.RULES, asked.calls,
+        { given[names[1]], given[names[2]], given[names[3]] }, STEPS)
     shares.charge("rules", merchant, used)
-    for i, rule in ipairs(asked.rules) do
-        killed = killed or not answers[i][1] and suspensions.KILLS[answers[i][2]]
-        verdicts[rule] = verdict_of(merchant, rule, generation, answers[i])
+    for i = 1, #list do
+        local rule, answer = list[i], answers[i]
+        killed = killed or not answer[1] and suspensions.KILLS[answer[2]]
+        verdicts[rule] = verdict_of(merchant, rule, generation, answer)
     end
     if killed then
         suspension.note(merchant, generation)
     end
-    return verdicts
+end
+
+local function all_failed(list, generation, verdicts)
+    for _, rule in ipairs(list) do
+        verdicts[rule] = failed(rule, generation)
+    end
 end
 
 --- What the merchant's rules say. Inputs are made only when somebody is asked.
@@ -141,15 +149,24 @@ function rules.ask(merchant, wanted, inputs)
     if not generation and not broken then
         return absent
     end
-    local asked = generation and not suspension.rests(generation) and not shares.over("rules", merchant)
-    local verdicts = asked and ask(merchant, generation, wanted, inputs) or {}
-    for _, rule in ipairs(wanted) do
-        if not verdicts[rule] then
-            local there = not generation or generation.rules[rule]
-            verdicts[rule] = there and failed(rule, generation) or absent[rule]
-        end
+    local verdicts = { limits = nil, risk = nil, price = nil, route = nil } -- room for them
+    if not generation then
+        all_failed(wanted, nil, verdicts)
+        return verdicts
     end
-    return verdicts, generation and generation.counting
+    local asked = calls_of(generation, wanted)
+    if #asked.calls == 0 then
+        return absent, generation.counting
+    elseif suspension.rests(generation) or shares.over("rules", merchant) then
+        all_failed(asked.rules, generation, verdicts)
+    else
+        ask(merchant, generation, asked, inputs, verdicts)
+    end
+    local missing = asked.missing
+    for i = 1, #missing do
+        verdicts[missing[i]] = absent[missing[i]]
+    end
+    return verdicts, generation.counting
 end
 
 return rules
