@@ -271,7 +271,9 @@ test('a rule that fails has its default, and a person is told', async () => {
     const failing = [
         ['error("out of luck")', 'raised', /rules\.lua:3: out of luck/],
         ['return payment.nothing.at.all', 'raised', /rules\.lua:3: attempt to index a nil value \(field 'nothing'\)/],
-        ['return "maybe"', 'shape', /risk: the first result is "allow", "review" or "deny"/],
+        ['return "maybe"', 'shape', /rules\.lua:2: risk: the first result is "allow", "review" or "deny", not "maybe"$/],
+        ['return "reveiw"', 'shape', /rules\.lua:2: risk: .*, not "reveiw": did you mean "review"\?$/],
+        ['local _ = payment', 'shape', /rules\.lua:2: risk: .*, not nil \(is a return missing\?\)$/],
         ['return "deny", ("x"):rep(201)', 'shape', /a text of at most 200 bytes/],
         ['return function() end', 'shape', /risk: result 1 is a function/],
     ];
@@ -313,11 +315,12 @@ end }\n`, 'rules.lua', two);
     const small = await order('WAY2', { product: undefined }), large = await order('WAY3', { amount: 6000 });
     assert.deepEqual([small.body.account, small.body.product], ['alipay-one', 'qr'], small.text);
     assert.deepEqual([large.body.account, large.body.product], ['alipay-two', 'page'], large.text);
-    save('return { route = function() return { "unionpay" } end }', 'rules.lua', two);
+    save('return { route = function() return { "alipai", { account = "alipay-tow" } } end }', 'rules.lua', two);
     await sleep(LOOK_MS);
     assert.equal((await order('WAY4')).body.code, 'missing_field');
     await until('a person is told', () => alarms('rule_failed').some((line) => line.rule === 'route'
-        && line.failure === 'no_such_way'), 10);
+        && line.failure === 'no_such_way' && /^merchants\/two\.test\/rules\.lua: route: no way of the merchant's is \{channel = 'alipai' \(did you mean 'alipay'\?\)\}, \{account = 'alipay-tow' \(did you mean 'alipay-two'\?\)\}; there are alipay\/alipay-one \([a-z ]+\), alipay\/alipay-two \([a-z ]+\)$/
+            .test(line.detail)), 10);
     const named = await order('WAY5', { amount: 6000, account: 'alipay-one' });
     assert.equal(named.body.account, 'alipay-one');
     const [attempt] = (await engine.get(`/v1/payments/${large.body.id}/attempts`, { key })).body.data;

@@ -141,10 +141,11 @@ end)
 describe("the limits of a day", function()
     local check = contract.rules.limits.check
     for label, case in pairs {
-        ["a number that is none"] = { { max_day_count = 1.5 }, "max_day_count is an integer, at least 1" },
-        ["no place at all"] = { { max_day_count = 0 }, "max_day_count is an integer, at least 1" },
+        ["a number that is none"] = { { max_day_count = 1.5 },
+            "max_day_count is an integer, at least 1, not 1.5" },
+        ["no place at all"] = { { max_day_count = 0 }, "max_day_count is an integer, at least 1, not 0" },
         ["more than can be summed"] = { { max_day_amount = 100000000000000001 },
-            "max_day_amount is an integer of minor units, at least 1" },
+            "max_day_amount is an integer of minor units, at least 1, not 100000000000000001" },
         ["another word"] = { { max_week = 1 },
             "there is no limit 'max_week': there are max_amount, max_day_amount and max_day_count" },
     } do

@@ -1,7 +1,9 @@
 --- The way that a payment goes: through which account, and in which of its channel's products. A request may
 --- name them, the merchant's rule may, or there is only one.
 local alarms = require "tael.kernel.alarms"
+local nearest = require "tael.nearest"
 local registry = require "tael.kernel.registry"
+local sorted = require "tael.sorted"
 local task = require "tael.task"
 
 local ways = {}
@@ -15,6 +17,56 @@ end
 local function own_account(slug, merchant)
     local account = registry.account(slug)
     return account and account.merchant == merchant and account.fields and account or nil
+end
+
+-- ---- what a person is told where the rule names no way that there is ----
+
+local SHOWN_MAX, WAYS_SHOWN = 40, 4
+
+local function word(text)
+    local cut = text:sub(1, SHOWN_MAX):gsub("%c", " ")
+    return utf8.len(cut) and cut or (cut:gsub("[\128-\255]", "?"))
+end
+
+--- A way as a rule gives it: 'alipai', {account = 'two'}.
+local function written(way, known)
+    local parts = {}
+    for _, name in ipairs { "channel", "account", "product" } do
+        local names = way[name] and known[name]
+        local near = names and not names[way[name]] and nearest(way[name], names)
+        parts[#parts + 1] = way[name] and ("%s = '%s'%s"):format(name, word(way[name]),
+            near and " (did you mean '" .. near .. "'?)" or "")
+    end
+    return "{" .. table.concat(parts, ", ") .. "}"
+end
+
+--- The merchant's own: "alipay/one (page qr)".
+local function all_of(merchant)
+    local list, known = {}, { channel = {}, account = {} }
+    for _, account in ipairs(registry.merchant(merchant).accounts) do
+        local package = account.fields and registry.package(account)
+        if package then
+            known.channel[account.channel], known.account[account.slug] = true, true
+            list[#list + 1] = ("%s/%s (%s)"):format(account.channel, account.slug,
+                table.concat(sorted(package.products), " "))
+        end
+    end
+    if #list > WAYS_SHOWN then
+        list = table.move(list, 1, WAYS_SHOWN, 1, {})
+        list[#list + 1] = "…"
+    end
+    return list, known
+end
+
+local function none_of(order, merchant)
+    local list, known = all_of(merchant)
+    local given = {}
+    for i = 1, math.min(#order, WAYS_SHOWN) do
+        given[i] = written(order[i], known)
+    end
+    return ("merchants/%s/rules.lua: route: no way of the merchant's is %s%s; there %s"):format(
+        registry.merchant(merchant).slug, table.concat(given, ", "), #order > WAYS_SHOWN and ", …" or "",
+        #list > 0 and "are " .. table.concat(list, ", ") or "is none")
 end
 
 --- The first way of the rule's that there is.
@@ -82,7 +134,7 @@ function ways.choose(input, verdict)
         end
         alarms.raise("rule_failed", { merchant = registry.merchant(merchant).slug, rule = "route",
             failure = "no_such_way", generation = verdict.generation,
-            detail = "none of the ways that the rule names is one of the merchant's" })
+            detail = none_of(verdict.ways, merchant) })
     end
     local account, by = choose_account(input, merchant)
     if not account then

@@ -8,10 +8,26 @@ local contract = {}
 -- all that is in it.
 
 local REASON_MAX = 200 -- bytes
+local SHOWN_MAX = 40
+
+--- What came in place of what is said before: ', not "reveiw": did you mean …'.
+local function not_this(value, words)
+    if value == nil then
+        return ", not nil (is a return missing?)"
+    elseif type(value) == "table" then
+        return ", not a table"
+    elseif type(value) ~= "string" then
+        return ", not " .. tostring(value)
+    end
+    local near, shown = words and nearest(value, words), value:sub(1, SHOWN_MAX):gsub("%c", " ")
+    shown = utf8.len(shown) and shown or shown:gsub("[\128-\255]", "?")
+    return (', not "%s"%s'):format(shown, near and (': did you mean "%s"?'):format(near) or "")
+end
 
 local function check_reason(reason)
     if reason ~= nil and (type(reason) ~= "string" or #reason > REASON_MAX or not utf8.len(reason)) then
         return nil, "the second result is a reason: a text of at most 200 bytes in UTF-8, or nil"
+            .. (type(reason) ~= "string" and not_this(reason) or "")
     end
     return true
 end
@@ -20,7 +36,7 @@ local RISKS = { allow = true, review = true, deny = true }
 
 local function check_risk(risk, reason)
     if not RISKS[risk] then
-        return nil, 'the first result is "allow", "review" or "deny"'
+        return nil, 'the first result is "allow", "review" or "deny"' .. not_this(risk, RISKS)
     end
     local fits, why = check_reason(reason)
     return fits and { risk = risk, reason = reason, by = nil, generation = nil }, why
@@ -33,15 +49,15 @@ local function check_limits(limits)
     if limits == nil then
         return {}
     elseif type(limits) ~= "table" then
-        return nil, "the result is a table of limits, or nil"
+        return nil, "the result is a table of limits, or nil" .. not_this(limits)
     end
     for name, value in pairs(limits) do
         if not LIMITS[name] then
-            return nil, "there is no limit '" .. tostring(name)
+            return nil, "there is no limit '" .. tostring(name):sub(1, SHOWN_MAX)
                 .. "': there are max_amount, max_day_amount and max_day_count"
         elseif math.type(value) ~= "integer" or value < 1 or value > LIMIT_MAX then
-            return nil, ("%s is an integer%s, at least 1"):format(name,
-                name ~= "max_day_count" and " of minor units" or "")
+            return nil, ("%s is an integer%s, at least 1%s"):format(name,
+                name ~= "max_day_count" and " of minor units" or "", not_this(value))
         end
     end
     return { max_amount = limits.max_amount, max_day_amount = limits.max_day_amount,
@@ -55,8 +71,9 @@ local function check_price(price)
         return {}
     elseif type(price) ~= "table" or next(price) ~= "fee" or next(price, "fee") ~= nil then
         return nil, "the result is {fee = minor units}, or nil"
+            .. (type(price) ~= "table" and not_this(price) or "")
     elseif math.type(price.fee) ~= "integer" or price.fee < 0 or price.fee > FEE_MAX then
-        return nil, "fee is an integer of minor units, at least 0"
+        return nil, "fee is an integer of minor units, at least 0" .. not_this(price.fee)
     end
     return { fee = price.fee, by = nil, generation = nil }
 end
@@ -81,12 +98,14 @@ end
 local function check_route(order, reason)
     if type(order) ~= "table" or #order < 1 or #order > WAY_MAX then
         return nil, "the first result is a list of 1 to 16 channels"
+            .. (type(order) ~= "table" and not_this(order) or "")
     end
     local ways = {}
     for i = 1, #order do
         ways[i] = check_way(order[i])
         if not ways[i] then
-            return nil, "entry " .. i .. " is neither a channel's name nor {channel=, account=, product=}"
+            return nil, "entry " .. i .. " is a channel's name or {channel=, account=, product=} of texts"
+                .. not_this(order[i])
         end
     end
     local fits, why = check_reason(reason)
@@ -102,7 +121,7 @@ local function one_of(...)
     local told = ('the result is "%s"'):format(table.concat(list, '" or "'))
     return function(wish)
         if not words[wish] then
-            return nil, told
+            return nil, told .. not_this(wish, words)
         end
         return { wish = wish, by = nil, generation = nil }
     end

@@ -25,6 +25,7 @@ local isolation = "state" ---@type "state"|"process"
 ---@field routes table? tree of paths; nil: there is no routes.lua
 ---@field route_keys string[] "POST /orders", sorted
 ---@field counting tael.scripts.Counting? what of the past the rules name; nil: they do not ask
+---@field source string? text of rules.lua
 ---@field version integer? of the store; nil: the files of the folder
 
 --- Before anything is loaded.
@@ -65,7 +66,7 @@ local function load_once(merchant, files, runs)
     local looked_at <close> = runs and unit_of(group_of(name)) or nil
     local given, why, kind, used = kinds.given(looked_at or unit, name, files)
     local generation = given and { id = id, unit = unit, rules = given.rules, routes = given.routes,
-        route_keys = given.route_keys, counting = given.counting }
+        route_keys = given.route_keys, counting = given.counting, source = files[kinds.RULES] }
     return generation, why, kind, used
 end
 

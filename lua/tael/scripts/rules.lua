@@ -8,6 +8,7 @@ local contract = require "tael.scripts.contract"
 local generations = require "tael.scripts.generations"
 local loading = require "tael.scripts.loading"
 local metrics = require "tael.kernel.metrics"
+local places = require "tael.scripts.places"
 local shares = require "tael.scripts.shares"
 local suspensions = require "tael.scripts.suspensions"
 
@@ -59,7 +60,7 @@ local function verdict_of(merchant, rule, generation, answer)
     local verdict, wrong = contract.rules[rule].check(answer[2], answer[3])
     if not verdict then
         return fail(merchant, rule, generation, "shape", ("merchants/%s/%s: %s: %s"):format(merchant,
-            loading.RULES, rule, wrong))
+            places.of(generation, loading.RULES, rule), rule, wrong))
     end
     verdict.by, verdict.generation = "rule", generation.id
     count(rule, "asked")
