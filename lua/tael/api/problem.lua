@@ -39,10 +39,10 @@ problem.codes = {
         "Use a product that the channel has: GET /v1/channels."),
 
     unauthenticated = row(401, "No valid credential",
-        "Send Authorization: Bearer with an API key of this engine."),
+        "Send an API key of this engine as Bearer token, or as Basic user: curl -u KEY: does."),
     key_expired = row(401, "The API key has expired", "Use a newer key."),
     key_revoked = row(401, "The API key was revoked", "Use another key."),
-    bad_token = row(401, "The token is not valid", "Send an API key as Bearer token or as Basic user."),
+    bad_token = row(401, "The token is not valid", "Send an API key as Bearer token, or as Basic user without a password: curl -u KEY: does."),
 
     declined = row(402, "The payment was declined", "Ask the payer for another way to pay."),
     denied_by_rule = row(402, "A rule of the merchant denies this payment",

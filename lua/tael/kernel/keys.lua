@@ -128,14 +128,17 @@ end
 ---@field scopes table<string, true>
 ---@field expires_at integer? ms
 
+--- The same for all that are none: nobody learns which there are.
+local UNKNOWN = { code = "unauthenticated", detail = "This API key is not known to this engine." }
+
 --- Whose key is this? Runs before a merchant is known.
 ---@param text string
 ---@return tael.kernel.Key?
----@return { code: string }? err unauthenticated | key_revoked | key_expired | store_unavailable
+---@return { code: string, detail: string? }? err unauthenticated | key_revoked | key_expired | store_unavailable
 function keys.authenticate(text)
     local key = keys.parse(text)
     if not key then
-        return nil, { code = "unauthenticated" }
+        return nil, UNKNOWN
     end
     local rows = store.query("key.find", { key = key.id })
     if not rows then
@@ -144,7 +147,7 @@ function keys.authenticate(text)
     local row, hash = rows[1], hash_of(key.secret)
     local same = crypto.equal(hash, row and row.hash or hash)
     if not row or not same or row.mode ~= key.mode then
-        return nil, { code = "unauthenticated" }
+        return nil, UNKNOWN
     elseif row.revoked_at then
         return nil, { code = "key_revoked" }
     elseif row.expires_at and row.expires_at <= time.now() then
