@@ -162,8 +162,26 @@ end
 
 -- ---- normal form ----
 
+--- Channel packages lie in this folder, or where Tael was installed.
+local function with_channels(folder, lua_root)
+    local installed = lua_root and (lua_root:gsub("/[^/]+/?$", "")) .. "/scripts"
+    return not file_of.exists(folder .. "/channels") and installed or folder
+end
+
+--- A folder that somebody has named is there.
+local function check_folder(context, out)
+    local origin, folder = out.origin["scripts.folder"], out.scripts.folder
+    if origin == "default" or file_of.exists(folder) then
+        return true
+    elseif origin == "file" then
+        return refuse(context, "config_wrong_value", { "scripts", "folder" }, "no such folder: " .. folder)
+    end
+    return fail("config_wrong_value", origin .. ": no such folder: " .. folder)
+end
+
 --- What others use, in the units they use.
-local function finish(out)
+local function finish(out, lua_root)
+    out.scripts.channels = with_channels(out.scripts.folder, lua_root)
     local file = out.store.url:match("^sqlite:(.*)$")
     if file and file:sub(1, 1) ~= "/" then
         file = out.data .. "/" .. file
@@ -190,15 +208,6 @@ local function cores()
     return math.tointeger(math.min(64, math.max(1, count)))
 end
 
---- Channel packages lie beside the configuration, or where Tael was installed.
-local function scripts_folder(options)
-    local own = options.root .. "/scripts"
-    if not file_of.exists(own .. "/channels") and options.lua_root then
-        return (options.lua_root:gsub("/[^/]+/?$", "")) .. "/scripts"
-    end
-    return own
-end
-
 local function make_context(options)
     local root = options.root or "."
     local env = options.env
@@ -211,7 +220,7 @@ local function make_context(options)
         asked = {},
         read = {},
         cores = cores(),
-        scripts = scripts_folder { root = root, lua_root = options.lua_root },
+        scripts = with_channels(root .. "/scripts", options.lua_root),
     }
 end
 
@@ -274,6 +283,10 @@ function config.load(options)
     if not out.merchants then
         return nil, err
     end
+    fits, err = check_folder(context, out)
+    if not fits then
+        return nil, err
+    end
     out, err = check_together(context, out)
     if not out then
         return nil, err
@@ -285,7 +298,7 @@ function config.load(options)
     for path, text in pairs(context.read) do
         out.reads[path] = digest_of(text)
     end
-    return finish(out)
+    return finish(out, options.lua_root)
 end
 
 --- Would the same be read again? An environment does not change in a running program.

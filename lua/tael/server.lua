@@ -70,7 +70,7 @@ local function open_kernel(context)
     local own = plan_of.own_scripts(context.pass, context.pass.source)
     generations.open {
         folder = context.pass.scripts.merchants or own .. "/merchants", own = own,
-        channels = context.pass.scripts.folder,
+        channels = context.pass.scripts.channels,
         lua_root = context.pass.source.lua_root,
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
         isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,

@@ -55,3 +55,26 @@ test('every key is shown, with where it comes from', () => {
     assert.equal(object.limits.key, '7/m');
     assert.equal(object.client.total, 10000);
 });
+
+test('a folder of scripts that has no channels takes those that Tael came with; one that is not there is named', () => {
+    const account = 'merchants = { acme = { mode = "live", accounts = { one = { channel = "CHANNEL", environment = "production", '
+        + 'app_id = "2021000000000001", seller_id = "2088000000000001", key = "acme.alipay", alipay_key = "alipay" } } } } }';
+    const own = path.join(folder, 'scripts');
+    fs.mkdirSync(path.join(own, 'merchants'), { recursive: true });
+    const env = { TAEL_SCRIPTS__FOLDER: undefined };
+    const file = (name, channel = 'alipay') => `return {\n  scripts = { folder = "${name}" },\n  ${account.replace('CHANNEL', channel)}`;
+    const fine = run(['config', 'check'], { env, file: file('scripts') });
+    assert.equal(fine.status, 0, fine.stderr);
+    const shown = run(['config', 'show'], { env, file: file('scripts') }).stdout;
+    assert.ok(shown.split('\n').includes(`scripts.folder = "${own}"   -- channels: ${root}/scripts/channels`), shown);
+    for (const args of [['config', 'check'], ['dev']]) {
+        const missing = run(args, { env, file: file('skripts') });
+        assert.equal(missing.status, 3, missing.stdout);
+        assert.ok(missing.stderr.includes(`tael.lua:2: scripts.folder: no such folder: ${folder}/skripts\n`)
+            || /tael\.lua:2:\d+: scripts\.folder: no such folder: \S+\/skripts\n/.test(missing.stderr), missing.stderr);
+        const unknown = run(args, { env, file: file('scripts', 'alipai') });
+        assert.ok(unknown.stderr.includes(`there is no channel 'alipai' in ${root}/scripts/channels`), unknown.stderr);
+    }
+    const variable = run(['config', 'check'], { env: { TAEL_SCRIPTS__FOLDER: 'skripts' } });
+    assert.match(variable.stderr, /^tael: TAEL_SCRIPTS__FOLDER: no such folder: \S+\/skripts\n/);
+});

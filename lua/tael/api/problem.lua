@@ -42,7 +42,8 @@ problem.codes = {
         "Send an API key of this engine as Bearer token, or as Basic user: curl -u KEY: does."),
     key_expired = row(401, "The API key has expired", "Use a newer key."),
     key_revoked = row(401, "The API key was revoked", "Use another key."),
-    bad_token = row(401, "The token is not valid", "Send an API key as Bearer token, or as Basic user without a password: curl -u KEY: does."),
+    bad_token = row(401, "The token is not valid",
+        "Send an API key as Bearer token, or as Basic user without a password: curl -u KEY: does."),
 
     declined = row(402, "The payment was declined", "Ask the payer for another way to pay."),
     denied_by_rule = row(402, "A rule of the merchant denies this payment",

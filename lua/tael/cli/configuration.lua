@@ -16,10 +16,10 @@ local configuration = { name = "config" }
 
 -- ---- check ----
 
-local function check_account(packages, found)
+local function check_account(packages, found, folder)
     local package = packages[found.account.channel]
     if not package then
-        return text("config.no_channel", { name = found.account.channel })
+        return text("config.no_channel", { name = found.account.channel, folder = folder .. "/channels" })
     end
     local fields = {}
     for name, value in pairs(found.account) do
@@ -36,9 +36,9 @@ end
 ---@param packages table<string, tael.channel.Package>? those that run; without them the folder's
 ---@return string? wrong
 function configuration.wrong_account(config, packages)
-    packages = packages or loader.load(config.scripts.folder)
+    packages = packages or loader.load(config.scripts.channels)
     for _, found in ipairs(settings.accounts(config)) do
-        local ran, wrong = pcall(check_account, packages, found)
+        local ran, wrong = pcall(check_account, packages, found, config.scripts.channels)
         if not ran or wrong then
             return ("merchants.%s.accounts.%s: %s"):format(found.merchant, found.slug, tostring(wrong))
         end
@@ -116,6 +116,10 @@ local function show_lines(config)
     for _, key in ipairs(schema.list) do
         local value = value_at(config, key.name)
         local from = origin(config, key.name)
+        if key.name == "scripts.folder" and config.scripts.channels ~= value then
+            from = (from and from .. "; " or "") .. text("config.channels", {
+                folder = config.scripts.channels .. "/channels" })
+        end
         screen.line(("%s = %s%s"):format(key.name, configuration.written(value, key.type),
             from and "   -- " .. from or ""))
     end

@@ -82,7 +82,7 @@ end
 ---@param packages table<string, tael.channel.Package>? those that run; without them the folder's
 ---@return { field: string, kind: string, use: string, name: string }[]
 function keyring.of_account(config, account, packages)
-    packages = packages or loader.load(config.scripts.folder)
+    packages = packages or loader.load(config.scripts.channels)
     local ran, package = pcall(function() return packages[account.channel] end)
     return names_of(ran and package or nil, account)
 end

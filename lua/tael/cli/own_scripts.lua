@@ -54,7 +54,7 @@ end
 ---@return string path
 function own_scripts.path_of_part(call, part)
     local own = plan_of.own_scripts(call.config, call.options)
-    return (part == "channels" and call.config.scripts.folder or own) .. "/" .. part
+    return (part == "channels" and call.config.scripts.channels or own) .. "/" .. part
 end
 
 --- What a part of the operator's own holds; nil: nothing.

@@ -26,7 +26,7 @@ local function channel_fields(account)
     return fields
 end
 
-local function check_account(packages, merchant, slug, account)
+local function check_account(packages, merchant, slug, account, folder)
     local where = ("merchants.%s.accounts.%s"):format(merchant.slug, slug)
     if account.environment ~= ENVIRONMENT_OF[merchant.mode] then
         return fail(where .. ".environment", ("a %s merchant has %s accounts"):format(merchant.mode,
@@ -38,7 +38,7 @@ local function check_account(packages, merchant, slug, account)
         return nil, known and package or { code = "internal", message = tostring(package) }
     elseif not package then
         return fail(where .. ".channel", "there is no channel '" .. account.channel
-            .. "' in scripts/channels")
+            .. "' in " .. folder .. "/channels")
     end
     local fields, err = account_fields.check(package, channel_fields(account), account.environment)
     if not fields then
@@ -54,12 +54,13 @@ local function check_account(packages, merchant, slug, account)
 end
 
 local function check_accounts(config)
-    local packages = loader.load(config.scripts.folder)
+    local packages = loader.load(config.scripts.channels)
     for _, slug in ipairs(sorted(config.merchants)) do
         local merchant = { slug = slug, mode = config.merchants[slug].mode }
         local accounts = config.merchants[slug].accounts or {}
         for _, name in ipairs(sorted(accounts)) do
-            local fits, err = check_account(packages, merchant, name, accounts[name])
+            local fits, err = check_account(packages, merchant, name, accounts[name],
+                config.scripts.channels)
             if not fits then
                 return nil, err
             end
@@ -92,7 +93,7 @@ function check.run(options)
     end
     local file = (options.config_path or "tael.lua"):match("[^/]+$")
     -- what merchants and the operator's routes save is taken up by the engine that runs
-    return { config.data, options.root .. "/" .. file, config.scripts.folder .. "/channels" }
+    return { config.data, options.root .. "/" .. file, config.scripts.channels .. "/channels" }
 end
 
 return check

@@ -134,7 +134,7 @@ local UNKNOWN = { code = "unauthenticated", detail = "This API key is not known 
 --- Whose key is this? Runs before a merchant is known.
 ---@param text string
 ---@return tael.kernel.Key?
----@return { code: string, detail: string? }? err unauthenticated | key_revoked | key_expired | store_unavailable
+---@return { code: string, detail: string? }? err unauthenticated, key_revoked, key_expired, store_unavailable
 function keys.authenticate(text)
     local key = keys.parse(text)
     if not key then

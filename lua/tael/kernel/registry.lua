@@ -202,7 +202,7 @@ function registry.load(config)
     registry.config = config
     registry.proxies = source.networks(config.http.trusted_proxies or {})
     ids.open()
-    packages = version and of_version(version) or packages_of.open(config.scripts.folder)
+    packages = version and of_version(version) or packages_of.open(config.scripts.channels)
     merchants, accounts, all = {}, {}, {}
     for _, row in ipairs(read_all("merchant.all")) do
         local configured = config.merchants[row.slug]
@@ -261,7 +261,7 @@ function registry.prepare_channels(files)
     local was = packages
     local ran, next_ones, made = pcall(function()
         local next_ones = files and packages_of.of(files, was)
-            or packages_of.again(registry.config.scripts.folder, was)
+            or packages_of.again(registry.config.scripts.channels, was)
         return next_ones, renewed(next_ones)
     end)
     if not ran then

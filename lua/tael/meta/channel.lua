@@ -132,7 +132,7 @@ local loader = {}
 --- The packages of a scripts folder: packages.alipay is <folder>/channels/alipay/init.lua, loaded and checked
 --- when first asked for; nil when there is no such file. A package that is broken raises an error table
 --- {code="script_refused", message, file, line?, field?} whose text names file, line and field.
----@param folder string config.scripts.folder
+---@param folder string config.scripts.channels
 ---@return table<string, tael.channel.Package>
 function loader.load(folder) end
 
