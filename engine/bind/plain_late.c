@@ -10,7 +10,7 @@
 
 #include "script/late.h"
 
-enum { SMALL = 48 /* bytes */, PAIRS_MAX = 64 };
+enum { SMALL = 64 /* bytes */, PAIRS_MAX = 64 };
 
 enum { OUTERMOST = 1 };
 

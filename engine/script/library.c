@@ -112,20 +112,31 @@ static int string_rep(lua_State *L)
     return 1;
 }
 
-/* Refuses %p, which gives addresses; tables and their like become what tostring gives. */
-static int string_format(lua_State *L)
+/* Flags, width and precision of a conversion. */
+static bool is_modifier(char c)
 {
-    const char *format = luaL_checkstring(L, 1);
-    int64_t work = texts_len(L) / COPY_BYTES + text_len(L, 1);
-    for (const char *at = strchr(format, '%'); at != NULL; at = strchr(at, '%')) {
-        at += 1 + strspn(at + 1, "-+ #0123456789.");
-        if (*at == 'p')
-            return luaL_error(L, "invalid conversion '%%p' to 'format'");
-        if (*at == 'q' && texts_len(L) > QUOTED_MAX)
-            return luaL_error(L, "too long for '%%q'");
-        at += *at != '\0';
+    return (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '+' || c == ' ' || c == '#';
+}
+
+/* %p gives addresses. A format may have any bytes, NUL too. */
+static void check_format(lua_State *L, const char *format, size_t len, int64_t texts)
+{
+    for (const char *at = format, *end = format + len; at < end;) {
+        if (*at++ != '%')
+            continue;
+        while (at < end && is_modifier(*at))
+            at++;
+        if (at < end && *at == 'p')
+            luaL_error(L, "invalid conversion '%%p' to 'format'");
+        if (at < end && *at == 'q' && texts > QUOTED_MAX)
+            luaL_error(L, "too long for '%%q'");
+        at += at < end;
     }
-    tael_isolate_charge(L, work);
+}
+
+/* Tables and their like become what tostring gives. */
+static void make_texts(lua_State *L)
+{
     for (int i = lua_gettop(L); i > 1; i--) {
         if (lua_type(L, i) <= LUA_TSTRING && lua_type(L, i) != LUA_TLIGHTUSERDATA)
             continue;
@@ -134,6 +145,23 @@ static int string_format(lua_State *L)
         lua_call(L, 1, 1);
         lua_replace(L, i);
     }
+}
+
+static int string_format(lua_State *L)
+{
+    size_t len;
+    const char *format = luaL_checklstring(L, 1, &len);
+    int64_t texts = 0;
+    bool others = false;
+    for (int i = lua_gettop(L); i > 0; i--) {
+        int type = lua_type(L, i);
+        texts += 1 + (type == LUA_TSTRING ? (int64_t)lua_rawlen(L, i) : 0);
+        others = others || type > LUA_TSTRING || type == LUA_TLIGHTUSERDATA;
+    }
+    check_format(L, format, len, texts);
+    tael_isolate_charge(L, texts / COPY_BYTES + (int64_t)len);
+    if (others)
+        make_texts(L);
     return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 

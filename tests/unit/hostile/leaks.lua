@@ -8,6 +8,13 @@ return tostring(tael.json.null):match("0x") or tostring(tael.json.decode("1.50")
 --# DONE: addresses by a format
 local ok, text = pcall(string.format, "%p", {})
 return ok and text:match("%x%x%x%x%x%x") or nil
+--# DONE: addresses by a format behind a NUL
+local ok, text = pcall(string.format, "\0%p", {})
+return ok and text:match("%x%x%x%x%x%x") or nil
+--# DONE: addresses by a format behind a percent sign, and with a width
+local one, text = pcall(string.format, "%%%p", {})
+local other, more = pcall(string.format, "%d%-20p", 1, {})
+return one and text:match("%x%x%x%x%x%x") or other and more:match("%x%x%x%x%x%x") or nil
 --# DONE: addresses of a text by a format
 local ok, text = pcall(string.format, "%p", "x")
 return ok and text:match("%x%x%x%x%x%x") or nil
