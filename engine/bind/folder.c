@@ -26,7 +26,8 @@
 
 enum {
     DEPTH_MAX = 8,
-    RECENT_MS = 50, /* file times of older kernels do not tell changes of one moment apart */
+    NAMES_MAX = 4 << 20, /* bytes of names in one folder */
+    RECENT_MS = 50,      /* file times of older kernels do not tell changes of one moment apart */
 };
 
 struct stamp {
@@ -297,10 +298,59 @@ static int folder_changed(lua_State *L)
     return 1;
 }
 
+/* ---- folders in a folder ---- */
+
+static tael_status list_folders(DIR *folder, struct tael_buf *names)
+{
+    const struct dirent *entry;
+    struct stat about;
+    tael_status rc = TAEL_OK;
+    while (rc == TAEL_OK && (entry = readdir(folder)) != NULL)
+        if (entry->d_name[0] != '.' && fstatat(dirfd(folder), entry->d_name, &about, 0) == 0 &&
+            S_ISDIR(about.st_mode))
+            rc = tael_buf_append(names, entry->d_name, strlen(entry->d_name) + 1);
+    return rc;
+}
+
+/* Protected: a list of the names, each with its NUL behind. */
+static int push_names(lua_State *L)
+{
+    const struct tael_buf *names = lua_touserdata(L, 1);
+    lua_newtable(L);
+    for (size_t at = 0; at < names->len; at += strlen(names->data + at) + 1) {
+        lua_pushstring(L, names->data + at);
+        lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+    }
+    return 1;
+}
+
+/* folder.folders(path) -> names | nil, err */
+static int folder_folders(lua_State *L)
+{
+    struct tael_buf names = {.max = NAMES_MAX};
+    tael_refuse_pure(L, "folder.folders");
+    DIR *folder = opendir(luaL_checkstring(L, 1));
+    if (folder == NULL)
+        return tael_bind_fail(L, errno == ENOENT || errno == ENOTDIR ? "not_found" : "unavailable",
+                              strerror(errno));
+    tael_status rc = list_folders(folder, &names);
+    closedir(folder);
+    if (rc == TAEL_OK) {
+        lua_pushcfunction(L, push_names);
+        lua_pushlightuserdata(L, &names);
+        rc = lua_pcall(L, 1, 1, 0) == LUA_OK ? TAEL_OK : TAEL_ENOMEM;
+    }
+    tael_buf_free(&names);
+    if (rc == TAEL_OK)
+        return 1;
+    return tael_bind_fail(L, rc == TAEL_ENOMEM ? "unavailable" : "too_large", tael_status_text(rc));
+}
+
 int tael_open_folder(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"read", folder_read},
+        {"folders", folder_folders},
         {"changed", folder_changed},
         {NULL, NULL},
     };

@@ -60,6 +60,19 @@ end
 
 -- ---- open: on every worker ----
 
+--- Scripts that belong to nobody.
+local function tell_strays(config)
+    local folder, shown = plan_of.own_scripts(config, config.source)
+    local known = {}
+    for _, merchant in ipairs(require("tael.kernel.registry").merchants()) do
+        known[merchant.slug] = true
+    end
+    for _, stray in ipairs(require("tael.scripts.strays").of(folder .. "/merchants", known)) do
+        require("tael.log").warn("scripts.stray", { folder = shown .. "/merchants/" .. stray.name,
+            why = "no such merchant" .. (stray.meant and "; did you mean " .. stray.meant .. "?" or "") })
+    end
+end
+
 local function open_kernel(context)
     local registry, generations = require "tael.kernel.registry", require "tael.scripts.generations"
     if context.worker == 1 then
@@ -86,6 +99,9 @@ local function open_kernel(context)
         end
         require("tael.kernel.jobs").start()
         require("tael.scripts.jobs").start()
+        if not context.pass.scripts.merchants then
+            tell_strays(context.pass)
+        end
     end
 end
 

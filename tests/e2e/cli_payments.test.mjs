@@ -401,6 +401,18 @@ test('commands find an engine and its sandbox at addresses that the file does no
         await until('the engine answers', () => tael(['payments', 'list'], own).code === 0);
         assert.match(ends(0, ['pay', '5', '--yes'], own).stdout, /paid in/);
         assert.match(ends(0, ['doctor'], own).stdout, /^ok +ports +.* {2}ours$/m);
+        // scripts that are nobody's are told of: here, and at the next start
+        const [slug] = fs.readdirSync(path.join(own.cwd, 'scripts/merchants'));
+        const misspelt = slug.replace('.test', '.tset');
+        fs.mkdirSync(path.join(own.cwd, 'scripts/merchants', misspelt));
+        const stray = `scripts/merchants/${misspelt}: no such merchant; did you mean ${slug}?`;
+        assert.ok(ends(0, ['check'], own).stdout.startsWith(`warn  ${stray}\nok    ${slug}  `));
+        assert.ok(ends(0, ['doctor'], own).stdout.includes(`warn scripts     ${stray}`));
+        const file = path.join(own.cwd, 'tael.lua');
+        fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('dev = true,', 'dev = true, workers = 1,'));
+        await until('it is in the log', () => fs.readFileSync(path.join(own.cwd, 'data/dev.log'), 'utf8').includes('"scripts.stray"'));
+        fs.renameSync(path.join(own.cwd, 'scripts/merchants', slug), path.join(own.cwd, 'scripts/merchants/other'));
+        assert.match(ends(1, ['check'], own).stderr, /^tael: no merchant has scripts\n {2}scripts\/merchants\/other: no such merchant\n {2}\S+: no such merchant; .*\nnext: /);
     } finally {
         child.kill();
         await once(child, 'exit');

@@ -77,6 +77,13 @@ function check.run(call)
     if not list then
         return nil, failure
     end
+    for _, told in ipairs(call.rest[1] and {} or own_scripts.strays(call)) do
+        if call.json then
+            screen.hint(told)
+        else
+            screen.line(screen.state("warn", "warn") .. "  " .. told)
+        end
+    end
     for _, own in ipairs(list) do
         local checked = check_one(own)
         wrong = wrong + (checked.error and 1 or 0)

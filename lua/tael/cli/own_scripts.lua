@@ -5,6 +5,7 @@ local folder = require "tael.folder"
 local loading = require "tael.scripts.loading"
 local plan_of = require "tael.config.plan"
 local sorted = require "tael.sorted"
+local strays = require "tael.scripts.strays"
 local text = require("tael.cli.texts").of
 
 local own_scripts = {}
@@ -72,6 +73,19 @@ function own_scripts.path(call, merchant)
     return plan_of.own_scripts(call.config, call.options) .. "/merchants/" .. merchant
 end
 
+--- Folders that are no merchant's, as a person is told of them.
+---@param call tael.cli.Call
+---@return string[]
+function own_scripts.strays(call)
+    local root, shown = plan_of.own_scripts(call.config, call.options)
+    local told = {}
+    for i, stray in ipairs(strays.of(root .. "/merchants", call.config.merchants)) do
+        told[i] = text(stray.meant and "check.stray_near" or "check.stray", { near = stray.meant,
+            folder = shown .. "/merchants/" .. stray.name:gsub("%c", "?") })
+    end
+    return told
+end
+
 --- A folder; what stands in front of its last part does not matter.
 ---@param path string
 ---@return tael.cli.OwnScripts? found nil: there are no scripts in it
@@ -99,7 +113,8 @@ function own_scripts.all(call)
         end
     end
     if #list == 0 then
-        return exits.fail(exits.no, text "check.none", text "check.none.next")
+        return nil, { exit = exits.no, message = text "check.none", next = text "check.none.next",
+            more = own_scripts.strays(call) }
     end
     return list
 end

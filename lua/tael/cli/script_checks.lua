@@ -116,10 +116,16 @@ function script_checks.check(call, seen)
     end
     local jobs, why = jobs_of(call)
     wrong[#wrong + 1] = why
-    if #wrong == 0 then
+    local strays = own_scripts.strays(call)
+    local check
+    if #wrong > 0 then
+        check = places.fail(table.remove(wrong, 1), text "doctor.scripts.next")
+    elseif #strays > 0 then
+        check = places.warn(table.remove(strays, 1), text "doctor.scripts.stray.next")
+    else
         return places.ok(text("doctor.scripts", { merchants = merchants, jobs = jobs }))
     end
-    local check = places.fail(table.remove(wrong, 1), text "doctor.scripts.next")
+    table.move(strays, 1, #strays, #wrong + 1, wrong)
     check.more = table.move(wrong, 1, math.min(#wrong, MORE_MAX), 1, {})
     return check
 end

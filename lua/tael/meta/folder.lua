@@ -16,6 +16,12 @@ local folder = {}
 ---@return { code: "not_found"|"too_large"|"unavailable", message: string }? err
 function folder.read(path) end
 
+--- The folders in a folder, whatever they are called, but for those whose names begin with a dot. In no order.
+---@param path string
+---@return string[]? names
+---@return { code: "not_found"|"too_large"|"unavailable", message: string }? err
+function folder.folders(path) end
+
 --- Does anything differ from when these stamps were taken?
 ---@param path string
 ---@param stamps table<string, string>

@@ -260,6 +260,8 @@ return {
     ["check.ok"] = "{merchant}  generation {generation}  rules: {rules}  routes: {routes}",
     ["check.jobs"] = "jobs  generation {generation}  {jobs}",
     ["check.no_folder"] = "there are no scripts in {path}: a merchant's folder has rules.lua or routes.lua",
+    ["check.stray"] = "{folder}: no such merchant",
+    ["check.stray_near"] = "{folder}: no such merchant; did you mean {near}?",
     ["check.none"] = "no merchant has scripts",
     ["check.none.next"] = "write scripts/merchants/SLUG/rules.lua, or name a folder: tael check PATH",
 

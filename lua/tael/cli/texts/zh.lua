@@ -247,6 +247,8 @@ return {
     ["check.ok"] = "{merchant}  版本 {generation}  规则：{rules}  路由：{routes}",
     ["check.jobs"] = "jobs  版本 {generation}  {jobs}",
     ["check.no_folder"] = "{path} 中没有脚本：商户文件夹应有 rules.lua 或 routes.lua",
+    ["check.stray"] = "{folder}：没有这个商户",
+    ["check.stray_near"] = "{folder}：没有这个商户；您是指 {near} 吗？",
     ["check.none"] = "没有商户有脚本",
     ["check.none.next"] = "编写 scripts/merchants/SLUG/rules.lua，或指定文件夹：tael check PATH",
 
