@@ -22,7 +22,7 @@ struct serving {
     struct tael_routes *routes;
     struct tael_http_request *request;
     struct tael_route_script *script; /* one reference */
-    const char *file;                 /* its name, in the script's life: see begin */
+    struct tael_route_set *set;       /* one reference; NULL: the script is of a file */
     struct serving *next;             /* among the paused */
     struct tael_http_header extra[EXTRA_MAX];
     size_t extra_count, text_len;
@@ -34,6 +34,7 @@ struct serving {
 struct tael_routes {
     struct tael_worker *worker;
     struct tael_route_files files;
+    struct tael_route_set *set; /* what answers in the place of the files; NULL: they do */
     const struct tael_plan_routes *plan;
     size_t prefix_len;
     struct tael_timer *turn; /* due at once while scripts are paused */
@@ -56,6 +57,7 @@ static struct serving *take_serving(struct tael_routes *routes, struct tael_http
     serving->routes = routes;
     serving->request = request;
     serving->script = NULL;
+    serving->set = NULL;
     serving->extra_count = serving->text_len = 0;
     serving->merchant[0] = '\0';
     return serving;
@@ -66,6 +68,7 @@ static void give_serving(struct serving *serving)
     struct tael_routes *routes = serving->routes;
     routes->open -= serving->script != NULL;
     tael_route_release(serving->script);
+    tael_route_set_release(serving->set);
     if (routes->spare == NULL)
         routes->spare = serving;
     else
@@ -99,6 +102,7 @@ static void refuse_call(struct serving *serving)
 static void refuse_fault(struct serving *serving, enum tael_run_state state)
 {
     struct tael_routes *routes = serving->routes;
+    struct tael_isolate *isolate = serving->script->isolate;
     struct tael_worker_refusal refusal = {
         .code = state == TAEL_RUN_MEMORY ? "overloaded" : "internal",
         .detail = state == TAEL_RUN_SPENT ? "The route's script took too long and was ended."
@@ -107,7 +111,7 @@ static void refuse_fault(struct serving *serving, enum tael_run_state state)
     };
     tael_worker_refuse(routes->worker, serving->request, &refusal);
     tael_route_end(&serving->call);
-    if (state == TAEL_RUN_MEMORY && tael_isolate_full(routes->files.isolate))
+    if (state == TAEL_RUN_MEMORY && serving->set == routes->set && tael_isolate_full(isolate))
         routes->spoiled = true;
     give_serving(serving);
 }
@@ -161,7 +165,6 @@ static void on_turn(void *user)
 
 static void run(struct serving *serving)
 {
-    struct tael_routes *routes = serving->routes;
     struct tael_route_call *call = &serving->call;
     call->merchant = tael_span_of(serving->merchant);
     call->body = serving->request->body;
@@ -171,7 +174,7 @@ static void run(struct serving *serving)
     call->answer_count = 0;
     call->answer_body = (struct tael_span){"", 0};
     call->run = (struct tael_run){0};
-    ended(serving, tael_route_begin(call, routes->files.isolate));
+    ended(serving, tael_route_begin(call, serving->script->isolate));
 }
 
 /* ---- who calls ---- */
@@ -303,14 +306,43 @@ static void go_to(struct serving *serving, struct tael_span path, struct tael_sp
         tael_worker_admit(serving->routes->worker, request, admitted, serving);
 }
 
+static tael_status renew_set(struct tael_routes *routes)
+{
+    struct tael_route_set *again = NULL;
+    tael_status rc = tael_route_set_again(routes->set, &again);
+    if (rc == TAEL_OK) {
+        tael_route_set_release(routes->set);
+        routes->set = again;
+    }
+    return rc;
+}
+
 static bool renew(struct tael_routes *routes)
 {
-    bool needed = routes->files.isolate == NULL || (routes->spoiled && routes->open == 0);
-    if (needed && tael_route_files_renew(&routes->files) != TAEL_OK)
+    bool spoiled = routes->spoiled && routes->open == 0;
+    tael_status rc = TAEL_OK;
+    if (routes->set != NULL && spoiled)
+        rc = renew_set(routes);
+    else if (routes->set == NULL && (spoiled || routes->files.isolate == NULL))
+        rc = tael_route_files_renew(&routes->files);
+    if (rc != TAEL_OK)
         return false;
-    if (needed)
-        routes->spoiled = false;
+    routes->spoiled = routes->spoiled && !spoiled;
     return true;
+}
+
+/* The script of that name as it is now; NULL: there is none. */
+static tael_status find(struct tael_routes *routes, struct tael_span name,
+                        struct tael_route_script **out)
+{
+    struct tael_route_file *file = NULL;
+    if (routes->set != NULL) {
+        *out = tael_route_set_find(routes->set, name);
+        return TAEL_OK;
+    }
+    tael_status rc = tael_route_files_find(&routes->files, name, &file);
+    *out = file != NULL ? file->script : NULL;
+    return rc;
 }
 
 void tael_routes_serve(struct tael_routes *routes, struct tael_http_request *request)
@@ -318,22 +350,24 @@ void tael_routes_serve(struct tael_routes *routes, struct tael_http_request *req
     struct tael_span path = path_of(request->target), rest;
     struct tael_span name = split_name(
         (struct tael_span){path.data + routes->prefix_len, path.len - routes->prefix_len}, &rest);
-    struct tael_route_file *file = NULL;
+    struct tael_route_script *script = NULL;
     struct serving *serving = take_serving(routes, request);
-    if (serving == NULL || !renew(routes) ||
-        tael_route_files_find(&routes->files, name, &file) != TAEL_OK) {
+    if (serving == NULL || !renew(routes) || find(routes, name, &script) != TAEL_OK) {
         tael_worker_refuse(routes->worker, request,
                            &(struct tael_worker_refusal){.code = "overloaded"});
         if (serving != NULL)
             give_serving(serving);
         return;
     }
-    if (file == NULL || file->script == NULL) {
+    if (script == NULL) {
         refuse(serving, "not_found", NULL);
         return;
     }
-    serving->script = file->script;
-    serving->script->references++;
+    serving->script = script;
+    script->references++;
+    serving->set = routes->set;
+    if (serving->set != NULL)
+        tael_route_set_retain(serving->set);
     routes->open++;
     go_to(serving, path, rest);
 }
@@ -350,12 +384,33 @@ size_t tael_routes_body_max(const struct tael_routes *routes, const struct tael_
     struct tael_span path = path_of(head->target), rest;
     struct tael_span name = split_name(
         (struct tael_span){path.data + routes->prefix_len, path.len - routes->prefix_len}, &rest);
-    struct tael_route_file *file = tael_route_files_known(&routes->files, name);
+    struct tael_route_file *file =
+        routes->set == NULL ? tael_route_files_known(&routes->files, name) : NULL;
+    struct tael_route_script *script = file != NULL ? file->script : NULL;
     struct tael_route_place place;
-    if (file == NULL || file->script == NULL ||
-        tael_route_find(file->script, head->method, rest, &place) != TAEL_ROUTE_FOUND)
+    if (routes->set != NULL)
+        script = tael_route_set_find(routes->set, name);
+    if (script == NULL || tael_route_find(script, head->method, rest, &place) != TAEL_ROUTE_FOUND)
         return 0;
     return place.route->body_max;
+}
+
+void tael_routes_use(struct tael_routes *routes, struct tael_route_set *set)
+{
+    if (set != NULL)
+        tael_route_set_retain(set);
+    tael_route_set_release(routes->set);
+    routes->set = set;
+    routes->spoiled = false;
+}
+
+bool tael_worker_use_routes(struct tael_host *host, struct tael_route_set *set)
+{
+    struct tael_worker *worker =
+        (struct tael_worker *)((char *)host - offsetof(struct tael_worker, host));
+    if (worker->routes != NULL)
+        tael_routes_use(worker->routes, set);
+    return worker->routes != NULL;
 }
 
 /* ---- life ---- */
@@ -405,6 +460,7 @@ void tael_routes_free(struct tael_routes *routes)
     tael_timer_free(routes->turn);
     tael_timer_free(routes->files.again);
     tael_route_files_free(&routes->files);
+    tael_route_set_release(routes->set);
     free(routes->spare);
     free(routes);
 }

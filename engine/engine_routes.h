@@ -1,5 +1,5 @@
-/* engine_routes.h - the operator's own endpoints on one worker: files of a folder that answer
- * requests below a prefix of a listener (plan.routes).
+/* engine_routes.h - the operator's own endpoints on one worker: files of a folder, or a set of
+ * texts that the application has given, answer requests below a prefix of a listener (plan.routes).
  *
  * A file is looked at when a request for it comes, so that what has been saved answers the next
  * one; who is in a call ends on what it began with. A file that does not load leaves the one that
@@ -23,6 +23,10 @@ void tael_routes_free(struct tael_routes *routes);
 /* Whether the request is for a route; NULL: there are none. */
 bool tael_routes_takes(const struct tael_routes *routes, const struct tael_http_request *request);
 void tael_routes_serve(struct tael_routes *routes, struct tael_http_request *request);
+/* From now on these answer; NULL: the folder's files. Takes a reference. */
+void tael_routes_use(struct tael_routes *routes, struct tael_route_set *set);
+/* As host.use_routes. */
+bool tael_worker_use_routes(struct tael_host *host, struct tael_route_set *set);
 /* As tael_http_handler.body_max. */
 size_t tael_routes_body_max(const struct tael_routes *routes, const struct tael_http_request *head);
 

@@ -253,6 +253,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .certificate = tael_worker_certificate,
         .wake_others = tael_worker_wake_others,
         .let_go = let_go,
+        .use_routes = tael_worker_use_routes,
     };
     struct tael_state_options options = {.loop = worker->loop,
                                          .log = engine->log,

@@ -28,7 +28,10 @@ int tael_open_folder(lua_State *L);   /* tael.folder */
 int tael_open_limit(lua_State *L);    /* tael.limit */
 int tael_open_terminal(lua_State *L); /* tael.terminal */
 int tael_open_text(lua_State *L);     /* tael.text: what a text may hold */
-int tael_open_machine(lua_State *L);  /* tael.machine: what tael doctor looks at */
+int tael_open_routes(lua_State *L);  /* tael.routes: the operator's own endpoints, given as texts */
+int tael_open_machine(lua_State *L); /* tael.machine: what tael doctor looks at */
+
+struct tael_route_set; /* bind/route.h */
 
 /* What a listener shows. */
 struct tael_certificate {
@@ -64,6 +67,9 @@ struct tael_host {
     void (*wake_others)(struct tael_host *host, const char *key, size_t key_len,
                         const char *payload, size_t payload_len);
     void (*let_go)(struct tael_host *host); /* one fewer is held. NULL: nobody waits for that */
+    /* From now on this worker's routes are these; NULL: those of the folder. Takes a reference.
+     * False: the engine has none. NULL while it is planned. */
+    bool (*use_routes)(struct tael_host *host, struct tael_route_set *set);
 };
 
 static inline struct tael_host *tael_host_of(lua_State *L)

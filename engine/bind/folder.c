@@ -58,6 +58,7 @@ struct reading {
     struct item *items, **end;
     size_t files, bytes;
     int64_t newest_ns;
+    bool dashes;                               /* names may be those of routes */
     char fault[TAEL_GENERATION_NAME_MAX + 80]; /* of what is too much */
 };
 
@@ -119,12 +120,15 @@ static tael_status read_text(struct reading *reading, int fd, struct item *item)
     return TAEL_OK;
 }
 
-/* A module's file or a folder of such: small letters, digits and '_', a letter first. */
-static bool is_name(const char *name, size_t len)
+/* A module's file or a folder of such: small letters, digits and '_', a letter first. A route's may
+ * have '-' too, which is not the first, and need not begin with a letter. */
+static bool is_name(const struct reading *reading, const char *name, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
         bool letter = name[i] >= 'a' && name[i] <= 'z';
-        if (!letter && (i == 0 || (name[i] != '_' && !(name[i] >= '0' && name[i] <= '9'))))
+        bool other = name[i] == '_' || (name[i] >= '0' && name[i] <= '9');
+        bool dash = name[i] == '-' && reading->dashes && i > 0;
+        if (!letter && !dash && !(other && (i > 0 || reading->dashes)))
             return false;
     }
     return len > 0;
@@ -167,7 +171,7 @@ static tael_status read_entry(struct reading *reading, int fd, const char *above
     char path[TAEL_GENERATION_NAME_MAX + 8];
     size_t len = strlen(entry->d_name);
     bool source = len > 4 && strcmp(entry->d_name + len - 4, ".lua") == 0;
-    if (!is_name(entry->d_name, source ? len - 4 : len))
+    if (!is_name(reading, entry->d_name, source ? len - 4 : len))
         return TAEL_OK;
     int written = snprintf(path, sizeof(path), "%s%s", above, entry->d_name);
     if (written < 0 || written > TAEL_GENERATION_NAME_MAX)
@@ -246,13 +250,14 @@ static int push_reading(lua_State *L)
     return 1;
 }
 
-/* folder.read(path) -> {files=, stamps=, recent=} | nil, err */
+/* folder.read(path, routes?) -> {files=, stamps=, recent=} | nil, err */
 static int folder_read(lua_State *L)
 {
     struct reading reading = {.items = NULL};
     reading.end = &reading.items;
     tael_refuse_pure(L, "folder.read");
     const char *path = luaL_checkstring(L, 1);
+    reading.dashes = lua_toboolean(L, 2);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
     if (fd < 0)
         return tael_bind_fail(L, errno == ENOENT || errno == ENOTDIR ? "not_found" : "unavailable",

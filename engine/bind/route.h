@@ -47,6 +47,23 @@ tael_status tael_route_load(struct tael_route_script **out, struct tael_isolate 
                             const char *chunk, struct tael_span text, char *why);
 void tael_route_release(struct tael_route_script *script); /* NULL allowed */
 
+/* Scripts by name, of texts that were given, in an isolate of their own. Whoever is in a call of
+ * one of them holds a reference to the set. Nothing is added to a set that others have. */
+struct tael_route_set;
+
+/* ordered: as tael_isolate_new. *out holds one reference. */
+tael_status tael_route_set_new(struct tael_route_set **out, bool ordered);
+/* Loads one; why as above, TAEL_ELIMIT: its name is too long or taken, or there are too many. */
+tael_status tael_route_set_add(struct tael_route_set *set, struct tael_span name,
+                               struct tael_span text, char *why);
+/* The same texts once more: without what their scripts have kept for themselves. */
+tael_status tael_route_set_again(const struct tael_route_set *set, struct tael_route_set **out);
+/* NULL: there is none of this name. */
+struct tael_route_script *tael_route_set_find(const struct tael_route_set *set,
+                                              struct tael_span name);
+void tael_route_set_retain(struct tael_route_set *set);
+void tael_route_set_release(struct tael_route_set *set); /* NULL allowed */
+
 struct tael_route_place { /* where a request goes */
     const struct tael_route *route;
     size_t param_count;

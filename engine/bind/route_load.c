@@ -35,7 +35,14 @@ struct loading {
     struct tael_span text;
     struct tael_route_script *script; /* grows while the table is read */
     char key[PATH_MAX_LEN];           /* that is being read: for the line */
+    bool starved;                     /* the process had no memory */
 };
+
+static int starve(lua_State *L, struct loading *loading)
+{
+    loading->starved = true;
+    return luaL_error(L, "out of memory");
+}
 
 /* Raises with the line on which the key that is being read is written. */
 static int refuse(lua_State *L, const struct loading *loading, const char *what)
@@ -101,7 +108,7 @@ static void read_key(lua_State *L, struct loading *loading, struct tael_route *r
         refuse(L, loading, fault);
     route->key = strdup(key);
     if (route->key == NULL)
-        luaL_error(L, "out of memory");
+        starve(L, loading);
     route->method = (struct tael_span){route->key, method_len};
     route->path = (struct tael_span){route->key + method_len + 1, len - method_len - 1};
     route->json = key[0] == 'P'; /* POST, PUT, PATCH */
@@ -195,7 +202,7 @@ static void read_routes(lua_State *L, struct loading *loading)
         refuse(L, loading, "the file must return 1 to 256 routes: [\"POST /\"] = function …");
     script->routes = calloc(count, sizeof(*script->routes));
     if (script->routes == NULL)
-        luaL_error(L, "out of memory");
+        starve(L, loading);
     for (lua_pushnil(L); lua_next(L, given) != 0; lua_settop(L, given + 1)) {
         struct tael_route *route = &script->routes[script->count++];
         route->handler = LUA_NOREF;
@@ -267,7 +274,7 @@ tael_status tael_route_load(struct tael_route_script **out, struct tael_isolate 
     if (rc == TAEL_OK) {
         enum tael_run_state state = tael_run_go(&run, load_body, &loading);
         if (state != TAEL_RUN_DONE) {
-            rc = state == TAEL_RUN_MEMORY ? TAEL_ENOMEM : TAEL_ESCRIPT;
+            rc = state == TAEL_RUN_MEMORY || loading.starved ? TAEL_ENOMEM : TAEL_ESCRIPT;
             snprintf(why, TAEL_ROUTE_WHY_MAX, "%s", run.fault);
         }
         tael_run_end(&run);

@@ -73,6 +73,18 @@ local function tell_strays(config)
     end
 end
 
+--- The version of the operator's own endpoints that runs, where one does.
+local function open_routes()
+    local held_routes, ids = require "tael.scripts.held_routes", require "tael.kernel.ids"
+    local owners, versions = require "tael.scripts.owners", require "tael.scripts.versions"
+    local version, err, activation = versions.running(owners.operator "routes")
+    if err then
+        error("routes: " .. err.code, 0)
+    end
+    require("tael.scripts.renewal").serve("routes", held_routes, activation)
+    held_routes.open(version and version.files, version and ids.encode("scr", version.id))
+end
+
 local function open_kernel(context)
     local registry, generations = require "tael.kernel.registry", require "tael.scripts.generations"
     if context.worker == 1 then
@@ -92,6 +104,7 @@ local function open_kernel(context)
     require("tael.scripts.renewal").serve("channels",
         { prepare = registry.prepare_channels, take = registry.take_channels }, activation)
     require("tael.scripts.refusals").open()
+    open_routes()
     require "tael.scripts.jobs" -- answers the other workers
     if context.worker == 1 then
         if context.pass.dev then

@@ -1,5 +1,5 @@
-// versions_operator.test.mjs - versions of the operator's own scripts, channels and jobs: pushed, activated on every
-// worker, rolled back, kept over a restart like a merchant's, and reached by no key.
+// versions_operator.test.mjs - versions of the operator's own scripts, channels, jobs and routes: pushed, activated on
+// every worker, rolled back, kept over a restart like a merchant's, and reached by no key.
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -224,7 +224,7 @@ test('a start whose configuration needs what the version of channels has not is 
     const refused = cli('serve', '--dev');
     assert.notEqual(refused.status, 0, refused.stdout);
     assert.match(refused.stderr, /merchants\.other\.test\.accounts\.second-other\.channel: there is no channel 'second' in the version of channels/);
-    assert.match(cli('doctor', '--dev').stdout, /^fail +scripts +version \w{16} runs, and would not be activated again: merchants\.other\.test\.accounts\.second-other: /m);
+    assert.match(cli('doctor', '--dev').stdout, /^fail +scripts +version \w{16} runs, and would not be activated again: merchants\.other\.test\.accounts\.second-other: there is no channel 'second' in \w{16}/m);
     fs.writeFileSync(file, text, { mode: 0o600 });
     await engine.start();
     assert.deepEqual(await titles(), ['Alone']);
@@ -333,12 +333,115 @@ test('jobs that are wrong are refused with file and line, their own specs too', 
     assert.equal((await activate('jobs', 'folder')).status, 200);
 });
 
+// ---- routes ----
+
+const open = (text) => `return { ["POST /"] = { auth = "none", handler = function(request) ${text} end } }\n`;
+const says = (word) => ({ 'word.lua': open(`return { json = "${word}" }`) });
+const post = (name, body = {}) => engine.post(`/r/${name}`, body, { key: null });
+/** What every worker answers: connections choose their worker, so many of them ask. */
+const heard = async (name = 'word') => {
+    const answers = await Promise.all(Array.from({ length: 16 }, () => post(name)));
+    return [...new Set(answers.map((answer) => (answer.status === 200 ? answer.body : answer.status)))];
+};
+
+test('routes that were pushed answer when they are activated, and then on every worker at once', async () => {
+    fs.writeFileSync(path.join(scripts, 'routes/word.lua'), open('return { json = "saved" }'));
+    assert.deepEqual(await heard(), ['saved']);
+    const one = await push('routes', says('one'));
+    assert.equal(one.status, 201, one.text);
+    assert.deepEqual(await heard(), ['saved']);
+    for (let round = 0; round < 8; round++) {
+        await run('routes', { ...says(`round ${round}`), 'with-dash.lua': open('return { json = "dash" }'), '2nd_.lua': open('return { json = "second" }') });
+        assert.deepEqual(await heard(), [`round ${round}`]);
+        assert.deepEqual([await heard('with-dash'), await heard('2nd_'), await heard('quote')], [['dash'], ['second'], [404]], 'the folder does not count');
+    }
+    fs.writeFileSync(path.join(scripts, 'routes/word.lua'), open('return { json = "saved later" }'));
+    assert.deepEqual(await heard(), ['round 7']);
+    assert.equal(cli('reload').status, 0);
+    assert.deepEqual(await heard(), ['round 7']);
+    assert.equal((await rollback('routes')).status, 200);
+    assert.deepEqual(await heard(), ['round 6']);
+    await engine.restart('SIGKILL');
+    assert.deepEqual([await heard(), await heard('quote')], [['round 6'], [404]]);
+    const folder = await activate('routes', 'folder');
+    assert.deepEqual([folder.status, folder.body.workers], [200, 2], folder.text);
+    assert.deepEqual([await heard(), await heard('with-dash')], [['saved later'], [404]]);
+    fs.writeFileSync(path.join(scripts, 'routes/word.lua'), open('return { json = "saved last" }'));
+    await until('the folder is read again as it is saved', async () => (await heard()).join() === 'saved last', 20);
+});
+
+test('routes that are wrong are refused with file and line, and what answered goes on', async () => {
+    await run('routes', says('runs'));
+    const wrong = [
+        [{ 'word.lua': 'local x = 1\nretrun x\n' }, 'routes/word.lua', 2, /near 'x'|syntax error/],
+        [{ ...says('x'), 'other.lua': 'return {\n    ["POST orders"] = function() end,\n}\n' }, 'routes/other.lua', 2, /the path begins with/],
+        [{ 'word.lua': 'os.exit(1)\nreturn {}\n' }, 'routes/word.lua', 1, /os/],
+        [{ 'word.lua': open('\nreturn { json = wrod }') }, 'routes/word.lua', 2, /unknown global 'wrod'/],
+        [{ ...says('x'), 'lib/word.lua': 'return {}\n' }, undefined, undefined, /routes\/lib\/word\.lua: a route's file lies in the folder itself/],
+        [{ ...says('x'), '-x.lua': open('') }, undefined, undefined, /routes\/-x\.lua: a path is made of/],
+    ];
+    for (const [files, file, line, told] of wrong) {
+        const answer = await push('routes', files);
+        assert.deepEqual([answer.status, answer.body.code], [422, 'script_refused'], answer.text);
+        const [first] = answer.body.errors;
+        assert.match(first.detail, told, answer.text);
+        if (line) assert.deepEqual([first.file, first.line], [file, line], answer.text);
+        assert.deepEqual(await heard(), ['runs']);
+    }
+    const good = await operator('POST', '/v1/scripts/routes/check', { files: { ...says('x'), 'a.lua': open('') } });
+    assert.deepEqual([good.body.ok, good.body.names, good.body.errors], [true, ['a', 'word'], []], good.text);
+    fs.writeFileSync(path.join(scripts, 'routes/word.lua'), 'return {\n');
+    const folder = await activate('routes', 'folder');
+    assert.deepEqual([folder.status, folder.body.errors[0].file, folder.body.errors[0].line], [422, 'routes/word.lua', 2], folder.text);
+    assert.deepEqual(await heard(), ['runs']);
+    fs.rmSync(path.join(scripts, 'routes/word.lua'));
+});
+
+test('no request of a route fails while versions come and go, and each is answered by one', async () => {
+    // long enough to be cut into slices, so that it is under way while others come
+    const version = (n) => ({ 'busy.lua': open(`local a = ${n} for i = 1, 300000 do a = a + 0 end return { json = { a = a, b = ${n} } }`) });
+    const ids = [];
+    for (let n = 0; n < 6; n++) ids.push((await push('routes', version(n))).body.id);
+    await activate('routes', ids[0]);
+    let running = true;
+    const wrong = [], seen = new Set();
+    const load = Array.from({ length: 6 }, async () => {
+        while (running) {
+            const { status, body, text } = await post('busy');
+            if (status !== 200 || body.a !== body.b) wrong.push(`${status} ${text}`);
+            else seen.add(body.b);
+        }
+    });
+    for (let round = 1; round <= 18; round++) {
+        const done = await activate('routes', ids[round % 6]);
+        assert.equal(done.status, 200, done.text);
+        const answer = await post('busy');
+        assert.deepEqual([answer.status, answer.body.b], [200, round % 6], answer.text);
+    }
+    running = false;
+    await Promise.all(load);
+    assert.deepEqual(wrong, []);
+    assert.ok(seen.size > 1, 'one version answered all: nothing was shown');
+});
+
+test('a version of routes gets its memory back from what its scripts have kept', async () => {
+    const keeper = `local kept = {}\n${open('for i = 1, 2000 do kept[#kept + 1] = ("x"):rep(1000) .. #kept end return { json = 1 }')}`;
+    await run('routes', { ...says('beside'), 'keeper.lua': keeper, 'small.lua': 'return { ["POST /"] = { auth = "none", max_body = 100, handler = function() return { json = 1 } end } }\n' });
+    let failed = 0;
+    for (let i = 0; i < 40; i++) failed += (await post('keeper')).status === 503;
+    assert.ok(failed > 0, 'the ceiling was never met');
+    assert.ok(failed < 20, `${failed} of 40 had no memory`);
+    assert.deepEqual(await heard(), ['beside']);
+    assert.deepEqual([(await post('small', { a: 'x'.repeat(50) })).status, (await post('small', { a: 'x'.repeat(200) })).status], [200, 413]);
+    assert.equal((await activate('routes', 'folder')).status, 200);
+});
+
 // ---- whose ----
 
 test('nobody but the operator on this machine reaches them, whatever his key may do', async () => {
     const version = (await push('jobs', job('reached'))).body.id;
     const keys = [engine.key, await engine.newKey('demo.test', ['scripts:read', 'scripts:write', 'admin', 'payments:read', 'payments:write'])];
-    for (const part of ['channels', 'jobs'])
+    for (const part of ['channels', 'jobs', 'routes'])
         for (const key of [...keys, undefined])
             for (const [method, target, body] of [['GET', 'versions'], ['GET', `versions/${version}`], ['GET', 'diff'], ['POST', 'activate', { version }],
                 ['POST', 'rollback', {}], ['POST', 'versions', { files: job('x'), message: 'x' }], ['POST', 'check', { files: job('x') }]]) {
@@ -399,7 +502,7 @@ test('the command pushes, shows, compares, activates and rolls back', async () =
     assert.deepEqual(shown.find((one) => one.owner === 'channels').channels, ['alipay']);
     fs.rmSync(path.join(scripts, 'merchants'), { recursive: true });
     const unknown = cli('scripts', 'list', '--owner', 'rules');
-    assert.deepEqual([unknown.status, /'rules' is no part.*\nnext: there are: channels, jobs/.test(unknown.stderr)], [2, true], unknown.stderr);
+    assert.deepEqual([unknown.status, /'rules' is no part.*\nnext: there are: channels, jobs, routes/.test(unknown.stderr)], [2, true], unknown.stderr);
     const remote = cli('scripts', 'list', '--owner', 'jobs', '--url', engine.url, '--key', engine.key);
     assert.deepEqual([remote.status, /on the engine's own machine alone/.test(remote.stderr)], [2, true], remote.stderr);
 });

@@ -37,6 +37,16 @@ describe("the source files of a folder", function()
         assert.equal("not_found", select(2, folder.folders(root .. "/rules.lua")).code)
     end)
 
+    it("have a route's names only where they are asked for", function()
+        for _, name in ipairs { "with-dash", "2nd", "_x", "-not", "Not" } do
+            run("printf x > %s/%s.lua", root, name)
+        end
+        assert.same({ ["rules.lua"] = "return 1", ["lib/prices.lua"] = "return 2" }, folder.read(root).files)
+        local found = folder.read(root, true).files
+        assert.same({ "x", "x", "x" }, { found["with-dash.lua"], found["2nd.lua"], found["_x.lua"] })
+        assert.same({ nil, nil }, { found["-not.lua"], found["Not.lua"] })
+    end)
+
     it("are none where there is no folder", function()
         local found, err = folder.read(root .. "/nothing")
         assert.is_nil(found)

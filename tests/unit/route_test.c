@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "alloc_fail.h"
 #include "bind/route.h"
 #include "tap.h"
 
@@ -41,7 +42,7 @@ static struct outcome call_with(struct tael_route_script *script, const char *me
                                     .answer_body = {"", 0}};
     if (tael_route_find(script, call.method, call.path, &call.place) != TAEL_ROUTE_FOUND)
         return outcome;
-    outcome.state = tael_route_begin(&call, isolate);
+    outcome.state = tael_route_begin(&call, script->isolate);
     for (; outcome.state == TAEL_RUN_PAUSED; outcome.pauses++)
         outcome.state = tael_route_go(&call);
     outcome.refusal = call.refusal;
@@ -396,6 +397,81 @@ static void test_finding(void)
     tael_route_release(script);
 }
 
+/* ---- sets ---- */
+
+static const char counter[] =
+    "local n = 0 return { ['GET /'] = function() n = n + 1 return { json = n } end }";
+
+static tael_status add(struct tael_route_set *set, const char *name, const char *text)
+{
+    return tael_route_set_add(set, tael_span_of(name), tael_span_of(text), why);
+}
+
+static bool counts_to(struct tael_route_set *set, const char *name, const char *number)
+{
+    struct tael_route_script *script = tael_route_set_find(set, tael_span_of(name));
+    return script != NULL && strcmp(call_with(script, "GET", "", "").body, number) == 0;
+}
+
+static void test_sets(void)
+{
+    struct tael_route_set *set = NULL, *again = NULL;
+    char longest[66];
+    memset(longest, 'a', 65);
+    longest[65] = '\0';
+    if (tael_route_set_new(&set, false) != TAEL_OK)
+        abort();
+    static const char *const names[] = {"pay", "a", "paying", "pa", "z-1"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        CHECK_NAMED(add(set, names[i], counter) == TAEL_OK, names[i]);
+    CHECK(add(set, "pay", counter) == TAEL_ELIMIT && add(set, "", counter) == TAEL_ELIMIT);
+    CHECK(add(set, longest, counter) == TAEL_ELIMIT && add(set, longest + 1, counter) == TAEL_OK);
+    CHECK(add(set, "wrong", "return {\n['GET'] = 1 }") == TAEL_ESCRIPT);
+    CHECK(strncmp(why, "routes/wrong.lua:2: ", 20) == 0);
+    CHECK(tael_route_set_find(set, tael_span_of("wrong")) == NULL);
+    CHECK(tael_route_set_find(set, tael_span_of("p")) == NULL);
+    CHECK(tael_route_set_find(set, tael_span_of("")) == NULL);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        CHECK_NAMED(counts_to(set, names[i], "1") && counts_to(set, names[i], "2"), names[i]);
+    CHECK(tael_route_set_again(set, &again) == TAEL_OK);
+    CHECK(counts_to(again, "pay", "1") && counts_to(set, "pay", "3"));
+    tael_route_set_retain(set);
+    tael_route_set_release(set);
+    CHECK(counts_to(set, "pay", "4"));
+    tael_route_set_release(set);
+    CHECK(counts_to(again, "pay", "2"));
+    tael_route_set_release(again);
+    tael_route_set_release(NULL);
+}
+
+static tael_status make_set(struct tael_route_set **set, struct tael_route_set **again)
+{
+    tael_status rc = tael_route_set_new(set, false);
+    if (rc == TAEL_OK)
+        rc = add(*set, "b", counter);
+    if (rc == TAEL_OK)
+        rc = add(*set, "a", counter);
+    return rc == TAEL_OK ? tael_route_set_again(*set, again) : rc;
+}
+
+/* Twice, for Lua collects its garbage and asks again. */
+static void test_sets_without_memory(void)
+{
+    bool failed = true;
+    long count = 0, wrong = 0;
+    while (failed) {
+        struct tael_route_set *set = NULL, *again = NULL;
+        alloc_fail_run(++count, 2);
+        tael_status rc = make_set(&set, &again);
+        failed = alloc_fail_end();
+        bool whole = again != NULL && counts_to(again, "a", "1") && counts_to(again, "b", "1");
+        wrong += rc == TAEL_OK ? !whole : rc != TAEL_ENOMEM;
+        tael_route_set_release(again);
+        tael_route_set_release(set);
+    }
+    CHECK(count > 10 && wrong == 0);
+}
+
 int main(void)
 {
     if (tael_isolate_new(&isolate, 0, false) != TAEL_OK)
@@ -403,6 +479,8 @@ int main(void)
     test_calls();
     test_kept_request();
     test_finding();
+    test_sets();
+    test_sets_without_memory();
     test_hostile();
     test_full();
     test_patterns();

@@ -364,7 +364,7 @@ schemas.clock = object("The clock after it was put ahead.", {
 local generation = with({ type = "string", pattern = "^[0-9a-f]{16}$" }, "names these very texts")
 local active = text "id of a version, or folder: the files beside the configuration"
 
-local owner = text "whose they are: merchants/SLUG, or the operator's channels or jobs"
+local owner = text "whose they are: merchants/SLUG, or the operator's channels, jobs or routes"
 local of_merchant = nullable(text "slug of the merchant; null: they are the operator's")
 
 schemas.script_version = object("Somebody's scripts as they were pushed. Never changes.", {
@@ -381,7 +381,7 @@ schemas.script_version = object("Somebody's scripts as they were pushed. Never c
 schemas.script_check = object("What a check of scripts found. Nothing was stored.", {
     object = one "script_check", owner = owner, merchant = of_merchant, ok = boolean "they may run",
     generation = nullable(generation), rules = list_of({ type = "string" }, "rules that there are"),
-    names = list_of({ type = "string" }, "what is asked for: a merchant's endpoints, channels, jobs"),
+    names = list_of({ type = "string" }, "what is asked for: a merchant's endpoints, channels, jobs, routes"),
     errors = list_of(object("one thing that is wrong", {
         file = text "of scripts", line = integer "in file", code = enum("kind", "script_refused spec_failed"),
         detail = text "for people",

@@ -18,7 +18,7 @@ local TAGS = {
 local PARAMETERS = {
     id = "names the object", payment = "names the payment", slug = "of the merchant",
     channel = "name of the channel", account = "slug of the account", code = "of a problem",
-    part = "of the operator's scripts: channels or jobs",
+    part = "of the operator's scripts: channels, jobs or routes",
 }
 
 local HEADERS = {

@@ -202,7 +202,7 @@ local function add_scripts(method, path, handler, more)
         own[name] = value
     end
     own.id, own.scope = more.id:gsub("Scripts$", "OperatorScripts"), "admin"
-    own.about = "Of the operator's channels or jobs: " .. more.about:gsub("^%u", string.lower)
+    own.about = "Of the operator's channels, jobs or routes: " .. more.about:gsub("^%u", string.lower)
     add(method, "/v1/scripts/merchants/{slug}" .. path, API, handler, more)
     add(method, "/v1/scripts/{part}" .. path, "local", handler, own)
 end

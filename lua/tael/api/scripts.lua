@@ -23,7 +23,7 @@ local FOLDER = "folder" -- in the place of a version: the files of the folder
 M.json_limits = { max_string = 262144 }
 
 local FILES = {
-    type = "map", required = true, count = 256, key = "^[%l%d_/]+%.lua$",
+    type = "map", required = true, count = 256, key = "^[%l%d_/-]+%.lua$",
     key_form = "a path such as rules.lua or lib/prices.lua",
     value = { type = "string", bytes = 262144, control = true },
 }
@@ -128,13 +128,13 @@ local function view_now(owner, version)
     return view_of(owner, version, active)
 end
 
---- What they are asked for by: endpoints of a merchant, channels, jobs.
+--- What is asked for: endpoints of a merchant, channels, jobs, routes.
 local function names_of(generation)
     local jobs = {}
     for i, job in ipairs(generation and generation.jobs or {}) do
         jobs[i] = job.name
     end
-    return generation and generation.route_keys or generation and generation.channels
+    return generation and (generation.route_keys or generation.names) or generation and generation.channels
         and files_of.paths(generation.channels) or jobs
 end
 

@@ -40,8 +40,8 @@ local function show(checked)
     end
 end
 
---- A part that is the operator's own. Of channels that are right nothing is said to people: there are always
---- some.
+--- A part that is the operator's own. Of channels and routes that are right nothing is said to people: there
+--- are always some.
 local function show_part(call, part, checked, why)
     if call.json then
         screen.object { owner = part, generation = checked and checked.generation, error = why,

@@ -16,10 +16,10 @@ local configuration = { name = "config" }
 
 -- ---- check ----
 
-local function check_account(packages, found, folder)
+local function check_account(packages, found, where)
     local package = packages[found.account.channel]
     if not package then
-        return text("config.no_channel", { name = found.account.channel, folder = folder .. "/channels" })
+        return text("config.no_channel", { name = found.account.channel, folder = where })
     end
     local fields = {}
     for name, value in pairs(found.account) do
@@ -34,11 +34,13 @@ end
 --- The first account that its channel does not take, as a message.
 ---@param config table
 ---@param packages table<string, tael.channel.Package>? those that run; without them the folder's
+---@param where string? where they are, in messages
 ---@return string? wrong
-function configuration.wrong_account(config, packages)
+function configuration.wrong_account(config, packages, where)
     packages = packages or loader.load(config.scripts.channels)
+    where = where or config.scripts.channels .. "/channels"
     for _, found in ipairs(settings.accounts(config)) do
-        local ran, wrong = pcall(check_account, packages, found, config.scripts.channels)
+        local ran, wrong = pcall(check_account, packages, found, where)
         if not ran or wrong then
             return ("merchants.%s.accounts.%s: %s"):format(found.merchant, found.slug, tostring(wrong))
         end

@@ -16,8 +16,8 @@ local own_scripts = {}
 ---@field error string?
 
 --- nil: there are no scripts.
-local function read(merchant, path)
-    local found, err = folder.read(path)
+local function read(merchant, path, routes)
+    local found, err = folder.read(path, routes)
     if found then
         return { merchant = merchant, files = found.files }
     elseif err.code ~= "not_found" then
@@ -37,7 +37,7 @@ function own_scripts.of_merchants(call)
 end
 
 --- Parts of scripts/ that are the operator's own.
-own_scripts.PARTS = { "channels", "jobs" }
+own_scripts.PARTS = { "channels", "jobs", "routes" }
 
 ---@param part string
 ---@return boolean
@@ -63,7 +63,7 @@ end
 ---@param part string
 ---@return tael.cli.OwnScripts?
 function own_scripts.of_part(call, part)
-    return read(part, own_scripts.path_of_part(call, part))
+    return read(part, own_scripts.path_of_part(call, part), part == "routes")
 end
 
 ---@param call tael.cli.Call
@@ -88,10 +88,11 @@ end
 
 --- A folder; what stands in front of its last part does not matter.
 ---@param path string
+---@param routes boolean? their names are those of routes
 ---@return tael.cli.OwnScripts? found nil: there are no scripts in it
-function own_scripts.at(path)
+function own_scripts.at(path, routes)
     path = path:gsub("/+$", "")
-    return read(path:match("([^/]+)$") or path, path)
+    return read(path:match("([^/]+)$") or path, path, routes)
 end
 
 --- Reads them, and makes the check of scripts ready.

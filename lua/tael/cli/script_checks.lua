@@ -1,6 +1,6 @@
---- The check of tael doctor on scripts: the folders of all merchants and the operator's jobs load, and what
---- runs of the versions in the store would still be activated. Channels' folders are looked at where accounts
---- are.
+--- The check of tael doctor on scripts: the folders of all merchants, of the operator's jobs and routes load,
+--- and what runs of the versions in the store would still be activated. Channels' folders are looked at where
+--- accounts are.
 local json = require "tael.json"
 local loading = require "tael.scripts.loading"
 local own_scripts = require "tael.cli.own_scripts"
@@ -80,16 +80,16 @@ local function wrong_with(call, slug, own)
     end
 end
 
---- How many jobs run, and what is wrong with them.
-local function jobs_of(call)
-    local version = version_of(call, { part = "jobs" })
-    local own = version or own_scripts.of_part(call, "jobs")
+--- How many jobs or routes run, and what is wrong with them.
+local function look_at_part(call, part)
+    local version = version_of(call, { part = part })
+    local own = version or own_scripts.of_part(call, part)
     if not own then
         return 0
     elseif own.error then
         return 0, own.error
     end
-    local checked, why = part_checks.check("jobs", own.files, call.config)
+    local checked, why = part_checks.check(part, own.files, call.config)
     return checked and #checked.names or 0, version and version_wrong(version, why) or why
 end
 
@@ -97,7 +97,7 @@ end
 local function look_at_channels(call, seen)
     local version = version_of(call, { part = "channels" })
     if version then
-        local packages, why = part_checks.packages(version.files, call.config)
+        local packages, why = part_checks.packages(version.files, call.config, version.name)
         seen.channels = packages
         return version_wrong(version, why)
     end
@@ -114,7 +114,10 @@ function script_checks.check(call, seen)
         wrong[#wrong + 1] = why
         merchants = merchants + (one.own and 1 or 0)
     end
-    local jobs, why = jobs_of(call)
+    local jobs, why = look_at_part(call, "jobs")
+    wrong[#wrong + 1] = why
+    local _
+    _, why = look_at_part(call, "routes")
     wrong[#wrong + 1] = why
     local strays = own_scripts.strays(call)
     local check

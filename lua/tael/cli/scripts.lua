@@ -7,6 +7,7 @@ local files_of = require "tael.scripts.files"
 local json = require "tael.json"
 local listing = require "tael.cli.listing"
 local own_scripts = require "tael.cli.own_scripts"
+local route_files = require "tael.scripts.route_files"
 local screen = require "tael.cli.screen"
 local text = require("tael.cli.texts").of
 local words = require "tael.cli.words"
@@ -117,12 +118,13 @@ end
 local function files_here(call, named)
     local path = named or call.flags.owner and own_scripts.path_of_part(call, call.flags.owner)
         or own_scripts.path(call, call.client.merchant)
-    local own = own_scripts.at(path)
+    local routes = call.flags.owner == "routes"
+    local own = own_scripts.at(path, routes)
     if not own or own.error then
         return exits.fail(exits.no, own and own.error or text("scripts.no_files", { path = path }),
             text "scripts.no_files.next")
     end
-    local wrong, file = files_of.wrong(own.files)
+    local wrong, file = files_of.wrong(own.files, routes and route_files.FORM or nil)
     if wrong then
         return exits.fail(exits.no, file and file .. ": " .. wrong or wrong, "tael check")
     end

@@ -12,6 +12,7 @@ local folder = {}
 ---@field recent boolean changed just now: it may be unfinished, and stamps may not tell the next change
 
 ---@param path string
+---@param routes boolean? names may be those of routes: with "-", and not a letter first
 ---@return tael.folder.Reading?
 ---@return { code: "not_found"|"too_large"|"unavailable", message: string }? err
 function folder.read(path) end

@@ -8,12 +8,12 @@ local FILES_MAX, FILE_MAX, ALL_MAX = 256, 256 * 1024, 1024 * 1024 -- script/gene
 local PATH_MAX = 128
 
 --- Names of modules, ending in .lua; "tael" is the engine's own.
-local function is_path(path)
+local function is_path(path, form)
     if #path > PATH_MAX or path:sub(-4) ~= ".lua" or path:find("^tael[/.]") then
         return false
     end
     for part in (path:sub(1, -5) .. "/"):gmatch("([^/]*)/") do
-        if not part:find("^%l[%l%d_]*$") then
+        if not part:find(form) then
             return false
         end
     end
@@ -33,13 +33,14 @@ end
 
 --- What is wrong with them before they are read as Lua.
 ---@param given table<string, string>
+---@param form string? pattern of a path's parts; without it that of modules
 ---@return string? what
 ---@return string? path
-function files.wrong(given)
+function files.wrong(given, form)
     local count, bytes = 0, 0
     for _, path in ipairs(files.paths(given)) do
         count, bytes = count + 1, bytes + #given[path]
-        if not is_path(path) then
+        if not is_path(path, form or "^%l[%l%d_]*$") then
             return "a path is made of names of small letters, digits and '_', and ends in .lua; tael/ is the "
                 .. "engine's", path
         elseif #given[path] > FILE_MAX then

@@ -7,6 +7,7 @@ local globals = require "tael.scripts.globals"
 local job_files = require "tael.scripts.job_files"
 local loading = require "tael.scripts.loading"
 local registry = require "tael.kernel.registry"
+local route_files = require "tael.scripts.route_files"
 
 local owners = {}
 
@@ -19,6 +20,7 @@ local owners = {}
 ---@field number integer? nil: a merchant that is not configured, of whom the store knows nothing
 ---@field slug string? of the merchant
 ---@field folder string where its files lie that are no version
+---@field routes boolean? their files are called as routes are
 ---@field held boolean? every worker holds them, and is given others (renewal); else asked for (generations)
 ---@field load fun(files: table<string, string>, runs: boolean?): table?, string?, string?, integer
 ---@field check fun(files: table<string, string>, runs: boolean?): table?, string?, table?, string?, integer
@@ -69,16 +71,17 @@ end
 local parts = {
     channels = { load = load_channels, check = check_channels, held = true },
     jobs = { load = job_files.load, check = job_files.check },
+    routes = { load = route_files.load, check = route_files.check, held = true },
 }
 
 owners.PARTS = files_of.paths(parts)
 
----@param part string "jobs"
+---@param part string "channels", "jobs", "routes"
 ---@return tael.scripts.Owner? owner nil: there is no such part
 function owners.operator(part)
     local about = parts[part]
     return about and {
-        key = "/" .. part, name = part, number = 0, part = part, held = about.held,
+        key = "/" .. part, name = part, number = 0, part = part, held = about.held, routes = part == "routes",
         folder = (part == "channels" and folders.channels or folders.own) .. "/" .. part,
         load = about.load, check = about.check, unproven = about.check,
     }
@@ -97,7 +100,7 @@ end
 ---@return table<string, string>? files nil without why: nothing
 ---@return string? why it cannot be read
 function owners.folder_of(owner)
-    local found, err = folder.read(owner.folder)
+    local found, err = folder.read(owner.folder, owner.routes)
     if not found and err.code ~= "not_found" then
         return nil, owner.name .. "/" .. err.message
     end

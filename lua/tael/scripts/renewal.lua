@@ -77,8 +77,11 @@ local function begin(asked)
     return one
 end
 
---- Begins when it is first asked, and says how far it is.
+--- Begins when it is first asked, and says how far it is. A worker that is just starting says nothing yet.
 workers.answer("renewal.prepare", function(asked)
+    if not held[asked.part] then
+        return nil
+    end
     local one = renewals[asked.number] or begin(asked)
     return { done = one.done, error = one.error, digests = one.prepared and one.prepared.digests }
 end)

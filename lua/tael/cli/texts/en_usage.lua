@@ -101,7 +101,7 @@ return {
     ["option.scripts_author"] = "who wrote it; else the variable USER",
     ["option.scripts_expected"] = "only if this version runs until then, or folder",
     ["option.scripts_message"] = "what has changed, and why",
-    ["option.scripts_owner"] = "not a merchant's but the operator's own: channels, jobs",
+    ["option.scripts_owner"] = "not a merchant's but the operator's own: channels, jobs, routes",
     ["option.secret"] = "a secret of 32 random bytes in place of a pair",
     ["option.serve_dev"] = "with sandbox, demo merchant and generated keys",
     ["option.serve_takeover"] = "takes over from the engine that runs; no connection is refused",

@@ -101,7 +101,7 @@ return {
     ["option.scripts_author"] = "作者；否则取变量 USER",
     ["option.scripts_expected"] = "仅当正在运行的是此版本（或 folder）时",
     ["option.scripts_message"] = "改了什么，为什么",
-    ["option.scripts_owner"] = "不是商户的，而是运营者自己的：channels、jobs",
+    ["option.scripts_owner"] = "不是商户的，而是运营者自己的：channels、jobs、routes",
     ["option.secret"] = "生成 32 个随机字节的机密，而不是密钥对",
     ["option.serve_dev"] = "带沙箱、演示商户与生成的密钥",
     ["option.serve_takeover"] = "从正在运行的引擎接管，不拒绝任何连接",
