@@ -24,7 +24,10 @@ struct key {
             lua_Number number;
             lua_Integer integer; /* exact, where number is not */
         };
-        struct tael_span text;
+        struct {
+            struct tael_span text;
+            uint64_t begin; /* of its bytes, as one number: most differ in it */
+        };
     };
 };
 
@@ -43,22 +46,34 @@ static int compare_keys(const struct key *a, const struct key *b)
         return a->number < b->number ? -1 : 1;
     if (a->rank == 0 && a->integer != b->integer)
         return a->integer < b->integer ? -1 : 1;
+    if (a->rank == 1 && a->begin != b->begin)
+        return a->begin < b->begin ? -1 : 1;
     if (a->rank == 1)
         return compare_text(a->text, b->text);
     return (a->place > b->place) - (a->place < b->place);
 }
 
-/* The key on top of L. */
-static struct key describe(lua_State *L, int place)
+/* A text that is shorter comes before one that it begins. */
+static uint64_t begin_of(struct tael_span text)
+{
+    uint64_t begin = 0;
+    for (size_t i = 0; i < sizeof(begin); i++)
+        begin = begin << 8 | (i < text.len ? (unsigned char)text.data[i] : 0);
+    return begin;
+}
+
+static struct key describe(lua_State *L, int index, int place)
 {
     struct key key = {.rank = 2, .place = place};
-    if (lua_type(L, -1) == LUA_TNUMBER) {
+    int type = lua_type(L, index);
+    if (type == LUA_TNUMBER) {
         key.rank = 0;
-        key.number = lua_tonumber(L, -1);
-        key.integer = lua_tointeger(L, -1);
-    } else if (lua_type(L, -1) == LUA_TSTRING) {
+        key.number = lua_tonumber(L, index);
+        key.integer = lua_tointeger(L, index);
+    } else if (type == LUA_TSTRING) {
         key.rank = 1;
-        key.text.data = lua_tolstring(L, -1, &key.text.len);
+        key.text.data = lua_tolstring(L, index, &key.text.len);
+        key.begin = begin_of(key.text);
     }
     return key;
 }
@@ -129,7 +144,7 @@ static int build_on(lua_State *L, int status, lua_KContext counted)
         int from = heap->described, to = least(heap->count, from + CHUNK);
         for (; heap->described < to; heap->described++) {
             lua_rawgeti(L, 2, heap->described + 1);
-            heap->keys[heap->described] = describe(L, heap->described + 1);
+            heap->keys[heap->described] = describe(L, -1, heap->described + 1);
             lua_pop(L, 1);
         }
         if (pause_after(L, (to - from) * DESCRIBED_STEPS, counted != 0))
@@ -183,23 +198,30 @@ static int gather_on(lua_State *L, int status, lua_KContext count)
     return gather(L, (int)count, true);
 }
 
-/* ---- few keys: in order at once, one list ---- */
+/* ---- few keys: in order at once, in the iterator ---- */
 
-/* Upvalues: the keys in order, and how many were given. Arguments: as next_in_order. */
+enum { COUNT_SHIFT = 8 };
+
+/* Upvalues: how many keys there are, and in the low bits how many were given; the keys in order.
+ * Arguments: as next_in_order. */
 static int next_of_few(lua_State *L)
 {
-    lua_Integer at = lua_tointeger(L, lua_upvalueindex(2));
+    lua_Integer state = lua_tointeger(L, lua_upvalueindex(1));
+    int count = (int)(state >> COUNT_SHIFT), at = (int)(state & ((1 << COUNT_SHIFT) - 1));
     luaL_checktype(L, 1, LUA_TTABLE);
-    while (lua_rawgeti(L, lua_upvalueindex(1), ++at) != LUA_TNIL) {
+    while (at < count) {
+        at++;
+        lua_pushvalue(L, lua_upvalueindex(1 + at));
         lua_pushvalue(L, -1);
         if (lua_rawget(L, 1) != LUA_TNIL) {
-            lua_pushinteger(L, at);
-            lua_replace(L, lua_upvalueindex(2));
+            lua_pushinteger(L, count << COUNT_SHIFT | at);
+            lua_replace(L, lua_upvalueindex(1));
             return 2;
         }
         lua_pop(L, 2);
     }
-    return 1; /* nil */
+    lua_pushnil(L);
+    return 1;
 }
 
 /* Puts the keys of the table at 1 on the stack behind it. -1: they are more, and none is there. */
@@ -219,22 +241,18 @@ static int push_few(lua_State *L)
 static int pairs_of_few(lua_State *L, int count)
 {
     struct key keys[FEW];
+    luaL_checkstack(L, count + LUA_MINSTACK, "pairs");
     for (int i = 0; i < count; i++) {
-        lua_pushvalue(L, 2 + i);
-        struct key key = describe(L, 2 + i);
-        lua_pop(L, 1);
+        struct key key = describe(L, 2 + i, 2 + i);
         int at = i;
         for (; at > 0 && compare_keys(&key, &keys[at - 1]) < 0; at--)
             keys[at] = keys[at - 1];
         keys[at] = key;
     }
-    lua_createtable(L, count, 0);
-    for (int i = 0; i < count; i++) {
+    lua_pushinteger(L, count << COUNT_SHIFT);
+    for (int i = 0; i < count; i++)
         lua_pushvalue(L, keys[i].place);
-        lua_rawseti(L, -2, i + 1);
-    }
-    lua_pushinteger(L, 0);
-    lua_pushcclosure(L, next_of_few, 2);
+    lua_pushcclosure(L, next_of_few, 1 + count);
     lua_pushvalue(L, 1);
     lua_pushnil(L);
     return 3;
@@ -297,7 +315,7 @@ int tael_order_next(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
     tael_late_fill(L, 1);
-    struct key after = describe(L, 0), least = {.rank = 3};
+    struct key after = describe(L, -1, 0), least = {.rank = 3};
     bool first = lua_isnil(L, 2);
     if (!first && after.rank == 2)
         return next_other(L);
@@ -305,7 +323,7 @@ int tael_order_next(lua_State *L)
     int64_t seen = 0;
     for (lua_pushnil(L); lua_next(L, 1) != 0; seen++) {
         lua_pop(L, 1);
-        struct key key = describe(L, 0);
+        struct key key = describe(L, -1, 0);
         if ((first || compare_keys(&after, &key) < 0) && compare_keys(&key, &least) < 0) {
             least = key;
             lua_copy(L, -1, 3);

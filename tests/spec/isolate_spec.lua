@@ -184,6 +184,29 @@ describe("an isolate", function()
         end
     end)
 
+    it("goes through tables in the order of numbers, then of texts by their bytes", function()
+        local ordered = { -1, 2.5, 3, "", "a", "a\0", "a\0b", "ab", "abcdefgh", "abcdefgh\0", "abcdefghi",
+            "abcdefgi", "b", "\200", "\255x" }
+        local goes = generation [[return { f = function(keys, more)
+            local t, seen = {}, {}
+            for i = #keys, 1, -1 do t[keys[i] ] = true end
+            for i = 1, more do t["zz" .. 100 + i] = true end
+            for k in pairs(t) do seen[#seen + 1] = k end
+            for k in next, t do if k ~= seen[1] then return "next differs" end table.remove(seen, 1) end
+            for k in pairs(t) do seen[#seen + 1] = k end
+            return seen
+        end }]]
+        for _, more in ipairs { 0, 1, 2, 50 } do
+            local expected = table.move(ordered, 1, 13, 1, {})
+            for i = 1, more do
+                expected[#expected + 1] = "zz" .. 100 + i
+            end
+            table.move(ordered, 14, 15, #expected + 1, expected)
+            assert.are.same({ true, expected },
+                goes:ask("rules.lua", { { "f", 1, 2 } }, { ordered, more }, 1000000)[1])
+        end
+    end)
+
     it("keeps two owners apart", function()
         local one = generation [[
             getmetatable = nil
