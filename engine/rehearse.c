@@ -19,7 +19,7 @@
 enum {
     FOLDERS_AT_ONCE = 16, /* descriptors */
     LOOK_MS = 1000,       /* of the world's time, between two looks at signals */
-    BRIEF_MAX = 1600,
+    BRIEF_MAX = 2400,
 };
 
 #define DISK      "rehearsal"

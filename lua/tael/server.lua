@@ -85,6 +85,20 @@ local function open_routes()
     held_routes.open(version and version.files, version and ids.encode("scr", version.id))
 end
 
+--- What an author sees of a refusal: the line itself, under a path that an editor opens.
+local function show_refusals(config)
+    local report = require "tael.dev.report"
+    local own, shown = plan_of.own_scripts(config, config.source)
+    require("tael.scripts.refusals").report = function(why)
+        local in_channels = why:find("channels/", 1, true) == 1
+        if not why:find("^[^\n]-:%d+: ") then
+            return "  " .. shown .. "/" .. why:match("^[^\n]*") .. "\n"
+        end
+        return report.text({ message = (in_channels and config.scripts.channels or own) .. "/" .. why },
+            config.source.root)
+    end
+end
+
 local function open_kernel(context)
     local registry, generations = require "tael.kernel.registry", require "tael.scripts.generations"
     if context.worker == 1 then
@@ -104,6 +118,9 @@ local function open_kernel(context)
     require("tael.scripts.renewal").serve("channels",
         { prepare = registry.prepare_channels, take = registry.take_channels }, activation)
     require("tael.scripts.refusals").open()
+    if context.pass.dev then
+        show_refusals(context.pass)
+    end
     open_routes()
     require "tael.scripts.jobs" -- answers the other workers
     if context.worker == 1 then

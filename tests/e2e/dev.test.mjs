@@ -198,10 +198,19 @@ test('a merchant\'s script that is saved is told at the terminal, right or wrong
         /^\[dev\] scripts\.loaded generation=\w{16} ms=\d+ owner=merchants\/demo\.test specs=0\n/m);
     assert.equal((await dev.create('S1')).body.detail, 'not today');
     await dev.after(() => dev.save('scripts/merchants/demo.test/spec/a_spec.lua', 'it("x", function() assert.equal(1, 2) end)\n'),
-        /^\[dev\] error scripts\.refused error=merchants\/demo\.test\/spec\/a_spec\.lua:1: expected 1, got 2 [^\n]*owner=merchants\/demo\.test/m);
+/^\[dev\] kept what runs of merchants\/demo\.test — the new text is refused\n {2}scripts\/merchants\/demo\.test\/spec\/a_spec\.lua:1:1: expected 1, got 2 [^\n]*\n {2}1 \| it\([^\n]*\n {4}\| \^\n/m);
     await dev.after(() => dev.save('scripts/merchants/demo.test/spec/a_spec.lua', 'it("x", function() end)\n'),
         /^\[dev\] scripts\.loaded [^\n]* specs=1\n/m);
     assert.equal((await dev.create('S2')).body.detail, 'not today');
+    // told once, whichever worker meets it, and quotes are quotes
+    await dev.after(async () => {
+        dev.save(rules, 'return { risk = function()\n  retrun("deny", "no")\nend }\n');
+        await until('it is refused', () => /retrun/.test(dev.output.slice(dev.mark)));
+        for (let i = 0; i < 20; i++) assert.equal((await dev.create(`R${i}`)).body.detail, 'not today');
+    }, /^\[dev\] kept what runs of merchants\/demo\.test — the new text is refused\n {2}scripts\/merchants\/demo\.test\/rules\.lua:2:3: unknown global 'retrun': did you mean 'return'\?\n {2}2 \| {3}retrun\("deny", "no"\)\n {4}\| {3}\^\n/m);
+    assert.equal(dev.output.slice(dev.mark).match(/unknown global/g).length, 1, dev.output);
+    await dev.after(() => dev.save(rules, 'return { rsik = function() end }\n'),
+        /^\[dev\] kept what runs of [^\n]*\n {2}scripts\/merchants\/demo\.test\/rules\.lua: there is no rule 'rsik': did you mean 'risk'\?\n/m);
 });
 
 test('a route that fails, and a push that is refused, is told at the terminal with file and line', { timeout: 120_000 }, async (t) => {

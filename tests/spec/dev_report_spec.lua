@@ -26,6 +26,15 @@ describe("a fault", function()
         os.execute("rm -r " .. folder)
     end)
 
+    it("of a spec is marked where it stands, whatever its test is called", function()
+        assert.are.equal(table.concat({
+            "  a.lua:1:3: expected 1, got 2 (spec 'is'; 1 of 1 failed)",
+            "  1 |   assert(1 == 2, 'is') -- is",
+            "    |   ^", "",
+        }, "\n"), shown("a.lua", "  assert(1 == 2, 'is') -- is",
+            "1: expected 1, got 2 (spec 'is'; 1 of 1 failed)"))
+    end)
+
     it("is marked in its line, with the word that was meant", function()
         assert.are.equal(table.concat({
             "  a.lua:2:8: syntax error near '1'",

@@ -55,7 +55,8 @@ local function byte_of(line, message)
     if message:find("near <eof>", 1, true) then
         return #line + 1
     end
-    local quoted = message:match("near '(.-)'") or message:match("'(.-)'")
+    local said = message:gsub(" %(spec '.*", "") -- the name of a test is no place in it
+    local quoted = said:match("near '(.-)'") or said:match("'(.-)'")
     return quoted and quoted ~= "" and place_of(line, quoted) or line:find("%S") or 1
 end
 

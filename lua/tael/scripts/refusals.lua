@@ -8,6 +8,9 @@ local refusals = {}
 
 local known = {} ---@type table<string, string> why, by owner
 
+---@type (fun(why: string): string)? as the author wants to see it, in development
+refusals.report = nil
+
 local heard -- owners of which was told since this worker began to ask what it had missed; nil: it does not
 
 workers.answer("scripts.refused", function(note)
@@ -47,8 +50,12 @@ function refusals.note(owner, why, runs)
     if not utf8.len(why) then
         why = why:gsub("[\128-\255]", "?")
     end
+    local told = known[owner] == why -- by another worker
     workers.ask("scripts.refused", { owner = owner, error = why })
-    log.error("scripts.refused", { owner = owner, error = why, runs = runs or "nothing" })
+    if not told then
+        log.error("scripts.refused", { owner = owner, error = why, runs = runs or "nothing",
+            report = refusals.report and refusals.report(why) })
+    end
 end
 
 --- What was refused has been put right. Waits, if there was anything.
