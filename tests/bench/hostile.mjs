@@ -3,7 +3,7 @@
 // engine; every answer is checked. Printed (TAP) is the p99 of both and their ratio: the medians of the turns.
 // How long something takes decides nothing here.
 // SECONDS_EACH=3 TURNS=5 RATE=400 SERVER_CORE=0 LOAD_CORE=1
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -52,6 +52,9 @@ function attack(name, port) {
     process.stdout.write('begun\n');
 }
 
+// The load goes first on the core that it shares with the attack: else its own waiting would pass for the engine's.
+const ahead = spawnSync('chrt', ['-f', '10', 'true']).status === 0 ? ['chrt', '-f', '10'] : ['nice', '-n', '0'];
+
 const median = (list) => list.sort((a, b) => a - b)[list.length >> 1];
 
 async function p99(server, setup, number) {
@@ -59,7 +62,7 @@ async function p99(server, setup, number) {
     writeCreates(file, server.key, number, setup.rate * setup.seconds);
     const [command, args] = placed(settings.loadCore, path.join(root, 'build/bench/load'),
         ['-p', server.port, '-c', CONNECTIONS, '-r', setup.rate, '-f', file, '-d', setup.seconds, '-w', 1]);
-    const child = spawn('nice', ['-n', process.getuid() === 0 ? '-5' : '0', command, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(ahead[0], [...ahead.slice(1), command, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (data) => { text += data; });
     const [code] = await once(child, 'close');

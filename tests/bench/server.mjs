@@ -27,6 +27,7 @@ function scripts(folder) {
     const changed = text.replaceAll(/query_after = \{[^}]*\}/g, 'query_after = { "1h" }');
     if (changed === text) throw new Error('scripts/channels/alipay/init.lua: query_after is not where it was');
     fs.writeFileSync(file, changed);
+    fs.renameSync(path.join(copy, 'merchants/demo.test'), path.join(copy, 'merchants/shop')); // the demo merchant's rules
     fs.mkdirSync(path.join(copy, 'routes'), { recursive: true });
     fs.writeFileSync(path.join(copy, 'routes/bench.lua'), routeScript());
     return copy;
