@@ -81,6 +81,8 @@ end
 ---@class tael.reload.Answer
 ---@field certificates integer listeners whose certificate was read again
 ---@field channels string[] that have changed
+---@field scripts tael.scripts.Reloaded[] of merchants: what runs from now on
+---@field refused { owner: string, error: string }[] scripts that are wrong and do not run
 ---@field needs_restart string[] keys whose new value counts from the next start on
 
 ---@return tael.reload.Answer?
@@ -101,13 +103,16 @@ function reload.run()
         log.error("engine.not_reloaded", { code = err.code, message = err.message })
         return nil, err
     end
-    require("tael.scripts.generations").look_again()
+    local scripts = require("tael.scripts.reading").again()
+    require("tael.scripts.jobs").reload()
     local answer = {
-        certificates = done.certificates, channels = json.array(channels),
+        certificates = done.certificates, channels = json.array(channels), scripts = json.array(scripts),
+        refused = json.array(require("tael.scripts.refusals").list()),
         needs_restart = json.array(config == started.config and {} or reload.changed(started.config, config)),
     }
     log.info("engine.reloaded", {
-        certificates = answer.certificates, channels = table.concat(channels, " "),
+        certificates = answer.certificates, channels = table.concat(channels, " "), scripts = #scripts,
+        refused = #answer.refused,
         needs_restart = table.concat(answer.needs_restart, " "),
     })
     return answer

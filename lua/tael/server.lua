@@ -127,6 +127,7 @@ local function open_kernel(context)
         if context.pass.dev then
             demo.make_api_key(context.pass)
         end
+        require("tael.scripts.reading").start(context.pass.dev)
         require("tael.kernel.jobs").start()
         require("tael.scripts.jobs").start()
         if not context.pass.scripts.merchants then

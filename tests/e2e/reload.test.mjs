@@ -54,7 +54,7 @@ test('a reload reads certificates again and says what needs a restart', { timeou
     write('3s', ports.api);
     done = tael('reload', '--json');
     assert.deepEqual(JSON.parse(done.stdout),
-        { object: 'reload', certificates: 1, channels: [], needs_restart: ['drain'] }, done.stderr);
+        { object: 'reload', certificates: 1, channels: [], scripts: [], refused: [], needs_restart: ['drain'] }, done.stderr);
     assert.equal(await shown(ports.api), 'second');
     assert.match(tael('reload').stdout, /needs a restart: drain\n$/);
 

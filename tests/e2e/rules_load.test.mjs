@@ -107,16 +107,18 @@ async function replaced(shop, change) {
     await change(0);
     await settled(0);
     const creators = Array.from({ length: CREATORS }, () => shop.keepCreating(known));
-    for (let n = 1; n <= ROUNDS; n++) {
-        if (n % 2 === 1) save(n);
-        else shop.save(n, broken[n / 2 % broken.length](n));
-        await change(n);
-    }
     const last = ROUNDS + 1;
-    save(last);
-    await change(last);
-    await settled(last);
-    shop.running = false;
+    try {
+        for (let n = 1; n <= last; n++) {
+            const good = n % 2 === 1 || n === last;
+            if (good) save(n);
+            else shop.save(n, broken[n / 2 % broken.length](n));
+            await change(n, good);
+        }
+        await settled(last);
+    } finally {
+        shop.running = false;
+    }
     await Promise.all(creators);
     shop.agent.destroy();
     const generations = new Set(shop.answers);
@@ -147,7 +149,10 @@ test('files that tael reload has read', { timeout: 900_000 }, async (t) => {
     await server.start();
     const shop = new Shop({ url: server.env.TAEL_HTTP__PUBLIC_URL, key: server.key, home: path.join(server.folder, 'scripts/merchants/shop') });
     const reload = () => promisify(execFile)(program, ['--config', path.join(server.folder, 'tael.lua'), 'reload'],
-        { cwd: server.folder, env: { ...process.env, ...server.env } });
-    await replaced(shop, reload);
+        { cwd: server.folder, env: { ...process.env, ...server.env } }).catch((failed) => failed);
+    await replaced(shop, async (n, good = true) => {
+        const { code = 0, stdout } = await reload();
+        assert.deepEqual([code, /^refused: .*merchants\/shop\//m.test(stdout)], good ? [0, false] : [1, true], stdout);
+    });
     assert.equal(await server.end(), 0);
 });

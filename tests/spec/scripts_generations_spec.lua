@@ -16,7 +16,8 @@ local generations
 
 setup(function()
     local answers = {}
-    stand_in("tael.folder", { read = function() return nil, { code = "not_found" } end })
+    stand_in("tael.folder", { read = function() return nil, { code = "not_found" } end,
+        changed = function() return false end })
     stand_in("tael.isolate", { ceiling = quiet })
     stand_in("tael.kernel.ids", { encode = function(_, number) return number and "scr_" .. number end })
     stand_in("tael.kernel.registry", { merchant = function() return { id = 7, slug = "acme" } end,

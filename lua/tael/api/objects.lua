@@ -336,6 +336,12 @@ schemas.readiness = object("Is this engine fit to take money?", {
 schemas.reload = object("What was read again.", {
     object = one "reload", certificates = integer "listeners whose certificate was read again",
     channels = list_of(text "name", "channels that have changed"),
+    scripts = list_of(object("somebody's scripts", { owner = text "merchants/SLUG",
+        generation = nullable(text "its generation; null: there are none any more") }),
+        "what runs from now on"),
+    refused = list_of(object("somebody's scripts", { owner = text "merchants/SLUG, channels or jobs",
+        error = text "what is wrong, with file and line where there is one" }),
+        "what is wrong, and does not run: what ran before goes on"),
     needs_restart = list_of(text "key of tael.lua", "what has changed and counts from the next start on"),
 })
 

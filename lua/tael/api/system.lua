@@ -110,8 +110,11 @@ function M.reload()
         return nil, problem.new(err.code == "script_refused" and err.code or "configuration_invalid",
             err.message)
     end
+    for _, one in ipairs(done.scripts) do
+        one.generation = one.generation or json.null
+    end
     return 200, { object = "reload", certificates = done.certificates, channels = done.channels,
-        needs_restart = done.needs_restart }
+        scripts = done.scripts, refused = done.refused, needs_restart = done.needs_restart }
 end
 
 local DAY_S, DRAIN_MS = 86400, 10000

@@ -1,4 +1,6 @@
---- tael reload: has a running engine read its configuration, certificates and scripts again.
+--- tael reload: has a running engine read its configuration, certificates and scripts again. Scripts that are
+--- wrong are told, and the answer is no: what ran before them goes on.
+local json = require "tael.json"
 local exits = require "tael.cli.exits"
 local screen = require "tael.cli.screen"
 local text = require("tael.cli.texts").of
@@ -23,11 +25,17 @@ function reload.run(call)
         if #answer.channels > 0 then
             screen.line(text("reload.channels", { names = table.concat(answer.channels, ", ") }))
         end
+        for _, one in ipairs(answer.scripts) do
+            screen.line(text(one.generation == json.null and "reload.no_scripts" or "reload.scripts", one))
+        end
+        for _, one in ipairs(answer.refused) do
+            screen.line(text("reload.refused", one))
+        end
         if #answer.needs_restart > 0 then
             screen.line(text("reload.needs_restart", { keys = table.concat(answer.needs_restart, ", ") }))
         end
     end
-    return exits.done
+    return #answer.refused > 0 and exits.no or exits.done
 end
 
 return reload

@@ -53,11 +53,12 @@ end
 ---@param owner tael.scripts.Owner
 ---@param files table<string, string>
 ---@param ran boolean? they ran before: their specs are not run again
+---@param back boolean? to go back waits for nobody and is never too much
 ---@return tael.scripts.Check?
 ---@return table? err rate_limited
-function activation.check(owner, files, ran)
+function activation.check(owner, files, ran, back)
     local under_way <close>, err = begin_check(owner)
-    if not under_way and not ran then
+    if not under_way and not back then
         return nil, err
     end
     local generation, why, specs, used, _
@@ -110,8 +111,8 @@ function activation.push(owner, new)
     return version, err, made
 end
 
-local function check_again(owner, files, ran)
-    local check, late = activation.check(owner, files, ran)
+local function check_again(owner, files, ran, back)
+    local check, late = activation.check(owner, files, ran, back)
     if not check then
         return nil, late
     elseif not check.generation then
@@ -122,21 +123,24 @@ end
 
 --- What is to run is right, here and now. A version that ran before has to load; its specs are not in the way
 --- of going back. What the folder holds nobody has seen yet. Its generation, "" where there are no files.
-local function check_target(owner, version, ran)
+---@return string? generation
+---@return table? err
+---@return table<string, string>|false|nil files of the folder; false: there are none
+local function check_target(owner, version, back)
     if version then
-        return check_again(owner, version.files, ran)
+        return check_again(owner, version.files, back, back)
     end
     local files, why = owners.folder_of(owner)
     if why then
         return nil, { code = "script_refused", errors = { error_of(why, "script_refused") } }
     elseif not files then
-        return ""
+        return "", nil, false
     end
-    local generation, err = check_again(owner, files)
+    local generation, err = check_again(owner, files, false, back)
     if err and err.errors then
         err.errors[1].detail = "in the folder, whose files would run: " .. err.errors[1].detail
     end
-    return generation, err
+    return generation, err, files
 end
 
 ---@class tael.scripts.Activated
@@ -158,16 +162,27 @@ local function exchange(owner, new, commit)
 end
 
 --- What is asked for is looked at anew by whoever is asked next.
-local function tell(owner, _, commit)
+local function tell(owner, new, commit)
     local done, err = commit()
     if not done then
         return nil, err
     end
-    local workers = generations.activated(owner.key)
+    local workers = generations.activated(owner.key, new.files)
     if owner.part == "jobs" then
         jobs.taken()
     end
     return workers
+end
+
+--- What ran when it was asked for, if it does by now: its check has taken a while.
+local function still_runs(owner, new)
+    local active, err = versions.active(owner)
+    if err then
+        return nil, err
+    elseif (active and active.id or 0) ~= new.was then
+        return nil, { code = "generation_conflict", detail = "Another one was activated meanwhile." }
+    end
+    return new.was
 end
 
 local function begin_running(owner, new, generation)
@@ -175,7 +190,7 @@ local function begin_running(owner, new, generation)
     local function commit()
         begun = time.monotonic()
         if new.runs then -- else it would be what ran before itself
-            return new.was
+            return still_runs(owner, new)
         end
         return versions.activate(owner, new)
     end
@@ -206,7 +221,7 @@ local function run(owner, new)
             return nil, err
         end
     end
-    generation, err = check_target(owner, version, new.restored ~= nil)
+    generation, err, new.files = check_target(owner, version, new.restored ~= nil)
     if not generation then
         return nil, err
     end

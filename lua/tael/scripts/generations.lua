@@ -4,7 +4,8 @@
 --- 1 What is wrong changes nothing: the old generation goes on, and the log and /readyz say file, line and
 --- why. 2 Whoever has begun on a generation ends on it. 3 Owners know nothing of each other: what one saves
 --- concerns its own scripts alone. 4 In development files are looked at as they are asked for;
---- otherwise they are read when they are first needed, and on a reload. 5 Once another version was activated,
+--- otherwise one worker reads them for all, at the start, on a reload, and when the folder is activated: what
+--- is saved in between runs nowhere. 5 Once another version was activated,
 --- nobody begins on the one before it. 6 A worker that meets what is wrong goes on with the newest that was
 --- right on any worker: it may not have been asked for a while. 7 A restart changes nothing of that: what
 --- passed last is kept in the store, and goes on where the folder is broken when an engine starts.
@@ -15,7 +16,6 @@ local loading = require "tael.scripts.loading"
 local log = require "tael.log"
 local owners = require "tael.scripts.owners"
 local refusals = require "tael.scripts.refusals"
-local registry = require "tael.kernel.registry"
 local task = require "tael.task"
 local time = require "tael.time"
 local versions = require "tael.scripts.versions"
@@ -25,7 +25,6 @@ local generations = {}
 
 local LOOK_MS, RETRY_MS = 10, 1000
 local ALL_MS = 10000
-local WATCH_MS, WATCHED_MAX = 250, 100 -- in development, so that its author hears at once
 
 ---@class tael.scripts.Slot
 ---@field owner tael.scripts.Owner
@@ -34,7 +33,10 @@ local WATCH_MS, WATCHED_MAX = 250, 100 -- in development, so that its author hea
 ---@field files table<string, string>? its texts, where they came from the folder
 ---@field refused string? why the newest ones do not run
 ---@field tried string? id of what was looked at last
----@field stamps table<string, string>?
+---@field stamps table<string, string>? where the folder was read here
+---@field read integer? ms, monotonic: when the folder was read that this is of, on whichever worker
+---@field reads boolean? the folder is to be read here, whoever has read it
+---@field given table<string, string>|false|nil texts to be taken for the folder's; false: there are none
 ---@field looked integer? ms, monotonic; nil: to be looked at
 ---@field busy boolean? somebody is looking
 ---@field known boolean? somebody has looked before
@@ -113,12 +115,55 @@ local function take_newest(slot)
     end
 end
 
+-- ---- the folder, as it was read ----
+
+workers.answer("scripts.read", function(key)
+    local slot = slots[key]
+    return slot and slot.read and { at = slot.read, files = slot.active and slot.files,
+        refused = slot.refused } or nil
+end)
+
+local function newest_reading(slot)
+    local newest
+    for _, read in ipairs(workers.ask("scripts.read", slot.owner.key)) do
+        if not newest or read.at > newest.at then
+            newest = read
+        end
+    end
+    return newest
+end
+
+--- What one worker has read runs on all. False: none has read it yet.
+local function take_reading(slot)
+    local read = newest_reading(slot)
+    if not read or read.at == slot.read then
+        return read ~= nil
+    end
+    local active = slot.active
+    if not read.files then
+        slot.active = nil
+    elseif active and active.id == loading.id(read.files) then
+        active.version = nil
+    else
+        local generation, why = slot.owner.load(read.files, active ~= nil)
+        if not generation then
+            error(why, 0)
+        end
+        slot.active, slot.since = generation, time.monotonic()
+    end
+    slot.files, slot.refused, slot.read = read.files, read.refused, read.at
+    return true
+end
+
 --- What it holds is tried. False: it may still be being written, which the next look tells.
 local function try(slot, found)
     local id = loading.id(found.files)
     if slot.active and slot.active.id == id then
         clear(slot)
-        slot.tried, slot.active.version = id, nil
+        if slot.active.version then
+            keep(slot, found.files)
+        end
+        slot.tried, slot.files, slot.active.version = id, found.files, nil
         return true
     elseif slot.tried == id then
         if slot.refused then
@@ -145,12 +190,32 @@ local function try(slot, found)
     return true
 end
 
-local function look_at_folder(slot)
+--- A folder is gone, and so is the one it was in: a disk that is not there takes nobody's rules away.
+local function is_lost(slot)
     local owner = slot.owner
-    local found, err = folder.read(owner.folder)
+    local above = owner.folder:match("^(.*)/[^/]+$")
+    return above and folder.changed(above, {})
+        and (slot.active or owner.number and versions.kept(owner)) ~= nil, above
+end
+
+local function read_folder(slot)
+    local given = slot.given
+    slot.given = nil
+    if given ~= nil then
+        return given and { files = given }, { code = "not_found" }
+    end
+    return folder.read(slot.owner.folder)
+end
+
+local function try_what(slot, found, err)
+    local owner = slot.owner
+    local lost, above = false, nil
+    if not found and err.code == "not_found" then
+        lost, above = is_lost(slot)
+    end
     if found then
         slot.stamps = try(slot, found) and not found.recent and found.stamps or nil
-    elseif err.code == "not_found" then
+    elseif err.code == "not_found" and not lost then
         if slot.active then
             log.info("scripts.removed", { owner = owner.name, generation = slot.active.id })
         end
@@ -162,9 +227,29 @@ local function look_at_folder(slot)
     else
         slot.stamps = nil
         take_kept(slot)
-        if slot.refused ~= err.message then
-            refuse(slot, owner.name .. "/" .. err.message)
+        local why = lost and ("%s: %s is not there"):format(owner.name, above)
+            or owner.name .. "/" .. err.message
+        if slot.refused ~= why then
+            refuse(slot, why)
         end
+    end
+end
+
+--- Who is told to read meanwhile reads once more.
+local function try_folder(slot)
+    slot.reads = nil
+    local _ <close> = setmetatable({}, { __close = function(_, raised)
+        slot.reads = slot.reads or raised ~= nil
+    end })
+    try_what(slot, read_folder(slot))
+    slot.read = time.monotonic()
+end
+
+--- The first worker reads what nobody has read; the others may be asked before it has.
+local function look_at_folder(slot)
+    local first = task.worker() == 1 and not slot.known
+    if watched or slot.reads or first or not take_reading(slot) then
+        try_folder(slot)
     end
 end
 
@@ -172,6 +257,7 @@ end
 
 --- It was checked, its specs too, before it was activated.
 local function take_version(slot, version)
+    slot.read, slot.given = nil, nil
     if slot.active and slot.active.version == version.id then
         clear(slot)
         return
@@ -264,19 +350,25 @@ local function has_to_wait(slot)
     return slot.busy and (slot.reached ~= slot.wanted or not slot.active and not slot.refused)
 end
 
+local function slot_of(key)
+    local slot = slots[key]
+    if not slot then
+        slot = { owner = owners.of(key), wanted = 0, reached = 0 }
+        slots[key] = slot
+    end
+    return slot
+end
+
 --- What runs for this owner now. In a task: it may wait, while what is new is loaded, and waits while the
 --- first ones are.
 ---@param key string slug of a merchant, "/jobs"
 ---@return tael.scripts.Generation? generation nil: there is none
 ---@return boolean broken there are scripts, of which none ever passed
 function generations.of(key)
-    local slot = slots[key]
     if not opened then
         return nil, false
-    elseif not slot then
-        slot = { owner = owners.of(key), wanted = 0, reached = 0 }
-        slots[key] = slot
     end
+    local slot = slot_of(key)
     while has_to_wait(slot) do
         task.wait(LOOKED .. key, WAIT_MS)
     end
@@ -299,36 +391,66 @@ local function look_again(slot)
     slot.looked, slot.stored, slot.wanted = nil, nil, slot.wanted + 1
 end
 
-workers.answer("scripts.look", function()
-    for _, slot in pairs(slots) do
-        look_again(slot)
-    end
-end)
-
-workers.answer("scripts.activated", function(key)
-    local slot = slots[key]
+--- Those who are asked on one worker alone read for themselves.
+workers.answer("scripts.activated", function(asked)
+    local slot = slots[asked.key]
     if slot then
+        slot.reads = slot.reads or asked.reads
         look_again(slot)
     end
     return true
 end)
 
---- What has changed on the disk is taken up by every worker when it is next asked for.
-function generations.look_again()
-    workers.ask("scripts.look")
-end
-
---- Another version was activated: whoever is asked from now on, on any worker, runs it. Waits.
+--- Another version was activated, or other files of the folder are to run: whoever is asked from now on, on
+--- any worker, runs it. Waits.
 ---@param key string of its owner
+---@param files table<string, string>|false|nil where the folder is to run: what was read of it; false: there
+--- is none
 ---@return integer workers that know; fewer than there are when one does not answer for ten seconds
-function generations.activated(key)
+function generations.activated(key, files)
     local _, count = task.worker()
+    local reads = files ~= nil and not owners.of(key).slug
+    if files ~= nil and not reads then
+        local slot = slot_of(key)
+        slot.reads, slot.given = true, files
+        look_again(slot)
+        generations.of(key)
+    end
     local ends = time.monotonic() + ALL_MS
     local known
     repeat
-        known = #workers.ask("scripts.activated", key)
+        known = #workers.ask("scripts.activated", { key = key, reads = reads })
     until known == count or time.monotonic() >= ends
     return known
+end
+
+--- Is there anything new in its folder, as far as it counts?
+local function has_changed(slot)
+    if not slot.known or slot.failed then
+        return true
+    elseif slot.stored or slot.stamps then
+        return not slot.stored and folder.changed(slot.owner.folder, slot.stamps)
+    end
+    return slot.active ~= nil or slot.refused ~= nil or not folder.changed(slot.owner.folder, {})
+end
+
+--- Reads a folder again where there is anything new in it, and has that run on every worker. What is wrong is
+--- among the refusals. In a task; waits.
+---@param key string slug of a merchant
+---@return boolean changed does another generation run now?
+---@return tael.scripts.Generation? generation
+---@return string owner its name
+function generations.read_again(key)
+    local slot = slot_of(key)
+    if not has_changed(slot) then
+        return false, slot.active, slot.owner.name
+    end
+    local was = slot.active
+    slot.reads = true
+    look_again(slot)
+    local active = generations.of(key)
+    workers.ask("scripts.activated", { key = key })
+    return active ~= was, active, slot.owner.name
 end
 
 ---@class tael.scripts.Options
@@ -341,15 +463,6 @@ end
 ---@field isolation "state"|"process" where they run
 ---@field processes integer most that are kept
 ---@field specs boolean? false: what runs need not have passed them
-
-local function watch()
-    for i, merchant in ipairs(registry.merchants()) do
-        if i > WATCHED_MAX then
-            break
-        end
-        generations.of(merchant.slug)
-    end
-end
 
 --- At the start of a worker. Raises {code, message} where processes are wanted and cannot be had.
 ---@param options tael.scripts.Options
@@ -365,9 +478,6 @@ function generations.open(options)
             err.message = "scripts.isolation = \"process\": " .. err.message
             error(err, 0)
         end
-    end
-    if watched and task.worker() == 1 then
-        task.keep("scripts.watch", WATCH_MS, watch)
     end
 end
 

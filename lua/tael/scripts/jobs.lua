@@ -85,30 +85,33 @@ local function merchants_of(job)
     return list, all
 end
 
+--- Nobody takes it before the next one, for whom it runs, has had its time.
+local function lease_of(job)
+    return time.now() + job.timeout + SLACK_MS
+end
+
+--- Nobody else has it, and nobody takes it meanwhile.
+local function claim(job, slot, again)
+    return commit(again and "job.again" or "job.claim",
+        { name = job.name, slot = slot, lease = lease_of(job), now = time.now() })
+end
+
 local function run_all(generation, job, slot)
     if not job.merchants then
         return run_for(generation, job, slot, nil)
     end
     local list, good = merchants_of(job)
     good = good ~= false
-    for _, merchant in ipairs(list) do
+    for i, merchant in ipairs(list) do
+        if i > 1 and not commit("job.renew", { name = job.name, slot = slot, lease = lease_of(job) }) then
+            fail(job, merchant.slug, "taken", "the lease of this slot is lost: it does not go on here")
+            return false
+        end
         good = run_for(generation, job, slot, merchant) and good
     end
     return good
 end
 
---- The whole of a slot: how long it may take at most.
-local function patience(job)
-    local times = job.merchants == "all" and #registry.merchants() or job.merchants and #job.merchants or 1
-    return job.timeout * math.max(times, 1) + SLACK_MS
-end
-
---- Nobody else has it, and nobody takes it meanwhile.
-local function claim(job, slot, again)
-    local now = time.now()
-    return commit(again and "job.again" or "job.claim",
-        { name = job.name, slot = slot, lease = now + patience(job), now = now })
-end
 
 local function run_claimed(generation, job, slot)
     local begun = time.monotonic()
@@ -300,6 +303,12 @@ function jobs.taken()
         end
         task.wait("jobs.taken", PAUSE_MS)
     until time.monotonic() >= ends
+end
+
+--- Has the folder read again. Waits until none begins any more of what it held before.
+function jobs.reload()
+    generations.activated(KEY, {})
+    jobs.taken()
 end
 
 --- Starts looking. Worker 1, scope 0.

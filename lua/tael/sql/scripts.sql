@@ -69,6 +69,12 @@ UPDATE job_slots SET slot = :slot, state = 'running', lease = :lease
 WHERE merchant = 0 AND name = :name
   AND ((slot < :slot AND (state <> 'running' OR lease < :now)) OR (slot = :slot AND state = 'running' AND lease < :now));
 
+--- Whoever has it keeps it for another while.
+-- name: job.renew
+-- rows: 1 else taken
+-- operator
+UPDATE job_slots SET lease = :lease WHERE merchant = 0 AND name = :name AND slot = :slot AND state = 'running';
+
 -- name: job.end
 -- rows: any
 -- operator

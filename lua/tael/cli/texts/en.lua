@@ -253,6 +253,9 @@ return {
     ["clock.refused.next"] = "only the clock of tael dev can be, on its own machine",
     ["reload.done"] = "reloaded: {count} certificates",
     ["reload.channels"] = "changed channels: {names}",
+    ["reload.scripts"] = "{owner} runs {generation}",
+    ["reload.no_scripts"] = "{owner} has no scripts any more",
+    ["reload.refused"] = "refused: {error}",
     ["reload.needs_restart"] = "needs a restart: {keys}",
     ["reload.refused.next"] = "tael config check",
 

@@ -240,6 +240,9 @@ return {
     ["clock.refused.next"] = "只有 tael dev 的时钟可以拨快，且只能在它所在的机器上",
     ["reload.done"] = "已重新加载：{count} 份证书",
     ["reload.channels"] = "已更换的渠道：{names}",
+    ["reload.scripts"] = "{owner} 正在运行 {generation}",
+    ["reload.no_scripts"] = "{owner} 不再有脚本",
+    ["reload.refused"] = "已拒绝：{error}",
     ["reload.needs_restart"] = "需要重启才能生效：{keys}",
     ["reload.refused.next"] = "tael config check",
 

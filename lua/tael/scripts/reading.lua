@@ -1,0 +1,63 @@
+--- When the folders of merchants' scripts are read: all of them at the start, those that have changed on a
+--- reload, and in development again and again, so that an author hears at once.
+local generations = require "tael.scripts.generations"
+local registry = require "tael.kernel.registry"
+local task = require "tael.task"
+local time = require "tael.time"
+
+local reading = {}
+
+local WATCH_MS, WATCHED_MAX = 250, 100
+local AT_ONCE = 64 -- of a reload, without a pause
+local START_PAUSE = 4 -- times what one took: all together have a fifth of the worker
+
+local function watch()
+    for i, merchant in ipairs(registry.merchants()) do
+        if i > WATCHED_MAX then
+            break
+        end
+        generations.of(merchant.slug)
+    end
+end
+
+--- What runs is what was there at the start, whenever it is first asked for.
+local function read_all()
+    for _, merchant in ipairs(registry.merchants()) do
+        local begun = time.monotonic()
+        generations.of(merchant.slug)
+        task.wait("scripts.read_all", 1 + START_PAUSE * (time.monotonic() - begun))
+    end
+end
+
+--- Begins. Worker 1, at its start.
+---@param development boolean
+function reading.start(development)
+    if development then
+        task.keep("scripts.watch", WATCH_MS, watch)
+    else
+        task.spawn(read_all)
+    end
+end
+
+---@class tael.scripts.Reloaded
+---@field owner string "merchants/acme"
+---@field generation string? nil: it has no scripts any more
+
+--- Reads what has changed, and has it run on every worker. What is wrong is among the refusals. In a task;
+--- waits.
+---@return tael.scripts.Reloaded[] what runs from now on and did not before
+function reading.again()
+    local list = {}
+    for i, merchant in ipairs(registry.merchants()) do
+        local changed, generation, owner = generations.read_again(merchant.slug)
+        if changed then
+            list[#list + 1] = { owner = owner, generation = generation and generation.id }
+        end
+        if i % AT_ONCE == 0 then
+            task.last()
+        end
+    end
+    return list
+end
+
+return reading
