@@ -210,7 +210,7 @@ end
 local function try_what(slot, found, err)
     local owner = slot.owner
     local lost, above = false, nil
-    if not found and err.code == "not_found" then
+    if not found and err.code == "not_found" and not watched then
         lost, above = is_lost(slot)
     end
     if found then
