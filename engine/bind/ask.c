@@ -42,9 +42,10 @@ static void push_chunk(lua_State *L, const struct tael_generation *generation,
                        const struct tael_generation_file *file)
 {
     char flaw[160];
+    bool own = tael_place_is_own(file->path.data, file->path.len);
     lua_pushliteral(L, "@");
-    tael_ask_push_span(L, generation->name);
-    lua_pushliteral(L, "/");
+    tael_ask_push_span(L, own ? (struct tael_span){"", 0} : generation->name);
+    lua_pushstring(L, own ? "" : "/");
     tael_ask_push_span(L, file->path);
     lua_concat(L, 4);
     tael_isolate_charge(L, (int64_t)file->text.len);
@@ -266,7 +267,7 @@ static void tell_stack(struct tael_ask *ask)
     ask->stack[0] = '\0';
     for (int level = 0; lua_getstack(co, level, &at) != 0; level++) {
         lua_getinfo(co, "nSl", &at);
-        if (at.currentline <= 0)
+        if (at.currentline <= 0 || tael_place_is_own(at.short_src, strlen(at.short_src)))
             continue;
         bool named = at.name != NULL;
         int more = snprintf(ask->stack + len, sizeof(ask->stack) - len, "\n  %s:%d: in %s%s%.40s%s",

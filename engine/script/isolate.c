@@ -220,7 +220,7 @@ static void push_place(lua_State *L)
     lua_Debug at;
     for (int level = 0; lua_getstack(L, level, &at) != 0; level++) {
         lua_getinfo(L, "Sl", &at);
-        if (at.currentline > 0) {
+        if (at.currentline > 0 && !tael_place_is_own(at.short_src, strlen(at.short_src))) {
             lua_pushfstring(L, "%s:%d: ", at.short_src, at.currentline);
             return;
         }
@@ -500,7 +500,7 @@ static void tell_place(struct tael_run *run, char *out, size_t size)
     out[0] = '\0';
     for (int level = 0; lua_getstack(run->co, level, &at) != 0; level++) {
         lua_getinfo(run->co, "Sl", &at);
-        if (at.currentline > 0) {
+        if (at.currentline > 0 && !tael_place_is_own(at.short_src, strlen(at.short_src))) {
             snprintf(out, size, "%s:%d: ", at.short_src, at.currentline);
             return;
         }
@@ -524,6 +524,8 @@ static void tell_fault(struct tael_run *run)
     const char *text = "raised a value that is not a text";
     if (lua_type(run->co, -1) == LUA_TSTRING)
         text = lua_tostring(run->co, -1);
+    if (tael_place_is_own(text, strlen(text)) && has_place(text))
+        text = strstr(text, ": ") + 2; /* whoever called is told where it was */
     tell_place(run, place, sizeof(place));
     snprintf(run->fault, sizeof(run->fault), "%s%s", has_place(text) ? "" : place, text);
 }

@@ -61,6 +61,12 @@ size_t tael_isolate_held(const struct tael_isolate *isolate);
 /* Collects, and says whether more than half of the ceiling is in use all the same. */
 bool tael_isolate_full(struct tael_isolate *isolate);
 
+/* Is this in a file of those that Tael itself puts into isolates? Authors are not told of these. */
+static inline bool tael_place_is_own(const char *place, size_t len)
+{
+    return len > 5 && memcmp(place, "tael/", 5) == 0;
+}
+
 /* Takes a coroutine. whole: it is not to pause. */
 tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, int64_t steps,
                            bool whole);
