@@ -436,6 +436,25 @@ test('a version of routes gets its memory back from what its scripts have kept',
     assert.equal((await activate('routes', 'folder')).status, 200);
 });
 
+test('a version of routes that loads no more answers nothing, and neither does what nobody has activated', async () => {
+    fs.writeFileSync(path.join(scripts, 'routes/word.lua'), open('return { json = "saved" }'));
+    const id = await run('routes', says('spoiled'));
+    const { hash } = (await operator('GET', `/v1/scripts/routes/versions/${id}`)).body;
+    await engine.stop();
+    const spoiled = spawnSync('sqlite3', [path.join(engine.folder, 'data/tael.db'),
+        `UPDATE script_versions SET files = CAST(replace(CAST(files AS TEXT), 'handler', 'handelr') AS BLOB) WHERE hash = '${hash}'`], { encoding: 'utf8' });
+    assert.equal(spoiled.status, 0, spoiled.stderr);
+    await engine.start();
+    assert.deepEqual(await heard(), [404]);
+    await until('it is told', async () => /refused: routes\/word\.lua:1: POST \/: unknown field 'handelr'/.test(await detail()), 20);
+    assert.match(cli('doctor', '--dev').stdout, /^fail +scripts +version scr_\w+ runs, and would not be activated again: routes\/word\.lua:1: /m);
+    assert.equal((await activate('routes', id)).status, 422);
+    assert.equal((await activate('routes', 'folder')).status, 200);
+    assert.deepEqual(await heard(), ['saved']);
+    assert.doesNotMatch(await detail(), /refused/);
+    fs.rmSync(path.join(scripts, 'routes/word.lua'));
+});
+
 // ---- whose ----
 
 test('nobody but the operator on this machine reaches them, whatever his key may do', async () => {
@@ -490,6 +509,15 @@ test('the command pushes, shows, compares, activates and rolls back', async () =
     const channels = cli('scripts', 'push', '--owner', 'channels', '--message', 'as they are', '--activate');
     assert.match(channels.stdout, /^channels runs scr_\w+ /, channels.stderr);
     assert.match(cli('scripts', 'rollback', '--owner', 'channels').stdout, /^channels runs folder /);
+    const dash = path.join(scripts, 'routes/with-dash.lua');
+    fs.writeFileSync(dash, open('return { json = "by command" }'));
+    const routes = cli('scripts', 'push', '--owner', 'routes', '--message', 'as they are', '--activate');
+    assert.match(routes.stdout, /^routes runs scr_\w+ /, routes.stderr);
+    assert.match(cli('scripts', 'show', '--owner', 'routes').stdout, /\n {2}quote\.lua +\d+\n {2}with-dash\.lua +\d+\n$/);
+    fs.rmSync(dash);
+    assert.deepEqual(await heard('with-dash'), ['by command']);
+    assert.match(cli('scripts', 'rollback', '--owner', 'routes').stdout, /^routes runs folder /);
+    assert.deepEqual(await heard('with-dash'), [404]);
     const init = path.join(scripts, 'channels/alipay/init.lua');
     fs.writeFileSync(init, alipay['alipay/init.lua'].replace('api = 1', 'api = 7'));
     fs.mkdirSync(path.join(scripts, 'merchants/demo.test'), { recursive: true });
