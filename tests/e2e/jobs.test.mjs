@@ -1,7 +1,7 @@
 // jobs.test.mjs - the operator's jobs: each slot of a schedule once, what was missed once, what was cut off again;
 // a job that is wrong or fails harms nobody.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -255,6 +255,18 @@ test('a job that the deadline of a stop cuts off runs again, for the same slot',
     server.answer();
     await until('its slot is done', () => logged('job.ended').some((line) => line.job === 'pays' && line.result === 'done'));
     fs.rmSync(path.join(folder, 'pays.lua'));
+});
+
+test('a job for all merchants has its slot for one of them at a time', async () => {
+    const ended = logged('job.ended').length;
+    await publish({ 'each.lua': job('schedule = "50 * * * *", timeout = "1h", merchants = "all"', 'tael.log.info("each")') });
+    await advance(3600);
+    const end = await until('it has ended', () => logged('job.ended').slice(ended).find((line) => line.job === 'each'), 20);
+    const [row] = JSON.parse(execFileSync('sqlite3', ['-json', path.join(engine.folder, 'data/tael.db'),
+        "SELECT lease FROM job_slots WHERE name = 'each'"]));
+    assert.ok(said('each').length > 1);
+    // whoever is cut off keeps it from the next for as long as one of them may take
+    assert.ok(row.lease - Date.parse(end.at) <= 3600_000 + 5000, `${row.lease - Date.parse(end.at)} ms`);
 });
 
 test('a job that a crash cut off runs again when its time is over', async () => {

@@ -281,10 +281,35 @@ test('checks take no more than the merchant\'s share, one at a time, and others 
         if (refused(answer, /more than the merchant's share of a worker/)) late.push(answer);
     }
     assert.equal(late.length, 5, `${rounds} checks, none is too many`);
+    // and no body is read for it
+    const key = await newKey('other.test', ['scripts:write']);
+    const unread = await until('what is not JSON is told to come later', async () => {
+        const [answer] = await Promise.all([engine.post('/v1/scripts/merchants/other.test/check', '{', { key }), check()]);
+        assert.ok([400, 429].includes(answer.status), answer.text);
+        return answer.status === 429 && answer;
+    }, 20);
+    assert.match(unread.body.detail, /one at a time|more than the merchant's share/);
     await until('a person is told', () => logged('alarm').some((line) => line.kind === 'scripts_over_share' && line.merchant === 'other.test'
         && /checks take more than 5 %/.test(line.detail)));
     const mine = await operator('POST', `${DEMO}/check`, { files: rules('mine') });
     assert.equal(mine.status, 200, mine.text);
+});
+
+test('what runs is not said to run again when another one was activated while it was checked', async () => {
+    await activate((await push(rules('before'))).body.id);
+    const { id } = (await push(slowSpecs('slow', 40))).body;
+    for (let round = 0; ; round++) {
+        assert.ok(round < 10, 'the check never lasted long enough');
+        await activate(id);
+        const [again, back] = await Promise.all([activate(id, { expected_active: id }), operator('POST', `${DEMO}/rollback`)]);
+        assert.equal(back.status, 200, back.text);
+        const { data } = (await operator('GET', `${DEMO}/versions?limit=100`)).body;
+        if (again.status === 200) continue; // it was first
+        assert.deepEqual([again.status, again.body.code, data.find((one) => one.active).id === id], [409, 'generation_conflict', false], again.text);
+        break;
+    }
+    assert.deepEqual(await said(), ['before']);
+    assert.equal((await activate('folder')).status, 200);
 });
 
 test('versions are kept for good, and so there is an end to their number', async () => {
@@ -297,10 +322,17 @@ test('versions are kept for good, and so there is an end to their number', async
     await engine.start();
     const refused = await operator('POST', '/v1/scripts/merchants/other.test/versions', { files: rules('one more'), message: 'one more' });
     assert.deepEqual([refused.status, refused.body.code, /10000 versions/.test(refused.body.detail)], [422, 'script_refused', true], refused.text);
-    const again = await push(rules('the last one'));
-    assert.deepEqual([again.status, again.body.id], [200, id], 'another merchant has room of its own');
     const page = await operator('GET', '/v1/scripts/merchants/other.test/versions?limit=100');
     assert.equal(page.body.data.length, 100);
+    const large = `UPDATE script_versions SET files = zeroblob(CASE hash WHEN 'h1' THEN 268435456 ELSE 2 END) WHERE hash LIKE 'h%';
+        DELETE FROM script_versions WHERE hash LIKE 'h%' AND hash <> 'h1';`;
+    await engine.stop();
+    execFileSync('sqlite3', [path.join(engine.folder, 'data/tael.db'), large]);
+    await engine.start();
+    const full_of_bytes = await operator('POST', '/v1/scripts/merchants/other.test/versions', { files: rules('one more'), message: 'one more' });
+    assert.deepEqual([full_of_bytes.status, /256 MiB together/.test(full_of_bytes.body.detail)], [422, true], full_of_bytes.text);
+    const again = await push(rules('the last one'));
+    assert.deepEqual([again.status, again.body.id], [200, id], 'another merchant has room of its own');
 });
 
 test('the command pushes, shows, compares, activates and rolls back', async () => {

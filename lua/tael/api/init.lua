@@ -200,9 +200,17 @@ local function check_body(call)
     return true
 end
 
+--- What a route asks before it reads a body.
+local function check_admitted(call)
+    if call.route.admit then
+        return call.route.admit(call)
+    end
+    return true
+end
+
 local steps = {
     find_caller, rate.check, check_scope, check_version, check_accept, check_query, check_idempotency,
-    check_body,
+    check_admitted, check_body,
 }
 
 -- ---- answers ----

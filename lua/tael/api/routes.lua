@@ -209,11 +209,12 @@ end
 
 add_scripts("POST", "/check", scripts.check, {
     id = "checkScripts", about = "Would these scripts run?", body = scripts.check_schema,
+    admit = scripts.admit,
     text = "Loads them, checks them against the contract and runs their own specs. Stores nothing.",
     answers = { [200] = "script_check" },
 })
 add_scripts("POST", "/versions", scripts.push, {
-    id = "pushScripts", about = "Keeps a version", body = scripts.push_schema,
+    id = "pushScripts", about = "Keeps a version", body = scripts.push_schema, admit = scripts.admit,
     text = "Refused unless they load, keep to the contract and pass their own specs. It does not run until "
         .. "it is activated. The same texts again are the same version, answered with 200.",
     answers = { [200] = "script_version", [201] = "script_version" }, problems = "script_refused spec_failed",

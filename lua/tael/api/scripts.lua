@@ -161,6 +161,19 @@ end
 
 -- ---- handlers ----
 
+--- Before a body is read that may be large.
+---@param call tael.api.Call
+---@return true?
+---@return table? refused
+function M.admit(call)
+    local owner, refused = owner_of(call)
+    if not owner then
+        return nil, refused
+    end
+    local may, err = activation.admit(owner, #call.request.body)
+    return may, err and problem.of(err)
+end
+
 ---@param call tael.api.Call
 function M.check(call)
     local owner, refused = owner_of(call)

@@ -28,17 +28,40 @@ local function later(seconds, detail)
 end
 
 --- Specs may take a while of a worker's time: one check of an owner's at a time, and no more of a merchant's
---- than its share allows. To be closed.
-local function begin_check(owner)
+--- than its share allows.
+local function too_soon(owner)
     local over, ms = false, 0
     if owner.slug then
         over, ms = shares.over("checks", owner.slug)
     end
     if checking[owner.key] then
-        return nil, later(1, "Another check of these scripts is under way: one at a time.")
+        return later(1, "Another check of these scripts is under way: one at a time.")
     elseif over then
-        return nil, later((ms + 999) // 1000, "The checks of these scripts have taken more than the "
+        return later((ms + 999) // 1000, "The checks of these scripts have taken more than the "
             .. "merchant's share of a worker (scripts.share): faster specs are checked more often.")
+    end
+end
+
+local STEPS_PER_BYTE = 3 -- reading JSON takes time too
+
+--- May scripts of this size be read, to be checked? They count, whatever comes of them.
+---@param owner tael.scripts.Owner
+---@param bytes integer
+---@return true?
+---@return table? err rate_limited
+function activation.admit(owner, bytes)
+    local err = too_soon(owner)
+    if not err and owner.slug then
+        shares.charge("checks", owner.slug, bytes * STEPS_PER_BYTE)
+    end
+    return not err or nil, err
+end
+
+--- To be closed.
+local function begin_check(owner)
+    local err = too_soon(owner)
+    if err then
+        return nil, err
     end
     task.detach() -- who goes away has his check charged all the same
     checking[owner.key] = true

@@ -11,6 +11,7 @@ local metrics = require "tael.kernel.metrics"
 local places = require "tael.scripts.places"
 local shares = require "tael.scripts.shares"
 local suspensions = require "tael.scripts.suspensions"
+local time = require "tael.time"
 
 local rules = {}
 
@@ -116,11 +117,20 @@ local function calls_of(generation, wanted)
     return asked
 end
 
+--- Who asks and leaves pays all the same.
+local CUT = { __close = function(cut)
+    if not cut.ended then
+        shares.charge_cut("rules", cut.merchant, cut.begun, STEPS)
+    end
+end }
+
 --- Puts what those that there are say into verdicts.
 local function ask(merchant, generation, asked, inputs, verdicts)
     local given, names, list, killed = inputs(generation.counting), asked.inputs, asked.rules, false
+    local cut <close> = setmetatable({ merchant = merchant, begun = time.monotonic(), ended = false }, CUT)
     local answers, used = generation.unit:ask(loading.RULES, asked.calls,
         { given[names[1]], given[names[2]], given[names[3]] }, STEPS)
+    cut.ended = true
     shares.charge("rules", merchant, used)
     for i = 1, #list do
         local rule, answer = list[i], answers[i]

@@ -7,7 +7,7 @@ local task = require "tael.task"
 
 local versions = {}
 
-local VERSIONS_MAX = 10000 -- of an owner
+local VERSIONS_MAX, BYTES_MAX = 10000, 256 * 1024 * 1024 -- of an owner
 local LIMITS = { max_string = 256 * 1024, max_tokens = 1000 } -- what was written here
 
 ---@class tael.scripts.Version
@@ -93,6 +93,7 @@ function versions.add(owner, new)
     local done, err = commit(owner, "script.insert", {
         part = owner.part, version = id, hash = hash, base = new.base, author = new.author, actor = new.actor,
         message = new.message, files = json.encode(new.files, { sort = true }), most = VERSIONS_MAX,
+        room = BYTES_MAX,
     })
     if not done and err.code ~= "guard" then
         return nil, { code = "store_unavailable" }
@@ -101,7 +102,7 @@ function versions.add(owner, new)
     version, err = one(owner, "script.by_hash", { part = owner.part, hash = hash })
     if not version and not err then
         err = { code = "script_refused",
-            detail = "There are at most 10000 versions, and none is thrown away." }
+            detail = "There are at most 10000 versions, of 256 MiB together, and none is thrown away." }
     end
     return version, err, done ~= nil
 end

@@ -8,6 +8,7 @@
 INSERT INTO script_versions (merchant, part, id, hash, base, author, actor, message, files)
 SELECT :merchant, :part, :version, :hash, :base, :author, :actor, :message, :files
 WHERE (SELECT COUNT(*) FROM script_versions WHERE merchant = :merchant AND part = :part) < :most
+  AND (SELECT COALESCE(SUM(length(files)), 0) FROM script_versions WHERE merchant = :merchant AND part = :part) < :room
 ON CONFLICT (merchant, part, hash) DO NOTHING;
 
 -- name: script.get
