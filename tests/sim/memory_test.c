@@ -86,7 +86,8 @@ static bool converse(struct place *place, const char *address, const char *bytes
     while (!answer.ended && tael_now_ms(world) < begin_ms + SOON_MS)
         tael_sim_run(world, tael_now_ms(world) + 100);
     tael_stream_close(stream);
-    if (strncmp(answer.text, "HTTP/1.1 ", 9) == 0)
+    /* one that was cut off before its first line had come is none */
+    if (strncmp(answer.text, "HTTP/1.1 ", 9) == 0 && strchr(answer.text, '\r') != NULL)
         answer.status = atoi(answer.text + 9);
     return failed;
 }
