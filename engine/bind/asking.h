@@ -20,6 +20,12 @@ enum { /* where the arguments of ask and open stand; calls: of open one */
        ASKING_AT,
 };
 
+enum { /* upvalues of ask and open: metatables, for names of types are looked up slowly */
+       GENERATION_TYPE = lua_upvalueindex(1),
+       PACKED_TYPE = lua_upvalueindex(2),
+       TYPES = 2,
+};
+
 struct generation {
     struct tael_generation of; /* first */
     bool process;              /* it runs in one */
@@ -39,6 +45,7 @@ struct asking {
 };
 
 /* Arguments of ask and open, checked; raise. read_call pops the call. */
+const struct generation *tael_asking_check_generation(lua_State *L);
 void tael_asking_read_inputs(lua_State *L, struct asking *asking);
 void tael_asking_read_call(lua_State *L, struct tael_ask *ask, struct tael_ask_call *call);
 lua_Integer tael_asking_check_steps(lua_State *L);

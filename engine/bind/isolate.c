@@ -246,6 +246,16 @@ static struct asking *push_asking(lua_State *L)
     return asking;
 }
 
+const struct generation *tael_asking_check_generation(lua_State *L)
+{
+    bool is = lua_isuserdata(L, GENERATION_AT) && lua_getmetatable(L, GENERATION_AT) &&
+              lua_rawequal(L, -1, GENERATION_TYPE);
+    if (!is)
+        luaL_checkudata(L, GENERATION_AT, TAEL_GENERATION); /* says what is wrong */
+    lua_settop(L, STEPS_AT);
+    return lua_touserdata(L, GENERATION_AT);
+}
+
 void tael_asking_read_inputs(lua_State *L, struct asking *asking)
 {
     const struct tael_plain_limits limits = TAEL_PLAIN_LIMITS_INIT;
@@ -256,7 +266,7 @@ void tael_asking_read_inputs(lua_State *L, struct asking *asking)
     for (lua_Unsigned i = 0; i < count; i++) {
         lua_rawgeti(L, INPUTS_AT, (lua_Integer)i + 1);
         struct tael_span packed;
-        tael_status rc = tael_packed_is(L, -1, &packed)
+        tael_status rc = tael_packed_is(L, -1, PACKED_TYPE, &packed)
                              ? tael_buf_append(&asking->inputs, packed.data, packed.len)
                              : tael_plain_write(L, -1, &limits, &asking->inputs, fault);
         if (rc == TAEL_EINVAL)
@@ -467,7 +477,7 @@ lua_Integer tael_asking_check_steps(lua_State *L)
 static int generation_ask(lua_State *L)
 {
     lua_settop(L, STEPS_AT);
-    const struct generation *generation = luaL_checkudata(L, GENERATION_AT, TAEL_GENERATION);
+    const struct generation *generation = tael_asking_check_generation(L);
     luaL_checktype(L, ENTRY_AT, LUA_TSTRING);
     luaL_checktype(L, CALLS_AT, LUA_TTABLE);
     luaL_checktype(L, INPUTS_AT, LUA_TTABLE);
@@ -515,7 +525,10 @@ int tael_open_isolate(lua_State *L)
     make_type(L, TAEL_GENERATION, free_generation);
     lua_pushcfunction(L, close_generation);
     lua_setfield(L, -2, "__close");
-    luaL_newlib(L, methods);
+    luaL_newlibtable(L, methods);
+    lua_pushvalue(L, -2);
+    luaL_getmetatable(L, TAEL_PLAIN_PACKED);
+    luaL_setfuncs(L, methods, TYPES);
     lua_setfield(L, -2, "__index");
     lua_settop(L, 0);
     luaL_newlib(L, functions);

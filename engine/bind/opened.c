@@ -18,7 +18,7 @@
 int tael_generation_open(lua_State *L)
 {
     lua_settop(L, STEPS_AT);
-    const struct generation *generation = luaL_checkudata(L, GENERATION_AT, TAEL_GENERATION);
+    const struct generation *generation = tael_asking_check_generation(L);
     luaL_checktype(L, ENTRY_AT, LUA_TSTRING);
     luaL_checktype(L, CALLS_AT, LUA_TTABLE);
     luaL_checktype(L, INPUTS_AT, LUA_TTABLE);

@@ -24,14 +24,15 @@ struct shape {
     char keys[KEYS_MAX];
 };
 
-bool tael_packed_is(lua_State *L, int index, struct tael_span *bytes)
+bool tael_packed_is(lua_State *L, int index, int type, struct tael_span *bytes)
 {
-    const char *data =
-        lua_type(L, index) == LUA_TUSERDATA ? luaL_testudata(L, index, PACKED) : NULL;
-    if (data == NULL)
+    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
         return false;
-    *bytes = (struct tael_span){data, lua_rawlen(L, index)};
-    return true;
+    bool is = lua_rawequal(L, -1, type);
+    lua_pop(L, 1);
+    if (is)
+        *bytes = (struct tael_span){lua_touserdata(L, index), lua_rawlen(L, index)};
+    return is;
 }
 
 /* Pushes them as a packed value, whose metatable is the first upvalue. */

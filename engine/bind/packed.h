@@ -10,7 +10,7 @@
 void tael_open_packed(lua_State *L);      /* the types. Raises */
 void tael_packed_push_pack(lua_State *L); /* isolate.pack. Raises */
 int tael_isolate_shape(lua_State *L);
-/* Is it one? Its bytes stay as long as the value. */
-bool tael_packed_is(lua_State *L, int index, struct tael_span *bytes);
+/* Is it one? Its bytes stay as long as the value. type: where its metatable is. */
+bool tael_packed_is(lua_State *L, int index, int type, struct tael_span *bytes);
 
 #endif

@@ -38,8 +38,13 @@ local function check_risk(risk, reason)
     if not RISKS[risk] then
         return nil, 'the first result is "allow", "review" or "deny"' .. not_this(risk, RISKS)
     end
-    local fits, why = check_reason(reason)
-    return fits and { risk = risk, reason = reason, by = nil, generation = nil }, why
+    if reason ~= nil then
+        local fits, why = check_reason(reason)
+        if not fits then
+            return nil, why
+        end
+    end
+    return { risk = risk, reason = reason, by = nil, generation = nil }
 end
 
 local LIMITS = { max_amount = true, max_day_amount = true, max_day_count = true }

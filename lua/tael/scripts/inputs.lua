@@ -32,9 +32,10 @@ local function local_time(now, zone)
     return minute.packed
 end
 
+-- What rules ask for most comes first: it is found by going through what is before it.
 local payment_shape = isolate.shape {
-    "id", "merchant_order_id", "amount", "currency", "subject", "channel", "account", "product", "device",
-    "capture", "metadata", { "payer", "ip", "client_ip", "key" }, "now", "local_time",
+    "amount", { "payer", "ip", "client_ip", "key" }, "metadata", "currency", "channel", "product", "account",
+    "subject", "device", "now", "local_time", "merchant_order_id", "capture", "id",
 }
 
 local NOTHING = {}
@@ -50,11 +51,11 @@ function inputs.payment(merchant, input, id, now)
         payer = nil
     end
     payer = payer or NOTHING
-    return payment_shape(ids.encode("pay", id), input.merchant_order_id, input.amount, input.currency,
-        input.subject, input.channel, input.account, input.product, input.device,
-        capture ~= json.null and capture or "automatic", metadata ~= json.null and metadata or NOTHING,
-        payer.client_ip, payer.client_ip, counters.payer_key(merchant.id, payer), now,
-        local_time(now, merchant.zone))
+    return payment_shape(input.amount, payer.client_ip, payer.client_ip,
+        counters.payer_key(merchant.id, payer), metadata ~= json.null and metadata or NOTHING,
+        input.currency, input.channel, input.product, input.account, input.subject, input.device, now,
+        local_time(now, merchant.zone), input.merchant_order_id,
+        capture ~= json.null and capture or "automatic", ids.encode("pay", id))
 end
 
 local existing_shape = isolate.shape {
