@@ -105,27 +105,29 @@ static void skip_number(struct tael_tokens *tokens)
     tokens->token = TAEL_TOKEN_VALUE;
 }
 
-static bool is_in(const char *words, struct tael_span word)
-{
-    for (const char *at = words; *at != '\0'; at += strcspn(at, " ") + 1)
-        if (strcspn(at, " ") == word.len && memcmp(at, word.data, word.len) == 0)
-            return true;
-    return false;
-}
-
 static enum tael_token word_token(struct tael_span word)
 {
-    if (is_in("and or ", word))
-        return TAEL_TOKEN_BINARY;
-    if (is_in("nil true false ", word))
-        return TAEL_TOKEN_VALUE;
-    if (is_in("not ", word))
-        return TAEL_TOKEN_UNARY;
-    return is_in("break do else elseif end for goto function if in local repeat return then until "
-                 "while ",
-                 word)
-               ? TAEL_TOKEN_WORD
-               : TAEL_TOKEN_NAME;
+    static const struct {
+        char word[9];
+        unsigned char len, token;
+    } keywords[] = {
+        {"and", 3, TAEL_TOKEN_BINARY},    {"break", 5, TAEL_TOKEN_WORD},
+        {"do", 2, TAEL_TOKEN_WORD},       {"else", 4, TAEL_TOKEN_WORD},
+        {"elseif", 6, TAEL_TOKEN_WORD},   {"end", 3, TAEL_TOKEN_WORD},
+        {"false", 5, TAEL_TOKEN_VALUE},   {"for", 3, TAEL_TOKEN_WORD},
+        {"function", 8, TAEL_TOKEN_WORD}, {"goto", 4, TAEL_TOKEN_WORD},
+        {"if", 2, TAEL_TOKEN_WORD},       {"in", 2, TAEL_TOKEN_WORD},
+        {"local", 5, TAEL_TOKEN_WORD},    {"nil", 3, TAEL_TOKEN_VALUE},
+        {"not", 3, TAEL_TOKEN_UNARY},     {"or", 2, TAEL_TOKEN_BINARY},
+        {"repeat", 6, TAEL_TOKEN_WORD},   {"return", 6, TAEL_TOKEN_WORD},
+        {"then", 4, TAEL_TOKEN_WORD},     {"true", 4, TAEL_TOKEN_VALUE},
+        {"until", 5, TAEL_TOKEN_WORD},    {"while", 5, TAEL_TOKEN_WORD},
+    };
+    for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
+        if (keywords[i].word[0] == word.data[0] && keywords[i].len == word.len &&
+            memcmp(keywords[i].word, word.data, word.len) == 0)
+            return keywords[i].token;
+    return TAEL_TOKEN_NAME;
 }
 
 static enum tael_token take(struct tael_tokens *tokens, ptrdiff_t len, enum tael_token token)
