@@ -30,7 +30,7 @@ const create = async () => {
 /** What every worker says: connections choose their worker. */
 const said = async () => [...new Set(await Promise.all(Array.from({ length: 16 }, create)))].join();
 const log = () => fs.readFileSync(server.log, 'utf8');
-const readAll = (from) => until('the start has read them', () => log().slice(from).includes('"event":"scripts.loaded"'));
+const readAll = (from) => until('the start has read them', () => log().slice(from).includes('"event":"scripts.read"'));
 const restart = async () => {
     await server.stop();
     const from = log().length;

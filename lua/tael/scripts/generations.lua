@@ -36,7 +36,7 @@ local ALL_MS = 10000
 ---@field stamps table<string, string>? where the folder was read here
 ---@field read integer? ms, monotonic: when the folder was read that this is of, on whichever worker
 ---@field reads boolean? the folder is to be read here, whoever has read it
----@field given table<string, string>|false|nil texts to be taken for the folder's; false: there are none
+---@field found tael.scripts.Found? what is to be taken for what the folder holds, once
 ---@field looked integer? ms, monotonic; nil: to be looked at
 ---@field busy boolean? somebody is looking
 ---@field known boolean? somebody has looked before
@@ -44,6 +44,12 @@ local ALL_MS = 10000
 ---@field stored boolean? a version runs, and not the folder; nil: the store has to be read
 ---@field wanted integer how often this worker was told to look
 ---@field reached integer how many of these the last look knew of
+
+---@class tael.scripts.Found
+---@field at integer ms, monotonic: when it was read
+---@field files table<string, string>? nil: there is nothing
+---@field stamps table<string, string>?
+---@field recent boolean?
 
 local slots = {} ---@type table<string, tael.scripts.Slot> by the key of its owner
 local opened, watched -- has somebody said where scripts are; are files looked at again and again
@@ -119,6 +125,10 @@ end
 
 workers.answer("scripts.read", function(key)
     local slot = slots[key]
+    local found = slot and slot.found
+    if found then -- and nobody has tried it
+        return { at = found.at, files = found.files, untried = true }
+    end
     return slot and slot.read and { at = slot.read, files = slot.active and slot.files,
         refused = slot.refused } or nil
 end)
@@ -138,6 +148,9 @@ local function take_reading(slot)
     local read = newest_reading(slot)
     if not read or read.at == slot.read then
         return read ~= nil
+    elseif read.untried then
+        slot.found = slot.found or { at = read.at, files = read.files }
+        return false
     end
     local active = slot.active
     if not read.files then
@@ -199,10 +212,10 @@ local function is_lost(slot)
 end
 
 local function read_folder(slot)
-    local given = slot.given
-    slot.given = nil
-    if given ~= nil then
-        return given and { files = given }, { code = "not_found" }
+    local found = slot.found
+    slot.found = nil
+    if found then
+        return found.files and found, { code = "not_found" }
     end
     return folder.read(slot.owner.folder)
 end
@@ -257,7 +270,7 @@ end
 
 --- It was checked, its specs too, before it was activated.
 local function take_version(slot, version)
-    slot.read, slot.given = nil, nil
+    slot.read, slot.found = nil, nil
     if slot.active and slot.active.version == version.id then
         clear(slot)
         return
@@ -412,7 +425,7 @@ function generations.activated(key, files)
     local reads = files ~= nil and not owners.of(key).slug
     if files ~= nil and not reads then
         local slot = slot_of(key)
-        slot.reads, slot.given = true, files
+        slot.reads, slot.found = true, { at = time.monotonic(), files = files or nil }
         look_again(slot)
         generations.of(key)
     end
@@ -424,10 +437,42 @@ function generations.activated(key, files)
     return known
 end
 
+--- Reads what a folder holds that nobody was asked for yet: that is what runs when somebody is.
+local function find(slot)
+    local found, err = folder.read(slot.owner.folder)
+    if found or err.code == "not_found" then
+        found = found or {}
+        slot.found = { at = time.monotonic(), files = found.files, stamps = found.stamps,
+            recent = found.recent }
+    end
+end
+
+--- The same, once.
+---@param key string slug of a merchant
+function generations.find(key)
+    local slot = slot_of(key)
+    if not slot.known and not slot.busy and not slot.found then
+        find(slot)
+    end
+end
+
+local function differs(slot)
+    local was = slot.found
+    if was.stamps and not was.recent and not folder.changed(slot.owner.folder, was.stamps) then
+        return false
+    end
+    find(slot)
+    local is = slot.found
+    return not is or (is.files and loading.id(is.files)) ~= (was.files and loading.id(was.files))
+end
+
 --- Is there anything new in its folder, as far as it counts?
 local function has_changed(slot)
-    if not slot.known or slot.failed then
+    if slot.failed then
         return true
+    elseif not slot.known then
+        generations.find(slot.owner.key)
+        return slot.found == nil or differs(slot)
     elseif slot.stored or slot.stamps then
         return not slot.stored and folder.changed(slot.owner.folder, slot.stamps)
     end

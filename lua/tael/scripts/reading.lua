@@ -1,19 +1,20 @@
 --- When the folders of merchants' scripts are read: all of them at the start, those that have changed on a
---- reload, and in development again and again, so that an author hears at once.
+--- reload, and in development again and again, so that an author hears at once. What is read is compiled when
+--- it is first asked for; that of the first hundred merchants at once.
 local generations = require "tael.scripts.generations"
+local log = require "tael.log"
 local registry = require "tael.kernel.registry"
 local task = require "tael.task"
 local time = require "tael.time"
 
 local reading = {}
 
-local WATCH_MS, WATCHED_MAX = 250, 100
-local AT_ONCE = 64 -- of a reload, without a pause
-local START_PAUSE = 4 -- times what one took: all together have a fifth of the worker
+local WATCH_MS, TRIED_MAX = 250, 100
+local AT_ONCE = 128 -- without a pause
 
-local function watch()
+local function try_first()
     for i, merchant in ipairs(registry.merchants()) do
-        if i > WATCHED_MAX then
+        if i > TRIED_MAX then
             break
         end
         generations.of(merchant.slug)
@@ -22,18 +23,22 @@ end
 
 --- What runs is what was there at the start, whenever it is first asked for.
 local function read_all()
-    for _, merchant in ipairs(registry.merchants()) do
-        local begun = time.monotonic()
-        generations.of(merchant.slug)
-        task.wait("scripts.read_all", 1 + START_PAUSE * (time.monotonic() - begun))
+    local begun, merchants = time.monotonic(), registry.merchants()
+    for i, merchant in ipairs(merchants) do
+        generations.find(merchant.slug)
+        if i % AT_ONCE == 0 then
+            task.wait("scripts.read_all", 1)
+        end
     end
+    try_first()
+    log.info("scripts.read", { merchants = #merchants, ms = time.monotonic() - begun })
 end
 
 --- Begins. Worker 1, at its start.
 ---@param development boolean
 function reading.start(development)
     if development then
-        task.keep("scripts.watch", WATCH_MS, watch)
+        task.keep("scripts.watch", WATCH_MS, try_first)
     else
         task.spawn(read_all)
     end
