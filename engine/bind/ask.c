@@ -8,6 +8,7 @@
 
 #include "bind/ask_inner.h"
 #include "bind/plain_late.h"
+#include "script/late.h"
 #include "script/source.h"
 
 enum { INPUT_BYTES = 16 /* for one step: most are only copied */ };
@@ -203,6 +204,7 @@ static int call_function(lua_State *L, struct tael_ask *ask)
         return luaL_error(L, "%s/%s must return a table of functions", lua_tostring(L, -1),
                           lua_tostring(L, 1));
     }
+    tael_late_fill(L, 2);
     if (call->name.len == 0)
         return describe(L, ask);
     tael_ask_push_span(L, call->name);

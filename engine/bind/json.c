@@ -180,6 +180,7 @@ static struct tael_json_limits check_limits(lua_State *L, int index)
     if (lua_isnoneornil(L, index))
         return limits;
     luaL_checktype(L, index, LUA_TTABLE);
+    tael_late_fill(L, index);
     for (lua_pushnil(L); lua_next(L, index) != 0; lua_pop(L, 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
         lua_Integer value = lua_isinteger(L, -1) ? lua_tointeger(L, -1) : -1;
@@ -239,6 +240,7 @@ void tael_json_check_encode(lua_State *L)
     luaL_checkany(L, 1);
     if (!lua_isnoneornil(L, 2)) {
         luaL_checktype(L, 2, LUA_TTABLE);
+        tael_late_fill(L, 2);
         for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1)) {
             const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "?";
             if (strcmp(name, "sort") != 0 || !lua_toboolean(L, -1))

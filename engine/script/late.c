@@ -35,11 +35,15 @@ void tael_late_fill(lua_State *L, int index)
     if (late == NULL)
         return;
     tael_isolate_charge(L, (int64_t)late->bytes / FILL_BYTES);
+    struct tael_run *run = tael_run_here(L);
+    bool was = run->starved;
+    run->starved = true; /* what is half made nobody sees: no pcall catches what is raised now */
+    late->kind->fill(L, lua_gettop(L), index);
+    run->starved = was;
     lua_pushnil(L);
     lua_rawsetp(L, index, &source_key);
     lua_pushnil(L);
     lua_setmetatable(L, index);
-    late->kind->fill(L, lua_gettop(L), index);
     lua_pop(L, 1);
 }
 
@@ -49,7 +53,11 @@ static int index_of_late(lua_State *L)
     if (late != NULL && late->finds < FINDS_MAX && lua_type(L, 2) == LUA_TSTRING) {
         tael_isolate_charge(L, FIND_STEPS + (int64_t)late->bytes / FIND_BYTES);
         late->finds++;
+        struct tael_run *run = tael_run_here(L);
+        bool was = run->starved;
+        run->starved = true;
         late->kind->find(L, 3, 2);
+        run->starved = was;
         if (!lua_isnil(L, 4)) {
             lua_pushvalue(L, 2);
             lua_pushvalue(L, 4);

@@ -105,6 +105,7 @@ static int next_in_order(lua_State *L)
 {
     struct heap *heap = lua_touserdata(L, lua_upvalueindex(2));
     luaL_checktype(L, 1, LUA_TTABLE);
+    tael_late_fill(L, 1);
     while (heap->count > 0) {
         lua_rawgeti(L, lua_upvalueindex(1), heap->keys[0].place);
         heap->keys[0] = heap->keys[--heap->count];
@@ -209,6 +210,7 @@ static int next_of_few(lua_State *L)
     lua_Integer state = lua_tointeger(L, lua_upvalueindex(1));
     int count = (int)(state >> COUNT_SHIFT), at = (int)(state & ((1 << COUNT_SHIFT) - 1));
     luaL_checktype(L, 1, LUA_TTABLE);
+    tael_late_fill(L, 1);
     while (at < count) {
         at++;
         lua_pushvalue(L, lua_upvalueindex(1 + at));

@@ -103,6 +103,7 @@ function reload.run()
         log.error("engine.not_reloaded", { code = err.code, message = err.message })
         return nil, err
     end
+    require("tael.scripts.held_routes").again()
     local scripts = require("tael.scripts.reading").again()
     require("tael.scripts.jobs").reload()
     local answer = {

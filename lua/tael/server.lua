@@ -94,8 +94,8 @@ local function show_refusals(config)
         if not why:find("^[^\n]-:%d+: ") then
             return "  " .. shown .. "/" .. why:match("^[^\n]*") .. "\n"
         end
-        return report.text({ message = (in_channels and config.scripts.channels or own) .. "/" .. why },
-            config.source.root)
+        local folder = why:sub(1, 1) == "/" and "" or (in_channels and config.scripts.channels or own) .. "/"
+        return report.text({ message = folder .. why }, config.source.root)
     end
 end
 

@@ -567,3 +567,20 @@ test('doctor looks at the versions that run, and not at folders that do not coun
     assert.equal((await activate('jobs', 'folder')).status, 200);
     await until('and put right', async () => !/refused/.test(await detail()), 20);
 });
+
+test('channels that do not load any more keep an engine from starting, and it says how it does', async () => {
+    const id = await run('channels', titled('Spoiled'));
+    const { hash } = (await operator('GET', `/v1/scripts/channels/versions/${id}`)).body;
+    await engine.stop();
+    const spoiled = spawnSync('sqlite3', [path.join(engine.folder, 'data/tael.db'),
+        `UPDATE script_versions SET files = CAST(replace(CAST(files AS TEXT), 'api = 1', 'api = 7') AS BLOB) WHERE hash = '${hash}'`], { encoding: 'utf8' });
+    assert.equal(spoiled.status, 0, spoiled.stderr);
+    await assert.rejects(engine.start());
+    const way = /channels: version scr_\w+, which runs: .*api: must be 1 \(TAEL_SCRIPTS__STORED_CHANNELS=false tael serve starts with those of the folder\)/;
+    assert.match(engine.process.output, way);
+    engine.options.env.TAEL_SCRIPTS__STORED_CHANNELS = 'false';
+    await engine.start();
+    assert.equal((await activate('channels', 'folder')).status, 200);
+    delete engine.options.env.TAEL_SCRIPTS__STORED_CHANNELS;
+    await engine.restart();
+});

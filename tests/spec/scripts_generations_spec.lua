@@ -2,7 +2,8 @@
 -- looked at afterwards. The world around is stood in for; loading is what the cases say.
 local real = {}
 
-local world -- {now, load = fun(files), active, waits}
+local world -- {now, load = fun(files), active, waits, folder: files, others: answers by topic}
+local answers = {} -- of this worker, by topic
 
 local function stand_in(name, module)
     real[name] = package.loaded[name] or false
@@ -15,15 +16,22 @@ end
 local generations
 
 setup(function()
-    local answers = {}
-    stand_in("tael.folder", { read = function() return nil, { code = "not_found" } end,
-        changed = function() return false end })
+    stand_in("tael.folder", { changed = function() return false end, read = function()
+        if not world.folder then
+            return nil, { code = "not_found" }
+        end
+        return { files = world.folder, stamps = {} }
+    end })
     stand_in("tael.isolate", { ceiling = quiet })
     stand_in("tael.kernel.ids", { encode = function(_, number) return number and "scr_" .. number end })
     stand_in("tael.kernel.registry", { merchant = function() return { id = 7, slug = "acme" } end,
         merchants = function() return {} end })
     stand_in("tael.kernel.workers", { answer = function(topic, fn) answers[topic] = fn end,
-        ask = function(topic, body) return { answers[topic](body) } end })
+        ask = function(topic, body)
+            local all = { answers[topic](body) }
+            all[#all + 1] = world.others[topic]
+            return all
+        end })
     stand_in("tael.log", { info = quiet, error = quiet, debug = quiet, warn = quiet })
     stand_in("tael.task", { worker = function() return 1, 1 end, wait = quiet, wake = quiet, keep = quiet })
     stand_in("tael.time", { monotonic = function() return world.now end })
@@ -44,9 +52,10 @@ setup(function()
             return found
         end,
     })
-    stand_in("tael.scripts.loading", { open = quiet, id = function() return "id" end,
+    stand_in("tael.scripts.loading", { open = quiet, id = function(files) return files.name or "none" end,
         PASSING = { crashed = true, memory = true },
-        load = function(_, files) return world.load(files) end })
+        load = function(_, files) return world.load(files) end,
+        check = function(_, files) return world.load(files) end })
     stand_in("tael.scripts.generations", nil)
     generations = require "tael.scripts.generations"
 end)
@@ -58,7 +67,8 @@ teardown(function()
 end)
 
 before_each(function()
-    world = { now = 1000, load = function(files) return { id = files.name, unit = {}, rules = {} } end }
+    world = { now = 1000, others = {} }
+    world.load = function(files) return { id = files.name, unit = {}, rules = {} } end
     generations.open { folder = "/nowhere", own = "/nowhere", channels = "/nowhere", lua_root = "lua",
         watch = false, memory = 1, isolation = "state", processes = 1 }
 end)
@@ -110,6 +120,33 @@ describe("the generation that runs", function()
         assert.equal("two", (generations.of "acme").id)
         world.active = nil
         generations.activated "acme"
+        assert.is_nil((generations.of "acme"))
+    end)
+
+    it("is what was found at the start, whatever is saved until it is asked for", function()
+        world.folder = { name = "found" }
+        generations.find "acme"
+        world.folder = { name = "saved later" }
+        assert.equal("found", (generations.of "acme").id)
+        assert.same({ name = "found" }, answers["scripts.read"]("acme").files)
+    end)
+
+    it("is the same for a worker that asks the first one before that has looked at all", function()
+        world.folder = { name = "found" }
+        assert.same({ at = 1000, files = { name = "found" }, untried = true }, answers["scripts.read"] "acme")
+        world.folder = { name = "saved later" }
+        assert.equal("found", (generations.of "acme").id)
+    end)
+
+    it("is what another worker has read later than this one has found", function()
+        world.folder = { name = "found" }
+        generations.find "acme"
+        world.folder = { name = "saved later" }
+        world.others["scripts.read"] = { at = 2000, files = { name = "reloaded" } }
+        answers["scripts.activated"] { key = "acme" }
+        assert.equal("reloaded", (generations.of "acme").id)
+        world.others["scripts.read"] = { at = 3000 }
+        answers["scripts.activated"] { key = "acme" }
         assert.is_nil((generations.of "acme"))
     end)
 

@@ -87,6 +87,8 @@ key("scripts.isolation", "enum", "state", "where merchants' scripts run: in the 
     { values = { "state", "process" } })
 key("scripts.processes", "integer", 64, "merchants whose process is kept, on each worker",
     { min = 1, max = 10000 })
+key("scripts.stored_channels", "boolean", true,
+    "false: to start with the channels of the folder, where the version that runs does not load any more")
 key("scripts.share", "integer", 5, "percent of a worker that one merchant's scripts may take; 100: any",
     { min = 1, max = 100 })
 

@@ -186,7 +186,8 @@ local function of_version(version)
     local ran, found = pcall(packages_of.of, version.files)
     if not ran then
         refuse(("channels: version %s, which runs"):format(ids.encode("scr", version.id)),
-            type(found) == "table" and found.message or tostring(found))
+            (type(found) == "table" and found.message or tostring(found))
+            .. " (TAEL_SCRIPTS__STORED_CHANNELS=false tael serve starts with those of the folder)")
     end
     return found
 end
@@ -202,6 +203,7 @@ function registry.load(config)
     registry.config = config
     registry.proxies = source.networks(config.http.trusted_proxies or {})
     ids.open()
+    version = config.scripts.stored_channels and version or nil
     packages = version and of_version(version) or packages_of.open(config.scripts.channels)
     merchants, accounts, all = {}, {}, {}
     for _, row in ipairs(read_all("merchant.all")) do

@@ -25,8 +25,8 @@ local function key_of(worker)
 end
 
 local function serve_one(text)
-    local question = json.decode(text)
-    local handler = question and topics[question.topic]
+    local question = assert(json.decode(text, LIMITS))
+    local handler = topics[question.topic]
     local answer = handler and handler(question.body)
     task.wake(question.reply, json.encode { answer = answer == nil and json.null or answer })
 end

@@ -40,6 +40,7 @@ local ALL_MS = 10000
 ---@field looked integer? ms, monotonic; nil: to be looked at
 ---@field busy boolean? somebody is looking
 ---@field known boolean? somebody has looked before
+---@field told boolean? another worker may have read it later than what was found here
 ---@field failed boolean? the last look came to no end
 ---@field stored boolean? a version runs, and not the folder; nil: the store has to be read
 ---@field wanted integer how often this worker was told to look
@@ -123,7 +124,11 @@ end
 
 -- ---- the folder, as it was read ----
 
+--- The first worker finds what nobody has read, so that there is one reading for all.
 workers.answer("scripts.read", function(key)
+    if task.worker() == 1 then
+        generations.find(key)
+    end
     local slot = slots[key]
     local found = slot and slot.found
     if found then -- and nobody has tried it
@@ -258,9 +263,9 @@ local function try_folder(slot)
     slot.read = time.monotonic()
 end
 
---- The first worker reads what nobody has read; the others may be asked before it has.
+--- The first worker reads what nobody has read.
 local function look_at_folder(slot)
-    local first = task.worker() == 1 and not slot.known
+    local first = task.worker() == 1 and not slot.known and not slot.told
     if watched or slot.reads or first or not take_reading(slot) then
         try_folder(slot)
     end
@@ -404,15 +409,26 @@ local function look_again(slot)
     slot.looked, slot.stored, slot.wanted = nil, nil, slot.wanted + 1
 end
 
---- Those who are asked on one worker alone read for themselves.
+--- Those who are asked on one worker alone read for themselves. What was found before counts no more.
 workers.answer("scripts.activated", function(asked)
     local slot = slots[asked.key]
     if slot then
-        slot.reads = slot.reads or asked.reads
+        slot.reads, slot.found, slot.told = slot.reads or asked.reads, nil, true
         look_again(slot)
     end
     return true
 end)
+
+--- Until all know.
+local function tell(asked)
+    local _, count = task.worker()
+    local ends = time.monotonic() + ALL_MS
+    local known
+    repeat
+        known = #workers.ask("scripts.activated", asked)
+    until known == count or time.monotonic() >= ends
+    return known
+end
 
 --- Another version was activated, or other files of the folder are to run: whoever is asked from now on, on
 --- any worker, runs it. Waits.
@@ -421,7 +437,6 @@ end)
 --- is none
 ---@return integer workers that know; fewer than there are when one does not answer for ten seconds
 function generations.activated(key, files)
-    local _, count = task.worker()
     local reads = files ~= nil and not owners.of(key).slug
     if files ~= nil and not reads then
         local slot = slot_of(key)
@@ -429,12 +444,7 @@ function generations.activated(key, files)
         look_again(slot)
         generations.of(key)
     end
-    local ends = time.monotonic() + ALL_MS
-    local known
-    repeat
-        known = #workers.ask("scripts.activated", { key = key, reads = reads })
-    until known == count or time.monotonic() >= ends
-    return known
+    return tell { key = key, reads = reads }
 end
 
 --- Reads what a folder holds that nobody was asked for yet: that is what runs when somebody is.
@@ -494,7 +504,7 @@ function generations.read_again(key)
     slot.reads = true
     look_again(slot)
     local active = generations.of(key)
-    workers.ask("scripts.activated", { key = key })
+    tell { key = key }
     return active ~= was, active, slot.owner.name
 end
 

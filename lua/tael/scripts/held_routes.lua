@@ -1,9 +1,12 @@
 --- Which of the operator's own endpoints answer on this worker: those of the version that runs; while none
 --- does, the engine reads the folder itself, as it is saved (engine/engine_route_files.c).
 local log = require "tael.log"
+local owners = require "tael.scripts.owners"
 local refusals = require "tael.scripts.refusals"
+local renewal = require "tael.scripts.renewal"
 local route_files = require "tael.scripts.route_files"
 local routes = require "tael.routes"
+local versions = require "tael.scripts.versions"
 
 local held_routes = {}
 
@@ -49,6 +52,14 @@ function held_routes.open(files, version)
             first = true })
     end
     held_routes.take(prepared)
+end
+
+--- The version that runs, on every worker: one may not have had it. What is wrong is among the refusals.
+function held_routes.again()
+    local version = versions.running(owners.operator "routes")
+    if version then
+        renewal.again "routes"
+    end
 end
 
 return held_routes

@@ -6,6 +6,8 @@ local workers = require "tael.kernel.workers"
 
 local refusals = {}
 
+local WHY_MAX = 4096 -- bytes
+
 local known = {} ---@type table<string, string> why, by owner
 
 ---@type (fun(why: string): string)? as the author wants to see it, in development
@@ -47,6 +49,7 @@ end
 ---@param why string with file and line where there is one
 ---@param runs string? what goes on
 function refusals.note(owner, why, runs)
+    why = why:sub(1, WHY_MAX)
     if not utf8.len(why) then
         why = why:gsub("[\128-\255]", "?")
     end

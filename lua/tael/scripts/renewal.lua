@@ -5,6 +5,7 @@
 local log = require "tael.log"
 local owners = require "tael.scripts.owners"
 local refusals = require "tael.scripts.refusals"
+local sorted = require "tael.sorted"
 local store = require "tael.store"
 local task = require "tael.task"
 local time = require "tael.time"
@@ -83,7 +84,8 @@ workers.answer("renewal.prepare", function(asked)
         return nil
     end
     local one = renewals[asked.number] or begin(asked)
-    return { done = one.done, error = one.error, digests = one.prepared and one.prepared.digests }
+    return { done = one.done, error = one.error, digests = one.prepared and one.prepared.digests,
+        changed = one.prepared and one.prepared.changed }
 end)
 
 local function is_newer(asked, known)
@@ -116,32 +118,37 @@ local function differ(part, answers)
     end
 end
 
+--- How many have done it, the first that is wrong, and what is not as it was on any of them.
 local function ended_of(answers)
-    local ended, wrong = 0, nil
+    local ended, wrong, names = 0, nil, {}
     for _, answer in ipairs(answers) do
         ended = ended + (answer.done and 1 or 0)
         wrong = wrong or answer.error
+        for _, name in ipairs(answer.changed or {}) do
+            names[name] = true
+        end
     end
-    return ended, wrong
+    return ended, wrong, sorted(names)
 end
 
 --- Asks until all have done it.
 ---@return integer workers that have
 ---@return string? wrong the first error of one
+---@return string[] changed
 local function all_of(topic, asked)
     local _, count = task.worker()
     local deadline = time.monotonic() + PATIENCE_MS
-    local ended, wrong
+    local ended, wrong, changed
     repeat
         local answers = workers.ask(topic, asked)
-        ended, wrong = ended_of(answers)
+        ended, wrong, changed = ended_of(answers)
         wrong = wrong or differ(asked.part, answers)
         if wrong or ended == count then
-            return ended, wrong
+            return ended, wrong, changed
         end
         task.wait("renewal.pause", PAUSE_MS)
     until time.monotonic() >= deadline
-    return ended, topic == "renewal.prepare" and SILENT or nil
+    return ended, topic == "renewal.prepare" and SILENT or nil, changed
 end
 
 ---@class tael.scripts.Renewed
@@ -157,8 +164,7 @@ end
 ---@return { code: string, message: string? }? err nothing has changed, on any worker
 function renewal.run(part, version, activation, commit)
     local asked = { part = part, number = store.next_id(), version = version }
-    local ready, wrong = all_of("renewal.prepare", asked)
-    local changed = not wrong and renewals[asked.number].prepared.changed or {}
+    local ready, wrong, changed = all_of("renewal.prepare", asked)
     if wrong then
         renewals[asked.number] = nil
         return nil, { code = wrong == SILENT and "overloaded" or "script_refused", message = wrong }
