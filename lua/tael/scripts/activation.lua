@@ -191,8 +191,8 @@ local function tell(owner, new, commit)
         return nil, err
     end
     local workers = generations.activated(owner.key, new.files)
-    if owner.part == "jobs" then
-        jobs.taken()
+    if owner.part == "jobs" and not jobs.taken() then
+        return workers - 1 -- the one that runs them
     end
     return workers
 end

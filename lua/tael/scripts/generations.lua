@@ -105,14 +105,20 @@ workers.answer("scripts.right", function(key)
     return active and slot.files and { id = active.id, since = slot.since, files = slot.files } or nil
 end)
 
---- What was right last on any worker is what goes on here.
-local function take_newest(slot)
+--- The newest of what the workers have, by the moment that is so called.
+local function newest_of(topic, slot, moment)
     local newest
-    for _, right in ipairs(workers.ask("scripts.right", slot.owner.key)) do
-        if not newest or right.since > newest.since then
-            newest = right
+    for _, one in ipairs(workers.ask(topic, slot.owner.key)) do
+        if not newest or one[moment] > newest[moment] then
+            newest = one
         end
     end
+    return newest
+end
+
+--- What was right last on any worker is what goes on here.
+local function take_newest(slot)
+    local newest = newest_of("scripts.right", slot, "since")
     if not newest or slot.active and (slot.active.id == newest.id or slot.since >= newest.since) then
         return
     end
@@ -138,19 +144,9 @@ workers.answer("scripts.read", function(key)
         refused = slot.refused } or nil
 end)
 
-local function newest_reading(slot)
-    local newest
-    for _, read in ipairs(workers.ask("scripts.read", slot.owner.key)) do
-        if not newest or read.at > newest.at then
-            newest = read
-        end
-    end
-    return newest
-end
-
 --- What one worker has read runs on all. False: none has read it yet.
 local function take_reading(slot)
-    local read = newest_reading(slot)
+    local read = newest_of("scripts.read", slot, "at")
     if not read or read.at == slot.read then
         return read ~= nil
     elseif read.untried then

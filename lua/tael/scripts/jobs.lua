@@ -294,15 +294,17 @@ workers.answer("jobs.taken", function()
 end)
 
 --- Others were activated: waits until none begins any more of those before.
+---@return boolean known false: the worker that runs jobs does not answer, or cannot read the store
 function jobs.taken()
     local ends = time.monotonic() + WISH_MS
     repeat
         local answer = workers.ask("jobs.taken", nil, true)[1]
         if answer and answer.known then
-            return
+            return true
         end
         task.wait("jobs.taken", PAUSE_MS)
     until time.monotonic() >= ends
+    return false
 end
 
 --- Has the folder read again. Waits until none begins any more of what it held before.
