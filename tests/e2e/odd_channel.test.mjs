@@ -10,7 +10,7 @@ import { Engine, until } from './tael.mjs';
 let engine, alipay, orders = 0;
 
 before(async () => {
-    engine = await new Engine({ env: { TAEL_AUDIT__SEAL_EVERY: '10s' } }).start();
+    engine = await new Engine({ env: { TAEL_AUDIT__SEAL_EVERY: '10s', TAEL_LIMITS__KEY: 'false' } }).start();
     alipay = new Alipay(engine);
 });
 after(() => engine.remove());
