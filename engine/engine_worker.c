@@ -121,10 +121,16 @@ tael_status tael_worker_listen(struct tael_worker *worker, tael_error *err)
     return TAEL_OK;
 }
 
+static const tael_error stopped_early = {TAEL_ECLOSED, "stopped", "stopped before it had started"};
+
 static void open_done(void *user, tael_status status, lua_State *L, int count, const char *message)
 {
     struct tael_worker *worker = user;
     tael_error err = {0};
+    if (worker->draining) { /* whoever came to a listener of ours now would be cut off */
+        set_phase(worker, TAEL_WORKER_FAILED, &stopped_early);
+        return;
+    }
     if (status == TAEL_OK && count >= 2 && lua_isnil(L, -count)) { /* nil, err */
         status = TAEL_ECONFIG;
         if (lua_istable(L, -count + 1))
@@ -341,7 +347,6 @@ static void leave(struct tael_worker *worker)
 
 void tael_worker_run(struct tael_worker *worker)
 {
-    static const tael_error stopped = {TAEL_ECLOSED, "stopped", "stopped before it had started"};
     struct tael_engine *engine = worker->engine;
     if (worker->resumed)
         tael_task_wake_key(worker->state, resume_key, sizeof(resume_key) - 1, "", 0);
@@ -352,7 +357,7 @@ void tael_worker_run(struct tael_worker *worker)
             break; /* a simulated world in which nothing is left to happen */
     }
     if (worker->phase == TAEL_WORKER_STARTING) /* tael_engine_start waits */
-        set_phase(worker, TAEL_WORKER_FAILED, &stopped);
+        set_phase(worker, TAEL_WORKER_FAILED, &stopped_early);
 }
 
 struct settle {

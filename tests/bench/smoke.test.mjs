@@ -21,6 +21,6 @@ test('every work runs and is checked', () => {
         assert.ok(last[work].right > 0, `${work}: ${stdout}`);
         if (work !== 'route') assert.ok(last[work].rows > 1, `${work} writes rows`);
     }
-    assert.match(stdout, /checked: \d+ creates and their signatures, \d+ notifications of \d+ payments, \d+ forged ones; the store agrees/);
+    assert.match(stdout, /checked: [\d,]+ creates and their signatures, [\d,]+ notifications of [\d,]+ payments, [\d,]+ forged ones; the store agrees/);
     fs.rmSync(OUTPUT, { recursive: true });
 });

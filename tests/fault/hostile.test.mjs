@@ -74,7 +74,7 @@ test('large bodies that do not end have a room of their own, which keeps nobody 
     assert.ok(statuses.every((status) => status === '408' || status === '503'), statuses.join(' '));
     // some 8 of either worker have room, until their time is over
     assert.ok(statuses.filter((status) => status === '503').length >= 20, statuses.join(' '));
-    for (const path of ['/v1/payments', scripts.replace('demo', 'demo/x'), '/v1/scripts/merchants/versions']) {
+    for (const path of ['/v1/payments', scripts.replace('demo', 'demo/x'), '/v1/scripts/merchants/demo.test/versions/x']) {
         const one = client().send(head(path, 3000000));
         await one.ended;
         assert.deepEqual(one.statuses, [413], path);
