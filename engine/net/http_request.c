@@ -38,6 +38,8 @@ static bool has_room(struct tael_http_incoming *incoming, size_t len)
 {
     size_t all = incoming->body.len + len;
     size_t more = all > BODY_SMALL ? all - BODY_SMALL - incoming->large_own : 0;
+    if (more == 0) /* also while those of the local socket are more than all others may be */
+        return true;
     if (more > incoming->large_max || *incoming->large > incoming->large_max - more)
         return false;
     *incoming->large += more;
