@@ -2,6 +2,7 @@
  * In the simulated world, so that 30 seconds pass at once and to the microsecond. */
 #include "net/address.h"
 #include "net/http_peers.h"
+#include "net/http_request.h"
 #include "site.h"
 #include "tap.h"
 
@@ -284,6 +285,23 @@ static void large_bodies_share_a_room_that_small_ones_need_not(void)
     free(small);
     free(half);
     site_close(&site);
+}
+
+/* As while the local socket, which is outside the room, has more in hand than all others may. */
+static void a_small_body_needs_no_room_where_there_is_none(void)
+{
+    static const char text[] = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab";
+    const struct tael_http_limits limits = {.line = 100, .head = 200, .fields = 8, .field = 100};
+    struct tael_http_head head = {0};
+    struct tael_http_incoming *incoming = NULL;
+    size_t large = 200, used = 0;
+    CHECK(tael_http_head_scan(&head, &limits, text, sizeof(text) - 1) == TAEL_HTTP_GATE_DONE);
+    size_t body_at = head.at;
+    CHECK(tael_http_incoming_new(&incoming, &head, text, "", "") == TAEL_OK);
+    CHECK(tael_http_incoming_begin(incoming, 10, &large, 100) == TAEL_HTTP_GATE_MORE);
+    CHECK(tael_http_incoming_feed(incoming, text + body_at, 2, &used) == TAEL_HTTP_GATE_DONE);
+    tael_http_incoming_free(incoming);
+    CHECK(large == 200);
 }
 
 static void the_handler_says_how_much_body_an_address_takes(void)
@@ -678,6 +696,7 @@ int main(void)
     the_servers_own_answers_are_problems();
     continue_is_said_when_the_body_is_wanted();
     large_bodies_share_a_room_that_small_ones_need_not();
+    a_small_body_needs_no_room_where_there_is_none();
     the_handler_says_how_much_body_an_address_takes();
     an_idle_connection_is_closed_after_30_s();
     a_head_must_come_within_5_s();
