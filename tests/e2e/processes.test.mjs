@@ -158,12 +158,17 @@ function ticks(pid) {
 
 test('a check that crashes its process takes nothing with it that runs', async () => {
     saveFile(path.join(home, 'routes.lua'), `local tael = require "tael"
-return { ["GET /slow"] = { auth = "none", handler = function()
-    return { text = tostring(tael.http.get("http://127.0.0.1:${slow.address().port}/").body) }
-end } }\n`);
-    await settled('round 15');
+return {
+    ["GET /here"] = { auth = "none", handler = function() return { text = "here" } end },
+    ["GET /slow"] = { auth = "none", handler = function()
+        return { text = tostring(tael.http.get("http://127.0.0.1:${slow.address().port}/").body) }
+    end },
+}\n`);
+    const eight = (name) => Promise.all(Array.from({ length: 8 }, () => engine.get(`/m/demo.test/${name}`, { key: null })));
+    await until('both workers serve its routes', async () => (await Promise.all([eight('here'), eight('here')])).flat()
+        .every(({ status }) => status === 200));
     const before = living().map(({ pid }) => [pid, ticks(pid)]);
-    const live = Promise.all(Array.from({ length: 8 }, () => engine.get('/m/demo.test/slow', { key: null })));
+    const live = eight('slow');
     await until('all wait for the other server', () => waiting.length === 8);
     const spec = 'for i = 1, 100 do it("t" .. i, function() local x = 0 for j = 1, 300000 do x = x + 1 end end) end';
     const check = engine.operator('POST', '/v1/scripts/merchants/demo.test/check', { files: {
