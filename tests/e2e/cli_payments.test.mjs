@@ -330,6 +330,8 @@ test('trigger lists what there is, and says what the engine made of each', async
         const { stdout } = ends(0, ['trigger', name]);
         assert.ok(stdout.endsWith(`: ${outcome}\n`), `${name}: ${stdout}${engine.process.output.slice(-3000)}`);
     }
+    assert.match(ends(0, ['trigger', 'notify.unsigned', '--times', '30']).stdout, /^delivered 30 .*: 30 refused at form\n/,
+        'each is kept, however many come in a second');
     for (const name of ['payment.paid', 'payment.closed', 'refund.succeeded'])
         assert.match(ends(0, ['trigger', name]).stdout, new RegExp(`^evt_\\w{26}  ${name}  (pay|ref)_\\w{26}  CNY 12\\.34\n$`));
     for (const [name] of list.trim().split('\n').slice(1).map((line) => line.split(/ +/)))

@@ -8,13 +8,15 @@ local workers = require "tael.kernel.workers"
 local refused = {}
 
 local PER_SECOND = 10 -- of one source (threats R25)
+local IN_DEVELOPMENT = 1000 -- nobody sends but the developer, who wants to see what was sent
 
 local own
 
 local function own_ring()
     if not own then
         local _, count = task.worker()
-        own = ring.new(registry.config.notifications.ring_bytes // count, PER_SECOND)
+        local config = registry.config
+        own = ring.new(config.notifications.ring_bytes // count, config.dev and IN_DEVELOPMENT or PER_SECOND)
     end
     return own
 end
