@@ -52,12 +52,10 @@ static void push_chunk(lua_State *L, const struct tael_generation *generation,
     tael_isolate_charge(L, (int64_t)file->text.len);
     if (!tael_source_check(file->text, flaw, sizeof(flaw)))
         luaL_error(L, "%s:%s", lua_tostring(L, -1) + 1, flaw + strlen("line "));
-    if (luaL_loadbufferx(L, file->text.data, file->text.len, lua_tostring(L, -1), "t") != LUA_OK)
-        lua_error(L);
-    lua_remove(L, -2);
     lua_pushcfunction(L, tael_ask_require);
     tael_confine_push_environment(L);
-    lua_setupvalue(L, -2, 1);
+    tael_isolate_load(L, file->text, lua_tostring(L, -2), &tael_ask_of(L)->out);
+    lua_remove(L, -2);
 }
 
 /* Stack: 1 the module's path, 2 loaded, top what the file gave. */

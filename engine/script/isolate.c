@@ -11,13 +11,16 @@
 
 #include <lauxlib.h>
 
+#include "script/metered.h"
+
 enum {
     UNIT = 16,                /* bytes: sizes of small blocks are multiples of it */
     SMALL_MAX = 512,          /* bytes: what is larger is the C library's */
     SLAB = 4 * 1024,          /* bytes */
     STEP_BYTES = 16,          /* of memory taken count as one step */
     BLOCK_BYTES = 96,         /* of memory, that each block counts besides */
-    HOOK_STEPS = 250,         /* instructions between two looks */
+    TICK_STEPS = 2000,        /* that a script's own text counts between two looks */
+    HOOK_STEPS = 250,         /* instructions between two, where the text does not say enough */
     OVERDUE_STEPS = 61,       /* the same, of one that could not yield when it should have */
     SLICE = 100 * 1000,       /* steps, half a millisecond or so */
     OVERDUE_MAX = 10 * SLICE, /* steps beyond it: what called back cannot yield, and is ended */
@@ -61,7 +64,8 @@ struct tael_isolate {
     size_t held;     /* bytes that it has from the C library */
     size_t taken;    /* since the last look */
     size_t longest;  /* text that was ever made, bytes */
-    int interval;    /* instructions until the next look */
+    int interval;    /* of the count hook, instructions; 0: it is off, and the text counts alone */
+    int box;         /* reference to a function that has the upvalues of all metered texts */
     int64_t tick;    /* of the coarse clock, at the last look */
     int64_t time_at; /* the thread's time when it was last read; 0: not in this turn */
     int64_t turn_at; /* the same, when this turn began */
@@ -285,11 +289,15 @@ static void set_interval(struct tael_isolate *isolate, lua_State *L, int steps)
     if (isolate->interval == steps)
         return;
     isolate->interval = steps;
-    lua_sethook(L, on_count, LUA_MASKCOUNT, steps);
+    lua_sethook(L, steps > 0 ? on_count : NULL, steps > 0 ? LUA_MASKCOUNT : 0, steps);
 }
 
+/* Between two instructions there is something to see only where one of them can take long, or the
+ * first one that can yield is waited for. */
 static int interval_of(const struct tael_isolate *isolate, const struct tael_run *run)
 {
+    if (run->slice > 0 && run->slowness == 1 && isolate->longest <= TEXT_LONG)
+        return 0;
     size_t steps = run->slice <= 0 ? OVERDUE_STEPS : HOOK_STEPS;
     steps /= 1 + isolate->longest / TEXT_LONG;
     int64_t interval = (int64_t)(steps < TEXT_STEPS ? TEXT_STEPS : steps) / run->slowness;
@@ -312,14 +320,11 @@ static bool can_pause(lua_State *L, struct tael_run *run)
     return true;
 }
 
-static void on_count(lua_State *L, lua_Debug *at)
+/* So many steps were taken since the last one. True: yield now. */
+static bool look(struct tael_isolate *isolate, lua_State *L, int64_t steps)
 {
-    (void)at;
-    struct tael_isolate *isolate = isolate_of(L);
     struct tael_run *run = isolate->run;
-    if (run == NULL)
-        return;
-    charge(isolate, isolate->interval + (int64_t)(isolate->taken / STEP_BYTES));
+    charge(isolate, steps + (int64_t)(isolate->taken / STEP_BYTES));
     isolate->taken = 0;
     int64_t more = time_work(isolate, run);
     run->steps -= more;
@@ -328,8 +333,50 @@ static void on_count(lua_State *L, lua_Debug *at)
     if (run->doomed || run->steps <= 0 || run->slice < -OVERDUE_MAX)
         doom(L, run);
     set_interval(isolate, L, interval_of(isolate, run));
-    if (pause)
+    return pause;
+}
+
+static void on_count(lua_State *L, lua_Debug *at)
+{
+    (void)at;
+    struct tael_isolate *isolate = isolate_of(L);
+    if (isolate->run != NULL && look(isolate, L, isolate->interval))
         lua_yield(L, 0);
+}
+
+static int give_ticks(lua_State *L, int status, lua_KContext context)
+{
+    (void)status, (void)context;
+    lua_pushinteger(L, TICK_STEPS);
+    return 1;
+}
+
+/* What a metered text calls with what is left: below zero. Gives what there is now. */
+static int on_spent(lua_State *L)
+{
+    struct tael_isolate *isolate = isolate_of(L);
+    int64_t steps = isolate->interval == 0 ? TICK_STEPS - lua_tointeger(L, 1) : 0;
+    if (isolate->run != NULL && look(isolate, L, steps))
+        return lua_yieldk(L, 0, 0, give_ticks);
+    return give_ticks(L, LUA_OK, 0);
+}
+
+/* Neither allocates nor raises, and there is room on the stack: nothing runs. */
+static void set_left(struct tael_isolate *isolate, lua_Integer left)
+{
+    lua_rawgeti(isolate->L, LUA_REGISTRYINDEX, isolate->box);
+    lua_pushinteger(isolate->L, left);
+    lua_setupvalue(isolate->L, -2, TAEL_METERED_LEFT);
+    lua_pop(isolate->L, 1);
+}
+
+static lua_Integer get_left(struct tael_isolate *isolate)
+{
+    lua_rawgeti(isolate->L, LUA_REGISTRYINDEX, isolate->box);
+    lua_getupvalue(isolate->L, -1, TAEL_METERED_LEFT);
+    lua_Integer left = lua_tointeger(isolate->L, -1);
+    lua_pop(isolate->L, 2);
+    return left;
 }
 
 struct tael_run *tael_run_here(lua_State *L)
@@ -345,7 +392,8 @@ void tael_isolate_charge(lua_State *L, int64_t steps)
     charge(isolate_of(L), steps);
     if (run->doomed || run->steps <= 0)
         doom(L, run);
-    if (run->slice <= 0 && !run->whole && isolate_of(L)->interval > OVERDUE_STEPS)
+    int interval = isolate_of(L)->interval;
+    if (run->slice <= 0 && !run->whole && (interval == 0 || interval > OVERDUE_STEPS))
         look_soon(isolate_of(L));
 }
 
@@ -386,10 +434,17 @@ void tael_isolate_check(lua_State *L, int lua_status)
 
 /* ---- life ---- */
 
+/* Gives the reference to the box. */
 static int install(lua_State *L)
 {
     tael_confine_install(L, lua_toboolean(L, 1));
-    return 0;
+    if (luaL_loadbufferx(L, TAEL_METERED_BOX, strlen(TAEL_METERED_BOX), "=", "t") != LUA_OK)
+        lua_error(L);
+    lua_call(L, 0, 1);
+    lua_pushcfunction(L, on_spent);
+    lua_setupvalue(L, -2, TAEL_METERED_SPENT);
+    lua_pushinteger(L, luaL_ref(L, LUA_REGISTRYINDEX));
+    return 1;
 }
 
 tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool ordered)
@@ -404,8 +459,10 @@ tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool 
     *(struct tael_isolate **)lua_getextraspace(isolate->L) = isolate; /* copied to coroutines */
     lua_pushcfunction(isolate->L, install);
     lua_pushboolean(isolate->L, ordered);
-    if (lua_pcall(isolate->L, 1, 0, 0) != LUA_OK)
+    if (lua_pcall(isolate->L, 1, 1, 0) != LUA_OK)
         goto out_of_memory;
+    isolate->box = (int)lua_tointeger(isolate->L, -1);
+    lua_pop(isolate->L, 1);
     isolate->taken = 0;
     *out = isolate;
     return TAEL_OK;
@@ -425,6 +482,44 @@ void tael_isolate_free(struct tael_isolate *isolate)
         free(slab);
     }
     free(isolate);
+}
+
+/* In the author's own words if they are no good Lua, and not in those that are written into them.
+ */
+static int refuse_text(lua_State *L, struct tael_span text, const char *name, int line)
+{
+    if (line > 0)
+        return luaL_error(L, "%s:%d: " TAEL_METERED_NAMES " are names that count what scripts do",
+                          name + 1, line);
+    if (luaL_loadbufferx(L, text.data, text.len, name, "t") == LUA_OK)
+        lua_pop(L, 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+        lua_pushfstring(L, "%s: cannot be read", name + 1);
+    return lua_error(L);
+}
+
+void tael_isolate_load(lua_State *L, struct tael_span text, const char *name,
+                       struct tael_buf *scratch)
+{
+    int line = 0, environment = lua_gettop(L);
+    size_t len = scratch->len;
+    tael_status rc = tael_metered_write(scratch, text, &line);
+    struct tael_span metered = {scratch->data + len, scratch->len - len};
+    scratch->len = len; /* nobody else writes meanwhile */
+    if (rc == TAEL_ENOMEM || rc == TAEL_ELIMIT)
+        luaL_error(L, "not enough memory");
+    lua_pushnil(L);
+    if (rc != TAEL_OK || luaL_loadbufferx(L, metered.data, metered.len, name, "t") != LUA_OK)
+        refuse_text(L, text, name, line);
+    lua_pushvalue(L, environment);
+    lua_setupvalue(L, -2, 1);
+    lua_call(L, 0, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate_of(L)->box);
+    lua_upvaluejoin(L, -2, TAEL_METERED_LEFT, -1, TAEL_METERED_LEFT);
+    lua_upvaluejoin(L, -2, TAEL_METERED_SPENT, -1, TAEL_METERED_SPENT);
+    lua_pop(L, 1);
+    lua_replace(L, environment);
+    lua_settop(L, environment);
 }
 
 lua_State *tael_isolate_lua(struct tael_isolate *isolate)
@@ -544,11 +639,14 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
     isolate->turn_at = isolate->time_at;
     isolate->counted = 0;
     isolate->tick = clock_ns(CLOCK_MONOTONIC_COARSE);
-    isolate->interval = 0;
+    isolate->interval = lua_gethookmask(run->co) != 0 ? lua_gethookcount(run->co) : 0;
     set_interval(isolate, run->co, interval_of(isolate, run));
+    set_left(isolate, TICK_STEPS);
     isolate->run = run;
     int status = lua_resume(run->co, NULL, args, &run->results);
-    charge(isolate, isolate->interval / 2 + (int64_t)(isolate->taken / STEP_BYTES)); /* as a rule */
+    int64_t steps = isolate->interval > 0 ? isolate->interval / 2 /* as a rule */
+                                          : TICK_STEPS - get_left(isolate);
+    charge(isolate, steps + (int64_t)(isolate->taken / STEP_BYTES));
     isolate->run = NULL;
     if (status == LUA_OK && !run->doomed)
         return TAEL_RUN_DONE;

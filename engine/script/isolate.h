@@ -1,8 +1,8 @@
 /* isolate.h - a Lua state for scripts that are not Tael's own: pure libraries, a ceiling of memory,
  * a budget of work. Nothing in it waits or has effects.
  *
- * What a script does is counted in steps: an instruction is one, so are 16 bytes of memory taken,
- * and C functions charge for what they go through. Steps and not time, so that what is too long on
+ * What a script does is counted in steps: an instruction is about one (metered.h), so are 16 bytes
+ * of memory taken, and C functions charge for what they go through. Steps and not time, so that what is too long on
  * one machine is too long on all, and in the simulated world. Whoever has used up its steps is
  * doomed: every further instruction raises, and the pcall that scripts see passes it on.
  *
@@ -90,6 +90,12 @@ bool tael_isolate_wait(lua_State *L);
 void tael_isolate_nest(lua_State *L, int more);
 /* Raises, for good, when this run is doomed or lua_status says that memory ran out. */
 void tael_isolate_check(lua_State *L, int lua_status);
+
+/* Puts the script of the text, a function, in the place of the environment on top, in which it is
+ * to run. name: "@" and its path. What it does is counted (metered.h). Raises, with the path and
+ * line. Room behind scratch's end is used meanwhile. */
+void tael_isolate_load(lua_State *L, struct tael_span text, const char *name,
+                       struct tael_buf *scratch);
 
 /* Pushes a new environment for one script: globals that cannot be written, from the list of
  * confine.c, with require = the function at the top of the stack, which it replaces. Raises. */
