@@ -26,7 +26,6 @@ static const char globals_key; /* its address names the shared globals in the re
 enum {
     PCALL_STEPS = 2000,
     CAUGHT_STEPS = 5000,
-    PLACE_STEPS = 4,
     TEXT_BYTES = 4, /* gone through for one step */
 };
 
@@ -131,11 +130,10 @@ static int finish_next_place(lua_State *L, int status, lua_KContext context)
     return lua_isnil(L, -1) ? 1 : 2;
 }
 
-/* The iterator of ipairs. */
+/* The iterator of ipairs. The loop that calls it counts. */
 static int next_place(lua_State *L)
 {
     lua_Integer at = (lua_Integer)((lua_Unsigned)luaL_checkinteger(L, 2) + 1);
-    tael_isolate_charge(L, PLACE_STEPS);
     lua_pushinteger(L, at);
     if (lua_type(L, 1) == LUA_TTABLE && lua_rawgeti(L, 1, at) != LUA_TNIL)
         return 2;

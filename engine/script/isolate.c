@@ -20,6 +20,7 @@ enum {
     STEP_BYTES = 16,          /* of memory taken count as one step */
     BLOCK_BYTES = 96,         /* of memory, that each block counts besides */
     TICK_STEPS = 2000,        /* that a script's own text counts between two looks */
+    UNSEEN_MAX = 4000,        /* steps that C functions charged since the last one: there is one now */
     HOOK_STEPS = 250,         /* instructions between two, where the text does not say enough */
     OVERDUE_STEPS = 61,       /* the same, of one that could not yield when it should have */
     SLICE = 100 * 1000,       /* steps, half a millisecond or so */
@@ -64,6 +65,7 @@ struct tael_isolate {
     size_t held;     /* bytes that it has from the C library */
     size_t taken;    /* since the last look */
     size_t longest;  /* text that was ever made, bytes */
+    int64_t unseen;  /* steps that C functions charged since then */
     int interval;    /* of the count hook, instructions; 0: it is off, and the text counts alone */
     int box;         /* reference to a function that has the upvalues of all metered texts */
     int64_t tick;    /* of the coarse clock, at the last look */
@@ -326,6 +328,7 @@ static bool look(struct tael_isolate *isolate, lua_State *L, int64_t steps)
     struct tael_run *run = isolate->run;
     charge(isolate, steps + (int64_t)(isolate->taken / STEP_BYTES));
     isolate->taken = 0;
+    isolate->unseen = 0;
     int64_t more = time_work(isolate, run);
     run->steps -= more;
     run->slice -= more;
@@ -344,39 +347,39 @@ static void on_count(lua_State *L, lua_Debug *at)
         lua_yield(L, 0);
 }
 
-static int give_ticks(lua_State *L, int status, lua_KContext context)
+/* Neither allocates nor raises; L has room for two values. */
+static void set_left(const struct tael_isolate *isolate, lua_State *L, lua_Integer left)
 {
-    (void)status, (void)context;
-    lua_pushinteger(L, TICK_STEPS);
-    return 1;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
+    lua_pushinteger(L, left);
+    lua_setupvalue(L, -2, TAEL_METERED_LEFT);
+    lua_pop(L, 1);
 }
 
-/* What a metered text calls with what is left: below zero. Gives what there is now. */
+static lua_Integer get_left(const struct tael_isolate *isolate, lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
+    lua_getupvalue(L, -1, TAEL_METERED_LEFT);
+    lua_Integer left = lua_tointeger(L, -1);
+    lua_pop(L, 2);
+    return left;
+}
+
+static int go_on_counting(lua_State *L, int status, lua_KContext context)
+{
+    (void)L, (void)status, (void)context;
+    return 0;
+}
+
+/* What a metered text calls when nothing is left. */
 static int on_spent(lua_State *L)
 {
     struct tael_isolate *isolate = isolate_of(L);
-    int64_t steps = isolate->interval == 0 ? TICK_STEPS - lua_tointeger(L, 1) : 0;
+    int64_t steps = isolate->interval == 0 ? TICK_STEPS - get_left(isolate, L) : 0;
+    set_left(isolate, L, TICK_STEPS);
     if (isolate->run != NULL && look(isolate, L, steps))
-        return lua_yieldk(L, 0, 0, give_ticks);
-    return give_ticks(L, LUA_OK, 0);
-}
-
-/* Neither allocates nor raises, and there is room on the stack: nothing runs. */
-static void set_left(struct tael_isolate *isolate, lua_Integer left)
-{
-    lua_rawgeti(isolate->L, LUA_REGISTRYINDEX, isolate->box);
-    lua_pushinteger(isolate->L, left);
-    lua_setupvalue(isolate->L, -2, TAEL_METERED_LEFT);
-    lua_pop(isolate->L, 1);
-}
-
-static lua_Integer get_left(struct tael_isolate *isolate)
-{
-    lua_rawgeti(isolate->L, LUA_REGISTRYINDEX, isolate->box);
-    lua_getupvalue(isolate->L, -1, TAEL_METERED_LEFT);
-    lua_Integer left = lua_tointeger(isolate->L, -1);
-    lua_pop(isolate->L, 2);
-    return left;
+        return lua_yieldk(L, 0, 0, go_on_counting);
+    return 0;
 }
 
 struct tael_run *tael_run_here(lua_State *L)
@@ -386,15 +389,18 @@ struct tael_run *tael_run_here(lua_State *L)
 
 void tael_isolate_charge(lua_State *L, int64_t steps)
 {
-    struct tael_run *run = isolate_of(L)->run;
+    struct tael_isolate *isolate = isolate_of(L);
+    struct tael_run *run = isolate->run;
     if (run == NULL)
         return;
-    charge(isolate_of(L), steps);
+    charge(isolate, steps);
+    isolate->unseen += steps;
     if (run->doomed || run->steps <= 0)
         doom(L, run);
-    int interval = isolate_of(L)->interval;
-    if (run->slice <= 0 && !run->whole && (interval == 0 || interval > OVERDUE_STEPS))
-        look_soon(isolate_of(L));
+    bool overdue = run->slice <= 0 && !run->whole &&
+                   (isolate->interval == 0 || isolate->interval > OVERDUE_STEPS);
+    if (overdue || isolate->unseen > UNSEEN_MAX)
+        look_soon(isolate);
 }
 
 bool tael_isolate_overdue(lua_State *L)
@@ -641,11 +647,11 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
     isolate->tick = clock_ns(CLOCK_MONOTONIC_COARSE);
     isolate->interval = lua_gethookmask(run->co) != 0 ? lua_gethookcount(run->co) : 0;
     set_interval(isolate, run->co, interval_of(isolate, run));
-    set_left(isolate, TICK_STEPS);
+    set_left(isolate, isolate->L, TICK_STEPS);
     isolate->run = run;
     int status = lua_resume(run->co, NULL, args, &run->results);
     int64_t steps = isolate->interval > 0 ? isolate->interval / 2 /* as a rule */
-                                          : TICK_STEPS - get_left(isolate);
+                                          : TICK_STEPS - get_left(isolate, isolate->L);
     charge(isolate, steps + (int64_t)(isolate->taken / STEP_BYTES));
     isolate->run = NULL;
     if (status == LUA_OK && !run->doomed)

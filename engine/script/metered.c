@@ -22,7 +22,7 @@ enum {
 
 static const char head[] = "local " LEFT "," SPENT " return function(...)";
 static const char tick_begin[] = " " LEFT "=" LEFT "-";
-static const char tick_end[] = " if " LEFT "<0 then " LEFT "=" SPENT "(" LEFT ")end ";
+static const char tick_end[] = " if " LEFT "<0 then " SPENT "()end ";
 
 struct block {
     size_t digits_at;           /* of its weight in the text; 0: it has no meter */

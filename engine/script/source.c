@@ -11,13 +11,14 @@ enum {
     FIELDS_MAX = 32,    /* a.b.c: an error at their end goes through all of them on the C stack */
     LOGIC_MAX = 500,    /* and, or in one expression; elseif in one if: joined by going through */
     JUMPS_MAX = 1000,   /* goto, break, labels: each looks through all others */
+    BODIES_MAX = 3000,  /* of functions and loops: what counts them is compiled for each (metered.h) */
 };
 
 enum token { END, NAME, KEYWORD, VALUE, SIGN };
 
 struct scanning {
     const char *at, *end;
-    int line, depth, functions, jumps;
+    int line, depth, functions, jumps, bodies;
     enum token last;
     char sign;             /* of the last token, when it was one character */
     struct tael_span word; /* NAME, KEYWORD */
@@ -182,6 +183,13 @@ static bool take_jump(struct scanning *scan)
     return true;
 }
 
+static bool take_body(struct scanning *scan)
+{
+    if (++scan->bodies > BODIES_MAX)
+        return refuse(scan, "too many functions and loops in one file: split it into modules");
+    return true;
+}
+
 static bool take_logic(struct scanning *scan)
 {
     if (++scan->levels[scan->depth].logic > LOGIC_MAX)
@@ -209,8 +217,12 @@ static bool take_keyword(struct scanning *scan)
     if (tael_span_is(word, "goto") || tael_span_is(word, "break"))
         return take_jump(scan);
     if (tael_span_is(word, "function"))
-        return enter(scan, true);
-    if (tael_span_is(word, "if") || tael_span_is(word, "do") || tael_span_is(word, "repeat"))
+        return take_body(scan) && enter(scan, true);
+    if (tael_span_is(word, "while") || tael_span_is(word, "for"))
+        return take_body(scan);
+    if (tael_span_is(word, "repeat"))
+        return take_body(scan) && enter(scan, false);
+    if (tael_span_is(word, "if") || tael_span_is(word, "do"))
         return enter(scan, false);
     if (tael_span_is(word, "end") || tael_span_is(word, "until"))
         leave(scan);

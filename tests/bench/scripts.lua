@@ -142,6 +142,16 @@ function figures.state()
 end
 
 local WORKS = {
+    ["the three rules of a payment"] = [[
+        local rules = (function() ]] .. SOURCE .. [[ end)()
+        local payment = { amount = 1234, metadata = { tier = "silver" }, payer = { ip = "203.0.113.7" } }
+        local channels = { { account = "alipay-one" }, { account = "alipay-two" } }
+        for _ = 1, n do
+            local order = rules.route(payment, channels)
+            if rules.risk(payment) == "allow" then
+                sum = sum + rules.limits(payment).max_amount + #order
+            end
+        end]],
     ["the route rule of the operator's bench"] = [[
         local items = { { price = 1200, quantity = 2 }, { price = 300, quantity = 1 },
             { price = 99, quantity = 7 } }

@@ -69,14 +69,14 @@ static int finish(lua_State *L, int status, lua_KContext context)
     return lua_toboolean(L, -1) ? luaL_error(L, "HOLE: %s", luaL_tolstring(L, -1, NULL)) : 0;
 }
 
+static struct tael_buf scratch;
+
 static int body(lua_State *L)
 {
     const struct tael_span *text = lua_touserdata(L, 1);
-    if (luaL_loadbufferx(L, text->data, text->len, "@s.lua", "t") != LUA_OK)
-        return lua_error(L);
     lua_pushcfunction(L, require_tael);
     tael_confine_push_environment(L);
-    lua_setupvalue(L, -2, 1);
+    tael_isolate_load(L, *text, "@s.lua", &scratch);
     lua_callk(L, 0, 1, 0, finish);
     return finish(L, LUA_OK, 0);
 }
@@ -299,6 +299,7 @@ int main(int argc, char **argv)
     printf("# the thread was held for %.1f ms at most\n", longest_of_all);
     tael_shelf_free(shelf);
     tael_buf_free(&asked.ask.out);
+    tael_buf_free(&scratch);
     hostile_close();
     return tap_end();
 }

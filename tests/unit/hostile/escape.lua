@@ -154,3 +154,19 @@ require("tael").json.object(_ENV)
 --# RAISED: tael marked as an object
 local tael = require "tael"
 tael.json.object(tael.json)
+--# RAISED: what is counted with
+local __left = 1 << 60
+--# RAISED: a field of that name
+return { __spent = function() end }
+--# RAISED: the end of what is around it
+end, (function() while true do end end)(), function()
+--# RAISED: the same behind something good
+local x = 1 end, (function() while true do end end)(), function() return 2
+--# RAISED: the end of a loop that has not begun
+while true end, (function() while true do end end)(), function() do
+--# RAISED: until of nothing
+until true
+--# RAISED: a text that does not end
+local x = [[ end
+--# RAISED: a function that does not end
+local function f()

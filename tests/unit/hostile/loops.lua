@@ -102,3 +102,30 @@ while true do n = math.sin(n) + #tostring(n) end
 --# SPENT: a problem after the other
 local tael = require "tael"
 while true do tael.problem(400, "x") end
+--# SPENT: a condition with a loop in it
+while (function() while true do end end)() do end
+--# SPENT: a condition with a block in it
+while (function() do end return true end)() do end
+--# SPENT: the bounds of a loop have one in them
+for _ = (function() repeat until false end)(), 2 do end
+--# SPENT: until has a loop in it
+repeat until (function() repeat until false end)()
+--# SPENT: goto out of blocks
+::again:: do if true then do goto again end end end
+--# SPENT: goto in a loop of one turn
+for _ = 1, 1 do ::again:: goto again end
+--# SPENT: goto to the second label of the name
+do ::again:: end ::again:: goto again
+--# SPENT: two that go to each other
+do goto second end ::first:: do goto second end ::second:: goto first
+--# SPENT: a loop behind a word that is no keyword
+local fortune, dodo = 1, 2 for _ in function() return fortune + dodo end do end
+--# SPENT: a loop in the arguments of a call of a text
+local _ = ("x"):rep((function() for _ in function() return 1 end do end end)())
+--# SPENT: a function of many names
+local t = { a = { b = {} } } function t.a.b:c(...) return self:c(...) end t.a.b:c(1, 2)
+--# SPENT: a comment before the loop's word
+while --[==[ do ]] ]==] true --do
+do end
+--# SPENT: a loop in a table in a table
+local _ = { { f = function() while true do end end } } _[1].f()
