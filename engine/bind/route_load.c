@@ -33,6 +33,7 @@ static int require_tael(lua_State *L)
 struct loading {
     const char *chunk;
     struct tael_span text;
+    struct tael_buf metered;
     struct tael_route_script *script; /* grows while the table is read */
     char key[PATH_MAX_LEN];           /* that is being read: for the line */
     bool starved;                     /* the process had no memory */
@@ -221,12 +222,9 @@ static int load_body(lua_State *L)
     tael_json_limit(L, TAEL_ROUTE_BODY_MAX + 1,
                     TAEL_ROUTE_JSON_ITEMS); /* tael may never be required */
     lua_pushfstring(L, "@%s", loading->chunk);
-    if (luaL_loadbufferx(L, loading->text.data, loading->text.len, lua_tostring(L, -1), "t") !=
-        LUA_OK)
-        return lua_error(L);
     lua_pushcfunction(L, require_tael);
     tael_confine_push_environment(L);
-    lua_setupvalue(L, -2, 1);
+    tael_isolate_load(L, loading->text, lua_tostring(L, -2), &loading->metered);
     lua_call(L, 0, 1);
     read_routes(L, loading);
     return 0;
@@ -264,7 +262,8 @@ tael_status tael_route_load(struct tael_route_script **out, struct tael_isolate 
 {
     struct tael_run run = {0};
     struct tael_route_script *script = calloc(1, sizeof(*script));
-    struct loading loading = {.chunk = chunk, .text = text, .script = script};
+    struct loading loading = {
+        .chunk = chunk, .text = text, .metered.max = SIZE_MAX, .script = script};
     snprintf(why, TAEL_ROUTE_WHY_MAX, "%s: out of memory", chunk);
     if (script == NULL)
         return TAEL_ENOMEM;
@@ -278,6 +277,7 @@ tael_status tael_route_load(struct tael_route_script **out, struct tael_isolate 
             snprintf(why, TAEL_ROUTE_WHY_MAX, "%s", run.fault);
         }
         tael_run_end(&run);
+        tael_buf_free(&loading.metered);
     }
     if (rc != TAEL_OK) {
         free_script(script);

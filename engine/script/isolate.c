@@ -20,9 +20,9 @@ enum {
     STEP_BYTES = 16,          /* of memory taken count as one step */
     BLOCK_BYTES = 96,         /* of memory, that each block counts besides */
     TICK_STEPS = 2000,        /* that a script's own text counts between two looks */
-    UNSEEN_MAX = 4000,        /* steps that C functions charged since the last one: there is one now */
+    UNSEEN_MAX = 4000,        /* steps that C functions charge before there is one, */
+    UNSEEN_OVERDUE = 64,      /* the same, of one that could not yield when it should have */
     HOOK_STEPS = 250,         /* instructions between two, where the text does not say enough */
-    OVERDUE_STEPS = 61,       /* the same, of one that could not yield when it should have */
     SLICE = 100 * 1000,       /* steps, half a millisecond or so */
     OVERDUE_MAX = 10 * SLICE, /* steps beyond it: what called back cannot yield, and is ended */
     STEP_NS = 50,             /* of the thread's time: what takes longer is charged by its time */
@@ -294,14 +294,12 @@ static void set_interval(struct tael_isolate *isolate, lua_State *L, int steps)
     lua_sethook(L, steps > 0 ? on_count : NULL, steps > 0 ? LUA_MASKCOUNT : 0, steps);
 }
 
-/* Between two instructions there is something to see only where one of them can take long, or the
- * first one that can yield is waited for. */
+/* Between two instructions there is something to see only where one of them can take long. */
 static int interval_of(const struct tael_isolate *isolate, const struct tael_run *run)
 {
-    if (run->slice > 0 && run->slowness == 1 && isolate->longest <= TEXT_LONG)
+    if (run->slowness == 1 && isolate->longest <= TEXT_LONG)
         return 0;
-    size_t steps = run->slice <= 0 ? OVERDUE_STEPS : HOOK_STEPS;
-    steps /= 1 + isolate->longest / TEXT_LONG;
+    size_t steps = HOOK_STEPS / (1 + isolate->longest / TEXT_LONG);
     int64_t interval = (int64_t)(steps < TEXT_STEPS ? TEXT_STEPS : steps) / run->slowness;
     return interval > 0 ? (int)interval : 1;
 }
@@ -322,13 +320,34 @@ static bool can_pause(lua_State *L, struct tael_run *run)
     return true;
 }
 
-/* So many steps were taken since the last one. True: yield now. */
-static bool look(struct tael_isolate *isolate, lua_State *L, int64_t steps)
+/* What the texts have counted since the last time. Neither allocates nor raises; L has room for two
+ * values. */
+static int64_t take_ticks(const struct tael_isolate *isolate, lua_State *L)
 {
-    struct tael_run *run = isolate->run;
-    charge(isolate, steps + (int64_t)(isolate->taken / STEP_BYTES));
+    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
+    lua_getupvalue(L, -1, TAEL_METERED_LEFT);
+    int64_t ticks = TICK_STEPS - lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    lua_pushinteger(L, TICK_STEPS);
+    lua_setupvalue(L, -2, TAEL_METERED_LEFT);
+    lua_pop(L, 1);
+    return ticks;
+}
+
+static void charge_turn(struct tael_isolate *isolate, lua_State *L)
+{
+    charge(isolate, take_ticks(isolate, L) + (int64_t)(isolate->taken / STEP_BYTES));
     isolate->taken = 0;
     isolate->unseen = 0;
+}
+
+/* True: yield now. */
+static bool look(struct tael_isolate *isolate, lua_State *L)
+{
+    struct tael_run *run = isolate->run;
+    if (run == NULL)
+        return false;
+    charge_turn(isolate, L);
     int64_t more = time_work(isolate, run);
     run->steps -= more;
     run->slice -= more;
@@ -342,27 +361,8 @@ static bool look(struct tael_isolate *isolate, lua_State *L, int64_t steps)
 static void on_count(lua_State *L, lua_Debug *at)
 {
     (void)at;
-    struct tael_isolate *isolate = isolate_of(L);
-    if (isolate->run != NULL && look(isolate, L, isolate->interval))
+    if (look(isolate_of(L), L))
         lua_yield(L, 0);
-}
-
-/* Neither allocates nor raises; L has room for two values. */
-static void set_left(const struct tael_isolate *isolate, lua_State *L, lua_Integer left)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
-    lua_pushinteger(L, left);
-    lua_setupvalue(L, -2, TAEL_METERED_LEFT);
-    lua_pop(L, 1);
-}
-
-static lua_Integer get_left(const struct tael_isolate *isolate, lua_State *L)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
-    lua_getupvalue(L, -1, TAEL_METERED_LEFT);
-    lua_Integer left = lua_tointeger(L, -1);
-    lua_pop(L, 2);
-    return left;
 }
 
 static int go_on_counting(lua_State *L, int status, lua_KContext context)
@@ -374,12 +374,7 @@ static int go_on_counting(lua_State *L, int status, lua_KContext context)
 /* What a metered text calls when nothing is left. */
 static int on_spent(lua_State *L)
 {
-    struct tael_isolate *isolate = isolate_of(L);
-    int64_t steps = isolate->interval == 0 ? TICK_STEPS - get_left(isolate, L) : 0;
-    set_left(isolate, L, TICK_STEPS);
-    if (isolate->run != NULL && look(isolate, L, steps))
-        return lua_yieldk(L, 0, 0, go_on_counting);
-    return 0;
+    return look(isolate_of(L), L) ? lua_yieldk(L, 0, 0, go_on_counting) : 0;
 }
 
 struct tael_run *tael_run_here(lua_State *L)
@@ -397,9 +392,7 @@ void tael_isolate_charge(lua_State *L, int64_t steps)
     isolate->unseen += steps;
     if (run->doomed || run->steps <= 0)
         doom(L, run);
-    bool overdue = run->slice <= 0 && !run->whole &&
-                   (isolate->interval == 0 || isolate->interval > OVERDUE_STEPS);
-    if (overdue || isolate->unseen > UNSEEN_MAX)
+    if (isolate->unseen > (run->slice <= 0 && !run->whole ? UNSEEN_OVERDUE : UNSEEN_MAX))
         look_soon(isolate);
 }
 
@@ -447,6 +440,8 @@ static int install(lua_State *L)
     if (luaL_loadbufferx(L, TAEL_METERED_BOX, strlen(TAEL_METERED_BOX), "=", "t") != LUA_OK)
         lua_error(L);
     lua_call(L, 0, 1);
+    lua_pushinteger(L, TICK_STEPS);
+    lua_setupvalue(L, -2, TAEL_METERED_LEFT);
     lua_pushcfunction(L, on_spent);
     lua_setupvalue(L, -2, TAEL_METERED_SPENT);
     lua_pushinteger(L, luaL_ref(L, LUA_REGISTRYINDEX));
@@ -647,12 +642,10 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
     isolate->tick = clock_ns(CLOCK_MONOTONIC_COARSE);
     isolate->interval = lua_gethookmask(run->co) != 0 ? lua_gethookcount(run->co) : 0;
     set_interval(isolate, run->co, interval_of(isolate, run));
-    set_left(isolate, isolate->L, TICK_STEPS);
+    take_ticks(isolate, isolate->L); /* of nobody: what was loaded outside a run */
     isolate->run = run;
     int status = lua_resume(run->co, NULL, args, &run->results);
-    int64_t steps = isolate->interval > 0 ? isolate->interval / 2 /* as a rule */
-                                          : TICK_STEPS - get_left(isolate, isolate->L);
-    charge(isolate, steps + (int64_t)(isolate->taken / STEP_BYTES));
+    charge_turn(isolate, isolate->L);
     isolate->run = NULL;
     if (status == LUA_OK && !run->doomed)
         return TAEL_RUN_DONE;

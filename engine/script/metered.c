@@ -17,7 +17,8 @@ enum {
     DEPTH_MAX = 128,    /* more than tael_source_check lets pass */
     LABELS_MAX = 1024,  /* the same */
     DIGITS = 6,         /* of a weight: there are fewer tokens in a text */
-    TOKENS_PER_STEP = 2 /* that count, about as many as make an instruction */
+    TOKENS_PER_STEP = 2, /* that count, about as many as make an instruction */
+    CALL_TOKENS = 6,     /* what a call takes besides */
 };
 
 static const char head[] = "local " LEFT "," SPENT " return function(...)";
@@ -122,7 +123,8 @@ static void close_block(struct metering *metering)
     }
     metering->depth--;
     if (block->digits_at > 0)
-        set_weight(metering, block->digits_at, block->weight);
+        set_weight(metering, block->digits_at,
+                   block->weight + (block->function ? CALL_TOKENS : 0));
     else
         top(metering)->weight += block->weight;
     metering->labels_count = block->labels; /* goto does not see into it */

@@ -50,13 +50,13 @@ export async function freePort() {
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Calls probe until it gives something true; fails after `seconds` with what was awaited. */
+/** Calls probe until it gives something true; fails after `seconds` with what was awaited: a text, or what gives one then. */
 export async function until(what, probe, seconds = 90) {
     const end = Date.now() + seconds * 1000;
     for (;;) {
         const value = await probe();
         if (value) return value;
-        if (Date.now() > end) throw new Error(`waited ${seconds} s for: ${what}`);
+        if (Date.now() > end) throw new Error(`waited ${seconds} s for: ${typeof what === 'function' ? what() : what}`);
         await sleep(20);
     }
 }

@@ -1,0 +1,162 @@
+/* metered_test.c - what is written into the texts of scripts: where, how much it says, and that it
+ * changes nothing else. That nothing goes on uncounted is tests/unit/hostile/'s to show. */
+#include "script/metered.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <lauxlib.h>
+
+#include "tap.h"
+
+/* The weights of a text's ticks, "a b c"; what is not good Lua gives NULL. */
+static const char *weights_of(const char *text)
+{
+    static char list[256];
+    struct tael_buf out = {.max = 1 << 20};
+    int line = 0;
+    list[0] = '\0';
+    if (tael_metered_write(&out, tael_span_of(text), &line) != TAEL_OK ||
+        tael_buf_append_char(&out, '\0') != TAEL_OK) {
+        tael_buf_free(&out);
+        return NULL;
+    }
+    for (const char *at = out.data; (at = strstr(at, "__left=__left-")) != NULL;) {
+        at += strlen("__left=__left-");
+        size_t len = strlen(list);
+        snprintf(list + len, sizeof(list) - len, "%s%ld", len > 0 ? " " : "", strtol(at, NULL, 10));
+    }
+    tael_buf_free(&out);
+    return list;
+}
+
+static void bodies_have_ticks(void)
+{
+    static const struct {
+        const char *text, *weights; /* the first is the chunk's; NULL: refused */
+    } cases[] = {
+        {"", "1"},
+        {"local x = a + b", "3"},
+        {"while a do b() end", "1 2"},
+        {"for i = 1, 2 do end", "1 2"},
+        {"for k, v in pairs(t) do end", "1 3"},
+        {"repeat a() until b", "1 2"},
+        {"repeat until a b = c + d + e", "1 4"},
+        {"repeat until a; b = c + d + e", "4 1"},
+        {"repeat until a local b = c + d", "3 1"},
+        {"if a then b() else c() end", "3"},
+        {"do a() end", "2"},
+        {"function f(a) return a + 1 end", "1 7"},
+        {"local function f(...) end", "1 5"},
+        {"function a.b:c() end", "1 7"},
+        {"f(function() g() end)", "2 5"},
+        {"for i = 1, 2 do for j = 1, 2 do a() end end", "1 2 3"},
+        {"while (function() return a end)() do b() end", "1 5 3"},
+        {"::a:: b() goto a", "2 2"},
+        {"goto a b() ::a::", "2"},
+        {"do ::a:: end goto a ::a::", "1"},
+        {"::a:: local function f() goto a end", "1 5"},
+        {"while a do goto continue b() ::continue:: end", "1 2"},
+        {"local s = 'while true do end' -- for i = 1, 2 do", "2"},
+        {"local s = [==[ repeat ]] ]==] --[[ function() ]]", "2"},
+        {"local __left", NULL},
+        {"end", NULL},
+        {"do", NULL},
+        {"while a end", NULL},
+        {"local s = 'a", NULL},
+        {"goto 1", NULL},
+        {"::a:", NULL},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *weights = weights_of(cases[i].text), *wanted = cases[i].weights;
+        bool same = weights == NULL || wanted == NULL ? weights == wanted
+                                                      : strcmp(weights, wanted) == 0;
+        if (!same)
+            printf("# %s\n", weights != NULL ? weights : "refused");
+        CHECK_NAMED(same, cases[i].text);
+    }
+}
+
+static void a_name_is_refused_with_its_line(void)
+{
+    struct tael_buf out = {.max = 1 << 20};
+    int line = 0;
+    CHECK(tael_metered_write(&out, tael_span_of("local a\nlocal b\nlocal __spent"), &line) ==
+          TAEL_EINVAL);
+    CHECK(line == 3);
+    line = 7;
+    CHECK(tael_metered_write(&out, tael_span_of("while"), &line) == TAEL_EINVAL && line == 0);
+    tael_buf_free(&out);
+}
+
+static void a_full_buffer_is_an_error(void)
+{
+    int line;
+    for (size_t max = 1; max < 60; max++) {
+        struct tael_buf out = {.max = max};
+        if (tael_metered_write(&out, tael_span_of("for i = 1, 2 do end"), &line) != TAEL_ELIMIT)
+            CHECK_NAMED(false, "a text without room");
+        tael_buf_free(&out);
+    }
+    CHECK(true);
+}
+
+/* ---- every file of the tree stays the program it is ---- */
+
+static lua_State *L;
+static int files, changed;
+
+static bool compiles(const char *text, size_t len)
+{
+    bool good = luaL_loadbufferx(L, text, len, "=text", "t") == LUA_OK;
+    lua_settop(L, 0);
+    return good;
+}
+
+static size_t lines_of(const char *text, size_t len)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < len; i++)
+        count += text[i] == '\n';
+    return count;
+}
+
+static int look(const char *path, const struct stat *about, int type, struct FTW *at)
+{
+    static char text[1 << 18];
+    struct tael_buf out = {.max = SIZE_MAX};
+    const char *dot = strrchr(path, '.');
+    int line;
+    (void)at, (void)about;
+    if (type != FTW_F || dot == NULL || strcmp(dot, ".lua") != 0)
+        return 0;
+    FILE *file = fopen(path, "re");
+    size_t len = file != NULL ? fread(text, 1, sizeof(text), file) : 0;
+    if (file != NULL)
+        fclose(file);
+    if (!compiles(text, len))
+        return 0; /* tests have some that are broken */
+    files++;
+    bool same = tael_metered_write(&out, (struct tael_span){text, len}, &line) == TAEL_OK &&
+                compiles(out.data, out.len) && lines_of(out.data, out.len) == lines_of(text, len) + 1;
+    if (!same)
+        printf("# %s\n", path);
+    changed += !same;
+    tael_buf_free(&out);
+    return 0;
+}
+
+int main(void)
+{
+    static const char *const folders[] = {"lua", "scripts", "tests", "examples"};
+    bodies_have_ticks();
+    a_name_is_refused_with_its_line();
+    a_full_buffer_is_an_error();
+    L = luaL_newstate();
+    for (size_t i = 0; L != NULL && i < sizeof(folders) / sizeof(folders[0]); i++)
+        nftw(folders[i], look, 16, FTW_PHYS);
+    CHECK(files > 200 && changed == 0);
+    lua_close(L);
+    return tap_end();
+}
