@@ -2,9 +2,10 @@
  * a budget of work. Nothing in it waits or has effects.
  *
  * What a script does is counted in steps: an instruction is about one (metered.h), so are 16 bytes
- * of memory taken, and C functions charge for what they go through. Steps and not time, so that what is too long on
- * one machine is too long on all, and in the simulated world. Whoever has used up its steps is
- * doomed: every further instruction raises, and the pcall that scripts see passes it on.
+ * of memory taken, and C functions charge for what they go through. Steps and not time, so that
+ * what is too long on one machine is too long on all, and in the simulated world. Whoever has used
+ * up its steps is doomed: every further instruction raises, and the pcall that scripts see passes
+ * it on.
  *
  * A run is a coroutine. One that takes long yields now and then (TAEL_RUN_PAUSED), so that it does
  * not hold the loop; inside a C function that calls back (sort, gsub) it cannot, and then only its

@@ -160,7 +160,8 @@ static bool format_simply(lua_State *L, const char *format, size_t len)
         bool integer = *at == '%' && at[1] == 'd';
         if (*at != '%' || *++at == '%')
             continue;
-        if (++arg > top || !(lua_isinteger(L, arg) || (!integer && lua_type(L, arg) == LUA_TSTRING)))
+        if (++arg > top ||
+            !(lua_isinteger(L, arg) || (!integer && lua_type(L, arg) == LUA_TSTRING)))
             return false;
     }
     luaL_buffinit(L, &out);

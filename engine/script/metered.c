@@ -1,8 +1,8 @@
 /* metered.c - see metered.h.
  *
  * A block is what an end or until closes. Those that begin with a tick have a meter of their own,
- * which collects the weight of all that stands in them and in no meter inside; the others add to the
- * meter around them. A condition counts with its loop.
+ * which collects the weight of all that stands in them and in no meter inside; the others add to
+ * the meter around them. A condition counts with its loop.
  */
 #include "script/metered.h"
 
@@ -10,14 +10,14 @@
 
 #include "script/tokens.h"
 
-#define LEFT "__left"
+#define LEFT  "__left"
 #define SPENT "__spent"
 
 enum {
-    DEPTH_MAX = 128,    /* more than tael_source_check lets pass */
-    LABELS_MAX = 1024,  /* the same */
-    DIGITS = 6,         /* of a weight: there are fewer tokens in a text */
-    TOKENS_PER_STEP = 2, /* that count, about as many as make an instruction */
+    DEPTH_MAX = 128,     /* more than tael_source_check lets pass */
+    LABELS_MAX = 1024,   /* the same */
+    DIGITS = 6,          /* of a weight: there are fewer tokens in a text */
+    TOKENS_PER_STEP = 3, /* that count, as many as take as long as an instruction with a look did */
     CALL_TOKENS = 6,     /* what a call takes besides */
 };
 
@@ -102,9 +102,8 @@ static void open_block(struct metering *metering, bool function, bool loop)
         return;
     }
     metering->depth++;
-    *top(metering) = (struct block){.function = function,
-                                    .loop = loop,
-                                    .labels = metering->labels_count};
+    *top(metering) =
+        (struct block){.function = function, .loop = loop, .labels = metering->labels_count};
 }
 
 /* Behind the token: the block on top has a meter from here on. */
@@ -123,8 +122,7 @@ static void close_block(struct metering *metering)
     }
     metering->depth--;
     if (block->digits_at > 0)
-        set_weight(metering, block->digits_at,
-                   block->weight + (block->function ? CALL_TOKENS : 0));
+        set_weight(metering, block->digits_at, block->weight + (block->function ? CALL_TOKENS : 0));
     else
         top(metering)->weight += block->weight;
     metering->labels_count = block->labels; /* goto does not see into it */

@@ -11,7 +11,8 @@ enum {
     FIELDS_MAX = 32,    /* a.b.c: an error at their end goes through all of them on the C stack */
     LOGIC_MAX = 500,    /* and, or in one expression; elseif in one if: joined by going through */
     JUMPS_MAX = 1000,   /* goto, break, labels: each looks through all others */
-    BODIES_MAX = 3000,  /* of functions and loops: what counts them is compiled for each (metered.h) */
+    BODIES_MAX =
+        3000, /* of functions and loops: what counts them is compiled for each (metered.h) */
 };
 
 enum token { END, NAME, KEYWORD, VALUE, SIGN };

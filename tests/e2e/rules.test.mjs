@@ -333,7 +333,7 @@ test('a merchant whose rules take all they may gets its share of the workers, an
     const others = path.join(scripts, 'merchants/other.test');
     save('return { risk = function() return "deny", "of other" end }', 'rules.lua', others);
     save(risk(`if payment.amount == 1 then return "deny", "cheap" end
-local n = 0 for i = 1, 80000 do n = n + i end return "deny", "of demo"`));
+local n = 0 for i = 1, 50000 do n = n + i end return "deny", "of demo"`));
     await settled((answer) => answer.body.detail === 'cheap', { amount: 1 });
     const denied = [], held = [];
     await until('its rules are left out', async () => {
