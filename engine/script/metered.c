@@ -137,12 +137,13 @@ static void close_conditions(struct metering *metering)
 
 /* ---- goto ---- */
 
-static const struct block *function_here(struct metering *metering)
+/* Before the innermost function. */
+static uint16_t labels_before(const struct metering *metering)
 {
-    const struct block *block = top(metering);
-    while (!block->function)
-        block--;
-    return block;
+    int at = metering->depth;
+    while (!metering->blocks[at].function)
+        at--;
+    return metering->blocks[at].labels;
 }
 
 static void take_label(struct metering *metering)
@@ -169,7 +170,7 @@ static void take_goto(struct metering *metering)
         fail(metering, TAEL_EINVAL);
         return;
     }
-    for (uint16_t i = function_here(metering)->labels; i < metering->labels_count; i++) {
+    for (uint16_t i = labels_before(metering); i < metering->labels_count; i++) {
         const struct label *label = &metering->labels[i];
         if (label->name.len != name.len || memcmp(label->name.data, name.data, name.len) != 0)
             continue;

@@ -1,9 +1,9 @@
-/* source.c - see source.h. Tokens are told apart as Lua's own scanner does; where a text or a
- * comment does not end the rest is passed over, for the compiler will say so.
- */
+/* source.c - see source.h. Where a text or a comment does not end, the compiler will say so. */
 #include "script/source.h"
 
 #include <stdio.h>
+
+#include "script/tokens.h"
 
 enum {
     DEPTH_MAX = 100,    /* brackets and blocks in each other; Lua's own end is near 200 */
@@ -15,14 +15,11 @@ enum {
         3000, /* of functions and loops: what counts them is compiled for each (metered.h) */
 };
 
-enum token { END, NAME, KEYWORD, VALUE, SIGN };
-
 struct scanning {
-    const char *at, *end;
-    int line, depth, functions, jumps, bodies;
-    enum token last;
-    char sign;             /* of the last token, when it was one character */
-    struct tael_span word; /* NAME, KEYWORD */
+    struct tael_tokens tokens;
+    int depth, functions, jumps, bodies;
+    bool behind; /* of what can have fields */
+    bool point;  /* of a field's point or a method's colon */
     struct level {
         int fields, logic;
         bool function;
@@ -33,128 +30,8 @@ struct scanning {
 
 static bool refuse(const struct scanning *scan, const char *what)
 {
-    snprintf(scan->why, scan->why_size, "line %d: %s", scan->line, what);
+    snprintf(scan->why, scan->why_size, "line %d: %s", scan->tokens.line, what);
     return false;
-}
-
-/* ---- tokens ---- */
-
-static char peek(const struct scanning *scan, ptrdiff_t ahead)
-{
-    return scan->end - scan->at > ahead ? scan->at[ahead] : '\0';
-}
-
-static void skip(struct scanning *scan, ptrdiff_t count)
-{
-    for (; count > 0 && scan->at < scan->end; count--)
-        scan->line += *scan->at++ == '\n';
-}
-
-static bool is_word(char c)
-{
-    return c == '_' || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-}
-
-/* Equal signs of a long bracket that opens here; -1: none does. */
-static ptrdiff_t long_bracket(const struct scanning *scan)
-{
-    ptrdiff_t level = 0;
-    if (peek(scan, 0) != '[')
-        return -1;
-    while (peek(scan, level + 1) == '=')
-        level++;
-    return peek(scan, level + 1) == '[' ? level : -1;
-}
-
-static void skip_long(struct scanning *scan, ptrdiff_t level)
-{
-    for (skip(scan, level + 2); scan->at < scan->end; skip(scan, 1)) {
-        ptrdiff_t signs = 0;
-        if (peek(scan, 0) != ']')
-            continue;
-        while (signs < level && peek(scan, signs + 1) == '=')
-            signs++;
-        if (signs == level && peek(scan, level + 1) == ']') {
-            skip(scan, level + 2);
-            return;
-        }
-    }
-}
-
-static void skip_text(struct scanning *scan, char quote)
-{
-    for (skip(scan, 1); scan->at < scan->end && *scan->at != quote; skip(scan, 1))
-        if (*scan->at == '\\')
-            skip(scan, 1);
-    skip(scan, 1);
-}
-
-static void skip_blank(struct scanning *scan)
-{
-    while (scan->at < scan->end) {
-        char c = *scan->at;
-        if (c == '-' && peek(scan, 1) == '-') {
-            skip(scan, 2);
-            ptrdiff_t level = long_bracket(scan);
-            if (level >= 0)
-                skip_long(scan, level);
-            else
-                while (scan->at < scan->end && *scan->at != '\n')
-                    scan->at++;
-        } else if (c == ' ' || (c >= '\t' && c <= '\r')) {
-            skip(scan, 1);
-        } else {
-            return;
-        }
-    }
-}
-
-static bool is_keyword(struct tael_span word)
-{
-    static const char *const keywords[] = {
-        "and",      "break",  "do",   "else", "elseif", "end",   "false", "for",
-        "function", "goto",   "if",   "in",   "local",  "nil",   "not",   "or",
-        "repeat",   "return", "then", "true", "until",  "while",
-    };
-    for (size_t i = 0; i < sizeof(keywords) / sizeof(keywords[0]); i++)
-        if (tael_span_is(word, keywords[i]))
-            return true;
-    return false;
-}
-
-static enum token next_token(struct scanning *scan)
-{
-    skip_blank(scan);
-    if (scan->at == scan->end)
-        return END;
-    char c = *scan->at;
-    ptrdiff_t level = long_bracket(scan);
-    if (c == '"' || c == '\'' || level >= 0) {
-        if (level >= 0)
-            skip_long(scan, level);
-        else
-            skip_text(scan, c);
-        return VALUE;
-    }
-    const char *from = scan->at;
-    if (is_word(c)) {
-        bool number = c >= '0' && c <= '9';
-        while (scan->at < scan->end && (is_word(*scan->at) || (number && *scan->at == '.')))
-            scan->at++;
-        scan->word = (struct tael_span){from, (size_t)(scan->at - from)};
-        return number ? VALUE : is_keyword(scan->word) ? KEYWORD : NAME;
-    }
-    scan->sign = c;
-    scan->at++;
-    if ((c == '.' || c == ':') && peek(scan, 0) == c) {
-        scan->sign = c == ':' ? 'L' : 'O'; /* a label's, an operator */
-        while (peek(scan, 0) == c)
-            scan->at++;
-    } else if (strchr("=<>~", c) != NULL && peek(scan, 0) == '=') {
-        scan->sign = 'O';
-        scan->at++;
-    }
-    return SIGN;
 }
 
 /* ---- limits ---- */
@@ -207,14 +84,9 @@ static bool take_field(struct scanning *scan)
 
 static bool take_keyword(struct scanning *scan)
 {
-    struct tael_span word = scan->word;
-    struct level *level = &scan->levels[scan->depth];
-    level->fields = 0;
-    if (tael_span_is(word, "and") || tael_span_is(word, "or") || tael_span_is(word, "elseif"))
+    struct tael_span word = scan->tokens.word;
+    if (tael_span_is(word, "elseif"))
         return take_logic(scan);
-    if (tael_span_is(word, "then") || tael_span_is(word, "not") || tael_span_is(word, "nil") ||
-        tael_span_is(word, "true") || tael_span_is(word, "false"))
-        return true;
     if (tael_span_is(word, "goto") || tael_span_is(word, "break"))
         return take_jump(scan);
     if (tael_span_is(word, "function"))
@@ -233,13 +105,12 @@ static bool take_keyword(struct scanning *scan)
 static bool take_sign(struct scanning *scan)
 {
     struct level *level = &scan->levels[scan->depth];
-    bool behind = scan->last == NAME || scan->last == VALUE; /* of what can have fields */
-    switch (scan->sign) {
+    switch (scan->tokens.sign) {
     case '.':
     case ':':
         return take_field(scan);
     case '[':
-        if (behind && !take_field(scan))
+        if (scan->behind && !take_field(scan))
             return false;
         return enter(scan, false);
     case '(':
@@ -251,42 +122,60 @@ static bool take_sign(struct scanning *scan)
     case '}':
         leave(scan);
         return true;
-    case 'L':
-        return take_jump(scan);
-    case ',':
-    case ';':
-    case '=':
-        level->logic = 0;
-        break;
-    default:
-        break;
+    default: /* , ; = */
+        level->logic = level->fields = 0;
+        return true;
     }
-    level->fields = 0;
-    return true;
+}
+
+static bool take_token(struct scanning *scan)
+{
+    const struct tael_tokens *tokens = &scan->tokens;
+    int *fields = &scan->levels[scan->depth].fields;
+    switch (tokens->token) {
+    case TAEL_TOKEN_NAME:
+    case TAEL_TOKEN_VALUE:
+    case TAEL_TOKEN_STRING:
+        *fields = scan->point ? *fields : 0;
+        return true;
+    case TAEL_TOKEN_WORD:
+        *fields = 0;
+        return take_keyword(scan);
+    case TAEL_TOKEN_BINARY:
+        *fields = 0;
+        return (tokens->sign != 'a' && tokens->sign != 'o') || take_logic(scan); /* and, or */
+    case TAEL_TOKEN_LABEL:
+        return take_jump(scan);
+    case TAEL_TOKEN_SIGN:
+        return take_sign(scan);
+    default:
+        *fields = 0;
+        return true;
+    }
+}
+
+/* Of the token that was taken. */
+static void keep_last(struct scanning *scan)
+{
+    enum tael_token token = scan->tokens.token;
+    char sign = token == TAEL_TOKEN_SIGN ? scan->tokens.sign : '\0';
+    scan->point = sign == '.' || sign == ':';
+    scan->behind = token == TAEL_TOKEN_NAME || token == TAEL_TOKEN_VALUE ||
+                   token == TAEL_TOKEN_STRING || sign == ')' || sign == ']' || sign == '}';
 }
 
 bool tael_source_check(struct tael_span text, char *why, size_t why_size)
 {
-    struct scanning scan = {.at = text.data, .end = text.data + text.len, .line = 1};
+    struct scanning scan = {.tokens = tael_tokens_of(text), .why = why, .why_size = why_size};
     bool good = true;
-    scan.why = why;
-    scan.why_size = why_size;
     if (text.len > TAEL_SOURCE_MAX)
         return refuse(&scan, "larger than 256 KiB: split it into modules");
     if (text.len > 0 && text.data[0] == '\x1b')
         return refuse(&scan, "compiled code: give the Lua text itself");
-    while (good) {
-        enum token token = next_token(&scan);
-        if (token == END)
-            return true;
-        if (token == KEYWORD)
-            good = take_keyword(&scan);
-        else if (token == SIGN)
-            good = take_sign(&scan);
-        else if (scan.last != SIGN || (scan.sign != '.' && scan.sign != ':'))
-            scan.levels[scan.depth].fields = 0;
-        bool closed = token == SIGN && (scan.sign == ')' || scan.sign == ']' || scan.sign == '}');
-        scan.last = closed ? VALUE : token;
+    for (tael_tokens_next(&scan.tokens); good && scan.tokens.token != TAEL_TOKEN_END;
+         tael_tokens_next(&scan.tokens)) {
+        good = take_token(&scan);
+        keep_last(&scan);
     }
-    return false;
+    return good;
 }
