@@ -193,6 +193,8 @@ static int charged(lua_State *L)
 
 /* ---- environments ---- */
 
+enum { GLOBAL_NAMES = 20, LIBRARY_NAMES = 20 }; /* about */
+
 static const char *const base_names[] = {
     "assert", "error", "next", "pairs", "type", NULL,
 };
@@ -250,7 +252,7 @@ static void add_library(lua_State *L, const char *name, lua_CFunction open)
     lua_pushcfunction(L, open);
     lua_call(L, 0, 1);
     int library = lua_gettop(L);
-    lua_newtable(L);
+    lua_createtable(L, 0, LIBRARY_NAMES); /* at once: it grew by halves else */
     tael_library_fill(L, library, name);
     if (strcmp(name, "string") == 0) {
         tael_pattern_open(L);
@@ -273,7 +275,7 @@ void tael_confine_install(lua_State *L, bool ordered)
         {NULL, NULL},
     };
     lua_settop(L, 0);
-    lua_newtable(L);
+    lua_createtable(L, 0, GLOBAL_NAMES);
     lua_pushcfunction(L, luaopen_base); /* fills the state's own table of globals: nobody's here */
     lua_call(L, 0, 1);
     lua_pushvalue(L, 1);

@@ -155,34 +155,42 @@ int tael_db_bind(sqlite3_stmt *stmt, int place, const struct tael_value *value)
 
 /* ---- opening ---- */
 
-/* SQLite would make it readable for others. */
+/* SQLite would make it readable for others. One that is there is not opened: closing it again would
+ * drop all locks that this process, another connection, has on it. */
 static tael_status make_file(struct tael_store *store, tael_error *err)
 {
     if (store->memory || store->world->vfs != NULL)
         return TAEL_OK;
-    int fd = open(store->path, O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
     struct stat about;
-    bool good = fd >= 0 && fstat(fd, &about) == 0 && S_ISREG(about.st_mode);
-    if (good && (about.st_mode & 077) != 0)
-        good = fchmod(fd, about.st_mode & 0700) == 0;
-    int why = errno;
-    if (fd >= 0)
-        close(
-            fd); /* before SQLite opens it: closing drops all locks that a process has on a file */
-    if (good)
-        return TAEL_OK;
-    return tael_store_fail(err, TAEL_ESTORE, "store_file", "%s: %s", store->path,
-                           fd < 0 ? strerror(why) : "not a file of ours");
+    bool good = stat(store->path, &about) == 0;
+    if (!good && errno == ENOENT) {
+        int fd = open(store->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+        good = fd >= 0 && fstat(fd, &about) == 0;
+        int why = errno;
+        if (fd >= 0)
+            close(fd);
+        errno = why;
+    }
+    if (!good)
+        return tael_store_fail(err, TAEL_ESTORE, "store_file", "%s: %s", store->path,
+                               strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return tael_store_fail(err, TAEL_ESTORE, "store_file", "%s: not a file of ours",
+                               store->path);
+    if ((about.st_mode & 077) != 0 && chmod(store->path, about.st_mode & 0700) != 0)
+        return tael_store_fail(err, TAEL_ESTORE, "store_file", "%s: %s", store->path,
+                               strerror(errno));
+    return TAEL_OK;
 }
 
-static tael_status open_handle(struct tael_db *db, struct tael_store *store, int flags,
-                               int cache_kib, tael_error *err)
+static tael_status open_handle(struct tael_db *db, struct tael_store *store, const char *vfs,
+                               int flags, int cache_kib, tael_error *err)
 {
     const char *name = store->memory ? ":memory:" : store->path;
     *db = (struct tael_db){0};
     int code =
         sqlite3_open_v2(name, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-                        store->world->vfs);
+                        vfs != NULL ? vfs : store->world->vfs);
     if (code != SQLITE_OK)
         return db_failed(db, store, code, err);
     sqlite3_extended_result_codes(db->handle, 1);
@@ -242,13 +250,14 @@ static tael_status check_wal(struct tael_db *db, struct tael_store *store, tael_
                            "%s: this place does not allow a write-ahead log", store->path);
 }
 
-tael_status tael_db_open(struct tael_db *db, struct tael_store *store, tael_error *err)
+tael_status tael_db_open(struct tael_db *db, struct tael_store *store, const char *vfs,
+                         tael_error *err)
 {
     *db = (struct tael_db){0};
     tael_status rc = make_file(store, err);
     if (rc == TAEL_OK)
-        rc = open_handle(db, store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, store->cache_kib,
-                         err);
+        rc = open_handle(db, store, vfs, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+                         store->cache_kib, err);
     if (rc == TAEL_OK)
         rc = check_owner(db, store, err);
     /* FULL, and the folder is synced when a rollback journal is deleted: the switch to the log uses
@@ -357,7 +366,7 @@ tael_status tael_db_prepare(struct tael_db *db, struct tael_store *store, tael_e
 
 tael_status tael_db_open_reader(struct tael_db *db, struct tael_store *store, tael_error *err)
 {
-    tael_status rc = open_handle(db, store, SQLITE_OPEN_READWRITE, store->cache_kib / 2, err);
+    tael_status rc = open_handle(db, store, NULL, SQLITE_OPEN_READWRITE, store->cache_kib / 2, err);
     if (rc == TAEL_OK)
         rc = tael_db_exec(db, "PRAGMA query_only = 1", err);
     if (rc == TAEL_OK)

@@ -245,6 +245,21 @@ static int64_t size_of(const struct fixture *fixture, const char *suffix)
     return stat(path, &about) == 0 ? (int64_t)about.st_size : -1;
 }
 
+/* Another process would take the file for one that nobody has open. */
+static bool is_locked(const struct fixture *fixture)
+{
+    char line[256], wanted[64];
+    struct stat about;
+    FILE *locks = fopen("/proc/locks", "re");
+    bool found = false;
+    fixture_must(locks != NULL && stat(fixture->path, &about) == 0, "/proc/locks");
+    snprintf(wanted, sizeof(wanted), ":%lu ", (unsigned long)about.st_ino);
+    while (fgets(line, sizeof(line), locks) != NULL)
+        found = found || (strstr(line, wanted) != NULL && strstr(line, "POSIX") != NULL);
+    fclose(locks);
+    return found;
+}
+
 /* The log is copied beside the writer and begins anew: it does not grow with what is written. */
 static void a_log_does_not_grow_for_ever(void)
 {
@@ -262,6 +277,7 @@ static void a_log_does_not_grow_for_ever(void)
     }
     CHECK(stored && bounded);
     CHECK(size_of(&fixture, "") > 10 * 4096); /* before the last connection closes */
+    CHECK(is_locked(&fixture));               /* whatever was opened and closed meanwhile */
     fixture_close(&fixture);
     fixture_must_open(&fixture);
     for (int i = 1; i <= ITEMS; i++)
