@@ -36,6 +36,8 @@ enum {
     BLOCK_MAX = 4 << 20,          /* the same for tables, which it fills anew when they grow */
     PCALLS_MAX = 150,             /* in each other: an error goes through all of them */
     POOL = 8,                     /* coroutines kept */
+    GC_PAUSE = 130, /* percent of what was left that there is when a collection begins: Lua's 200
+                       makes each isolate half as large again, and there are thousands */
 };
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -465,6 +467,7 @@ tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool 
     isolate->box = (int)lua_tointeger(isolate->L, -1);
     lua_pop(isolate->L, 1);
     isolate->taken = 0;
+    lua_gc(isolate->L, LUA_GCINC, GC_PAUSE, 0, 0);
     *out = isolate;
     return TAEL_OK;
 out_of_memory:
