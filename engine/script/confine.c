@@ -17,7 +17,8 @@
 #include "script/late.h"
 #include "script/pattern.h"
 
-static const char globals_key; /* its address names the shared globals in the registry */
+/* Their addresses name in the registry: the globals, and the table that scripts see in front. */
+static const char globals_key, environment_key;
 
 /* ---- replaced ---- */
 
@@ -149,14 +150,27 @@ static int next_place(lua_State *L)
     return finish_next_place(L, LUA_OK, (lua_KContext)at);
 }
 
+/* Upvalue 1: Lua's own iterator, which is faster where there is nothing to call. */
 static int confined_ipairs(lua_State *L)
 {
     luaL_checkany(L, 1);
     tael_late_fill(L, 1);
-    lua_pushcfunction(L, next_place);
+    if (lua_istable(L, 1) && !lua_getmetatable(L, 1))
+        lua_pushvalue(L, lua_upvalueindex(1));
+    else
+        lua_pushcfunction(L, next_place);
     lua_pushvalue(L, 1);
     lua_pushinteger(L, 0);
     return 3;
+}
+
+/* Upvalue 1 of ipairs; Lua's own is at index 2's "ipairs". */
+static void push_ipairs(lua_State *L)
+{
+    lua_getfield(L, 2, "ipairs");
+    lua_newtable(L);
+    lua_call(L, 1, 1);
+    lua_pushcclosure(L, confined_ipairs, 1);
 }
 
 /* ---- past metatables ---- */
@@ -269,7 +283,6 @@ void tael_confine_install(lua_State *L, bool ordered)
         {"pcall", confined_pcall},
         {"xpcall", confined_xpcall},
         {"tostring", tael_confined_tostring},
-        {"ipairs", confined_ipairs},
         {"rawget", confined_rawget},
         {"rawlen", confined_rawlen},
         {NULL, NULL},
@@ -286,6 +299,8 @@ void tael_confine_install(lua_State *L, bool ordered)
         lua_setfield(L, -2, *name);
     }
     luaL_setfuncs(L, own, 0);
+    push_ipairs(L);
+    lua_setfield(L, -2, "ipairs");
     tael_metatable_push(L);
     lua_setfield(L, -2, "setmetatable");
     lua_pushliteral(L, "Lua 5.4");
@@ -305,17 +320,17 @@ void tael_confine_install(lua_State *L, bool ordered)
     lua_pushcfunction(L, refuse_read);
     lua_setfield(L, -2, "__index");
     lua_setmetatable(L, 1);
+    lua_pushvalue(L, 1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
+    tael_confine_hide(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &environment_key);
 }
 
 void tael_confine_push_environment(lua_State *L)
 {
-    lua_newtable(L); /* the globals of this script: its require in front of the shared ones */
-    lua_rotate(L, -2, 1);
-    lua_setfield(L, -2, "require");
-    lua_createtable(L, 0, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key);
-    lua_setfield(L, -2, "__index");
-    lua_setmetatable(L, -2);
-    tael_confine_hide(L);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "require");
+    lua_pop(L, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &environment_key);
 }

@@ -36,8 +36,8 @@ enum {
     BLOCK_MAX = 4 << 20,          /* the same for tables, which it fills anew when they grow */
     PCALLS_MAX = 150,             /* in each other: an error goes through all of them */
     POOL = 8,                     /* coroutines kept */
-    GC_PAUSE = 130, /* percent of what was left that there is when a collection begins: Lua's 200
-                       makes each isolate half as large again, and there are thousands */
+    GC_PAUSE = 160, /* percent of what was left that there is when a collection begins: Lua's 200
+                       makes each isolate a third larger, and there are thousands */
 };
 
 #if defined(__SANITIZE_ADDRESS__)

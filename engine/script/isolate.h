@@ -98,8 +98,8 @@ void tael_isolate_check(lua_State *L, int lua_status);
 void tael_isolate_load(lua_State *L, struct tael_span text, const char *name,
                        struct tael_buf *scratch);
 
-/* Pushes a new environment for one script: globals that cannot be written, from the list of
- * confine.c, with require = the function at the top of the stack, which it replaces. Raises. */
+/* Puts the environment of scripts in the place of the function on top, their require: globals that
+ * cannot be written, from the list of confine.c. All scripts of a state have the same. Raises. */
 void tael_confine_push_environment(lua_State *L);
 /* Puts an empty table in the place of the one on top, which it shows and which nobody can write. */
 void tael_confine_hide(lua_State *L);
