@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/loop_uv.h"
@@ -166,10 +167,27 @@ tael_status tael_uv_stream_given(struct tael_uv_loop *loop, int fd, struct tael_
 
 /* ---- reading ---- */
 
+/* What has come to a closed connection, without a copy of it (tcp(7)). What is left, the end too,
+ * is read in the ordinary way. */
+static void throw_away(struct tael_uv_stream *stream)
+{
+    uv_os_fd_t fd;
+    ssize_t count = 0;
+    if (stream->uv.handle.type != UV_TCP || uv_fileno(&stream->uv.handle, &fd) != 0)
+        return;
+    do {
+        stream->thrown += (size_t)count;
+        count = recv(fd, NULL, LINGER_BYTES, MSG_TRUNC | MSG_DONTWAIT);
+    } while (count > 0 && stream->thrown <= LINGER_BYTES);
+}
+
 static void on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
+    struct tael_uv_stream *stream = handle->data;
     (void)suggested;
-    *buf = uv_buf_init(loop_of(handle->data)->read_buffer, TAEL_UV_READ_BUFFER);
+    if (stream->closed)
+        throw_away(stream);
+    *buf = uv_buf_init(loop_of(stream)->read_buffer, TAEL_UV_READ_BUFFER);
 }
 
 static void end(struct tael_uv_stream *stream, tael_status why)
