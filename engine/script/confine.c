@@ -194,6 +194,20 @@ static int confined_rawlen(lua_State *L)
     return 1;
 }
 
+/* The table may have been far larger once: all of that is gone through for the first key. */
+static int unordered_next(lua_State *L)
+{
+    enum { EMPTY_STEPS = 64 };
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    tael_late_fill(L, 1);
+    tael_isolate_charge(L, EMPTY_STEPS);
+    if (lua_next(L, 1) != 0)
+        return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
 /* ---- charged: upvalue 1 is Lua's function, which has no upvalues of its own ---- */
 
 static int charged(lua_State *L)
@@ -210,7 +224,7 @@ static int charged(lua_State *L)
 enum { GLOBAL_NAMES = 20, LIBRARY_NAMES = 20 }; /* about */
 
 static const char *const base_names[] = {
-    "assert", "error", "next", "pairs", "type", NULL,
+    "assert", "error", "pairs", "type", NULL,
 };
 static const char *const charged_names[] = {"rawequal", "select", "tonumber", NULL};
 
@@ -310,11 +324,11 @@ void tael_confine_install(lua_State *L, bool ordered)
     add_library(L, "string", luaopen_string);
     add_library(L, "table", luaopen_table);
     add_library(L, "utf8", luaopen_utf8);
+    lua_pushcfunction(L, ordered ? tael_order_next : unordered_next);
+    lua_setfield(L, 1, "next");
     if (ordered) {
         lua_pushcfunction(L, tael_order_pairs);
         lua_setfield(L, 1, "pairs");
-        lua_pushcfunction(L, tael_order_next);
-        lua_setfield(L, 1, "next");
     }
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, refuse_read);

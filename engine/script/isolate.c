@@ -26,13 +26,16 @@ enum {
     SLICE = 100 * 1000,       /* steps, half a millisecond or so */
     OVERDUE_MAX = 10 * SLICE, /* steps beyond it: what called back cannot yield, and is ended */
     STEP_NS = 50,             /* of the thread's time: what takes longer is charged by its time */
-    SUSPECT_NS = 8 * 1000 * 1000, /* between two looks */
+    SUSPECT_NS = 8 * 1000 * 1000, /* in one turn */
     TURN_NS = 2 * 1000 * 1000,    /* of the thread's time: one that was suspected pauses then */
     LOOK_BYTES = 1 << 18,         /* taken: there is a look at the next instruction */
     TAKEN_MAX = 64 << 20,         /* bytes between two looks */
     TEXT_MAX = 9 << 17,           /* bytes: Lua goes through texts in one instruction */
-    TEXT_LONG = 32 << 10,         /* the same: there are looks more often when such were made, */
-    TEXT_STEPS = 16,              /* instructions between two at the least */
+    TEXT_CALM = 1 << 10,          /* the same: longer ones are looked at between instructions, */
+    TEXT_LONG = 4 << 10,          /* more often the longer they are, */
+    TEXT_STEPS = 4,               /* instructions between two at the least */
+    NODE_BYTES = 24,              /* of a key in no list, and its value */
+    NODES_TIMED = 4096,           /* from so many on growing can take some time */
     BLOCK_MAX = 4 << 20,          /* the same for tables, which it fills anew when they grow */
     PCALLS_MAX = 150,             /* in each other: an error goes through all of them */
     POOL = 8,                     /* coroutines kept */
@@ -71,6 +74,8 @@ struct tael_isolate {
     int interval;    /* of the count hook, instructions; 0: it is off, and the text counts alone */
     int box;         /* reference to a function that has the upvalues of all metered texts */
     int64_t tick;    /* of the coarse clock, at the last look */
+    int64_t begun;   /* the same, when this turn began */
+    bool crowded;    /* a table was to have too many keys */
     int64_t time_at; /* the thread's time when it was last read; 0: not in this turn */
     int64_t turn_at; /* the same, when this turn began */
     int64_t counted; /* steps that were charged since then */
@@ -174,6 +179,7 @@ static void *resize(struct tael_isolate *isolate, void *bytes, size_t old_size, 
 
 static void charge(struct tael_isolate *isolate, int64_t steps);
 static void look_soon(struct tael_isolate *isolate);
+static int64_t clock_ns(clockid_t clock);
 
 /* Lua collects all garbage now, and asks again: once for nothing is once, but near the ceiling each
  * allocation could have it done. */
@@ -182,6 +188,37 @@ static void *refuse_memory(struct tael_isolate *isolate)
     if (isolate->run != NULL)
         charge(isolate, (int64_t)(isolate->used / STEP_BYTES));
     return NULL;
+}
+
+static void take_longest(struct tael_isolate *isolate, size_t size)
+{
+    bool calm = isolate->longest <= TEXT_CALM && size > TEXT_CALM;
+    isolate->longest = size;
+    if (calm)
+        look_soon(isolate);
+}
+
+/* Keys in no list: that part of a table grows by twice at a time. 0: it is no such part. */
+static size_t nodes_of(size_t size)
+{
+    size_t nodes = size / NODE_BYTES;
+    return size % NODE_BYTES == 0 && (nodes & (nodes - 1)) == 0 ? nodes : 0;
+}
+
+/* Whoever chooses the numbers can have all keys in one chain when it has grown, each looked for
+ * behind all others, in one instruction: there is a bound, and what it takes is charged by time. */
+static bool take_nodes(struct tael_isolate *isolate, size_t nodes)
+{
+    if (nodes > TAEL_ISOLATE_KEYS) {
+        isolate->crowded = true;
+        return false;
+    }
+    if (nodes >= NODES_TIMED && isolate->time_at == 0) {
+        isolate->time_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+        isolate->counted = 0;
+        look_soon(isolate);
+    }
+    return true;
 }
 
 static void *allocate(void *user, void *bytes, size_t old_size, size_t size)
@@ -198,7 +235,9 @@ static void *allocate(void *user, void *bytes, size_t old_size, size_t size)
         if (old_size == LUA_TSTRING && size > TEXT_MAX)
             return NULL;
         if (old_size == LUA_TSTRING && size > isolate->longest)
-            isolate->longest = size;
+            take_longest(isolate, size);
+        if (old_size == 0 && !take_nodes(isolate, nodes_of(size)))
+            return NULL;
         old_size = 0;
     }
     size_t more = size > old_size ? size - old_size : 0;
@@ -269,12 +308,12 @@ static int64_t clock_ns(clockid_t clock)
  * of time. */
 static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
 {
-    int64_t tick = clock_ns(CLOCK_MONOTONIC_COARSE), since = tick - isolate->tick;
-    if (since == 0)
+    int64_t tick = clock_ns(CLOCK_MONOTONIC_COARSE);
+    if (tick == isolate->tick)
         return 0;
     isolate->tick = tick;
     int64_t before = isolate->time_at, counted = isolate->counted;
-    if (before == 0 && since >= SUSPECT_NS && run->slowness == 1)
+    if (before == 0 && tick - isolate->begun >= SUSPECT_NS && run->slowness == 1)
         run->slowness = 2; /* or the machine is busy: measured from its next turn on */
     isolate->time_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     int64_t spent = (isolate->time_at - before) / STEP_NS;
@@ -299,7 +338,7 @@ static void set_interval(struct tael_isolate *isolate, lua_State *L, int steps)
 /* Between two instructions there is something to see only where one of them can take long. */
 static int interval_of(const struct tael_isolate *isolate, const struct tael_run *run)
 {
-    if (run->slowness == 1 && isolate->longest <= TEXT_LONG)
+    if (run->slowness == 1 && !run->wary && isolate->longest <= TEXT_CALM)
         return 0;
     size_t steps = HOOK_STEPS / (1 + isolate->longest / TEXT_LONG);
     int64_t interval = (int64_t)(steps < TEXT_STEPS ? TEXT_STEPS : steps) / run->slowness;
@@ -322,14 +361,21 @@ static bool can_pause(lua_State *L, struct tael_run *run)
     return true;
 }
 
+static int64_t left_of(const struct tael_isolate *isolate, lua_State *L)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
+    lua_getupvalue(L, -1, TAEL_METERED_LEFT);
+    int64_t left = lua_tointeger(L, -1);
+    lua_pop(L, 2);
+    return left;
+}
+
 /* What the texts have counted since the last time. Neither allocates nor raises; L has room for two
  * values. */
 static int64_t take_ticks(const struct tael_isolate *isolate, lua_State *L)
 {
+    int64_t ticks = TICK_STEPS - left_of(isolate, L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
-    lua_getupvalue(L, -1, TAEL_METERED_LEFT);
-    int64_t ticks = TICK_STEPS - lua_tointeger(L, -1);
-    lua_pop(L, 1);
     lua_pushinteger(L, TICK_STEPS);
     lua_setupvalue(L, -2, TAEL_METERED_LEFT);
     lua_pop(L, 1);
@@ -373,10 +419,14 @@ static int go_on_counting(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-/* What a metered text calls when nothing is left. */
+/* What a metered text calls when nothing is left; or something is, and so much comes without a tick
+ * that there should be looks between its instructions. */
 static int on_spent(lua_State *L)
 {
-    return look(isolate_of(L), L) ? lua_yieldk(L, 0, 0, go_on_counting) : 0;
+    struct tael_isolate *isolate = isolate_of(L);
+    if (isolate->run != NULL && left_of(isolate, L) >= 0)
+        isolate->run->wary = true;
+    return look(isolate, L) ? lua_yieldk(L, 0, 0, go_on_counting) : 0;
 }
 
 struct tael_run *tael_run_here(lua_State *L)
@@ -572,7 +622,7 @@ tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, i
     lua_State *L = isolate->L;
     run->isolate = isolate;
     run->whole = whole;
-    run->doomed = run->starved = run->waits = false;
+    run->doomed = run->starved = run->waits = run->wary = false;
     run->steps = steps;
     run->slice = SLICE;
     run->slowness = 1;
@@ -623,6 +673,9 @@ static void tell_fault(struct tael_run *run)
     const char *text = "raised a value that is not a text";
     if (lua_type(run->co, -1) == LUA_TSTRING)
         text = lua_tostring(run->co, -1);
+    if (run->isolate->crowded && strcmp(text, "not enough memory") == 0)
+        text = "a table of too many keys: at most 16384 beside its list; put tables into it";
+    run->isolate->crowded = false;
     if (tael_place_is_own(text, strlen(text)) && has_place(text))
         text = strstr(text, ": ") + 2; /* whoever called is told where it was */
     tell_place(run, place, sizeof(place));
@@ -642,7 +695,7 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
     isolate->time_at = body == NULL ? clock_ns(CLOCK_THREAD_CPUTIME_ID) : 0;
     isolate->turn_at = isolate->time_at;
     isolate->counted = 0;
-    isolate->tick = clock_ns(CLOCK_MONOTONIC_COARSE);
+    isolate->tick = isolate->begun = clock_ns(CLOCK_MONOTONIC_COARSE);
     isolate->interval = lua_gethookmask(run->co) != 0 ? lua_gethookcount(run->co) : 0;
     set_interval(isolate, run->co, interval_of(isolate, run));
     take_ticks(isolate, isolate->L); /* of nobody: what was loaded outside a run */

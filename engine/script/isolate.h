@@ -27,6 +27,7 @@ enum { /* defaults */
        TAEL_ISOLATE_MEMORY = 16 * 1024 * 1024,
        TAEL_RUN_STEPS = 10 * 1000 * 1000, /* some 50 to 100 ms */
        TAEL_RUN_FAULT_MAX = 512,
+       TAEL_ISOLATE_KEYS = 16384, /* of a table, beside those of its list */
 };
 
 enum tael_run_state {
@@ -43,6 +44,7 @@ struct tael_run { /* the caller's */
     lua_State *co;
     int ref; /* anchor of co */
     bool whole, doomed, starved;
+    bool wary;                      /* there are looks between instructions, to its end */
     bool waits;                     /* it is about to yield for its host */
     int64_t steps;                  /* left */
     int64_t slice;                  /* left until it gives the loop its turn */

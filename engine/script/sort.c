@@ -5,6 +5,7 @@
  * elements keep their order, and an order that is none gives some order, never an error.
  */
 #include <stdbool.h>
+#include <string.h>
 
 #include <lauxlib.h>
 
@@ -13,7 +14,7 @@
 
 enum { TABLE = 1, LESS, STATE, SPARE, TOP = SPARE }; /* stack indices */
 
-enum { COUNT_MAX = 1 << 24, ELEMENT_STEPS = 8, TEXT_BYTES = 16 };
+enum { COUNT_MAX = 1 << 24, ELEMENT_STEPS = 8, TEXT_BYTES = 16, PIECE_STEPS = 2 };
 
 struct sorting {
     lua_Integer count, width;                          /* of the runs that are in order */
@@ -47,14 +48,21 @@ static void begin_pair(struct sorting *sort)
     sort->right_end = least(sort->right + sort->width, sort->count + 1);
 }
 
+/* Lua compares piece by piece what has NULs in it. */
+static void charge_texts(lua_State *L)
+{
+    size_t len = lua_rawlen(L, -1), other = lua_rawlen(L, -2);
+    len = other < len ? other : len;
+    bool pieces = len > TEXT_BYTES && memchr(lua_tostring(L, -1), '\0', len) != NULL;
+    tael_isolate_charge(L, (int64_t)(pieces ? len * PIECE_STEPS : len / TEXT_BYTES));
+}
+
 /* The right one on top, the left one below it: both go; whether the right one is less. */
 static bool is_less(lua_State *L)
 {
     bool less;
     if (lua_type(L, -1) == LUA_TSTRING && lua_type(L, -2) == LUA_TSTRING)
-        tael_isolate_charge(
-            L, (int64_t)least((lua_Integer)lua_rawlen(L, -1), (lua_Integer)lua_rawlen(L, -2)) /
-                   TEXT_BYTES);
+        charge_texts(L);
     less = lua_compare(L, -1, -2, LUA_OPLT);
     lua_settop(L, TOP);
     return less;

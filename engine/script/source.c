@@ -12,7 +12,7 @@ enum {
     LOGIC_MAX = 500,    /* and, or in one expression; elseif in one if: joined by going through */
     JUMPS_MAX = 1000,   /* goto, break, labels: each looks through all others */
     BODIES_MAX =
-        3000, /* of functions and loops: what counts them is compiled for each (metered.h) */
+        1000, /* of functions and loops: what counts them is compiled for each (metered.h) */
 };
 
 struct scanning {

@@ -123,7 +123,7 @@ test(`${KILLS} processes are killed one by one while payments are created: only 
     let round = 0, killed = 0, running = true;
     const answers = { ruled: 0, held: 0 }, failures = [];
     const said = new Set(['round 15']);
-    const change = () => { said.add(`load ${++round}`); save(`load ${round}`, 'for i = 1, 100000 do end'); }; // who is killed again and again rests for a while
+    const change = () => { said.add(`load ${++round}`); save(`load ${round}`, 'for i = 1, 60000 do end'); }; // who is killed again and again rests for a while
     async function keepCreating() {
         while (running) {
             const answer = await create();

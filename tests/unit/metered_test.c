@@ -9,6 +9,8 @@
 #include "script/metered.h"
 #include "tap.h"
 
+#define MANY "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24"
+
 /* The weights of a text's ticks, "a b c"; what is not good Lua gives NULL. */
 static const char *weights_of(const char *text)
 {
@@ -35,30 +37,37 @@ static void bodies_have_ticks(void)
     static const struct {
         const char *text, *weights; /* the first is the chunk's; NULL: refused */
     } cases[] = {
-        {"", "1"},
-        {"local x = a + b", "2"},
-        {"while a do b() end", "1 2"},
-        {"for i = 1, 2 do end", "1 2"},
-        {"for k, v in pairs(t) do end", "1 2"},
-        {"repeat a() until b", "1 2"},
-        {"repeat until a b = c + d + e", "1 3"},
-        {"repeat until a; b = c + d + e", "3 1"},
-        {"repeat until a local b = c + d", "2 1"},
-        {"if a then b() else c() end", "2"},
-        {"do a() end", "1"},
-        {"function f(a) return a + 1 end", "1 5"},
-        {"local function f(...) end", "1 4"},
-        {"function a.b:c() end", "1 5"},
-        {"f(function() g() end)", "1 4"},
-        {"for i = 1, 2 do for j = 1, 2 do a() end end", "1 2 2"},
-        {"while (function() return a end)() do b() end", "1 3 2"},
-        {"::a:: b() goto a", "1 1"},
-        {"goto a b() ::a::", "1"},
-        {"do ::a:: end goto a ::a::", "1"},
-        {"::a:: local function f() goto a end", "1 3"},
-        {"while a do goto continue b() ::continue:: end", "1 2"},
-        {"local s = 'while true do end' -- for i = 1, 2 do", "1"},
-        {"local s = [==[ repeat ]] ]==] --[[ function() ]]", "1"},
+        {"", "2"},
+        {"local x = a + b", "3"},
+        {"while a do b() end", "2 3"},
+        {"for i = 1, 2 do end", "3 3"},
+        {"for k, v in pairs(t) do end", "3 3"},
+        {"repeat a() until b", "2 3"},
+        {"repeat until a b = c + d + e", "2 4"},
+        {"repeat until a; b = c + d + e", "4 2"},
+        {"repeat until a local b = c + d", "3 2"},
+        {"if a then b() else c() end", "3"},
+        {"do a() end", "2"},
+        {"function f(a) return a + 1 end", "2 6"},
+        {"local function f(...) end", "2 5"},
+        {"function a.b:c() end", "2 6"},
+        {"f(function() g() end)", "2 5"},
+        {"for i = 1, 2 do for j = 1, 2 do a() end end", "3 4 3"},
+        {"while (function() return a end)() do b() end", "2 4 3"},
+        {"::a:: b() goto a", "2 2"},
+        {"goto a b() ::a::", "2"},
+        {"do ::a:: end goto a ::a::", "2"},
+        {"::a:: local function f() goto a end", "2 4"},
+        {"while a do goto continue b() ::continue:: end", "2 3"},
+        {"local s = 'while true do end' -- for i = 1, 2 do", "2"},
+        {"local s = [==[ repeat ]] ]==] --[[ function() ]]", "2"},
+        {"if a then b(" MANY ") end", "2 10"},
+        {"if a then b() else b(" MANY ") end", "3 10"},
+        {"if a then b(" MANY ") elseif c then b(" MANY ") else b() end", "3 10 10"},
+        {"if a then return 1 end b(" MANY ")", "2 10"},
+        {"if a then b() end b(" MANY ")", "11"},
+        {"for i = 1, 2 do if a then break end b(" MANY ") end", "3 3 10"},
+        {"function f(a) if a then return 1 end b(" MANY ") end", "2 5 10"},
         {"local __left", NULL},
         {"end", NULL},
         {"do", NULL},
@@ -74,6 +83,23 @@ static void bodies_have_ticks(void)
         if (!same)
             printf("# %s\n", weights != NULL ? weights : "refused");
         CHECK_NAMED(same, cases[i].text);
+    }
+}
+
+static void much_at_once_asks_for_looks(void)
+{
+    for (int count = 700; count <= 800; count += 100) {
+        struct tael_buf text = {.max = 1 << 20}, out = {.max = 1 << 20};
+        int line = 0;
+        for (int i = 0; i < count; i++)
+            tael_buf_append_text(&text, "a=1 ");
+        tael_buf_append_text(&text, "while b do c() end");
+        CHECK(tael_metered_write(&out, (struct tael_span){text.data, text.len}, &line) == TAEL_OK &&
+              tael_buf_append_char(&out, '\0') == TAEL_OK);
+        CHECK((strstr(out.data, "<9999999 ") != NULL) == (count * 2 > 1500));
+        CHECK(strstr(out.data, "<0000000 ") != NULL); /* the loop does not */
+        tael_buf_free(&text);
+        tael_buf_free(&out);
     }
 }
 
@@ -151,6 +177,7 @@ int main(void)
 {
     static const char *const folders[] = {"lua", "scripts", "tests", "examples"};
     bodies_have_ticks();
+    much_at_once_asks_for_looks();
     a_name_is_refused_with_its_line();
     a_full_buffer_is_an_error();
     L = luaL_newstate();

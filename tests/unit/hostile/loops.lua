@@ -129,3 +129,15 @@ while --[==[ do ]] ]==] true --do
 do end
 --# SPENT: a loop in a table in a table
 local _ = { { f = function() while true do end end } } _[1].f()
+--# SPENT: texts of NULs, compared
+local s = ("\0"):rep(32000) while s <= s do end
+--# SPENT: longer ones
+local s = ("\0"):rep(110000) while s <= s do end
+--# SPENT: short ones
+local s = ("\0"):rep(900) while s <= s do end
+--# SPENT: a long number as a bound
+local s = "0." .. ("1"):rep(31000) while true do for _ = 1, s do end end
+--# SPENT: texts of NULs, put in order
+local t = {} for i = 1, 200 do t[i] = ("\0"):rep(3000) .. i end while true do table.sort(t) end
+--# MEMORY: a table of too many keys
+local t = {} for i = 1, math.maxinteger do t[i + 0.5] = i end
