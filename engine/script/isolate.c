@@ -698,7 +698,6 @@ enum tael_run_state tael_run_go(struct tael_run *run, lua_CFunction body, void *
     isolate->tick = isolate->begun = clock_ns(CLOCK_MONOTONIC_COARSE);
     isolate->interval = lua_gethookmask(run->co) != 0 ? lua_gethookcount(run->co) : 0;
     set_interval(isolate, run->co, interval_of(isolate, run));
-    take_ticks(isolate, isolate->L); /* of nobody: what was loaded outside a run */
     isolate->run = run;
     int status = lua_resume(run->co, NULL, args, &run->results);
     charge_turn(isolate, isolate->L);
