@@ -213,11 +213,13 @@ static bool take_nodes(struct tael_isolate *isolate, size_t nodes)
         isolate->crowded = true;
         return false;
     }
-    if (nodes >= NODES_TIMED && isolate->time_at == 0) {
+    if (nodes < NODES_TIMED)
+        return true;
+    if (isolate->time_at == 0) {
         isolate->time_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
         isolate->counted = 0;
-        look_soon(isolate);
     }
+    look_soon(isolate);
     return true;
 }
 
@@ -361,21 +363,14 @@ static bool can_pause(lua_State *L, struct tael_run *run)
     return true;
 }
 
-static int64_t left_of(const struct tael_isolate *isolate, lua_State *L)
-{
-    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
-    lua_getupvalue(L, -1, TAEL_METERED_LEFT);
-    int64_t left = lua_tointeger(L, -1);
-    lua_pop(L, 2);
-    return left;
-}
-
 /* What the texts have counted since the last time. Neither allocates nor raises; L has room for two
  * values. */
 static int64_t take_ticks(const struct tael_isolate *isolate, lua_State *L)
 {
-    int64_t ticks = TICK_STEPS - left_of(isolate, L);
     lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
+    lua_getupvalue(L, -1, TAEL_METERED_LEFT);
+    int64_t ticks = TICK_STEPS - lua_tointeger(L, -1);
+    lua_pop(L, 1);
     lua_pushinteger(L, TICK_STEPS);
     lua_setupvalue(L, -2, TAEL_METERED_LEFT);
     lua_pop(L, 1);
@@ -419,12 +414,12 @@ static int go_on_counting(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-/* What a metered text calls when nothing is left; or something is, and so much comes without a tick
- * that there should be looks between its instructions. */
+/* What a metered text calls when nothing is left; with 1 before so much without a tick that there
+ * should be looks between its instructions. */
 static int on_spent(lua_State *L)
 {
     struct tael_isolate *isolate = isolate_of(L);
-    if (isolate->run != NULL && left_of(isolate, L) >= 0)
+    if (isolate->run != NULL && lua_tointeger(L, 1) != 0)
         isolate->run->wary = true;
     return look(isolate, L) ? lua_yieldk(L, 0, 0, go_on_counting) : 0;
 }
@@ -674,7 +669,7 @@ static void tell_fault(struct tael_run *run)
     if (lua_type(run->co, -1) == LUA_TSTRING)
         text = lua_tostring(run->co, -1);
     if (run->isolate->crowded && strcmp(text, "not enough memory") == 0)
-        text = "a table of too many keys: at most 16384 beside its list; put tables into it";
+        text = "a table of too many keys: at most 8192 beside its list; put tables into it";
     run->isolate->crowded = false;
     if (tael_place_is_own(text, strlen(text)) && has_place(text))
         text = strstr(text, ": ") + 2; /* whoever called is told where it was */

@@ -30,8 +30,12 @@ enum {
 
 static const char head[] = "local " LEFT "," SPENT " return function(...)";
 static const char tick_begin[] = " " LEFT "=" LEFT "-";
-static const char tick_end[] = " if " LEFT "<0000000 then " SPENT "()end ";
-enum { LIMIT_AT = DIGITS + sizeof(" if " LEFT "<") - 1, LIMIT_DIGITS = 7 }; /* from a weight on */
+static const char tick_end[] = " if " LEFT "<0000000 then " SPENT "(0)end ";
+enum { /* from a weight on */
+       LIMIT_AT = DIGITS + sizeof(" if " LEFT "<") - 1,
+       LIMIT_DIGITS = 7,
+       HEAVY_AT = LIMIT_AT + LIMIT_DIGITS + sizeof(" then " SPENT "(") - 1,
+};
 
 struct block {
     size_t digits_at;           /* of its weight in the text; 0: it has no meter */
@@ -89,8 +93,10 @@ static void set_weight(struct metering *metering, size_t digits_at, uint32_t tok
     char *digits = metering->out->data + digits_at;
     for (int i = DIGITS - 1; i >= 0; i--, weight /= 10)
         digits[i] = (char)('0' + weight % 10);
-    if (tokens > HEAVY_TOKENS)
+    if (tokens > HEAVY_TOKENS) {
         memset(digits + LIMIT_AT, '9', LIMIT_DIGITS); /* always less */
+        digits[HEAVY_AT] = '1';
+    }
 }
 
 /* Gives the place of its weight. */

@@ -119,9 +119,9 @@ local kept = {} for i = 1, 100000 do kept[i] = { {} } end
 while true do local _ = { {}, {} } end
 --# SPENT: taken and given back in a full table
 local t = {}
-for i = 1, 16384 do t["k" .. i] = i end
-for i = 1, math.maxinteger do t["k" .. i] = nil t["k" .. i + 16384] = i end
+for i = 1, 8192 do t["k" .. i] = i end
+for i = 1, math.maxinteger do t["k" .. i] = nil t["k" .. i + 8192] = i end
 --# SPENT: one key more and one less
-local t, n = {}, 8192
+local t, n = {}, 4096
 for i = 1, n do t[i + 0.5] = i end
 for i = 1, math.maxinteger do t[i + 0.5] = nil t[i + n + 0.5] = i end
