@@ -21,7 +21,7 @@ enum {
     TEXT_STEPS = 4,      /* instructions between two at the least */
     OVERDUE_MAX =
         10 * TAEL_SLICE, /* steps beyond it: what called back cannot yield, and is ended */
-    STEP_NS = 50,        /* of the thread's time: what takes longer is charged by its time */
+    STEP_NS = 100,       /* of the thread's time: what takes longer is charged by its time */
     SUSPECT_NS = 8 * 1000 * 1000, /* in one turn */
     TURN_NS = 2 * 1000 * 1000,    /* of the thread's time: one that was suspected pauses then */
     PCALLS_MAX = 150,             /* in each other: an error goes through all of them */

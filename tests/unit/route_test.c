@@ -332,9 +332,9 @@ static void test_libraries(void)
 static void test_pauses(void)
 {
     struct outcome outcome =
-        run("local t = {} for i = 1, 20000 do t[i] = i * 7919 % 20000 end "
+        run("local t = {} for i = 1, 15000 do t[i] = i * 7919 % 15000 end "
             "table.sort(t, function(a, b) for _ = 1, 5 do end return a < b end) "
-            "for i = 1, 20000 do if t[i] ~= i - 1 then error(i) end end return { body = 'well' }",
+            "for i = 1, 15000 do if t[i] ~= i - 1 then error(i) end end return { body = 'well' }",
             "{}");
     CHECK(outcome.state == TAEL_RUN_DONE && outcome.pauses > 10);
     outcome = run("local n = 0 local s = ('ab'):rep(5000):gsub('a', function(c) n = n + 1 "
