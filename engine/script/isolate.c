@@ -142,7 +142,7 @@ tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, i
     lua_State *L = isolate->L;
     run->isolate = isolate;
     run->whole = whole;
-    run->doomed = run->starved = run->waits = run->wary = false;
+    run->doomed = run->starved = run->waits = run->wary = run->suspected = false;
     run->steps = steps;
     run->slice = TAEL_SLICE;
     run->slowness = 1;

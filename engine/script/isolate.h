@@ -45,6 +45,7 @@ struct tael_run { /* the caller's */
     int ref; /* anchor of co */
     bool whole, doomed, starved;
     bool wary;                      /* there are looks between instructions, to its end */
+    bool suspected;                 /* one of its turns took long */
     bool waits;                     /* it is about to yield for its host */
     int64_t steps;                  /* left */
     int64_t slice;                  /* left until it gives the loop its turn */

@@ -13,6 +13,7 @@
 #include "script/metered.h"
 
 enum {
+    SUSPECT_STEPS = 100, /* the same, of a run whose turn took longer than its steps should */
     TICK_STEPS = 2000,   /* that a script's own text counts between two looks */
     UNSEEN_MAX = 4000,   /* steps that C functions charge before there is one, */
     UNSEEN_OVERDUE = 64, /* the same, of one that could not yield when it should have */
@@ -22,7 +23,7 @@ enum {
     OVERDUE_MAX =
         10 * TAEL_SLICE, /* steps beyond it: what called back cannot yield, and is ended */
     STEP_NS = 100,       /* of the thread's time: what takes longer is charged by its time */
-    SUSPECT_NS = 8 * 1000 * 1000, /* in one turn */
+    SUSPECT_NS = 4 * 1000 * 1000, /* in one turn */
     TURN_NS = 2 * 1000 * 1000,    /* of the thread's time: one that was suspected pauses then */
     PCALLS_MAX = 150,             /* in each other: an error goes through all of them */
 };
@@ -83,8 +84,8 @@ static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
         return 0;
     isolate->tick = tick;
     int64_t before = isolate->time_at, counted = isolate->counted;
-    if (before == 0 && tick - isolate->begun >= SUSPECT_NS && run->slowness == 1)
-        run->slowness = 2; /* or the machine is busy: measured from its next turn on */
+    if (before == 0 && tick - isolate->begun >= SUSPECT_NS)
+        run->suspected = true; /* or the machine is busy: it is measured from here on */
     isolate->time_at = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     int64_t spent = (isolate->time_at - before) / STEP_NS;
     int64_t more = before != 0 && spent > counted ? spent - counted : 0;
@@ -133,13 +134,14 @@ static bool can_pause(lua_State *L, struct tael_run *run)
 
 /* What the texts have counted since the last time. Neither allocates nor raises; L has room for two
  * values. */
-static int64_t take_ticks(const struct tael_isolate *isolate, lua_State *L)
+static int64_t take_ticks(struct tael_isolate *isolate, lua_State *L)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
     lua_getupvalue(L, -1, TAEL_METERED_LEFT);
-    int64_t ticks = TICK_STEPS - lua_tointeger(L, -1);
+    int64_t ticks = isolate->quantum - lua_tointeger(L, -1);
     lua_pop(L, 1);
-    lua_pushinteger(L, TICK_STEPS);
+    isolate->quantum = isolate->run != NULL && isolate->run->suspected ? SUSPECT_STEPS : TICK_STEPS;
+    lua_pushinteger(L, isolate->quantum);
     lua_setupvalue(L, -2, TAEL_METERED_LEFT);
     lua_pop(L, 1);
     return ticks;
@@ -198,7 +200,7 @@ void tael_budget_push_box(lua_State *L)
     if (luaL_loadbufferx(L, TAEL_METERED_BOX, strlen(TAEL_METERED_BOX), "=", "t") != LUA_OK)
         lua_error(L);
     lua_call(L, 0, 1);
-    lua_pushinteger(L, TICK_STEPS);
+    lua_pushinteger(L, isolate_of(L)->quantum);
     lua_setupvalue(L, -2, TAEL_METERED_LEFT);
     lua_pushcfunction(L, on_spent);
     lua_setupvalue(L, -2, TAEL_METERED_SPENT);

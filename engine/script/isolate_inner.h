@@ -35,6 +35,7 @@ struct tael_isolate {
     int64_t unseen;  /* steps that C functions charged since then */
     size_t longest;  /* text that was ever made, bytes */
     int interval;    /* of the count hook, instructions; 0: it is off, and the text counts alone */
+    int quantum;     /* what was given to the texts to count at the last look */
     int box;         /* reference to a function that has the upvalues of all metered texts */
     int64_t tick;    /* of the coarse clock, at the last look */
     int64_t begun;   /* the same, when this turn began */
