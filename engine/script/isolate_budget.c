@@ -13,8 +13,8 @@
 #include "script/metered.h"
 
 enum {
-    SUSPECT_STEPS = 100, /* the same, of a run whose turn took longer than its steps should */
     TICK_STEPS = 2000,   /* that a script's own text counts between two looks */
+    SUSPECT_STEPS = 100, /* the same, of a run whose turn took longer than its steps should */
     UNSEEN_MAX = 4000,   /* steps that C functions charge before there is one, */
     UNSEEN_OVERDUE = 64, /* the same, of one that could not yield when it should have */
     HOOK_STEPS = 250,    /* instructions between two, where the text does not say enough */
