@@ -92,8 +92,8 @@ static int64_t time_work(struct tael_isolate *isolate, struct tael_run *run)
     if (more > 0)
         run->slowness = spent / (counted > 0 ? counted : 1) + 1;
     isolate->counted = 0;
-    if (run->slowness > 1 && isolate->turn_at != 0 && run->slice > 0 &&
-        isolate->time_at - isolate->turn_at > TURN_NS)
+    bool held = isolate->turn_at == 0 || isolate->time_at - isolate->turn_at > TURN_NS;
+    if (run->slowness > 1 && run->slice > 0 && held)
         run->slice = 0;
     return more;
 }

@@ -20,7 +20,7 @@ enum {
     DEPTH_MAX = 128,     /* more than tael_source_check lets pass */
     LABELS_MAX = 1024,   /* the same */
     DIGITS = 6,          /* of a weight: there are fewer tokens in a text */
-    TICK_STEPS = 2,      /* what a tick takes itself, with the least that stands behind it */
+    TICK_STEPS = 3,      /* what a tick takes itself, with the least that stands behind it */
     LONG_TOKENS = 24,    /* of a branch, or of what is behind one that leaves */
     AHEAD_TOKENS = 64,   /* looked at to see whether it is long */
     HEAVY_TOKENS = 1500, /* of one meter: with this many it asks for looks while it runs */

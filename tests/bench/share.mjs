@@ -22,7 +22,7 @@ const merchant = (name) => `${name} = { mode = "test", accounts = { ["${name}-al
 const RULES = {
     quiet: 'return { risk = function() return "deny", "at once" end }\n',
     // most of the 300,000 steps of a call: one that used all of them up would not be asked for long
-    greedy: 'return { risk = function() for i = 1, 120000 do end return "deny", "at last" end }\n',
+    greedy: 'return { risk = function() for i = 1, 70000 do end return "deny", "at last" end }\n',
 };
 
 async function open(folder) {

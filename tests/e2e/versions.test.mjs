@@ -313,7 +313,8 @@ test('what runs is not said to run again when another one was activated while it
 });
 
 test('versions are kept for good, and so there is an end to their number', async () => {
-    const id = (await push(rules('the last one'))).body.id;
+    const first = await push(rules('the last one')), { id } = first.body;
+    assert.equal(first.status, 201, first.text);
     await engine.stop();
     const full = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
         INSERT INTO script_versions (merchant, id, hash, author, actor, message, files)
