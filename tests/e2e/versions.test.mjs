@@ -260,7 +260,7 @@ test('what runs is what the store says, after a kill too', async () => {
 });
 
 const slowSpecs = (name, tests = 60) => ({ ...rules(name), 'spec/slow_spec.lua':
-    `for i = 1, ${tests} do it("${name} " .. i, function() local x = 0 for j = 1, 300000 do x = x + 1 end end) end\n` });
+    `for i = 1, ${tests} do it("${name} " .. i, function() local x = 0 for j = 1, 120000 do x = x + 1 end end) end\n` });
 
 test('checks take no more than the merchant\'s share, one at a time, and others are answered meanwhile', async () => {
     let rounds = 0;
