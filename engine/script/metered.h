@@ -1,12 +1,13 @@
 /* metered.h - the text of a script with what counts its work written into it.
  *
  * Whatever a script does without end, it does by a loop, a goto back or a call. At the begin of
- * each loop's and function's body, and before a goto back, the metered text takes the weight of the
- * code that follows, about its instructions, from a number; below zero it calls isolate_budget.c.
- * So nothing has to be looked at between two instructions (a count hook has Lua look at every one),
- * and the count is the same in every run. The number and the function are upvalues with names of
- * their own, which scripts must not use. Lines stay where they are. The first tick is the chunk's:
- * it is the first that either upvalue stands in. Nothing is allocated but the text.
+ * each loop's and function's body, before a goto back, and where much follows that is often passed
+ * by, the metered text takes the weight of the code that follows, about its instructions, from a
+ * number; below zero it calls isolate_budget.c. So nothing has to be looked at between two
+ * instructions (a count hook has Lua look at every one), and the count does not depend on the
+ * machine. The number and the function are upvalues with names of their own, which scripts must not
+ * use. Lines stay where they are. The first tick is the chunk's: it is the first that either
+ * upvalue stands in. Nothing is allocated but the text.
  */
 #ifndef TAEL_SCRIPT_METERED_H
 #define TAEL_SCRIPT_METERED_H
