@@ -194,14 +194,16 @@ static int confined_rawlen(lua_State *L)
     return 1;
 }
 
-/* The table may have been far larger once: all of that is gone through for the first key. */
 static int unordered_next(lua_State *L)
 {
-    enum { EMPTY_STEPS = 64 };
+    enum { NEXT_STEPS = 64 };
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 2);
     tael_late_fill(L, 1);
-    tael_isolate_charge(L, EMPTY_STEPS);
+    if (lua_isnil(L, 2))
+        tael_isolate_charge_first(L);
+    else
+        tael_isolate_charge(L, NEXT_STEPS);
     if (lua_next(L, 1) != 0)
         return 2;
     lua_pushnil(L);

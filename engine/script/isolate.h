@@ -84,6 +84,8 @@ struct tael_run *tael_run_here(lua_State *L);
 /* For C functions that scripts call: so much work is going to be done. Raises when it is too much.
  */
 void tael_isolate_charge(lua_State *L, int64_t steps);
+/* The same before a first key is looked for: all keys that the table had once are gone through. */
+void tael_isolate_charge_first(lua_State *L);
 /* For C functions that scripts call and that can go on later: the loop wants its turn, lua_yieldk
  * with no results now. */
 bool tael_isolate_overdue(lua_State *L);

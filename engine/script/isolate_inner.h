@@ -40,6 +40,7 @@ struct tael_isolate {
     int64_t tick;    /* of the coarse clock, at the last look */
     int64_t begun;   /* the same, when this turn began */
     bool crowded;    /* a table was to have too many keys */
+    size_t widest;   /* keys in no list of a table that was ever made */
     int64_t time_at; /* the thread's time when it was last read; 0: not in this turn */
     int64_t turn_at; /* the same, when this turn began */
     int64_t counted; /* steps that were charged since then */

@@ -144,6 +144,8 @@ static size_t nodes_of(size_t size)
 static bool take_nodes(struct tael_isolate *isolate, size_t nodes)
 {
     isolate->crowded = isolate->crowded || nodes > TAEL_ISOLATE_KEYS;
+    if (nodes > isolate->widest && nodes <= TAEL_ISOLATE_KEYS)
+        isolate->widest = nodes;
     if (nodes >= NODES_TIMED)
         tael_budget_time(isolate);
     return nodes <= TAEL_ISOLATE_KEYS;

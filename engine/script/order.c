@@ -78,8 +78,7 @@ static struct key describe(lua_State *L, int index, int place)
     return key;
 }
 
-/* EMPTY: there may have been far more in it. */
-enum { EMPTY_STEPS = 64, FOUND_STEPS = 8, DESCRIBED_STEPS = 4, SIFTED_STEPS = 8, CHUNK = 64 };
+enum { FOUND_STEPS = 8, DESCRIBED_STEPS = 4, SIFTED_STEPS = 8, CHUNK = 64 };
 enum { FEW = LUA_MINSTACK - 4 }; /* keys that have room on any stack */
 
 struct heap { /* no key is behind those at 2n + 1 and 2n + 2 of it */
@@ -281,8 +280,10 @@ static int pairs_in_order(lua_State *L, bool counted)
     }
     luaL_checktype(L, 1, LUA_TTABLE);
     int few = push_few(L);
-    if (counted)
-        tael_isolate_charge(L, EMPTY_STEPS + (few >= 0 ? few : FEW) * (FOUND_STEPS + SIFTED_STEPS));
+    if (counted) {
+        tael_isolate_charge_first(L);
+        tael_isolate_charge(L, (few >= 0 ? few : FEW) * (FOUND_STEPS + SIFTED_STEPS));
+    }
     if (few >= 0)
         return pairs_of_few(L, few);
     lua_newtable(L);
@@ -303,7 +304,7 @@ int tael_order_pairs(lua_State *L)
 /* Behind a key of another type: the next one of these, as Lua keeps them. */
 static int next_other(lua_State *L)
 {
-    tael_isolate_charge(L, EMPTY_STEPS);
+    tael_isolate_charge_first(L);
     while (lua_next(L, 1) != 0) {
         if (lua_type(L, -2) != LUA_TNUMBER && lua_type(L, -2) != LUA_TSTRING)
             return 2;
@@ -333,7 +334,8 @@ int tael_order_next(lua_State *L)
             lua_copy(L, -1, 3);
         }
     }
-    tael_isolate_charge(L, EMPTY_STEPS + seen * 2);
+    tael_isolate_charge_first(L);
+    tael_isolate_charge(L, seen * 2);
     if (least.rank == 3)
         return 1; /* nil */
     lua_pushvalue(L, 3);
