@@ -10,6 +10,7 @@
  * file changes it.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -215,6 +216,48 @@ static void free_reading(struct reading *reading)
     reading->items = NULL;
 }
 
+/* ---- stamps ---- */
+
+/* Stamps in a text: path, NUL, stamp, again and again. One text, for thousands of folders are gone
+ * through in a row, and each value more of Lua's is another wait for memory. */
+static void add_stamp(luaL_Buffer *to, const struct item *item)
+{
+    luaL_addlstring(to, item->path, strlen(item->path) + 1);
+    luaL_addlstring(to, (const char *)&item->stamp, sizeof(item->stamp));
+}
+
+static bool is_the_same(int folder, const char *path, const char *stamp)
+{
+    struct stat about;
+    if (fstatat(folder, path, &about, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) != 0)
+        return false;
+    struct stamp is = stamp_of(&about);
+    return memcmp(&is, stamp, sizeof(is)) == 0;
+}
+
+/* Are all these? They are below the descriptor's folder; of one in it, where it has a name. */
+static bool are_the_same(int folder, const char *name, const char *stamps, size_t len)
+{
+    char path[NAME_MAX + 1 + TAEL_GENERATION_NAME_MAX + 8];
+    size_t own = strnlen(name, NAME_MAX + 1), inner;
+    if (folder < 0 || own > NAME_MAX)
+        return false;
+    memcpy(path, name, own);
+    for (const char *at = stamps, *end = at + len; at < end;
+         at += inner + 1 + sizeof(struct stamp)) {
+        inner = strnlen(at, (size_t)(end - at));
+        if (inner > sizeof(path) - NAME_MAX - 2 ||
+            (size_t)(end - at) < inner + 1 + sizeof(struct stamp))
+            return false;
+        size_t base = own > 0 && inner > 0 ? own + 1 : own;
+        path[own] = '/';
+        memcpy(path + base, at, inner + 1);
+        if (!is_the_same(folder, path, at + inner + 1))
+            return false;
+    }
+    return true;
+}
+
 /* ---- what Lua gets ---- */
 
 static bool is_recent(lua_State *L, int64_t changed_ns)
@@ -232,19 +275,20 @@ static bool is_recent(lua_State *L, int64_t changed_ns)
 static int push_reading(lua_State *L)
 {
     const struct reading *reading = lua_touserdata(L, 1);
+    luaL_Buffer stamps;
     lua_createtable(L, 0, 3);
     lua_createtable(L, 0, (int)reading->files);
-    lua_createtable(L, 0, (int)reading->files + 1);
-    for (const struct item *item = reading->items; item != NULL; item = item->next) {
+    for (const struct item *item = reading->items; item != NULL; item = item->next)
         if (item->text != NULL) {
             lua_pushlstring(L, item->text, item->len);
             lua_setfield(L, 3, item->path);
         }
-        lua_pushlstring(L, (const char *)&item->stamp, sizeof(item->stamp));
-        lua_setfield(L, 4, item->path);
-    }
-    lua_setfield(L, 2, "stamps");
     lua_setfield(L, 2, "files");
+    luaL_buffinit(L, &stamps);
+    for (const struct item *item = reading->items; item != NULL; item = item->next)
+        add_stamp(&stamps, item);
+    luaL_pushresult(&stamps);
+    lua_setfield(L, 2, "stamps");
     lua_pushboolean(L, is_recent(L, reading->newest_ns));
     lua_setfield(L, 2, "recent");
     return 1;
@@ -278,28 +322,40 @@ static int folder_read(lua_State *L)
 /* folder.changed(path, stamps) -> boolean */
 static int folder_changed(lua_State *L)
 {
-    bool changed = false;
+    size_t len;
     tael_refuse_pure(L, "folder.changed");
+    const char *path = luaL_checkstring(L, 1), *stamps = luaL_checklstring(L, 2, &len);
+    int fd = open(path, O_PATH | O_CLOEXEC | O_DIRECTORY);
+    bool same = are_the_same(fd, "", stamps, len);
+    if (fd >= 0)
+        close(fd);
+    lua_pushboolean(L, !same);
+    return 1;
+}
+
+/* folder.differing(path, stamps_by_name) -> the same table. Nothing is allocated or raised while
+ * the folder is open: who is the same loses its entry, which lua_next allows. */
+static int folder_differing(lua_State *L)
+{
+    tael_refuse_pure(L, "folder.differing");
     const char *path = luaL_checkstring(L, 1);
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     int fd = open(path, O_PATH | O_CLOEXEC | O_DIRECTORY);
-    for (lua_pushnil(L); lua_next(L, 2) != 0; lua_pop(L, 1)) {
-        struct stat about;
-        struct stamp stamp;
+    for (lua_pushnil(L); lua_next(L, 2) != 0;) {
         size_t len = 0;
-        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
-        const char *known = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : "";
-        if (fd >= 0 && fstatat(fd, name, &about, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0) {
-            stamp = stamp_of(&about);
-            if (len == sizeof(stamp) && memcmp(&stamp, known, len) == 0)
-                continue;
-        }
-        changed = true;
+        bool texts = lua_type(L, 3) == LUA_TSTRING && lua_type(L, 4) == LUA_TSTRING;
+        const char *stamps = texts ? lua_tolstring(L, 4, &len) : NULL;
+        bool same = texts && are_the_same(fd, lua_tostring(L, 3), stamps, len);
+        lua_settop(L, 3);
+        if (!same)
+            continue;
+        lua_pushvalue(L, 3);
+        lua_pushnil(L);
+        lua_rawset(L, 2);
     }
     if (fd >= 0)
         close(fd);
-    lua_pushboolean(L, changed || fd < 0);
     return 1;
 }
 
@@ -357,6 +413,7 @@ int tael_open_folder(lua_State *L)
         {"read", folder_read},
         {"folders", folder_folders},
         {"changed", folder_changed},
+        {"differing", folder_differing},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);

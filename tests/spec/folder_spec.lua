@@ -47,6 +47,44 @@ describe("the source files of a folder", function()
         assert.same({ nil, nil }, { found["-not.lua"], found["Not.lua"] })
     end)
 
+    it("tell which of many folders differ", function()
+        local all = {}
+        for _, name in ipairs { "same", "changed", "more", "linked", "lost", "file" } do
+            run("mkdir -p %s/%s/lib && printf x > %s/%s/rules.lua", root, name, root, name)
+            all[name] = folder.read(root .. "/" .. name).stamps
+        end
+        all.never, all.empty, all[1], all.odd, all[("x"):rep(300)] = all.same, "", "", 1, all.same
+        for i = 1, #all.same - 1, 7 do
+            all["cut" .. i] = all.same:sub(1, i)
+        end
+        run("mkdir %s/cut1", root)
+        local same = all.same
+        run("printf y > %s/changed/rules.lua && printf x > %s/more/lib/new.lua", root, root)
+        run("mv %s/linked %s/kept && ln -s kept %s/linked && rm -r %s/lost", root, root, root, root)
+        run("rm -r %s/file && printf x > %s/file", root, root)
+        local names, cut = {}, 0
+        for name in pairs(folder.differing(root, all)) do
+            local is_cut = tostring(name):find("^cut")
+            cut = cut + (is_cut and 1 or 0)
+            names[#names + 1] = not is_cut and tostring(name) or nil
+        end
+        table.sort(names)
+        assert.same({ "1", "changed", "file", "linked", "lost", "more", "never", "odd",
+            ("x"):rep(300) }, names)
+        assert.equal((#same - 2) // 7 + 1, cut)
+        assert.same({ same = same }, folder.differing(root .. "/gone", { same = same }))
+        assert.same({}, folder.differing(root, {}))
+    end)
+
+    it("tell whether they differ, and whether there is such a folder", function()
+        local stamps = folder.read(root).stamps
+        assert.same({ false, false }, { folder.changed(root, stamps), folder.changed(root, "") })
+        run("printf 'return 3' > %s/lib/prices.lua", root)
+        assert.is_true(folder.changed(root, stamps))
+        assert.is_true(folder.changed(root .. "/gone", ""))
+        assert.is_true(folder.changed(root, stamps:sub(1, -2)))
+    end)
+
     it("are none where there is no folder", function()
         local found, err = folder.read(root .. "/nothing")
         assert.is_nil(found)

@@ -20,7 +20,7 @@ setup(function()
         if not world.folder then
             return nil, { code = "not_found" }
         end
-        return { files = world.folder, stamps = {} }
+        return { files = world.folder, stamps = "" }
     end })
     stand_in("tael.isolate", { ceiling = quiet })
     stand_in("tael.kernel.ids", { encode = function(_, number) return number and "scr_" .. number end })

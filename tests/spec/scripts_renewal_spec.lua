@@ -22,13 +22,16 @@ setup(function()
     end })
     stand_in("tael.task", {
         worker = function() return 1, 2 end, spawn = function(fn) fn() end,
-        wait = function(_, ms) world.now = world.now + ms end,
     })
     stand_in("tael.time", { monotonic = function() return world.now end })
     stand_in("tael.kernel.workers", {
         answer = function(topic, fn) answers[topic] = fn end,
         ask = function(topic, body)
             return { answers[topic](body), world.others(topic, body) }
+        end,
+        pause = function(pauses)
+            world.now = world.now + 5
+            return pauses + 1
         end,
     })
     stand_in("tael.scripts.owners", { operator = function(part) return { number = 0, part = part } end })

@@ -8,6 +8,7 @@ local workers = {}
 
 local PATIENCE_MS = { 20, 250, 250 } -- soon once more: a worker that is only just starting hears nothing yet
 local IDLE_MS, PAUSE_MS = 3600000, 1
+local AGAIN_MS = { 1, 2, 4, 8 } -- between questions: what is asked for has often been done at once
 local LIMITS = { max_string = 1048576, max_tokens = 200000 } -- the other worker is ourselves
 
 local topics = {}
@@ -79,6 +80,15 @@ function workers.ask(topic, body, enough)
         end
     end
     return answers
+end
+
+--- Waits before the same is asked once more, longer each time.
+---@param pauses integer that were made before
+---@return integer pauses
+function workers.pause(pauses)
+    pauses = pauses + 1
+    task.wait("workers.pause", AGAIN_MS[math.min(pauses, #AGAIN_MS)])
+    return pauses
 end
 
 return workers

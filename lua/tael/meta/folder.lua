@@ -8,7 +8,7 @@ local folder = {}
 
 ---@class tael.folder.Reading
 ---@field files table<string, string> texts by path, "lib/prices.lua"
----@field stamps table<string, string> of files and of the folders that hold them
+---@field stamps string of files and of the folders that hold them: to be compared here, and nothing else
 ---@field recent boolean changed just now: it may be unfinished, and stamps may not tell the next change
 
 ---@param path string
@@ -25,8 +25,14 @@ function folder.folders(path) end
 
 --- Does anything differ from when these stamps were taken?
 ---@param path string
----@param stamps table<string, string>
+---@param stamps string "": is there such a folder, and can it be opened?
 ---@return boolean
 function folder.changed(path, stamps) end
+
+--- The same of many folders in one.
+---@param path string
+---@param stamps table<string, string> by the name of each folder in it
+---@return table<string, string> stamps the same table: those that differ are left
+function folder.differing(path, stamps) end
 
 return folder

@@ -33,7 +33,7 @@ local ALL_MS = 10000
 ---@field files table<string, string>? its texts, where they came from the folder
 ---@field refused string? why the newest ones do not run
 ---@field tried string? id of what was looked at last
----@field stamps table<string, string>? where the folder was read here
+---@field stamps string? where the folder was read here
 ---@field read integer? ms, monotonic: when the folder was read that this is of, on whichever worker
 ---@field reads boolean? the folder is to be read here, whoever has read it
 ---@field found tael.scripts.Found? what is to be taken for what the folder holds, once
@@ -49,7 +49,7 @@ local ALL_MS = 10000
 ---@class tael.scripts.Found
 ---@field at integer ms, monotonic: when it was read
 ---@field files table<string, string>? nil: there is nothing
----@field stamps table<string, string>?
+---@field stamps string?
 ---@field recent boolean?
 
 local slots = {} ---@type table<string, tael.scripts.Slot> by the key of its owner
@@ -208,7 +208,7 @@ end
 local function is_lost(slot)
     local owner = slot.owner
     local above = owner.folder:match("^(.*)/[^/]+$")
-    return above and folder.changed(above, {})
+    return above and folder.changed(above, "")
         and (slot.active or owner.number and versions.kept(owner)) ~= nil, above
 end
 
@@ -462,27 +462,61 @@ function generations.find(key)
     end
 end
 
+--- What its folder's files were like when they were read. nil: it has to be read, or is not what runs.
+local function stamps_of(slot)
+    if slot.failed then
+        return nil
+    elseif slot.known then
+        return not slot.stored and slot.stamps or nil
+    end
+    return slot.found and not slot.found.recent and slot.found.stamps or nil
+end
+
+--- What was activated runs, whatever its folder holds.
+local function is_stored(slot)
+    return slot.known and slot.stored and not slot.failed
+end
+
+--- In whose folders there may be anything new.
+---@param keys string[] slugs of merchants
+---@return string[] of these, in their order
+function generations.doubtful(keys)
+    local stamps, doubtful, list = {}, {}, {}
+    for _, key in ipairs(keys) do
+        local slot = slot_of(key)
+        stamps[key] = stamps_of(slot)
+        doubtful[key] = not stamps[key] and not is_stored(slot)
+    end
+    folder.differing(owners.folder(), stamps)
+    for _, key in ipairs(keys) do
+        if doubtful[key] or stamps[key] then
+            list[#list + 1] = key
+        end
+    end
+    return list
+end
+
 local function differs(slot)
     local was = slot.found
-    if was.stamps and not was.recent and not folder.changed(slot.owner.folder, was.stamps) then
-        return false
-    end
     find(slot)
     local is = slot.found
-    return not is or (is.files and loading.id(is.files)) ~= (was.files and loading.id(was.files))
+    return (is.files and loading.id(is.files)) ~= (was.files and loading.id(was.files))
 end
 
 --- Is there anything new in its folder, as far as it counts?
 local function has_changed(slot)
-    if slot.failed then
+    local stamps = stamps_of(slot)
+    if is_stored(slot) or stamps and not folder.changed(slot.owner.folder, stamps) then
+        return false
+    elseif slot.failed or stamps and slot.known then
         return true
-    elseif not slot.known then
-        generations.find(slot.owner.key)
-        return slot.found == nil or differs(slot)
-    elseif slot.stored or slot.stamps then
-        return not slot.stored and folder.changed(slot.owner.folder, slot.stamps)
+    elseif slot.known then
+        return slot.active ~= nil or slot.refused ~= nil or not folder.changed(slot.owner.folder, "")
+    elseif slot.found then
+        return differs(slot)
     end
-    return slot.active ~= nil or slot.refused ~= nil or not folder.changed(slot.owner.folder, {})
+    generations.find(slot.owner.key)
+    return slot.found == nil
 end
 
 --- Reads a folder again where there is anything new in it, and has that run on every worker. What is wrong is

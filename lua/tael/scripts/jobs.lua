@@ -260,7 +260,7 @@ function jobs.list()
     return answer and answer.jobs or {}
 end
 
-local WISH_MS, PAUSE_MS = 10000, 5
+local WISH_MS = 10000
 
 --- Runs a job now, for this moment, or (again) its last slot once more; whoever else would take it at the
 --- same time does not. Waits until it has begun.
@@ -270,6 +270,7 @@ local WISH_MS, PAUSE_MS = 10000, 5
 ---@return { code: string, detail: string? }? err not_found, state_conflict, draining, store_unavailable
 function jobs.run(name, again)
     local asked, ends = { number = store.next_id(), name = name, again = again }, time.monotonic() + WISH_MS
+    local pauses = 0
     repeat
         local wish = workers.ask("jobs.run", asked, true)[1]
         if wish and wish.slot then
@@ -277,7 +278,7 @@ function jobs.run(name, again)
         elseif wish and wish.code then
             return nil, { code = wish.code, detail = wish.detail }
         end
-        task.wait("jobs.wish", PAUSE_MS)
+        pauses = workers.pause(pauses)
     until time.monotonic() >= ends
     return nil, { code = "overloaded" }
 end
@@ -296,13 +297,13 @@ end)
 --- Others were activated: waits until none begins any more of those before.
 ---@return boolean known false: the worker that runs jobs does not answer, or cannot read the store
 function jobs.taken()
-    local ends = time.monotonic() + WISH_MS
+    local pauses, ends = 0, time.monotonic() + WISH_MS
     repeat
         local answer = workers.ask("jobs.taken", nil, true)[1]
         if answer and answer.known then
             return true
         end
-        task.wait("jobs.taken", PAUSE_MS)
+        pauses = workers.pause(pauses)
     until time.monotonic() >= ends
     return false
 end

@@ -35,6 +35,11 @@ function owners.open(where)
     folders = where
 end
 
+---@return string that in which each merchant's lies, by its slug
+function owners.folder()
+    return folders.merchants
+end
+
 ---@param slug string
 ---@return tael.scripts.Owner
 function owners.merchant(slug)

@@ -52,15 +52,19 @@ end
 --- waits.
 ---@return tael.scripts.Reloaded[] what runs from now on and did not before
 function reading.again()
-    local list = {}
-    for i, merchant in ipairs(registry.merchants()) do
-        local changed, generation, owner = generations.read_again(merchant.slug)
-        if changed then
-            list[#list + 1] = { owner = owner, generation = generation and generation.id }
+    local list, merchants = {}, registry.merchants()
+    for first = 1, #merchants, AT_ONCE do
+        local slugs = {}
+        for i = first, math.min(first + AT_ONCE - 1, #merchants) do
+            slugs[#slugs + 1] = merchants[i].slug
         end
-        if i % AT_ONCE == 0 then
-            task.last()
+        for _, slug in ipairs(generations.doubtful(slugs)) do
+            local changed, generation, owner = generations.read_again(slug)
+            if changed then
+                list[#list + 1] = { owner = owner, generation = generation and generation.id }
+            end
         end
+        task.last()
     end
     return list
 end

@@ -14,7 +14,7 @@ local workers = require "tael.kernel.workers"
 
 local renewal = {}
 
-local PAUSE_MS, PATIENCE_MS = 5, 10000
+local PATIENCE_MS = 10000
 local KEPT_MS = 60000 -- longer than any renewal takes
 local SILENT = "a worker does not answer"
 
@@ -138,6 +138,7 @@ end
 local function all_of(topic, asked)
     local _, count = task.worker()
     local deadline = time.monotonic() + PATIENCE_MS
+    local pauses = 0
     local ended, wrong, changed
     repeat
         local answers = workers.ask(topic, asked)
@@ -146,7 +147,7 @@ local function all_of(topic, asked)
         if wrong or ended == count then
             return ended, wrong, changed
         end
-        task.wait("renewal.pause", PAUSE_MS)
+        pauses = workers.pause(pauses)
     until time.monotonic() >= deadline
     return ended, topic == "renewal.prepare" and SILENT or nil, changed
 end
