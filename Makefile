@@ -205,10 +205,11 @@ build/bench/scripts: build/obj/tests/bench/scripts.o $(B)/libtael.a | $(B)/tael-
 	@echo '  LINK $@'
 	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ $(TAEL_LIBS)
 
+build/bench/load: build/obj/tests/bench/stalls.o
 build/bench/%: build/obj/tests/bench/%.o
 	@mkdir -p $(@D)
 	@echo '  LINK $@'
-	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $< -lm -lsqlite3
+	@$(CC) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $^ -lm -lsqlite3
 
 lint: deps
 	clang-format --dry-run -Werror $(shell git ls-files -co --exclude-standard '*.c' '*.h')

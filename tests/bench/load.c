@@ -1,10 +1,13 @@
-/* load.c - sends HTTP/1.1 requests from a file and checks every answer. One thread.
+/* load.c - sends HTTP/1.1 requests from a file and checks every answer. One thread, and one that
+ * looks for stalls of the machine (stalls.h).
  *
  * Closed loop: each keep-alive connection sends its next request when the one before is answered.
  * With a rate: a request is due at its moment and its latency counts from there, so that a stall of
  * the server is not hidden. 1 Each request is sent once. 2 The run ends with the file or after -d
  * seconds; then only what is under way is waited for. 3 Counted is what was sent after the warm-up
- * and answered before the end; checked is everything.
+ * and answered before the end; checked is everything. 4 Percentiles are those of the answers that
+ * no stall of the machine has touched; p99_all_us and max_us are of all, stalled_s says how long
+ * the others are.
  *
  * File, repeated, little endian: u32 length of the request, u32 length of what is expected, u32 id,
  * the request, what is expected: text that occurs in the body or, after '=', is the body. The
@@ -33,6 +36,8 @@
 
 #include <strings.h>
 
+#include "stalls.h"
+
 enum {
     ANSWER_MAX = 16384,
     EVENTS_MAX = 256,
@@ -57,6 +62,11 @@ struct connection {
     char answer[ANSWER_MAX];
 };
 
+struct counted {
+    uint64_t since_ns, until_ns;
+    uint32_t us;
+};
+
 struct answer {
     int status;
     bool is_last; /* of its connection, as the server says */
@@ -79,8 +89,9 @@ struct load {
     int epoll;
     FILE *answers;
     uint64_t start_ns, counted_from_ns, stop_ns, last_answer_ns;
-    size_t busy, right, wrong, lost, unanswered, counted;
-    uint32_t *latencies_us; /* of the counted answers */
+    size_t busy, right, wrong, lost, unanswered, counted_count, clear;
+    struct counted *counted; /* answers; behind the run the clear ones first, the fastest first */
+    struct stalls stalls;
     char first_wrong[WRONG_TEXT_MAX + 64];
 };
 
@@ -144,8 +155,8 @@ static void read_requests(struct load *load)
         exit(2);
     }
     load->requests = calloc(load->count, sizeof(*load->requests));
-    load->latencies_us = calloc(load->count, sizeof(*load->latencies_us));
-    if (load->requests == NULL || load->latencies_us == NULL)
+    load->counted = calloc(load->count, sizeof(*load->counted));
+    if (load->requests == NULL || load->counted == NULL)
         give_up("requests");
     at = 0;
     for (size_t i = 0; i < load->count; i++)
@@ -314,7 +325,8 @@ static void note_right(struct load *load, const struct connection *connection, u
     uint64_t us = (now - connection->since_ns) / 1000;
     load->right++;
     if (connection->since_ns >= load->counted_from_ns && now <= load->stop_ns)
-        load->latencies_us[load->counted++] = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+        load->counted[load->counted_count++] = (struct counted){
+            connection->since_ns, now, us < UINT32_MAX ? (uint32_t)us : UINT32_MAX};
 }
 
 static void take_answer(struct load *load, struct connection *connection,
@@ -419,16 +431,30 @@ static void run(struct load *load)
 
 static int compare(const void *a, const void *b)
 {
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    uint32_t x = ((const struct counted *)a)->us, y = ((const struct counted *)b)->us;
     return x < y ? -1 : x > y;
 }
 
-static uint32_t percentile(const struct load *load, double part)
+/* The least that so large a part of the first ones did not exceed. */
+static uint32_t percentile(const struct load *load, size_t count, double part)
 {
-    if (load->counted == 0)
+    if (count == 0)
         return 0;
-    size_t rank = (size_t)ceil(part * (double)load->counted);
-    return load->latencies_us[rank > 0 ? rank - 1 : 0];
+    size_t rank = (size_t)ceil(part * (double)count);
+    return load->counted[rank > 0 ? rank - 1 : 0].us;
+}
+
+static void put_clear_ones_first(struct load *load)
+{
+    load->clear = 0;
+    for (size_t i = 0; i < load->counted_count; i++) {
+        struct counted one = load->counted[i];
+        if (stalls_touch(&load->stalls, one.since_ns, one.until_ns))
+            continue;
+        load->counted[i] = load->counted[load->clear];
+        load->counted[load->clear++] = one;
+    }
+    qsort(load->counted, load->clear, sizeof(*load->counted), compare);
 }
 
 static double cpu_seconds(void)
@@ -454,15 +480,21 @@ static int report(struct load *load)
 {
     uint64_t end = load->last_answer_ns < load->stop_ns ? load->last_answer_ns : load->stop_ns;
     double seconds = end > load->counted_from_ns ? (double)(end - load->counted_from_ns) / 1e9 : 0;
-    qsort(load->latencies_us, load->counted, sizeof(*load->latencies_us), compare);
+    size_t all = load->counted_count;
+    qsort(load->counted, all, sizeof(*load->counted), compare);
+    uint32_t p99_all = percentile(load, all, 0.99), max = percentile(load, all, 1);
+    put_clear_ones_first(load);
+    size_t of = load->clear > 0 ? load->clear : all;
     printf("{\"right\":%zu,\"wrong\":%zu,\"lost\":%zu,\"unanswered\":%zu,\"counted\":%zu,"
-           "\"seconds\":%.3f,\"rate\":%.1f,\"p50_us\":%" PRIu32 ",\"p90_us\":%" PRIu32
-           ",\"p99_us\":%" PRIu32 ",\"p999_us\":%" PRIu32 ",\"max_us\":%" PRIu32
+           "\"clear\":%zu,\"seconds\":%.3f,\"stalled_s\":%.3f,\"rate\":%.1f,\"p50_us\":%" PRIu32
+           ",\"p90_us\":%" PRIu32 ",\"p99_us\":%" PRIu32 ",\"p999_us\":%" PRIu32
+           ",\"p99_all_us\":%" PRIu32 ",\"max_us\":%" PRIu32
            ",\"load_cpu_s\":%.3f,\"load_wait_s\":%.3f}\n",
-           load->right, load->wrong, load->lost, load->unanswered, load->counted, seconds,
-           seconds > 0 ? (double)load->counted / seconds : 0, percentile(load, 0.5),
-           percentile(load, 0.9), percentile(load, 0.99), percentile(load, 0.999),
-           percentile(load, 1), cpu_seconds(), waited_seconds());
+           load->right, load->wrong, load->lost, load->unanswered, all, load->clear, seconds,
+           stalls_seconds(&load->stalls, load->counted_from_ns, end),
+           seconds > 0 ? (double)all / seconds : 0, percentile(load, of, 0.5),
+           percentile(load, of, 0.9), percentile(load, of, 0.99), percentile(load, of, 0.999),
+           p99_all, max, cpu_seconds(), waited_seconds());
     if (load->first_wrong[0] != '\0')
         fprintf(stderr, "load: first wrong answer: %s\n", load->first_wrong);
     return load->wrong + load->lost + load->unanswered > 0 ? 1 : 0;
@@ -548,16 +580,18 @@ static void close_everything(struct load *load)
     if (load->answers != NULL && fclose(load->answers) != 0)
         give_up(load->settings.answers_path);
     free(load->connections);
-    free(load->latencies_us);
+    free(load->counted);
     free(load->requests);
 }
 
 int main(int argc, char **argv)
 {
-    struct load load = {0};
+    static struct load load;
     read_arguments(argc, argv, &load.settings);
     open_everything(&load);
+    stalls_begin(&load.stalls);
     run(&load);
+    stalls_end(&load.stalls);
     int code = report(&load);
     close_everything(&load);
     return code;

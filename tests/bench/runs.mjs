@@ -21,7 +21,8 @@ export class Runs {
             const row = await work();
             this.rows.push(row);
             console.error(`${row.work}: ${row.rate.toFixed(0)}/s, p99 ${(row.p99_us / 1000).toFixed(2)} ms, CPU `
-                + `${row.cpu_us.toFixed(1)} µs, others ${(100 * row.others).toFixed(0)} %`);
+                + `${row.cpu_us.toFixed(1)} µs, others ${(100 * row.others).toFixed(0)} %, the machine stood still for `
+                + `${row.stalled_s.toFixed(2)} s of ${row.seconds.toFixed(1)} s`);
             if (!isDisturbed(row)) return;
         }
     }
@@ -46,7 +47,7 @@ export class Runs {
         const use = good.length > 0 ? good : all;
         if (use.length === 0) return null;
         const row = { ...median(use, (one) => one.rate / (one.limit ?? 1)), runs: all.length, undisturbed: good.length };
-        for (const name of ['cpu_us', 'cpu_limits', 'p50_us', 'p99_us', 'p999_us']) row[name] = median(use, (one) => one[name])[name];
+        for (const name of ['cpu_us', 'cpu_limits', 'p50_us', 'p99_us', 'p999_us', 'p99_all_us']) row[name] = median(use, (one) => one[name])[name];
         return row;
     }
 

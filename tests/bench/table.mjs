@@ -24,6 +24,7 @@ const columns = [
     ['p50 ms', (row) => (row.p50_us / 1000).toFixed(2)],
     ['p99 ms', (row) => (row.p99_us / 1000).toFixed(2)],
     ['p999 ms', (row) => (row.p999_us / 1000).toFixed(2)],
+    ['p99 with stalls', (row) => (row.p99_all_us / 1000).toFixed(2)],
     ['CPU µs/req', (row) => row.cpu_us.toFixed(1)],
     ['rows/req', (row) => optional(row.rows, 2)],
     ['b-trees/req', (row) => optional(row.trees, 2)],
