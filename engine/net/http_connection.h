@@ -49,6 +49,8 @@ struct tael_http_server {
     size_t crowd; /* most of them since memory was last given back */
     struct tael_timer *crowd_timer;
     struct tael_http_queue queues[TAEL_HTTP_RANKS];
+    struct tael_http_connection *later, **later_end; /* wait to hand over what was pipelined */
+    struct tael_timer *later_timer;
     struct tael_http_peers peers;
     struct tael_buf out; /* an answer while it is built; empty in between */
     bool draining;       /* every answer may be a connection's last */
@@ -77,6 +79,7 @@ struct tael_http_connection {
     struct tael_http_connection *queue_next,
         **queue_place; /* in the queue of its rank; NULL: none */
     enum tael_http_rank rank;
+    struct tael_http_connection *later_next, **later_place; /* in server->later; NULL: not there */
     struct tael_stream *stream;  /* NULL: closed */
     struct tael_http_peer *peer; /* NULL: not counted */
     struct tael_timer *timer;
@@ -105,6 +108,7 @@ struct tael_http_connection {
     bool reading;
     bool last_look; /* idle long enough: closes at the next tick */
     bool working;   /* a call further up the stack parses or hands over */
+    bool has_turn;  /* and may hand over one request */
     unsigned busy;
 };
 
@@ -140,6 +144,8 @@ void tael_http_intake_work(struct tael_http_connection *connection, const char *
 void tael_http_intake_fail(struct tael_http_connection *connection,
                            struct tael_http_refusal refusal);
 void tael_http_intake_drop_ready(struct tael_http_connection *connection);
+tael_status tael_http_intake_begin(struct tael_http_server *server); /* what it needs there */
+void tael_http_intake_end(struct tael_http_server *server);
 void tael_http_intake_drop(struct tael_http_connection *connection);
 
 /* http_waits.c: what the connection waits for. */

@@ -1,6 +1,8 @@
 /* http_intake.c - bytes of a connection become requests, and these go to the handler one at a time.
  *
- * Invariants 1 to 3 of http_connection.c are kept here.
+ * Invariants 1 to 3 of http_connection.c are kept here. 4 Who asks for more before it is answered
+ * does not keep others waiting: of all that was pipelined one request is handed over in a turn of
+ * the loop, the connections taking turns.
  */
 #include "net/http_connection.h"
 
@@ -23,8 +25,35 @@ bool tael_http_intake_discards(const struct tael_http_connection *connection)
     return connection->closing || connection->last || connection->failure.status != 0;
 }
 
+static void leave_later(struct tael_http_connection *connection)
+{
+    struct tael_http_connection *next = connection->later_next;
+    if (connection->later_place == NULL)
+        return;
+    *connection->later_place = next;
+    if (next != NULL)
+        next->later_place = connection->later_place;
+    else
+        connection->server->later_end = connection->later_place;
+    connection->later_next = NULL;
+    connection->later_place = NULL;
+}
+
+static void enter_later(struct tael_http_connection *connection)
+{
+    struct tael_http_server *server = connection->server;
+    if (connection->later_place != NULL)
+        return;
+    if (server->later == NULL)
+        tael_timer_start(server->later_timer, 0);
+    connection->later_place = server->later_end;
+    *server->later_end = connection;
+    server->later_end = &connection->later_next;
+}
+
 void tael_http_intake_drop_ready(struct tael_http_connection *connection)
 {
+    leave_later(connection);
     while (connection->ready != NULL) {
         struct tael_http_incoming *incoming = connection->ready;
         connection->ready = incoming->next;
@@ -76,11 +105,12 @@ static bool may_deliver(const struct tael_http_connection *connection)
 static void deliver(struct tael_http_connection *connection)
 {
     const struct tael_http_handler *handler = &connection->server->handler;
-    while (may_deliver(connection)) {
-        struct tael_http_incoming *incoming = take_ready(connection);
-        connection->active = incoming;
-        handler->request(handler->user, &incoming->request);
-    }
+    if (!connection->has_turn || !may_deliver(connection))
+        return;
+    struct tael_http_incoming *incoming = take_ready(connection);
+    connection->has_turn = false;
+    connection->active = incoming;
+    handler->request(handler->user, &incoming->request);
 }
 
 static void complete(struct tael_http_connection *connection)
@@ -201,6 +231,8 @@ void tael_http_intake_work(struct tael_http_connection *connection, const char *
     if (connection->working || connection->stream == NULL)
         return;
     connection->working = true;
+    if (data != NULL && connection->active == NULL && connection->ready == NULL)
+        connection->has_turn = true;
     deliver(connection);
     if (connection->in.len == 0) { /* mostly: parsed where they are, without a copy */
         size_t used = parse(connection, data, len);
@@ -211,6 +243,41 @@ void tael_http_intake_work(struct tael_http_connection *connection, const char *
         size_t used = parse(connection, connection->in.data, connection->in.len);
         tael_buf_consume(&connection->in, used);
     }
+    connection->has_turn = false;
+    if (may_deliver(connection))
+        enter_later(connection);
     connection->working = false;
     tael_http_connection_settle(connection);
+}
+
+/* ---- what was pipelined ---- */
+
+static void on_later(void *user)
+{
+    struct tael_http_server *server = user;
+    struct tael_http_connection *connection = server->later;
+    if (connection == NULL)
+        return; /* it has closed */
+    tael_http_connection_enter(connection);
+    tael_http_server_retain(server);
+    leave_later(connection);
+    if (server->later != NULL)
+        tael_timer_start(server->later_timer, 0);
+    connection->has_turn = true;
+    tael_http_intake_work(connection, NULL, 0);
+    tael_http_connection_leave(connection);
+    tael_http_server_release(server);
+}
+
+tael_status tael_http_intake_begin(struct tael_http_server *server)
+{
+    server->later_end = &server->later;
+    server->later_timer = tael_timer_new(server->loop, on_later, server);
+    return server->later_timer != NULL ? TAEL_OK : TAEL_ENOMEM;
+}
+
+void tael_http_intake_end(struct tael_http_server *server)
+{
+    tael_timer_free(server->later_timer);
+    server->later_timer = NULL;
 }

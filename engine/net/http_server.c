@@ -63,9 +63,10 @@ tael_status tael_http_server_new(struct tael_http_server **out,
     server->drain_timer = tael_timer_new(options->loop, on_drain_timer, server);
     server->retire_timer = tael_timer_new(options->loop, on_retire_timer, server);
     if (server->drain_timer == NULL || server->retire_timer == NULL ||
-        tael_http_crowd_begin(server) != TAEL_OK) {
+        tael_http_crowd_begin(server) != TAEL_OK || tael_http_intake_begin(server) != TAEL_OK) {
         tael_timer_free(server->drain_timer);
         tael_timer_free(server->retire_timer);
+        tael_http_crowd_end(server);
         free(server);
         return TAEL_ENOMEM;
     }
@@ -123,6 +124,7 @@ void tael_http_server_free(struct tael_http_server *server)
     tael_timer_free(server->drain_timer);
     tael_timer_free(server->retire_timer);
     tael_http_crowd_end(server);
+    tael_http_intake_end(server);
     server->drain_timer = server->retire_timer = NULL;
     server->log = NULL; /* the owner's, like the loop: not to be used for late answers */
     tael_http_server_release(server);

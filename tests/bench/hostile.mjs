@@ -49,6 +49,7 @@ const attacks = {
 
 function attack(name, port) {
     attacks[name](port);
+    setInterval(() => {}, 1000); // who does not read keeps no process alive
     process.stdout.write('begun\n');
 }
 
@@ -76,6 +77,7 @@ async function under(name, server, setup) {
     await once(child.stdout, 'data');
     await sleep(name === 'ten thousand idle' ? 4000 : 1000);
     const result = await p99(server, setup, setup.next());
+    if (child.exitCode !== null) throw new Error(`${name}: the attack has ended by itself`);
     child.kill('SIGKILL');
     await once(child, 'exit');
     await sleep(500);

@@ -49,11 +49,87 @@ static void pipelined_requests_are_handed_over_one_at_a_time(void)
     CHECK(site.requests == 3 && site.held_count == 2);
     CHECK(wire_is(&wire, OK("1", "1") OK("5", "/now:")));
     site_answer(&site, 1, "2");
+    site_run(&site, SOON);
     CHECK(site.held_count == 3);
     site_answer(&site, 2, "3");
     site_run(&site, SOON);
     CHECK(wire_is(&wire, OK("1", "1") OK("5", "/now:") OK("1", "2") OK("1", "3")));
     wire_free(&wire);
+    site_close(&site);
+}
+
+static const struct tael_loop_ops *real_ops;
+static struct tael_timer *put_off; /* the timer that waits for the loop's next turn */
+
+static void put_off_a_turn(struct tael_timer *timer, int64_t delay_us)
+{
+    if (delay_us == 0)
+        put_off = timer;
+    else
+        real_ops->timer_start(timer, delay_us);
+}
+
+static void pipelined_requests_wait_for_a_turn_each(void)
+{
+    static const char *const turns[] = {"/a/2", "/b/2", "/a/3", "/b/3", "/a/4"};
+    struct site site;
+    struct wire wires[2];
+    site_open(&site, 37, NULL);
+    real_ops = site.loop->ops;
+    site.ops = *real_ops;
+    site.ops.timer_start = put_off_a_turn;
+    for (size_t i = 0; i < 2; i++)
+        wire_connect(&wires[i], site.loop, site.address);
+    site_run(&site, SOON);
+    site.loop->ops = &site.ops;
+    wire_send(&wires[0], GET("/a/1") GET("/a/2") GET("/a/3") GET("/a/4"));
+    site_run(&site, SOON);
+    CHECK(site.requests == 1);
+    wire_send(&wires[1], GET("/b/1") GET("/b/2") GET("/b/3"));
+    site_run(&site, SOON);
+    CHECK(site.requests == 2 && strstr(site.last, " /b/1 ") != NULL);
+    for (size_t i = 0; i < 5; i++) {
+        struct tael_timer *timer = put_off;
+        put_off = NULL;
+        if (timer != NULL)
+            real_ops->timer_start(timer, 0);
+        site_run(&site, SOON);
+        CHECK(site.requests == 3 + i && strstr(site.last, turns[i]) != NULL);
+    }
+    CHECK(put_off == NULL && wire_count(&wires[0], "HTTP/1.1 200 OK") == 4);
+    site.loop->ops = real_ops;
+    for (size_t i = 0; i < 2; i++)
+        wire_free(&wires[i]);
+    site_close(&site);
+}
+
+static void one_that_waits_for_its_turn_may_go(void)
+{
+    struct site site;
+    struct wire wires[2];
+    site_open(&site, 31, NULL);
+    real_ops = site.loop->ops;
+    site.ops = *real_ops;
+    site.ops.timer_start = put_off_a_turn;
+    site.loop->ops = &site.ops;
+    for (size_t i = 0; i < 2; i++) {
+        wire_connect(&wires[i], site.loop, site.address);
+        wire_send(&wires[i], i == 0 ? GET("/a/1") GET("/a/2") : GET("/b/1") GET("/b/2"));
+        site_run(&site, SOON);
+    }
+    wire_free(&wires[0]);
+    site_run(&site, SOON);
+    CHECK(site.requests == 2 && tael_http_server_open(site.server) == 1);
+    real_ops->timer_start(put_off, 0);
+    site_run(&site, SOON);
+    CHECK(site.requests == 3 && wire_count(&wires[1], "HTTP/1.1 200 OK") == 2);
+    wire_send(&wires[1], GET("/b/3") GET("/b/4"));
+    site_run(&site, SOON);
+    site.loop->ops = real_ops;
+    CHECK(site.requests == 4 && tael_http_server_open(site.server) == 1);
+    tael_http_server_free(site.server); /* while one waits */
+    site.server = NULL;
+    wire_free(&wires[1]);
     site_close(&site);
 }
 
@@ -688,6 +764,8 @@ int main(void)
 {
     a_connection_serves_one_request_after_another();
     pipelined_requests_are_handed_over_one_at_a_time();
+    pipelined_requests_wait_for_a_turn_each();
+    one_that_waits_for_its_turn_may_go();
     a_thousand_pipelined_requests_are_answered_in_order();
     no_more_is_read_than_may_be_pipelined();
     the_last_request_of_a_connection_is_said_to_be();
