@@ -16,6 +16,11 @@ struct tael_thread { /* all zero: there is none */
 /* name: what ps, top and debuggers show, at most 15 bytes. TAEL_ENOMEM: the system gives none. */
 tael_status tael_thread_start(struct tael_thread *thread, const char *name, void *(*run)(void *),
                               void *arg);
+/* The calling thread does little at a time, and others wait for it: where it shares a core with a
+ * busy one it runs when it wakes, and not when the other's slice is over. Linux 6.12 and later can
+ * be told so (sched(7), sched_setattr(2): sched_runtime of SCHED_OTHER); before, nothing happens.
+ */
+void tael_thread_be_prompt(void);
 /* Waits for its end. Where there is none nothing happens. */
 void tael_thread_join(struct tael_thread *thread);
 

@@ -80,8 +80,8 @@ struct tael_http_connection {
         **queue_place; /* in the queue of its rank; NULL: none */
     enum tael_http_rank rank;
     struct tael_http_connection *later_next, **later_place; /* in server->later; NULL: not there */
-    struct tael_stream *stream;  /* NULL: closed */
-    struct tael_http_peer *peer; /* NULL: not counted */
+    struct tael_stream *stream;                             /* NULL: closed */
+    struct tael_http_peer *peer;                            /* NULL: not counted */
     struct tael_timer *timer;
     struct tael_timer *stall; /* made when an answer is not taken at once */
     size_t stalled_at;        /* bytes queued when it was started */

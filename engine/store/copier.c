@@ -9,6 +9,8 @@
  * 1 It copies nothing while the writer opens its connection anew (copy_lock): what the log holds is
  * not sure then. 2 Its failures are not told: the writer's checkpoint meets them too, and tells.
  */
+#include <sched.h>
+
 #include "store/inner.h"
 #include "store/paced.h"
 
@@ -40,11 +42,18 @@ static void copy(struct tael_store *store, struct tael_db *db)
     pthread_mutex_unlock(&store->copy_lock);
 }
 
+/* Nobody waits for it: where it shares a core with a loop, it does not cut into its turn. */
+static void stand_back(void)
+{
+    const struct sched_param param = {.sched_priority = 0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &param); /* only slower without it */
+}
+
 static void *copier_main(void *arg)
 {
     struct tael_store *store = arg;
     struct tael_db db = {0};
-    tael_store_yield();
+    stand_back();
     pthread_mutex_lock(&store->lock);
     for (;;) {
         while (store->copy != TAEL_COPY_WANTED && !store->stopping)

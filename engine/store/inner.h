@@ -184,9 +184,6 @@ tael_status tael_writer_start(struct tael_store *store);
 void tael_writer_finish(struct tael_store *store);
 void tael_writer_drop(struct tael_store *store);
 
-/* The calling thread is one that loops need not wait for. */
-void tael_store_yield(void);
-
 /* ---- copier.c ---- */
 
 enum tael_copy { TAEL_COPY_IDLE, TAEL_COPY_WANTED, TAEL_COPY_DONE };

@@ -21,8 +21,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include <sched.h>
-
 #include "store/inner.h"
 
 enum { LOG_FULL = 8 }; /* so many times checkpoint_pages: readers are waited for */
@@ -348,18 +346,10 @@ static void run_queue(struct tael_store *store)
     }
 }
 
-/* Whoever submits goes on until it waits, also where both share a core: what it submits meanwhile
- * is one group then, and its turn is not cut to pieces. */
-void tael_store_yield(void)
-{
-    const struct sched_param param = {.sched_priority = 0};
-    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &param); /* only slower without it */
-}
-
 static void *writer_main(void *arg)
 {
     struct tael_store *store = arg;
-    tael_store_yield();
+    tael_thread_be_prompt(); /* a commit that is done is waited for, by all of its group */
     pthread_mutex_lock(&store->lock);
     for (;;) {
         while (store->first == NULL && !store->stopping)
