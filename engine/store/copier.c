@@ -1,7 +1,6 @@
 /* copier.c - brings a log that has grown long into the database, beside the writer.
  *
- * Threads: one of its own, with a connection of its own that is opened when it is first needed, and
- * that writes page by page (paced.h).
+ * Threads: one of its own, with a connection of its own that is opened when it is first needed.
  * What was committed meanwhile is left to the writer, whose own checkpoint is short then: only one
  * that leaves nothing lets the log begin anew. In the simulated world, and where one connection
  * serves all, there is none: the writer's checkpoint does everything.
@@ -12,25 +11,16 @@
 #include <sched.h>
 
 #include "store/inner.h"
-#include "store/paced.h"
 
 /* The first takes long enough for hundreds of pages to be committed meanwhile; the writer's own
  * checkpoint, which holds up commits, is left with what comes during the last. */
 enum { COPIES = 3 };
 
-/* NULL: by that of the world, in one burst. */
-static const char *vfs_of(struct tael_store *store)
-{
-    if (store->paced == NULL && tael_paced_new(&store->paced, store->path) != TAEL_OK)
-        return NULL;
-    return tael_paced_name(store->paced);
-}
-
 static void copy(struct tael_store *store, struct tael_db *db)
 {
     pthread_mutex_lock(&store->copy_lock);
     tael_error err;
-    tael_status rc = db->handle != NULL ? TAEL_OK : tael_db_open(db, store, vfs_of(store), &err);
+    tael_status rc = db->handle != NULL ? TAEL_OK : tael_db_open(db, store, &err);
     if (rc == TAEL_OK) {
         int code = SQLITE_OK;
         for (int i = 0; i < COPIES && code == SQLITE_OK; i++)

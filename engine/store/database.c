@@ -183,14 +183,14 @@ static tael_status make_file(struct tael_store *store, tael_error *err)
     return TAEL_OK;
 }
 
-static tael_status open_handle(struct tael_db *db, struct tael_store *store, const char *vfs,
-                               int flags, int cache_kib, tael_error *err)
+static tael_status open_handle(struct tael_db *db, struct tael_store *store, int flags,
+                               int cache_kib, tael_error *err)
 {
     const char *name = store->memory ? ":memory:" : store->path;
     *db = (struct tael_db){0};
     int code =
         sqlite3_open_v2(name, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-                        vfs != NULL ? vfs : store->world->vfs);
+                        store->world->vfs);
     if (code != SQLITE_OK)
         return db_failed(db, store, code, err);
     sqlite3_extended_result_codes(db->handle, 1);
@@ -250,14 +250,13 @@ static tael_status check_wal(struct tael_db *db, struct tael_store *store, tael_
                            "%s: this place does not allow a write-ahead log", store->path);
 }
 
-tael_status tael_db_open(struct tael_db *db, struct tael_store *store, const char *vfs,
-                         tael_error *err)
+tael_status tael_db_open(struct tael_db *db, struct tael_store *store, tael_error *err)
 {
     *db = (struct tael_db){0};
     tael_status rc = make_file(store, err);
     if (rc == TAEL_OK)
-        rc = open_handle(db, store, vfs, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                         store->cache_kib, err);
+        rc = open_handle(db, store, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, store->cache_kib,
+                         err);
     if (rc == TAEL_OK)
         rc = check_owner(db, store, err);
     /* FULL, and the folder is synced when a rollback journal is deleted: the switch to the log uses
@@ -366,7 +365,7 @@ tael_status tael_db_prepare(struct tael_db *db, struct tael_store *store, tael_e
 
 tael_status tael_db_open_reader(struct tael_db *db, struct tael_store *store, tael_error *err)
 {
-    tael_status rc = open_handle(db, store, NULL, SQLITE_OPEN_READWRITE, store->cache_kib / 2, err);
+    tael_status rc = open_handle(db, store, SQLITE_OPEN_READWRITE, store->cache_kib / 2, err);
     if (rc == TAEL_OK)
         rc = tael_db_exec(db, "PRAGMA query_only = 1", err);
     if (rc == TAEL_OK)

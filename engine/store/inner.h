@@ -54,9 +54,7 @@ struct tael_db {
 };
 
 /* The writer's connection; the file is made when missing. Settings, but no statements yet. */
-/* vfs: NULL for that of the world. */
-tael_status tael_db_open(struct tael_db *db, struct tael_store *store, const char *vfs,
-                         tael_error *err);
+tael_status tael_db_open(struct tael_db *db, struct tael_store *store, tael_error *err);
 /* A connection that only reads. */
 tael_status tael_db_open_reader(struct tael_db *db, struct tael_store *store, tael_error *err);
 /* A statement of the connection, prepared if it is not yet. */
@@ -218,7 +216,6 @@ struct tael_store {
     bool told_closed;        /* and that the file could not be opened again */
 
     pthread_mutex_t copy_lock; /* held while the log is copied, or opened anew; never inside lock */
-    struct tael_paced *paced;  /* the copier's way to the disk; NULL: it has copied nothing yet */
 
     pthread_mutex_t lock;    /* guards all below */
     pthread_cond_t work;     /* for the writer */

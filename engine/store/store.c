@@ -19,7 +19,6 @@
 #include <unistd.h>
 
 #include "store/inner.h"
-#include "store/paced.h"
 
 enum {
     GROUP_DEFAULT = 256,
@@ -200,7 +199,7 @@ static tael_status open_database(struct tael_store *store, tael_error *err)
     if (rc == TAEL_OK)
         rc = lock_take(store, err);
     if (rc == TAEL_OK)
-        rc = tael_db_open(&store->db, store, NULL, err);
+        rc = tael_db_open(&store->db, store, err);
     if (rc == TAEL_OK)
         rc = recover(store, err);
     if (rc == TAEL_OK)
@@ -327,7 +326,7 @@ tael_status tael_store_resume(struct tael_store *store, tael_error *err)
 {
     int64_t mark = 0;
     assert(store->stopping && store->threaded);
-    tael_status rc = tael_db_open(&store->db, store, NULL, err);
+    tael_status rc = tael_db_open(&store->db, store, err);
     if (rc == TAEL_OK)
         rc = recover(store, err);
     if (rc == TAEL_OK)
@@ -357,7 +356,6 @@ void tael_store_close(struct tael_store *store)
     tael_writer_drop(store);
     tael_reader_drop(store);
     tael_db_close(&store->db);
-    tael_paced_free(store->paced);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     for (size_t i = 0; i < store->migration_count; i++)

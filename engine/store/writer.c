@@ -151,7 +151,7 @@ tael_status tael_writer_mend(struct tael_store *store)
     tael_error err = {0};
     pthread_mutex_lock(&store->copy_lock);
     tael_db_abandon(db);
-    tael_status rc = tael_db_open(db, store, NULL, &err);
+    tael_status rc = tael_db_open(db, store, &err);
     if (rc == TAEL_OK)
         rc = tael_db_settle(db, &err);
     pthread_mutex_unlock(&store->copy_lock);
