@@ -51,6 +51,8 @@ struct tael_http_server {
     struct tael_http_queue queues[TAEL_HTTP_RANKS];
     struct tael_http_connection *later, **later_end; /* wait to hand over what was pipelined */
     struct tael_timer *later_timer;
+    int64_t later_us;           /* with them, since others had a pause of it */
+    size_t asked, asked_before; /* how often by others; and before that pause */
     struct tael_http_peers peers;
     struct tael_buf out; /* an answer while it is built; empty in between */
     bool draining;       /* every answer may be a connection's last */

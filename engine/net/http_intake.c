@@ -2,14 +2,17 @@
  *
  * Invariants 1 to 3 of http_connection.c are kept here. 4 Who asks for more before it is answered
  * does not keep others waiting: of all that was pipelined one request is handed over in a turn of
- * the loop, the connections taking turns.
+ * the loop, the connections taking turns, and all together have a twentieth of its time while
+ * others ask too.
  */
 #include "net/http_connection.h"
 
 enum {
-    READY_BYTES = 64 * 1024,  /* complete requests held back: no more are parsed above it */
-    OUT_BYTES = 64 * 1024,    /* answers not yet sent: no more are asked for above it */
-    IN_BYTES_MAX = 512 * 1024 /* one read behind a full head, and more than that */
+    READY_BYTES = 64 * 1024,   /* complete requests held back: no more are parsed above it */
+    OUT_BYTES = 64 * 1024,     /* answers not yet sent: no more are asked for above it */
+    IN_BYTES_MAX = 512 * 1024, /* one read behind a full head, and more than that */
+    LATER_US = 250,            /* with requests that were pipelined, at a stretch; and then, */
+    LATER_PAUSE_US = 5000,     /* where others ask too, these have the loop for so long */
 };
 
 bool tael_http_intake_is_open(const struct tael_http_connection *connection)
@@ -231,8 +234,10 @@ void tael_http_intake_work(struct tael_http_connection *connection, const char *
     if (connection->working || connection->stream == NULL)
         return;
     connection->working = true;
-    if (data != NULL && connection->active == NULL && connection->ready == NULL)
+    if (data != NULL && connection->active == NULL && connection->ready == NULL) {
         connection->has_turn = true;
+        connection->server->asked++;
+    }
     deliver(connection);
     if (connection->in.len == 0) { /* mostly: parsed where they are, without a copy */
         size_t used = parse(connection, data, len);
@@ -252,20 +257,39 @@ void tael_http_intake_work(struct tael_http_connection *connection, const char *
 
 /* ---- what was pipelined ---- */
 
-static void on_later(void *user)
+static void give_turn(struct tael_http_connection *connection)
 {
-    struct tael_http_server *server = user;
-    struct tael_http_connection *connection = server->later;
-    if (connection == NULL)
-        return; /* it has closed */
     tael_http_connection_enter(connection);
-    tael_http_server_retain(server);
     leave_later(connection);
-    if (server->later != NULL)
-        tael_timer_start(server->later_timer, 0);
     connection->has_turn = true;
     tael_http_intake_work(connection, NULL, 0);
     tael_http_connection_leave(connection);
+}
+
+/* How long until the next one: none where nobody else has asked for anything meanwhile. */
+static int64_t pause_us(struct tael_http_server *server, int64_t took_us)
+{
+    server->later_us += took_us;
+    if (server->later_us < LATER_US)
+        return 0;
+    bool alone = server->asked == server->asked_before;
+    server->asked_before = server->asked;
+    server->later_us = 0;
+    return alone ? 0 : LATER_PAUSE_US;
+}
+
+static void on_later(void *user)
+{
+    struct tael_http_server *server = user;
+    struct tael_world *world = server->loop->world;
+    struct tael_http_connection *first = server->later;
+    if (first == NULL)
+        return; /* it has closed */
+    tael_http_server_retain(server);
+    int64_t from = tael_mono_us(world);
+    give_turn(first);
+    if (server->later != NULL && server->later_timer != NULL)
+        tael_timer_start(server->later_timer, pause_us(server, tael_mono_us(world) - from));
     tael_http_server_release(server);
 }
 
