@@ -16,7 +16,7 @@ end
 local generations
 
 setup(function()
-    stand_in("tael.folder", { changed = function() return false end, read = function()
+    stand_in("tael.folder", { changed = function() return world.changed or false end, read = function()
         if not world.folder then
             return nil, { code = "not_found" }
         end
@@ -33,7 +33,7 @@ setup(function()
             return all
         end })
     stand_in("tael.log", { info = quiet, error = quiet, debug = quiet, warn = quiet })
-    stand_in("tael.task", { worker = function() return 1, 1 end, wait = quiet, wake = quiet, keep = quiet })
+    stand_in("tael.task", { worker = function() return 1, 1 end, wait = function() world.wait() end, wake = quiet, keep = quiet })
     stand_in("tael.time", { monotonic = function() return world.now end })
     stand_in("tael.scripts.refusals", nil)
     stand_in("tael.scripts.owners", nil)
@@ -67,7 +67,7 @@ teardown(function()
 end)
 
 before_each(function()
-    world = { now = 1000, others = {} }
+    world = { now = 1000, others = {}, wait = quiet }
     world.load = function(files) return { id = files.name, unit = {}, rules = {} } end
     generations.open { folder = "/nowhere", own = "/nowhere", channels = "/nowhere", lua_root = "lua",
         watch = false, memory = 1, isolation = "state", processes = 1 }
@@ -148,6 +148,27 @@ describe("the generation that runs", function()
         world.others["scripts.read"] = { at = 3000 }
         answers["scripts.activated"] { key = "acme" }
         assert.is_nil((generations.of "acme"))
+    end)
+
+    it("is in development what somebody is just looking at, if that does not take too long", function()
+        generations.open { folder = "/nowhere", own = "/nowhere", channels = "/nowhere", lua_root = "lua",
+            watch = true, memory = 1, isolation = "state", processes = 1 }
+        world.folder = { name = "one" }
+        assert.equal("one", (generations.of "acme").id)
+        local asker = coroutine.create(function() return (generations.of "acme").id end)
+        local impatient = coroutine.create(function() return (generations.of "acme").id end)
+        world.now, world.changed, world.folder, world.wait = 2000, true, { name = "two" }, coroutine.yield
+        local early
+        world.load = function(files)
+            assert(coroutine.resume(asker))
+            for _ = 1, 11 do
+                early = select(2, assert(coroutine.resume(impatient)))
+            end
+            return { id = files.name, unit = {}, rules = {} }
+        end
+        assert.equal("two", (generations.of "acme").id)
+        assert.equal("one", early)
+        assert.same({ true, "two" }, { coroutine.resume(asker) })
     end)
 
     it("is the operator's too, whatever merchants are called", function()

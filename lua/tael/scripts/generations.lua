@@ -339,6 +339,7 @@ local function is_due(slot)
 end
 
 local LOOKED, WAIT_MS = "scripts.looked.", 100
+local LOOK_WAITS = 10 -- a second: specs may take long, and what ran before is there
 
 --- Looks once, whatever ends it: a task may be ended while it waits, and then nobody has looked.
 local function look_once(slot)
@@ -374,7 +375,7 @@ local function slot_of(key)
 end
 
 --- What runs for this owner now. In a task: it may wait, while what is new is loaded, and waits while the
---- first ones are.
+--- first ones are. In development it waits a while for whoever is looking: what was saved before is asked.
 ---@param key string slug of a merchant, "/jobs"
 ---@return tael.scripts.Generation? generation nil: there is none
 ---@return boolean broken there are scripts, of which none ever passed
@@ -383,7 +384,9 @@ function generations.of(key)
         return nil, false
     end
     local slot = slot_of(key)
-    while has_to_wait(slot) do
+    local waits = 0
+    while has_to_wait(slot) or watched and slot.busy and waits < LOOK_WAITS do
+        waits = waits + 1
         task.wait(LOOKED .. key, WAIT_MS)
     end
     if is_due(slot) then
