@@ -33,7 +33,8 @@ setup(function()
             return all
         end })
     stand_in("tael.log", { info = quiet, error = quiet, debug = quiet, warn = quiet })
-    stand_in("tael.task", { worker = function() return 1, 1 end, wait = function() world.wait() end, wake = quiet, keep = quiet })
+    stand_in("tael.task", { worker = function() return 1, 1 end,
+        wait = function() world.wait() end, wake = quiet, keep = quiet })
     stand_in("tael.time", { monotonic = function() return world.now end })
     stand_in("tael.scripts.refusals", nil)
     stand_in("tael.scripts.owners", nil)
