@@ -31,8 +31,12 @@ enum tael_http_rank {
     TAEL_HTTP_RANKS,     /* of the others nobody */
 };
 
+struct tael_http_link {                   /* a connection's place in a queue */
+    struct tael_http_link *next, **place; /* place NULL: in none */
+};
+
 struct tael_http_queue {
-    struct tael_http_connection *first, **end; /* end NULL: empty as first */
+    struct tael_http_link *first, **end; /* end NULL: empty as first */
 };
 
 struct tael_http_server {
@@ -49,7 +53,7 @@ struct tael_http_server {
     size_t crowd; /* most of them since memory was last given back */
     struct tael_timer *crowd_timer;
     struct tael_http_queue queues[TAEL_HTTP_RANKS];
-    struct tael_http_connection *later, **later_end; /* wait to hand over what was pipelined */
+    struct tael_http_queue later; /* who waits to hand over what was pipelined */
     struct tael_timer *later_timer;
     int64_t later_us;           /* with them, since others had a pause of it */
     size_t asked, asked_before; /* how often by others; and before that pause */
@@ -78,12 +82,11 @@ struct tael_http_connection {
     struct tael_http_server *server;
     struct tael_http_listener *listener;
     struct tael_http_connection *next, **place; /* in server->connections */
-    struct tael_http_connection *queue_next,
-        **queue_place; /* in the queue of its rank; NULL: none */
+    struct tael_http_link ranked;               /* in the queue of its rank */
     enum tael_http_rank rank;
-    struct tael_http_connection *later_next, **later_place; /* in server->later; NULL: not there */
-    struct tael_stream *stream;                             /* NULL: closed */
-    struct tael_http_peer *peer;                            /* NULL: not counted */
+    struct tael_http_link later; /* in the server's */
+    struct tael_stream *stream;  /* NULL: closed */
+    struct tael_http_peer *peer; /* NULL: not counted */
     struct tael_timer *timer;
     struct tael_timer *stall; /* made when an answer is not taken at once */
     size_t stalled_at;        /* bytes queued when it was started */
@@ -158,6 +161,8 @@ void tael_http_waits_restart(struct tael_http_connection *connection);
 void tael_http_waits_over(void *connection); /* the timer's */
 
 /* http_crowd.c: when there are many. */
+void tael_http_link_leave(struct tael_http_queue *queue, struct tael_http_link *link);
+void tael_http_link_enter(struct tael_http_queue *queue, struct tael_http_link *link);
 void tael_http_queue_leave(struct tael_http_connection *connection);
 void tael_http_queue_enter(struct tael_http_connection *connection, enum tael_http_rank rank);
 /* The one that has to go for another, NULL: none may. */

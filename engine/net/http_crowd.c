@@ -3,6 +3,8 @@
  * 1. Nobody who waits for an answer or sends a body has to go. 2. Queues are by the time of
  * entering, so that both ends are found at once however many there are.
  */
+#include <stddef.h>
+
 #include <malloc.h>
 
 #include "net/http_connection.h"
@@ -15,34 +17,45 @@ enum {
 
 /* ---- who goes first ---- */
 
+void tael_http_link_leave(struct tael_http_queue *queue, struct tael_http_link *link)
+{
+    if (link->place == NULL)
+        return;
+    *link->place = link->next;
+    if (link->next != NULL)
+        link->next->place = link->place;
+    else
+        queue->end = link->place;
+    *link = (struct tael_http_link){0};
+}
+
+void tael_http_link_enter(struct tael_http_queue *queue, struct tael_http_link *link)
+{
+    link->place = queue->end != NULL ? queue->end : &queue->first;
+    *link->place = link;
+    queue->end = &link->next;
+}
+
 void tael_http_queue_leave(struct tael_http_connection *connection)
 {
-    struct tael_http_connection *next = connection->queue_next;
-    if (connection->queue_place == NULL)
-        return;
-    *connection->queue_place = next;
-    if (next != NULL)
-        next->queue_place = connection->queue_place;
-    else
-        connection->server->queues[connection->rank].end = connection->queue_place;
-    connection->queue_next = NULL;
-    connection->queue_place = NULL;
+    tael_http_link_leave(&connection->server->queues[connection->rank], &connection->ranked);
 }
 
 void tael_http_queue_enter(struct tael_http_connection *connection, enum tael_http_rank rank)
 {
-    struct tael_http_queue *queue = &connection->server->queues[rank];
     connection->rank = rank;
-    connection->queue_place = queue->end != NULL ? queue->end : &queue->first;
-    *connection->queue_place = connection;
-    queue->end = &connection->queue_next;
+    tael_http_link_enter(&connection->server->queues[rank], &connection->ranked);
 }
 
 struct tael_http_connection *tael_http_queue_first(struct tael_http_server *server)
 {
-    for (size_t rank = 0; rank < TAEL_HTTP_RANKS; rank++)
-        if (server->queues[rank].first != NULL)
-            return server->queues[rank].first;
+    for (size_t rank = 0; rank < TAEL_HTTP_RANKS; rank++) {
+        struct tael_http_link *first = server->queues[rank].first;
+        if (first != NULL)
+            return (struct tael_http_connection *)(void *)((char *)first -
+                                                           offsetof(struct tael_http_connection,
+                                                                    ranked));
+    }
     return NULL;
 }
 

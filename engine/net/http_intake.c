@@ -5,6 +5,8 @@
  * the loop, the connections taking turns, and all together have a twentieth of its time while
  * others ask too.
  */
+#include <stddef.h>
+
 #include "net/http_connection.h"
 
 enum {
@@ -28,35 +30,19 @@ bool tael_http_intake_discards(const struct tael_http_connection *connection)
     return connection->closing || connection->last || connection->failure.status != 0;
 }
 
-static void leave_later(struct tael_http_connection *connection)
-{
-    struct tael_http_connection *next = connection->later_next;
-    if (connection->later_place == NULL)
-        return;
-    *connection->later_place = next;
-    if (next != NULL)
-        next->later_place = connection->later_place;
-    else
-        connection->server->later_end = connection->later_place;
-    connection->later_next = NULL;
-    connection->later_place = NULL;
-}
-
 static void enter_later(struct tael_http_connection *connection)
 {
     struct tael_http_server *server = connection->server;
-    if (connection->later_place != NULL)
+    if (connection->later.place != NULL)
         return;
-    if (server->later == NULL)
+    if (server->later.first == NULL)
         tael_timer_start(server->later_timer, 0);
-    connection->later_place = server->later_end;
-    *server->later_end = connection;
-    server->later_end = &connection->later_next;
+    tael_http_link_enter(&server->later, &connection->later);
 }
 
 void tael_http_intake_drop_ready(struct tael_http_connection *connection)
 {
-    leave_later(connection);
+    tael_http_link_leave(&connection->server->later, &connection->later);
     while (connection->ready != NULL) {
         struct tael_http_incoming *incoming = connection->ready;
         connection->ready = incoming->next;
@@ -260,7 +246,7 @@ void tael_http_intake_work(struct tael_http_connection *connection, const char *
 static void give_turn(struct tael_http_connection *connection)
 {
     tael_http_connection_enter(connection);
-    leave_later(connection);
+    tael_http_link_leave(&connection->server->later, &connection->later);
     connection->has_turn = true;
     tael_http_intake_work(connection, NULL, 0);
     tael_http_connection_leave(connection);
@@ -282,20 +268,21 @@ static void on_later(void *user)
 {
     struct tael_http_server *server = user;
     struct tael_world *world = server->loop->world;
-    struct tael_http_connection *first = server->later;
+    struct tael_http_link *first = server->later.first;
     if (first == NULL)
         return; /* it has closed */
     tael_http_server_retain(server);
     int64_t from = tael_mono_us(world);
-    give_turn(first);
-    if (server->later != NULL && server->later_timer != NULL)
+    give_turn(
+        (struct tael_http_connection *)(void *)((char *)first -
+                                                offsetof(struct tael_http_connection, later)));
+    if (server->later.first != NULL && server->later_timer != NULL)
         tael_timer_start(server->later_timer, pause_us(server, tael_mono_us(world) - from));
     tael_http_server_release(server);
 }
 
 tael_status tael_http_intake_begin(struct tael_http_server *server)
 {
-    server->later_end = &server->later;
     server->later_timer = tael_timer_new(server->loop, on_later, server);
     return server->later_timer != NULL ? TAEL_OK : TAEL_ENOMEM;
 }

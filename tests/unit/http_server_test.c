@@ -69,15 +69,21 @@ static void put_off_a_turn(struct tael_timer *timer, int64_t delay_us)
         real_ops->timer_start(timer, delay_us);
 }
 
+static void site_open_without_turns(struct site *site, uint64_t seed)
+{
+    site_open(site, seed, NULL);
+    real_ops = site->loop->ops;
+    site->ops = *real_ops;
+    site->ops.timer_start = put_off_a_turn;
+    put_off = NULL;
+}
+
 static void pipelined_requests_wait_for_a_turn_each(void)
 {
     static const char *const turns[] = {"/a/2", "/b/2", "/a/3", "/b/3", "/a/4"};
     struct site site;
     struct wire wires[2];
-    site_open(&site, 37, NULL);
-    real_ops = site.loop->ops;
-    site.ops = *real_ops;
-    site.ops.timer_start = put_off_a_turn;
+    site_open_without_turns(&site, 37);
     for (size_t i = 0; i < 2; i++)
         wire_connect(&wires[i], site.loop, site.address);
     site_run(&site, SOON);
@@ -107,10 +113,7 @@ static void one_that_waits_for_its_turn_may_go(void)
 {
     struct site site;
     struct wire wires[2];
-    site_open(&site, 31, NULL);
-    real_ops = site.loop->ops;
-    site.ops = *real_ops;
-    site.ops.timer_start = put_off_a_turn;
+    site_open_without_turns(&site, 31);
     site.loop->ops = &site.ops;
     for (size_t i = 0; i < 2; i++) {
         wire_connect(&wires[i], site.loop, site.address);
