@@ -1,6 +1,7 @@
 /* thread_test.c - a prompt thread is one still, of the same kind and priority. */
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -20,7 +21,8 @@ struct attributes {
 static struct attributes attributes(void)
 {
     struct attributes out = {0};
-    CHECK(syscall(SYS_sched_getattr, 0, &out, sizeof(out), 0) == 0);
+    if (syscall(SYS_sched_getattr, 0, &out, sizeof(out), 0) != 0)
+        abort();
     return out;
 }
 
@@ -33,24 +35,26 @@ static bool has_slices(void)
     return major > 6 || (major == 6 && minor >= 12);
 }
 
-static void *prompt(void *unused)
+static void *prompt(void *data)
 {
-    struct attributes before = attributes();
+    struct attributes *seen = data;
+    seen[0] = attributes();
     tael_thread_be_prompt();
-    struct attributes after = attributes();
-    CHECK(after.policy == before.policy && after.nice == before.nice);
-    CHECK(!has_slices() || after.runtime == 100000);
-    return unused;
+    seen[1] = attributes();
+    return NULL;
 }
 
 int main(void)
 {
     struct tael_thread thread = {0};
+    struct attributes seen[2] = {0};
     uint64_t usual = attributes().runtime;
-    CHECK(tael_thread_start(&thread, "prompt", prompt, NULL) == TAEL_OK);
+    CHECK(tael_thread_start(&thread, "prompt", prompt, seen) == TAEL_OK);
     tael_thread_join(&thread);
-    CHECK(!thread.runs);
-    tael_thread_join(&thread);
+    CHECK(!thread.runs && seen[0].size > 0);
+    CHECK(seen[1].policy == seen[0].policy && seen[1].nice == seen[0].nice);
+    CHECK(!has_slices() || seen[1].runtime == 100000);
+    tael_thread_join(&thread); /* nothing */
     CHECK(attributes().runtime == usual);
     return tap_end();
 }
