@@ -177,7 +177,8 @@ static void throw_away(struct tael_uv_stream *stream)
         return;
     do {
         stream->thrown += (size_t)count;
-        count = recv(fd, NULL, LINGER_BYTES, MSG_TRUNC | MSG_DONTWAIT);
+        count =
+            recv(fd, loop_of(stream)->read_buffer, TAEL_UV_READ_BUFFER, MSG_TRUNC | MSG_DONTWAIT);
     } while (count > 0 && stream->thrown <= LINGER_BYTES);
 }
 
