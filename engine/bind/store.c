@@ -449,6 +449,8 @@ static int store_commit(lua_State *L)
     tael_task_detach(task);
     op->under_way = true;
     op->task = task;
+    if (tael_task_is_followed(task))
+        tael_unit_let_wait(op->unit);
     tael_status rc = tael_unit_submit(op->unit, access.host->loop, unit_done, op);
     if (rc == TAEL_OK)
         return op_wait(L, task, op, commit_continue);

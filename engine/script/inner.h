@@ -35,6 +35,7 @@ struct tael_state {
     struct tael_task **behind; /* where the next ready task is linked in */
     struct tael_task *last;    /* first of those that take long: resumed when none is ready */
     struct tael_task **last_behind;
+    const struct tael_task *followed; /* one of them that runs */
     size_t tasks;
     struct {
         lua_State *co;

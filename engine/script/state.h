@@ -93,6 +93,8 @@ void tael_task_wake(struct tael_task *task);
  * of a turn of the loop a few such tasks go on, in the order in which they came, and the sockets
  * are looked at before the next few. Then lua_yieldk with no results. */
 void tael_task_wait_last(struct tael_task *task);
+/* It waited for that, has not waited since, and others still do. */
+bool tael_task_is_followed(const struct tael_task *task);
 
 void tael_task_cancel(struct tael_task *task); /* no effect when detached */
 void tael_task_detach(struct tael_task *task); /* the client's going away no longer cancels it */

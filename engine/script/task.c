@@ -23,7 +23,7 @@
 enum {
     DRAIN_MAX = 1024,          /* tasks resumed in a row before the loop gets its turn */
     LAST_MAX = 4,              /* of those that take long */
-    LAST_US = 1000,            /* no further one is begun after so long */
+    LAST_US = 300,             /* no further one is begun after so long */
     END_RESERVE = 1024 * 1024, /* bytes above the ceiling for reporting a task's end */
 };
 
@@ -349,7 +349,9 @@ static void drain_last(struct tael_state *state)
         last_remove(task);
         task->waiting = false;
         task->undo = NULL;
+        state->followed = state->last != NULL ? task : NULL;
         task_resume(task);
+        state->followed = NULL;
     }
 }
 
@@ -403,6 +405,11 @@ void tael_task_wait_last(struct tael_task *task)
 {
     tael_task_wait(task, last_remove, task);
     last_insert(task);
+}
+
+bool tael_task_is_followed(const struct tael_task *task)
+{
+    return task->state->followed == task;
 }
 
 void tael_task_wake(struct tael_task *task)

@@ -22,6 +22,7 @@
 #include "store/sql.h"
 #include "store/store.h"
 #include "store/text.h"
+#include "store/vfs_log.h"
 
 /* ---- database.c ---- */
 
@@ -125,7 +126,7 @@ struct tael_unit {
     size_t stamp_count;
     struct tael_unit_outcome outcome;
     char constraint[256];
-    bool submitted;
+    bool submitted, patient;
     struct tael_loop *loop;
     void (*done)(struct tael_unit *unit, void *user);
     void *user;
@@ -175,6 +176,16 @@ void tael_reader_drop(struct tael_store *store);   /* answers that nobody fetche
 
 /* ---- writer.c ---- */
 
+/* The end of a loop's turn in which units were submitted: now the writer is called. */
+struct tael_turn {
+    struct tael_mail mail; /* first */
+    struct tael_store *store;
+    struct tael_loop *loop;
+    bool posted;
+    int waits; /* turns that its units may still let pass; 0: they are due at the end of this one */
+    struct tael_turn *next;
+};
+
 /* A connection that can be used, opened anew if need be; under db_lock. What it shows is on the
  * disk then. TAEL_ESTORE, TAEL_ENOMEM: none is to be had now. */
 tael_status tael_writer_mend(struct tael_store *store);
@@ -204,10 +215,11 @@ struct tael_store {
     bool migrate;
     size_t group_max, queue_max;
     int checkpoint_pages, cache_kib;
-    bool memory;    /* no file at all */
-    bool shared;    /* db serves reads too: under db_lock */
-    bool threaded;  /* false: the simulated world, everything on the caller's loop */
-    int64_t schema; /* set at open */
+    struct tael_vfs_log *disk; /* over the world's; NULL: no file at all */
+    bool memory;               /* no file at all */
+    bool shared;               /* db serves reads too: under db_lock */
+    bool threaded;             /* false: the simulated world, everything on the caller's loop */
+    int64_t schema;            /* set at open */
     _Atomic int64_t last_id;
 
     pthread_mutex_t db_lock; /* held while db is used; taken before lock, never inside it */
@@ -225,9 +237,9 @@ struct tael_store {
     bool stopping;
     struct tael_unit *first, **behind; /* queue */
     size_t queued;
-    struct tael_unit *open; /* all units submitted and not yet done */
-    struct tael_mail run;   /* simulated world: brings the writer's turn */
-    bool run_posted;
+    struct tael_unit *open;  /* all units submitted and not yet done */
+    struct tael_turn *turns; /* one a loop that has submitted */
+    bool due;                /* the writer takes what is in the queue */
     int64_t units, groups, failed;
     const char *trouble; /* why units were lost; NULL: what was written last was stored */
     struct tael_read *read_first, **read_behind;

@@ -244,10 +244,14 @@ static tael_status new_store(struct tael_store **out, const struct tael_store_op
     store->memory = strcmp(options->path, ":memory:") == 0;
     store->threaded = !options->world->simulated;
     store->shared = !store->threaded || store->memory || options->world->vfs != NULL;
+    if (!store->memory && tael_vfs_log_new(&store->disk, options->world->vfs) != TAEL_OK)
+        goto destroy_copy_lock;
     store->behind = &store->first;
     store->read_behind = &store->read_first;
     *out = store;
     return TAEL_OK;
+destroy_copy_lock:
+    pthread_mutex_destroy(&store->copy_lock);
 free_log_long:
     pthread_cond_destroy(&store->log_long);
 free_reads:
@@ -356,6 +360,7 @@ void tael_store_close(struct tael_store *store)
     tael_writer_drop(store);
     tael_reader_drop(store);
     tael_db_close(&store->db);
+    tael_vfs_log_free(store->disk);
     if (store->lock_fd >= 0)
         close(store->lock_fd);
     for (size_t i = 0; i < store->migration_count; i++)

@@ -99,6 +99,8 @@ tael_status tael_unit_new(struct tael_unit **out, struct tael_store *store, int6
  * INT). TAEL_EINVAL: a read, a scope that is missing, text that is not UTF-8; ELIMIT: too large. */
 tael_status tael_unit_add(struct tael_unit *unit, const struct tael_statement *statement,
                           const struct tael_value *values);
+/* Others like it are about to be submitted on its loop: it may wait some turns for them. */
+void tael_unit_let_wait(struct tael_unit *unit);
 /* TAEL_EBUSY: queue full; ECLOSED. Otherwise done(unit, user) comes on loop exactly once. */
 tael_status tael_unit_submit(struct tael_unit *unit, struct tael_loop *loop,
                              void (*done)(struct tael_unit *unit, void *user), void *user);

@@ -1,8 +1,10 @@
 /* writer.c - the queue, groups, and what happens when one is lost.
  *
  * Threads: submit is called on loops; the writer's thread takes what has gathered, commits it as
- * one group and posts the answers. In the simulated world a piece of mail on the loop of the first
- * unit in the queue is the writer's turn.
+ * one group and posts the answers. It is called at the end of a loop's turn, by a piece of the
+ * loop's own mail, or when many units wait: a commit costs the same for one unit as for many, and
+ * where loop and writer share a core, one that is called at each unit ends the turn for it. In the
+ * simulated world that mail is the writer's turn.
  *
  * 1 Nothing is answered before its COMMIT has returned; a refusal neither, for it may rest on what
  * the same group wrote.
@@ -23,7 +25,11 @@
 
 #include "store/inner.h"
 
-enum { LOG_FULL = 8 }; /* so many times checkpoint_pages: readers are waited for */
+enum {
+    LOG_FULL = 8,       /* so many times checkpoint_pages: readers are waited for */
+    GATHER_MAX = 16,    /* units that wait for the end of a loop's turn, or of several */
+    PATIENT_TURNS = 16, /* whose ends a unit lets pass for others like it; two a look at sockets */
+};
 
 static const char NOT_STORED[] = "the last units were not stored";
 static const char NOT_REOPENED[] = "the store cannot be opened again";
@@ -207,6 +213,16 @@ static enum pass commit_resolve(struct tael_store *store, int64_t mark)
     return seen == mark ? PASS_COMMITTED : PASS_LOST;
 }
 
+/* true: it is on the disk. */
+static bool control_commit(struct tael_store *store)
+{
+    if (store->disk != NULL)
+        tael_vfs_log_begin(store->disk);
+    bool good = tael_db_control(&store->db, TAEL_CONTROL_COMMIT) == SQLITE_OK;
+    bool synced = store->disk == NULL || tael_vfs_log_end(store->disk);
+    return good && synced;
+}
+
 static enum pass commit(struct tael_store *store)
 {
     struct tael_db *db = &store->db;
@@ -217,7 +233,7 @@ static enum pass commit(struct tael_store *store)
         return PASS_LOST;
     }
     enum pass pass = PASS_COMMITTED;
-    if (tael_db_control(db, TAEL_CONTROL_COMMIT) != SQLITE_OK)
+    if (!control_commit(store))
         pass = commit_resolve(store, mark);
     pthread_mutex_lock(&store->lock);
     store->groups += pass == PASS_COMMITTED;
@@ -352,25 +368,74 @@ static void *writer_main(void *arg)
     tael_thread_be_prompt(); /* a commit that is done is waited for, by all of its group */
     pthread_mutex_lock(&store->lock);
     for (;;) {
-        while (store->first == NULL && !store->stopping)
+        while (!store->due && !store->stopping)
             pthread_cond_wait(&store->work, &store->lock);
         struct tael_unit *group = take_group(store);
-        if (group == NULL)
+        store->due = store->due && store->first != NULL;
+        if (group != NULL) {
+            pthread_mutex_unlock(&store->lock);
+            run_group(store, group);
+            pthread_mutex_lock(&store->lock);
+        } else if (store->stopping) {
             break;
-        pthread_mutex_unlock(&store->lock);
-        run_group(store, group);
-        pthread_mutex_lock(&store->lock);
+        }
     }
     pthread_mutex_unlock(&store->lock);
     return NULL;
 }
 
-static void take_turn(struct tael_mail *mail)
+/* Under lock. true: the writer has to be woken, once the lock is free: it would only wait for it.
+ */
+static bool make_due(struct tael_store *store)
 {
-    struct tael_store *store =
-        (struct tael_store *)((char *)mail - offsetof(struct tael_store, run));
-    store->run_posted = false;
-    run_queue(store);
+    bool wakes = store->threaded && store->first != NULL && !store->due;
+    store->due = store->due || wakes;
+    return wakes;
+}
+
+static void end_turn(struct tael_mail *mail)
+{
+    struct tael_turn *turn = (struct tael_turn *)mail;
+    struct tael_store *store = turn->store;
+    pthread_mutex_lock(&store->lock);
+    turn->waits -= turn->waits > 0;
+    turn->posted = turn->waits > 0 && store->first != NULL;
+    bool posts = turn->posted, wakes = !posts && make_due(store);
+    pthread_mutex_unlock(&store->lock);
+    if (posts)
+        tael_loop_post(turn->loop, mail);
+    else if (wakes)
+        pthread_cond_signal(&store->work);
+    else if (!store->threaded)
+        run_queue(store);
+}
+
+/* The loop's; NULL: there is no memory for it. Under lock. */
+static struct tael_turn *turn_of(struct tael_store *store, struct tael_loop *loop)
+{
+    struct tael_turn *turn = store->turns;
+    while (turn != NULL && turn->loop != loop)
+        turn = turn->next;
+    if (turn != NULL || (turn = malloc(sizeof(*turn))) == NULL)
+        return turn;
+    *turn =
+        (struct tael_turn){.mail.fn = end_turn, .store = store, .loop = loop, .next = store->turns};
+    store->turns = turn;
+    return turn;
+}
+
+static void enqueue(struct tael_store *store, struct tael_unit *unit)
+{
+    unit->submitted = true;
+    open_insert(unit);
+    *store->behind = unit;
+    store->behind = &unit->next;
+    store->queued++;
+}
+
+void tael_unit_let_wait(struct tael_unit *unit)
+{
+    unit->patient = true;
 }
 
 tael_status tael_unit_submit(struct tael_unit *unit, struct tael_loop *loop,
@@ -382,26 +447,25 @@ tael_status tael_unit_submit(struct tael_unit *unit, struct tael_loop *loop,
     unit->done = done;
     unit->user = user;
     unit->next = NULL;
+    struct tael_turn *turn = NULL;
+    bool posts = false, wakes = false;
     pthread_mutex_lock(&store->lock);
-    tael_status rc = store->stopping                     ? TAEL_ECLOSED
-                     : store->queued >= store->queue_max ? TAEL_EBUSY
-                                                         : TAEL_OK;
-    bool turn = false;
+    tael_status rc = store->stopping                         ? TAEL_ECLOSED
+                     : store->queued >= store->queue_max     ? TAEL_EBUSY
+                     : (turn = turn_of(store, loop)) == NULL ? TAEL_ENOMEM
+                                                             : TAEL_OK;
     if (rc == TAEL_OK) {
-        unit->submitted = true;
-        open_insert(unit);
-        *store->behind = unit;
-        store->behind = &unit->next;
-        store->queued++;
-        turn = !store->threaded && !store->run_posted;
-        store->run_posted = store->run_posted || turn;
-        pthread_cond_signal(&store->work);
+        enqueue(store, unit);
+        posts = !turn->posted;
+        turn->posted = true;
+        turn->waits = !unit->patient ? 0 : posts ? PATIENT_TURNS : turn->waits;
+        wakes = store->queued >= GATHER_MAX && make_due(store);
     }
     pthread_mutex_unlock(&store->lock);
-    if (turn) {
-        store->run.fn = take_turn;
-        tael_loop_post(loop, &store->run);
-    }
+    if (posts)
+        tael_loop_post(loop, &turn->mail);
+    if (wakes)
+        pthread_cond_signal(&store->work);
     return rc;
 }
 
@@ -423,5 +487,10 @@ void tael_writer_drop(struct tael_store *store)
     while (store->open != NULL) {
         store->open->next = NULL; /* of a queue or a chain that nobody follows any more */
         deliver(&store->open->mail);
+    }
+    while (store->turns != NULL) {
+        struct tael_turn *turn = store->turns;
+        store->turns = turn->next;
+        free(turn);
     }
 }

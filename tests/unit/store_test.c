@@ -188,6 +188,77 @@ static void a_group_sees_itself(void)
     fixture_end(&fixture);
 }
 
+enum { GATHERED = 16 }; /* units that do not wait for the end of a turn */
+
+static void submit_item(struct fixture *fixture, struct tael_unit **unit, int i, bool waits,
+                        int *done)
+{
+    *unit = group_unit(fixture, i);
+    if (waits)
+        tael_unit_let_wait(*unit);
+    CHECK(tael_unit_submit(*unit, &fixture->loop.base, count_done, done) == TAEL_OK);
+}
+
+static void free_units(struct tael_unit **units, int count)
+{
+    for (int i = 0; i < count; i++)
+        tael_unit_free(units[i]);
+}
+
+static void units_of_a_turn_are_one_group(void)
+{
+    struct fixture fixture;
+    struct tael_unit *units[GATHERED];
+    int done = 0, tries = 0;
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    for (int i = 0; i < 10; i++)
+        submit_item(&fixture, &units[i], i, false, &done);
+    CHECK(info_of(&fixture, QUEUED) == 10); /* the turn has not ended */
+    while (done < 10)
+        fixture_step(&fixture, true);
+    CHECK(info_of(&fixture, GROUPS) == 1);
+    free_units(units, 10);
+
+    for (int i = 0; i < GATHERED; i++) /* many do not wait for its end */
+        submit_item(&fixture, &units[i], 20 + i, i % 2 == 0, &done);
+    while (info_of(&fixture, UNITS) < 10 + GATHERED && tries++ < 10000)
+        usleep(1000);
+    CHECK(info_of(&fixture, UNITS) == 10 + GATHERED && done == 10);
+    while (done < 10 + GATHERED)
+        fixture_step(&fixture, true);
+    free_units(units, GATHERED);
+    fixture_end(&fixture);
+}
+
+static void some_units_wait_for_others(void)
+{
+    struct fixture fixture;
+    struct tael_unit *units[3];
+    int done = 0, steps = 0;
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    submit_item(&fixture, &units[0], 0, true, &done);
+    submit_item(&fixture, &units[1], 1, true, &done);
+    for (int i = 0; i < 5; i++) /* ends of turns */
+        fixture_step(&fixture, true);
+    CHECK(info_of(&fixture, QUEUED) == 2);
+    submit_item(&fixture, &units[2], 2, false, &done); /* this one does not */
+    while (done < 3)
+        fixture_step(&fixture, true);
+    CHECK(info_of(&fixture, GROUPS) == 1);
+    free_units(units, 3);
+
+    submit_item(&fixture, &units[0], 3, true, &done); /* and none waits for ever */
+    while (info_of(&fixture, UNITS) == 3 && steps++ < 100 && fixture_step(&fixture, false))
+        ;
+    while (done < 4)
+        fixture_step(&fixture, true);
+    CHECK(steps < 100 && info_of(&fixture, GROUPS) == 2);
+    tael_unit_free(units[0]);
+    fixture_end(&fixture);
+}
+
 static void groups_have_a_size(void)
 {
     struct fixture fixture;
@@ -667,6 +738,8 @@ int main(void)
     }
     a_constraint_that_breaks_is_named();
     a_group_sees_itself();
+    units_of_a_turn_are_one_group();
+    some_units_wait_for_others();
     groups_have_a_size();
     a_full_queue_says_so();
     one_name_is_one_stamp_in_a_unit();
