@@ -412,7 +412,7 @@ static int go_on(lua_State *L, int status, lua_KContext context);
 static int proceed(lua_State *L, struct asking *asking, enum tael_run_state state)
 {
     if (state == TAEL_RUN_PAUSED) {
-        tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "generation:ask"));
+        tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "generation:ask"), false);
         return lua_yieldk(L, 0, (lua_KContext)asking, go_on);
     }
     tael_asking_give_back(asking, state != TAEL_RUN_DONE);

@@ -112,7 +112,7 @@ static int go_on_here(lua_State *L, int status, lua_KContext context);
 static int proceed(lua_State *L, struct asking *asking, enum tael_run_state state)
 {
     if (state == TAEL_RUN_PAUSED) {
-        tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "opened:go"));
+        tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "opened:go"), false);
         return lua_yieldk(L, 0, (lua_KContext)asking, go_on_here);
     }
     if (state == TAEL_RUN_WAITS)

@@ -250,7 +250,7 @@ static int last_continue(lua_State *L, int status, lua_KContext context)
 /* task.last() */
 static int task_last(lua_State *L)
 {
-    tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "task.last"));
+    tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "task.last"), true);
     return lua_yieldk(L, 0, 0, last_continue);
 }
 

@@ -35,7 +35,8 @@ struct tael_state {
     struct tael_task **behind; /* where the next ready task is linked in */
     struct tael_task *last;    /* first of those that take long: resumed when none is ready */
     struct tael_task **last_behind;
-    const struct tael_task *followed; /* one of them that runs */
+    size_t alike;                     /* of them */
+    const struct tael_task *followed; /* the one that runs while others that are alike wait */
     size_t tasks;
     struct {
         lua_State *co;

@@ -213,7 +213,7 @@ void *tael_pool_take(struct tael_pool *pool, size_t size)
     void *block = chunk->free;
     if (block != NULL) {
         memcpy(&chunk->free, block, sizeof(void *));
-        __builtin_prefetch(chunk->free, 1); /* freed long ago: the next one waits for it */
+        __builtin_prefetch(chunk->free, 1); /* freed long ago: its taker would wait for it */
     } else {
         block = chunk->fresh;
         chunk->fresh += size_of(class);

@@ -33,6 +33,7 @@ struct tael_task {
     int ref;  /* anchor of co in the registry */
     int args; /* on co's stack for the first resume */
     bool queued, running, waiting;
+    bool alike; /* in the last list: what it will do is what most there will */
     bool cancelled, detached;
     void (*undo)(void *op);
     void *op;
@@ -94,6 +95,7 @@ static void last_insert(struct tael_task *task)
     task->ready_link = state->last_behind;
     *state->last_behind = task;
     state->last_behind = &task->ready_next;
+    state->alike += task->alike;
 }
 
 static void last_remove(void *user) /* the undo of its wait, too */
@@ -104,6 +106,7 @@ static void last_remove(void *user) /* the undo of its wait, too */
         task->ready_next->ready_link = task->ready_link;
     else
         task->state->last_behind = task->ready_link;
+    task->state->alike -= task->alike;
 }
 
 /* ---- spawn ---- */
@@ -349,7 +352,7 @@ static void drain_last(struct tael_state *state)
         last_remove(task);
         task->waiting = false;
         task->undo = NULL;
-        state->followed = state->last != NULL ? task : NULL;
+        state->followed = task->alike && state->alike > 0 ? task : NULL;
         task_resume(task);
         state->followed = NULL;
     }
@@ -401,9 +404,10 @@ void tael_task_wait(struct tael_task *task, void (*undo)(void *op), void *op)
     task->op = op;
 }
 
-void tael_task_wait_last(struct tael_task *task)
+void tael_task_wait_last(struct tael_task *task, bool alike)
 {
     tael_task_wait(task, last_remove, task);
+    task->alike = alike;
     last_insert(task);
 }
 

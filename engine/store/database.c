@@ -190,7 +190,7 @@ static tael_status open_handle(struct tael_db *db, struct tael_store *store, int
     *db = (struct tael_db){0};
     int code =
         sqlite3_open_v2(name, &db->handle, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE,
-                        store->disk != NULL ? tael_vfs_log_name(store->disk) : NULL);
+                        store->disk != NULL ? tael_vfs_log_name(store->disk) : store->world->vfs);
     if (code != SQLITE_OK)
         return db_failed(db, store, code, err);
     sqlite3_extended_result_codes(db->handle, 1);

@@ -182,7 +182,8 @@ struct tael_turn {
     struct tael_store *store;
     struct tael_loop *loop;
     bool posted;
-    int waits; /* turns that its units may still let pass; 0: they are due at the end of this one */
+    int waits;        /* turns that its units may still let pass; 0: due at the end of this one */
+    int64_t since_us; /* when they began to */
     struct tael_turn *next;
 };
 
@@ -215,7 +216,7 @@ struct tael_store {
     bool migrate;
     size_t group_max, queue_max;
     int checkpoint_pages, cache_kib;
-    struct tael_vfs_log *disk; /* over the world's; NULL: no file at all */
+    struct tael_vfs_log *disk; /* over the world's; NULL: memory */
     bool memory;               /* no file at all */
     bool shared;               /* db serves reads too: under db_lock */
     bool threaded;             /* false: the simulated world, everything on the caller's loop */

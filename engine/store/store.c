@@ -216,9 +216,10 @@ static tael_status open_database(struct tael_store *store, tael_error *err)
 
 static tael_status new_store(struct tael_store **out, const struct tael_store_options *options)
 {
+    tael_status rc = TAEL_ENOMEM;
     struct tael_store *store = calloc(1, sizeof(*store));
     if (store == NULL)
-        return TAEL_ENOMEM;
+        return rc;
     store->path = strdup(options->path);
     if (store->path == NULL || pthread_mutex_init(&store->db_lock, NULL) != 0)
         goto free_memory;
@@ -244,7 +245,7 @@ static tael_status new_store(struct tael_store **out, const struct tael_store_op
     store->memory = strcmp(options->path, ":memory:") == 0;
     store->threaded = !options->world->simulated;
     store->shared = !store->threaded || store->memory || options->world->vfs != NULL;
-    if (!store->memory && tael_vfs_log_new(&store->disk, options->world->vfs) != TAEL_OK)
+    if (!store->memory && (rc = tael_vfs_log_new(&store->disk, options->world->vfs)) != TAEL_OK)
         goto destroy_copy_lock;
     store->behind = &store->first;
     store->read_behind = &store->read_first;
@@ -265,7 +266,7 @@ free_db_lock:
 free_memory:
     free(store->path);
     free(store);
-    return TAEL_ENOMEM;
+    return rc;
 }
 
 static tael_status start_threads(struct tael_store *store)

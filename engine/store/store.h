@@ -99,9 +99,11 @@ tael_status tael_unit_new(struct tael_unit **out, struct tael_store *store, int6
  * INT). TAEL_EINVAL: a read, a scope that is missing, text that is not UTF-8; ELIMIT: too large. */
 tael_status tael_unit_add(struct tael_unit *unit, const struct tael_statement *statement,
                           const struct tael_value *values);
-/* Others like it are about to be submitted on its loop: it may wait some turns for them. */
+/* Others like it are about to be submitted on its loop: it may wait some turns for them, and some
+ * milliseconds. */
 void tael_unit_let_wait(struct tael_unit *unit);
-/* TAEL_EBUSY: queue full; ECLOSED. Otherwise done(unit, user) comes on loop exactly once. */
+/* loop runs no mail any more when the store is closed. TAEL_EBUSY: queue full; ECLOSED, ENOMEM.
+ * Otherwise done(unit, user) comes on loop exactly once. */
 tael_status tael_unit_submit(struct tael_unit *unit, struct tael_loop *loop,
                              void (*done)(struct tael_unit *unit, void *user), void *user);
 const struct tael_unit_outcome *tael_unit_outcome(const struct tael_unit *unit);

@@ -8,8 +8,9 @@
  * may be rolled back, and another connection then writes to the same place.
  *
  * 2 No other connection looks at a page of the log before its commit has synced it (synchronous =
- * EXTRA, database.c). Its own connection reads what it has written: whatever is done with the file
- * but writing writes the kept bytes first.
+ * EXTRA, database.c; where the disk does not say that it is safe to write beside other bytes,
+ * SQLite writes some after the sync: the end of the commit writes those). Its own connection reads
+ * what it has written: whatever is done with the file but writing writes the kept bytes first.
  *
  * 3 Bytes go out in the order in which they came. Those that could not be written are dropped, and
  * whoever made them go hears of it: at the latest the sync.
@@ -297,11 +298,13 @@ void tael_vfs_log_begin(struct tael_vfs_log *vfs)
     vfs->committing = true;
 }
 
-bool tael_vfs_log_end(struct tael_vfs_log *vfs)
+bool tael_vfs_log_end(struct tael_vfs_log *vfs, bool good)
 {
-    bool left = vfs->keeper != NULL;
-    if (left)
+    int code = SQLITE_OK;
+    if (vfs->keeper != NULL && good)
+        code = write_kept(vfs->keeper);
+    else if (vfs->keeper != NULL)
         drop_kept(vfs->keeper);
     vfs->committing = false;
-    return !left;
+    return code == SQLITE_OK;
 }

@@ -21,7 +21,8 @@ void tael_vfs_log_free(struct tael_vfs_log *vfs); /* every file is closed; NULL 
 const char *tael_vfs_log_name(const struct tael_vfs_log *vfs);
 
 void tael_vfs_log_begin(struct tael_vfs_log *vfs); /* right before a commit */
-/* Right after it. false: something was written and not synced; it is dropped. */
-bool tael_vfs_log_end(struct tael_vfs_log *vfs);
+/* Right after it. What it wrote and did not sync is written if it is good, and dropped if not;
+ * false: that failed. */
+bool tael_vfs_log_end(struct tael_vfs_log *vfs, bool good);
 
 #endif

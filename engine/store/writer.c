@@ -3,8 +3,9 @@
  * Threads: submit is called on loops; the writer's thread takes what has gathered, commits it as
  * one group and posts the answers. It is called at the end of a loop's turn, by a piece of the
  * loop's own mail, or when many units wait: a commit costs the same for one unit as for many, and
- * where loop and writer share a core, one that is called at each unit ends the turn for it. In the
- * simulated world that mail is the writer's turn.
+ * where loop and writer share a core, one that is called at each unit ends the turn for it. What a
+ * loop that has stopped left in the queue goes with another's turn, or with the store's stop. In
+ * the simulated world that mail is the writer's turn.
  *
  * 1 Nothing is answered before its COMMIT has returned; a refusal neither, for it may rest on what
  * the same group wrote.
@@ -29,6 +30,7 @@ enum {
     LOG_FULL = 8,       /* so many times checkpoint_pages: readers are waited for */
     GATHER_MAX = 16,    /* units that wait for the end of a loop's turn, or of several */
     PATIENT_TURNS = 16, /* whose ends a unit lets pass for others like it; two a look at sockets */
+    PATIENT_US = 5000,  /* and so long at most */
 };
 
 static const char NOT_STORED[] = "the last units were not stored";
@@ -213,14 +215,14 @@ static enum pass commit_resolve(struct tael_store *store, int64_t mark)
     return seen == mark ? PASS_COMMITTED : PASS_LOST;
 }
 
-/* true: it is on the disk. */
+/* true: it is done, and on the disk if there is one. */
 static bool control_commit(struct tael_store *store)
 {
     if (store->disk != NULL)
         tael_vfs_log_begin(store->disk);
     bool good = tael_db_control(&store->db, TAEL_CONTROL_COMMIT) == SQLITE_OK;
-    bool synced = store->disk == NULL || tael_vfs_log_end(store->disk);
-    return good && synced;
+    bool written = store->disk == NULL || tael_vfs_log_end(store->disk, good);
+    return good && written;
 }
 
 static enum pass commit(struct tael_store *store)
@@ -399,7 +401,8 @@ static void end_turn(struct tael_mail *mail)
     struct tael_store *store = turn->store;
     pthread_mutex_lock(&store->lock);
     turn->waits -= turn->waits > 0;
-    turn->posted = turn->waits > 0 && store->first != NULL;
+    turn->posted = turn->waits > 0 && store->first != NULL &&
+                   tael_mono_us(store->world) - turn->since_us < PATIENT_US;
     bool posts = turn->posted, wakes = !posts && make_due(store);
     pthread_mutex_unlock(&store->lock);
     if (posts)
@@ -422,6 +425,12 @@ static struct tael_turn *turn_of(struct tael_store *store, struct tael_loop *loo
         (struct tael_turn){.mail.fn = end_turn, .store = store, .loop = loop, .next = store->turns};
     store->turns = turn;
     return turn;
+}
+
+static void begin_waiting(struct tael_turn *turn)
+{
+    turn->waits = PATIENT_TURNS;
+    turn->since_us = tael_mono_us(turn->store->world);
 }
 
 static void enqueue(struct tael_store *store, struct tael_unit *unit)
@@ -458,7 +467,10 @@ tael_status tael_unit_submit(struct tael_unit *unit, struct tael_loop *loop,
         enqueue(store, unit);
         posts = !turn->posted;
         turn->posted = true;
-        turn->waits = !unit->patient ? 0 : posts ? PATIENT_TURNS : turn->waits;
+        if (!unit->patient)
+            turn->waits = 0;
+        else if (posts)
+            begin_waiting(turn);
         wakes = store->queued >= GATHER_MAX && make_due(store);
     }
     pthread_mutex_unlock(&store->lock);

@@ -76,6 +76,25 @@ static int probe_raw_yield(lua_State *L)
     return lua_yield(L, 0);
 }
 
+/* Takes long: waits to be the last; alike: like others. Says whether such ones are behind it. */
+static int probe_followed(lua_State *L, int status, lua_KContext context)
+{
+    (void)status, (void)context;
+    lua_pushboolean(L, tael_task_is_followed(tael_task_here(L)));
+    return 1;
+}
+
+static int probe_last(lua_State *L)
+{
+    tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "probe.last"), lua_toboolean(L, 1) != 0);
+    return lua_yieldk(L, 0, 0, probe_followed);
+}
+
+static int probe_is_followed(lua_State *L)
+{
+    return probe_followed(L, LUA_OK, 0);
+}
+
 static int open_probe(lua_State *L)
 {
     static const luaL_Reg functions[] = {
@@ -85,6 +104,8 @@ static int open_probe(lua_State *L)
         {"cancel", probe_cancel},
         {"here", probe_here},
         {"raw_yield", probe_raw_yield},
+        {"last", probe_last},
+        {"is_followed", probe_is_followed},
         {NULL, NULL},
     };
     luaL_newlib(L, functions);
@@ -240,6 +261,31 @@ static void what_takes_long_does_not_keep_the_loop(void)
                    "time.sleep(100)\n"
                    "return ran .. ' ' .. tostring(before >= 100 and before < 110)");
     CHECK(strcmp(outcome.text, "200 true") == 0);
+    room_close(&room);
+}
+
+/* Who comes from there knows whether more of its kind do, until it waits for something else. */
+static void those_alike_follow_each_other(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome =
+        run(&room,
+            "local time, task, probe = require 'tael.time', require 'tael.task', require 'probe'\n"
+            "local seen = {}\n"
+            "local function see(name, value) seen[#seen + 1] = name .. tostring(value) end\n"
+            "for i = 1, 3 do task.spawn(function() see('a', probe.last(true)) end) end\n"
+            "task.spawn(function() see('b', probe.last(false)) end)\n"
+            "local gone = task.spawn(function() probe.last(true) end)\n"
+            "task.spawn(function() gone:cancel() end)\n"
+            "time.sleep(10)\n"
+            "task.spawn(function() see('c', probe.last(true)) time.sleep(0) see('d', "
+            "probe.is_followed()) end)\n"
+            "task.spawn(function() see('e', probe.last(true)) end)\n"
+            "see('f', probe.is_followed())\n"
+            "time.sleep(10)\n"
+            "return table.concat(seen, ' ')");
+    CHECK(strcmp(outcome.text, "atrue atrue afalse bfalse ffalse ctrue efalse dfalse") == 0);
     room_close(&room);
 }
 
@@ -625,6 +671,7 @@ int main(void)
     sleepers_wake_in_order_of_time();
     what_takes_long_goes_last();
     what_takes_long_does_not_keep_the_loop();
+    those_alike_follow_each_other();
     the_state_ends_while_some_wait_to_be_last();
     waiting_works_inside_pcall_and_iterators();
     waiting_is_refused_where_it_cannot_be();

@@ -32,7 +32,7 @@ struct fixture_loop {
 struct fixture {
     struct tael_world world;
     struct fixture_loop loop;
-    _Atomic int64_t now_ms;
+    _Atomic int64_t now_ms, mono_us;
     char folder[64]; /* empty: none */
     char path[96];
     struct tael_store_options options;
@@ -55,6 +55,11 @@ static inline int64_t fixture_now(struct tael_world *world)
     return atomic_load(&((struct fixture *)world)->now_ms);
 }
 
+static inline int64_t fixture_mono(struct tael_world *world)
+{
+    return atomic_load(&((struct fixture *)world)->mono_us);
+}
+
 static inline void fixture_post(struct tael_loop *base, struct tael_mail *mail)
 {
     struct fixture_loop *loop = (struct fixture_loop *)base;
@@ -67,9 +72,8 @@ static inline void fixture_post(struct tael_loop *base, struct tael_mail *mail)
 }
 
 /* Runs one piece of mail; false: there was none and none was waited for. */
-static inline bool fixture_step(struct fixture *fixture, bool wait)
+static inline bool fixture_loop_step(struct fixture_loop *loop, bool wait)
 {
-    struct fixture_loop *loop = &fixture->loop;
     pthread_mutex_lock(&loop->lock);
     while (wait && loop->first == NULL)
         pthread_cond_wait(&loop->arrived, &loop->lock);
@@ -83,6 +87,11 @@ static inline bool fixture_step(struct fixture *fixture, bool wait)
     if (mail != NULL)
         mail->fn(mail);
     return mail != NULL;
+}
+
+static inline bool fixture_step(struct fixture *fixture, bool wait)
+{
+    return fixture_loop_step(&fixture->loop, wait);
 }
 
 /* Runs mail until *flag. In the simulated world nothing comes by itself: false when it never will.
@@ -101,8 +110,23 @@ static inline void fixture_drop_mail(struct fixture *fixture)
     fixture->loop.behind = &fixture->loop.first;
 }
 
-static const struct tael_world_ops fixture_world_ops = {.now_ms = fixture_now};
+static const struct tael_world_ops fixture_world_ops = {.now_ms = fixture_now,
+                                                        .mono_us = fixture_mono};
 static const struct tael_loop_ops fixture_loop_ops = {.post = fixture_post};
+
+static inline void fixture_loop_init(struct fixture_loop *loop, struct tael_world *world)
+{
+    *loop = (struct fixture_loop){.base = {&fixture_loop_ops, world}};
+    pthread_mutex_init(&loop->lock, NULL);
+    pthread_cond_init(&loop->arrived, NULL);
+    loop->behind = &loop->first;
+}
+
+static inline void fixture_loop_end(struct fixture_loop *loop)
+{
+    pthread_cond_destroy(&loop->arrived);
+    pthread_mutex_destroy(&loop->lock);
+}
 
 /* ---- a store ---- */
 
@@ -118,10 +142,7 @@ static inline void fixture_init(struct fixture *fixture, bool simulated, const c
     memset(fixture, 0, sizeof(*fixture));
     fixture->world =
         (struct tael_world){.ops = &fixture_world_ops, .vfs = vfs, .simulated = simulated};
-    fixture->loop.base = (struct tael_loop){&fixture_loop_ops, &fixture->world};
-    pthread_mutex_init(&fixture->loop.lock, NULL);
-    pthread_cond_init(&fixture->loop.arrived, NULL);
-    fixture->loop.behind = &fixture->loop.first;
+    fixture_loop_init(&fixture->loop, &fixture->world);
     atomic_store(&fixture->now_ms, INT64_C(1767225600000)); /* 2026-01-01 */
     if (vfs == NULL) {
         snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/tael_store_XXXXXX");
@@ -176,8 +197,7 @@ static inline void fixture_end(struct fixture *fixture)
     }
     if (fixture->folder[0] != '\0')
         rmdir(fixture->folder);
-    pthread_cond_destroy(&fixture->loop.arrived);
-    pthread_mutex_destroy(&fixture->loop.lock);
+    fixture_loop_end(&fixture->loop);
 }
 
 /* ---- values by name ---- */

@@ -250,13 +250,52 @@ static void some_units_wait_for_others(void)
     free_units(units, 3);
 
     submit_item(&fixture, &units[0], 3, true, &done); /* and none waits for ever */
-    while (info_of(&fixture, UNITS) == 3 && steps++ < 100 && fixture_step(&fixture, false))
-        ;
-    while (done < 4)
+    while (info_of(&fixture, QUEUED) == 1 && steps < 100)
+        steps += fixture_step(&fixture, false);
+    CHECK(steps < 100);
+    while (done < 4 && steps < 100)
         fixture_step(&fixture, true);
-    CHECK(steps < 100 && info_of(&fixture, GROUPS) == 2);
+    CHECK(done == 4 && info_of(&fixture, GROUPS) == 2);
+    tael_unit_free(units[0]);
+
+    done = 0;
+    submit_item(&fixture, &units[0], 4, true, &done); /* not when turns are long, either */
+    fixture_step(&fixture, true);
+    CHECK(info_of(&fixture, QUEUED) == 1);
+    atomic_fetch_add(&fixture.mono_us, 5000);
+    fixture_step(&fixture, true);
+    steps = 0;
+    while (info_of(&fixture, QUEUED) == 1 && steps++ < 10000) /* the writer has been called */
+        usleep(1000);
+    CHECK(info_of(&fixture, QUEUED) == 0);
+    while (done < 1)
+        fixture_step(&fixture, true);
     tael_unit_free(units[0]);
     fixture_end(&fixture);
+}
+
+/* Each loop has its turns; a group is made of all that waits. */
+static void loops_have_turns_of_their_own(void)
+{
+    struct fixture fixture;
+    struct fixture_loop other;
+    struct tael_unit *units[2];
+    int done = 0;
+    fixture_init(&fixture, false, NULL);
+    fixture_loop_init(&other, &fixture.world);
+    fixture_must_open(&fixture);
+    submit_item(&fixture, &units[0], 0, true, &done);
+    units[1] = group_unit(&fixture, 1);
+    CHECK(tael_unit_submit(units[1], &other.base, count_done, &done) == TAEL_OK);
+    CHECK(info_of(&fixture, QUEUED) == 2);
+    while (fixture_loop_step(&other, true) && done < 1) /* its end of turn, then its answer */
+        ;
+    while (done < 2)
+        fixture_step(&fixture, true);
+    CHECK(info_of(&fixture, GROUPS) == 1);
+    free_units(units, 2);
+    fixture_end(&fixture);
+    fixture_loop_end(&other);
 }
 
 static void groups_have_a_size(void)
@@ -740,6 +779,7 @@ int main(void)
     a_group_sees_itself();
     units_of_a_turn_are_one_group();
     some_units_wait_for_others();
+    loops_have_turns_of_their_own();
     groups_have_a_size();
     a_full_queue_says_so();
     one_name_is_one_stamp_in_a_unit();

@@ -89,7 +89,7 @@ static void outside_a_commit_nothing_is_kept(void)
     struct place place = place_new();
     CHECK(put(&place, "one", 0) == SQLITE_OK && holds(&place, "one"));
     tael_vfs_log_begin(place.vfs);
-    CHECK(tael_vfs_log_end(place.vfs)); /* a commit that wrote nothing */
+    CHECK(tael_vfs_log_end(place.vfs, true)); /* a commit that wrote nothing */
     CHECK(put(&place, "two", 3) == SQLITE_OK && holds(&place, "onetwo"));
     place_end(&place);
 }
@@ -102,7 +102,7 @@ static void a_commit_goes_out_in_one_piece(void)
     CHECK(put(&place, "header", 0) == SQLITE_OK && put(&place, "page", 6) == SQLITE_OK);
     CHECK(put(&place, "header", 10) == SQLITE_OK && put(&place, "page", 16) == SQLITE_OK);
     CHECK(holds(&place, "") && tael_vfs_mem_ops(place.disk) == before);
-    CHECK(sync_log(&place) == SQLITE_OK && tael_vfs_log_end(place.vfs));
+    CHECK(sync_log(&place) == SQLITE_OK && tael_vfs_log_end(place.vfs, true));
     CHECK(holds(&place, "headerpageheaderpage"));
     CHECK(tael_vfs_mem_ops(place.disk) == before + 2); /* a write and a sync */
     place_end(&place);
@@ -115,7 +115,7 @@ static void elsewhere_in_the_file_is_in_order_too(void)
     CHECK(put(&place, "abcdef", 0) == SQLITE_OK);
     CHECK(put(&place, "XY", 1) == SQLITE_OK); /* over what was kept */
     CHECK(put(&place, "Z", 2) == SQLITE_OK);
-    CHECK(sync_log(&place) == SQLITE_OK && tael_vfs_log_end(place.vfs));
+    CHECK(sync_log(&place) == SQLITE_OK && tael_vfs_log_end(place.vfs, true));
     CHECK(holds(&place, "aXZdef"));
     place_end(&place);
 }
@@ -135,7 +135,7 @@ static void large_commits_go_out_in_pieces(void)
     CHECK(code == SQLITE_OK && tael_vfs_mem_ops(place.disk) - before == 2); /* of 64 KiB each */
     CHECK(place.file->pMethods->xWrite(place.file, huge, HUGE, PAGES * PAGE) == SQLITE_OK);
     CHECK(tael_vfs_mem_ops(place.disk) - before == 4); /* what was kept, and at once itself */
-    CHECK(sync_log(&place) == SQLITE_OK && tael_vfs_log_end(place.vfs));
+    CHECK(sync_log(&place) == SQLITE_OK && tael_vfs_log_end(place.vfs, true));
     sqlite3_int64 size = 0;
     CHECK(place.file->pMethods->xFileSize(place.file, &size) == SQLITE_OK &&
           size == PAGES * PAGE + HUGE);
@@ -147,13 +147,30 @@ static void what_was_not_synced_is_dropped(void)
     struct place place = place_new();
     tael_vfs_log_begin(place.vfs);
     put(&place, "lost", 0);
-    CHECK(!tael_vfs_log_end(place.vfs) && holds(&place, ""));
+    CHECK(tael_vfs_log_end(place.vfs, false) && holds(&place, ""));
     CHECK(put(&place, "next", 0) == SQLITE_OK && holds(&place, "next"));
     tael_vfs_log_begin(place.vfs); /* and when the connection is closed amid it */
     put(&place, "lost", 4);
     close_file(place.file);
     place.file = NULL;
-    CHECK(tael_vfs_log_end(place.vfs) && holds(&place, "next"));
+    CHECK(tael_vfs_log_end(place.vfs, true) && holds(&place, "next"));
+    place_end(&place);
+}
+
+/* Where the disk may harm bytes beside those it writes, SQLite fills a sector up behind the sync.
+ */
+static void what_a_good_commit_did_not_sync_is_written(void)
+{
+    struct place place = place_new();
+    tael_vfs_log_begin(place.vfs);
+    put(&place, "synced", 0);
+    sync_log(&place);
+    put(&place, "beside", 6);
+    CHECK(tael_vfs_log_end(place.vfs, true) && holds(&place, "syncedbeside"));
+    tael_vfs_log_begin(place.vfs);
+    put(&place, "more", 12);
+    fail(&place, TAEL_VFS_WRITE, SQLITE_FULL);
+    CHECK(!tael_vfs_log_end(place.vfs, true));
     place_end(&place);
 }
 
@@ -170,7 +187,7 @@ static void whoever_looks_sees_it(void)
     CHECK(place.file->pMethods->xFileSize(place.file, &size) == SQLITE_OK && size == 10);
     put(&place, "cut", 10);
     CHECK(place.file->pMethods->xTruncate(place.file, 11) == SQLITE_OK);
-    CHECK(tael_vfs_log_end(place.vfs) && holds(&place, "seenlongerc"));
+    CHECK(tael_vfs_log_end(place.vfs, true) && holds(&place, "seenlongerc"));
     place_end(&place);
 }
 
@@ -181,19 +198,19 @@ static void a_write_that_fails_is_told(void)
     put(&place, "1234", 0);
     fail(&place, TAEL_VFS_WRITE, SQLITE_FULL);
     CHECK(sync_log(&place) == SQLITE_FULL); /* and not synced */
-    CHECK(tael_vfs_log_end(place.vfs) && holds(&place, "12"));
+    CHECK(tael_vfs_log_end(place.vfs, true) && holds(&place, "12"));
 
     tael_vfs_log_begin(place.vfs);
     put(&place, "5678", 0);
     fail(&place, TAEL_VFS_WRITE, SQLITE_IOERR_WRITE);
     CHECK(put(&place, "9", 100) == SQLITE_IOERR_WRITE); /* it makes the others go */
-    CHECK(tael_vfs_log_end(place.vfs));
+    CHECK(tael_vfs_log_end(place.vfs, true));
 
     tael_vfs_log_begin(place.vfs);
     put(&place, "good", 0);
     fail(&place, TAEL_VFS_SYNC, SQLITE_IOERR_FSYNC);
     CHECK(sync_log(&place) == SQLITE_IOERR_FSYNC);
-    CHECK(tael_vfs_log_end(place.vfs) && holds(&place, "good"));
+    CHECK(tael_vfs_log_end(place.vfs, true) && holds(&place, "good"));
     place_end(&place);
 }
 
@@ -206,7 +223,7 @@ static void without_memory_nothing_is_kept(void)
     int code = put(&place, "one", 0);
     bool failed = alloc_fail_end();
     CHECK(failed && code == SQLITE_OK && holds(&place, "one"));
-    CHECK(sync_log(&place) == SQLITE_OK && tael_vfs_log_end(place.vfs));
+    CHECK(sync_log(&place) == SQLITE_OK && tael_vfs_log_end(place.vfs, true));
     place_end(&place);
     struct tael_vfs_log *vfs = NULL;
     alloc_fail_at(1);
@@ -226,7 +243,7 @@ static void other_files_are_as_they_were(void)
     tael_vfs_log_begin(place.vfs);
     CHECK(data != NULL && data->pMethods->xWrite(data, "page", 4, 0) == SQLITE_OK);
     CHECK(tael_vfs_mem_copy(place.disk, "/data", &out) == TAEL_OK && out.len == 4);
-    CHECK(tael_vfs_log_end(place.vfs));
+    CHECK(tael_vfs_log_end(place.vfs, true));
     tael_buf_free(&out);
     if (data != NULL)
         close_file(data);
@@ -241,6 +258,7 @@ int main(void)
     elsewhere_in_the_file_is_in_order_too();
     large_commits_go_out_in_pieces();
     what_was_not_synced_is_dropped();
+    what_a_good_commit_did_not_sync_is_written();
     whoever_looks_sees_it();
     a_write_that_fails_is_told();
 #ifndef __SANITIZE_THREAD__
