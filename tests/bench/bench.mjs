@@ -5,7 +5,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { program } from '../e2e/tael.mjs';
-import { compare, ratios } from './gates.mjs';
+import { compare, kindOf, ratios } from './gates.mjs';
 import { idleConnections } from './idle.mjs';
 import * as limits from './limits.mjs';
 import { load } from './load.mjs';
@@ -140,8 +140,10 @@ class Bench {
         printChecks(works);
         const now = ratios(undisturbed(measured));
         fs.writeFileSync(last, `${JSON.stringify({ ...measured, ratios: now, runs: this.runs.rows }, null, 2)}\n`);
-        const compared = fs.existsSync(accepted) ? compare(JSON.parse(fs.readFileSync(accepted, 'utf8')), now) : [];
+        const kind = kindOf(measured.machine), before = acceptedOnes()[kind];
+        const compared = compare(before ?? {}, now);
         printGates(now, compared);
+        if (!before) console.log(`nothing is accepted yet on this kind of CPU (${kind}): make bench-accept`);
         const lost = compared.filter((gate) => gate.fails);
         if (lost.length === 0) return;
         console.error(`bench: lost against tests/bench/accepted.json: ${lost.map((gate) => gate.name).join('; ')}`);
@@ -154,10 +156,14 @@ function undisturbed(measured) {
     return Object.fromEntries(Object.entries(measured).filter(([, value]) => !value || !isDisturbed(value)));
 }
 
+function acceptedOnes() {
+    return fs.existsSync(accepted) ? JSON.parse(fs.readFileSync(accepted, 'utf8')) : {};
+}
+
 function accept() {
-    const { ratios: now } = JSON.parse(fs.readFileSync(last, 'utf8'));
-    fs.writeFileSync(accepted, `${JSON.stringify(now, null, 4)}\n`);
-    console.log(`tests/bench/accepted.json: ${Object.keys(now).length} ratios of the last run`);
+    const { ratios: now, machine } = JSON.parse(fs.readFileSync(last, 'utf8'));
+    fs.writeFileSync(accepted, `${JSON.stringify({ ...acceptedOnes(), [kindOf(machine)]: now }, null, 4)}\n`);
+    console.log(`tests/bench/accepted.json: ${Object.keys(now).length} ratios of the last run, ${kindOf(machine)}`);
 }
 
 async function main() {

@@ -24,6 +24,12 @@ const gates = [
         of: (run) => run.start_ms / run.ceiling_start_ms },
 ];
 
+/** What ratios are accepted for: a kind of CPU. One with vector instructions for RSA signs four times as fast, and all that
+ *  stands beside a signature weighs four times as much. */
+export function kindOf({ cpu, ifma }) {
+    return `${cpu}, RSA ${ifma ? 'with' : 'without'} AVX-512 IFMA`;
+}
+
 /** The ratios of a run; one that lacks a figure is left out. */
 export function ratios(run) {
     const out = {};

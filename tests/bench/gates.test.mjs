@@ -1,7 +1,7 @@
 // The comparison with the accepted ratios.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compare, ratios } from './gates.mjs';
+import { compare, kindOf, ratios } from './gates.mjs';
 import { Runs } from './runs.mjs';
 
 const run = {
@@ -24,6 +24,12 @@ test('a faster and a slower machine have the same ratios', () => {
     slower.create = { rate: 800, limit: 1000, cpu_limits: 1.2 };
     slower.notify = { rate: 5000, limit: 25000, cpu_limits: 5, p99_us: 14000 };
     assert.deepEqual(ratios(slower), ratios(run));
+});
+
+test('a CPU that signs by vector instructions is another kind', () => {
+    const kinds = [true, false].map((ifma) => kindOf({ cpu: 'Some CPU', ifma }));
+    assert.notEqual(kinds[0], kinds[1]);
+    for (const kind of kinds) assert.ok(kind.startsWith('Some CPU, '));
 });
 
 function changed(name, value) {

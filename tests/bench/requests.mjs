@@ -23,6 +23,14 @@ function record(id, head, body, expected) {
     return Buffer.concat([start, request, expectation]);
 }
 
+/** On the disk when it returns: what the system writes there later, commits would wait for while they are measured. */
+function writeNow(file, pieces) {
+    const out = fs.openSync(file, 'w');
+    for (const piece of pieces) fs.writeSync(out, piece);
+    fs.fsyncSync(out);
+    fs.closeSync(out);
+}
+
 /** The right answers of a run: [request id, body]. */
 export function* answers(file) {
     const bytes = fs.readFileSync(file);
@@ -50,13 +58,13 @@ export function writeCreates(file, key, first, count) {
         const head = `POST /v1/payments HTTP/1.1\r\nContent-Type: application/json\r\nAuthorization: Bearer ${keyOf(id)}`;
         return record(id, head, body, `"${orderOf(id)}"`);
     });
-    fs.writeFileSync(file, Buffer.concat(list));
+    writeNow(file, [Buffer.concat(list)]);
 }
 
 /** Reads of the payments with these orders. */
 export function writeReads(file, key, orders) {
-    fs.writeFileSync(file, Buffer.concat(orders.map((order, id) => record(id,
-        `GET /v1/payments?merchant_order_id=${order} HTTP/1.1\r\nAuthorization: Bearer ${key}`, '', `"${order}"`))));
+    writeNow(file, [Buffer.concat(orders.map((order, id) => record(id,
+        `GET /v1/payments?merchant_order_id=${order} HTTP/1.1\r\nAuthorization: Bearer ${key}`, '', `"${order}"`)))]);
 }
 
 /** The text that a request signs: everything but the signature, sign_type too. */
@@ -103,9 +111,7 @@ export function writeRoutes(file, target, count, expected) {
         const body = routeBody(i);
         return record(i, head, JSON.stringify(body), expected ?? `"${rule(body).summary}"`);
     });
-    const out = fs.openSync(file, 'w');
-    for (let sent = 0; sent < count; sent += BODIES) fs.writeSync(out, Buffer.concat(records));
-    fs.closeSync(out);
+    writeNow(file, Array(Math.ceil(count / BODIES)).fill(Buffer.concat(records)));
 }
 
 // ---- notify ----
@@ -172,6 +178,6 @@ export async function writeNotifications(file, payments, folder) {
         }
     });
     for (const at of later) add('repeat', at, forms[at].good);
-    fs.writeFileSync(file, Buffer.concat(records));
+    writeNow(file, [Buffer.concat(records)]);
     return meaning;
 }
