@@ -120,13 +120,20 @@ test('a process that is killed takes with it what ran in it, and nothing else', 
 });
 
 test(`${KILLS} processes are killed one by one while payments are created: only what ran in them has its default`, async () => {
-    let round = 0, killed = 0, running = true;
+    let round = 0, killed = 0, running = true, inRow = 0;
     const answers = { ruled: 0, held: 0 }, failures = [];
-    const said = new Set(['round 15']);
-    const change = () => { said.add(`load ${++round}`); save(`load ${round}`, 'for i = 1, 60000 do end'); }; // who is killed again and again rests for a while
+    const said = new Set(['round 15']), newest = () => `load ${round}`;
+    /** Who is killed again and again rests for a while: after a few, others are asked, by both workers. */
+    async function change() {
+        said.add(`load ${++round}`);
+        inRow = 0;
+        save(newest(), 'for i = 1, 60000 do end');
+        await until(() => `both workers run '${newest()}'\n${output()}`, () => inRow >= 32);
+    }
     async function keepCreating() {
         while (running) {
             const answer = await create();
+            if (answer.status === 402) inRow = answer.body.detail === newest() ? inRow + 1 : 0;
             if (answer.status === 402 && said.has(answer.body.detail)) answers.ruled++;
             else if (answer.status === 201 && answer.body.state === 'review' && answer.body.reason === 'risk') answers.held++;
             else failures.push(answer.text);
@@ -134,14 +141,14 @@ test(`${KILLS} processes are killed one by one while payments are created: only 
     }
     const creators = Array.from({ length: 8 }, keepCreating);
     while (killed < KILLS) {
-        if (killed % 3 === 0) change();
+        if (killed % 3 === 0) await change();
         const all = living();
         if (all.length > 0) {
             killed += crash(all[Math.floor(Math.random() * all.length)].pid);
         }
         await sleep(Math.random() * 20);
     }
-    change();
+    await change();
     await until(() => `more are decided by the rule than were killed: ${answers.ruled} of ${killed}`, () => answers.ruled > killed);
     running = false;
     await Promise.all(creators);

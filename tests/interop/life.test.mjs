@@ -238,7 +238,7 @@ test('the same refund moves money once, however often and at once it comes', asy
     const content = await paid();
     const answers = await Promise.all(Array.from({ length: 16 }, () => refund(content, '4.00', 'S1')));
     assert.deepEqual(answers.map((answer) => answer.fundChange).filter((change) => change === 'Y').length, 1);
-    assert.ok(answers.every((answer) => answer.code === '10000' && answer.refundFee === '4.00'));
+    assert.deepEqual(answers.filter((answer) => answer.code !== '10000' || answer.refundFee !== '4.00'), []);
     refused(await refund(content, '4.01', 'S1'), 'ACQ.DISCORDANT_REPEAT_REQUEST');
     assert.deepEqual((await bill(content)).refunded.map(({ amount }) => amount), [400]);
 });

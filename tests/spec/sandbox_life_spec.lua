@@ -6,6 +6,7 @@ local behaviour = require "tael.sandbox.alipay.behaviour"
 local faults = require "tael.sandbox.alipay.faults"
 local magic = require "tael.sandbox.alipay.magic"
 local money = require "tael.sandbox.alipay.money"
+local store = require "tael.store"
 
 describe("the channel and the simulated Alipay", function()
     local world
@@ -100,6 +101,22 @@ describe("the channel and the simulated Alipay", function()
         local rest = world:ask("refund", { refund_no = ("1"):rep(26), refund_amount = 1500 })
         assert.are.equal(2000, rest.result.refunded_total)
         assert.are.equal("TRADE_CLOSED", world:trade().status)
+    end)
+
+    it("says what was refunded when the same refund was made between its reads", function()
+        world:paid()
+        local query, came = store.query, false
+        store.query = function(name, params)
+            if name == "refund.get" and not came then
+                came = true
+                assert.are.equal("succeeded", world:ask("refund").result.state)
+            end
+            return query(name, params)
+        end
+        local again = world:ask("refund")
+        store.query = query
+        assert.is_true(came)
+        assert.are.equal(500, again.result.refunded_total)
     end)
 
     it("tells of partial refunds", function()

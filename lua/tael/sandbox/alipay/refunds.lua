@@ -139,8 +139,8 @@ function refunds.refund(state, call)
         return wrong
     end
     local seen = money.find(trade, "refund", wish.out_request_no)
-    if seen then
-        return repeated(call, trade, seen, wish)
+    if seen then -- maybe since the trade was read: its sum is newer than that
+        return repeated(call, trades.get(trade.app_id, trade.out_trade_no), seen, wish)
     elseif call.fault and call.fault.name == "balance_too_low" then
         return answers.refuse("SELLER_BALANCE_NOT_ENOUGH")
     end
