@@ -7,7 +7,10 @@ import { after, before, test } from 'node:test';
 import { Engine, program, root, saveFile, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('processes');
-const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_SCRIPTS__ISOLATION: 'process', TAEL_SCRIPTS__SHARE: '100' } });
+const engine = new Engine({ scripts, env: {
+    TAEL_WORKERS: '2', TAEL_SCRIPTS__ISOLATION: 'process', TAEL_SCRIPTS__SHARE: '100',
+    TAEL_LIMITS__KEY: 'false', // one key asks as fast as it is answered
+} });
 const home = path.join(scripts, 'merchants/demo.test');
 const sanitized = /san-/.test(program); // which needs the system itself, and handles signals its own way
 const KILLS = Number(process.env.KILLS ?? 40); // 1000 in make long
