@@ -12,6 +12,7 @@
 #include "store/vfs_log.h"
 #include "store/vfs_mem.h"
 #include "tap.h"
+#include "vfs_file.h"
 
 enum { LOG = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_WAL };
 
@@ -24,18 +25,7 @@ struct place {
 
 static sqlite3_file *open_file(const struct place *place, const char *path, int flags)
 {
-    sqlite3_vfs *vfs = sqlite3_vfs_find(tael_vfs_log_name(place->vfs));
-    sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile);
-    if (file != NULL && vfs->xOpen(vfs, path, file, flags, NULL) == SQLITE_OK)
-        return file;
-    free(file);
-    return NULL;
-}
-
-static void close_file(sqlite3_file *file)
-{
-    file->pMethods->xClose(file);
-    free(file);
+    return vfs_file_open(tael_vfs_log_name(place->vfs), path, flags);
 }
 
 static struct place place_new(void)
@@ -53,7 +43,7 @@ static struct place place_new(void)
 static void place_end(struct place *place)
 {
     if (place->file != NULL)
-        close_file(place->file);
+        vfs_file_close(place->file);
     tael_vfs_log_free(place->vfs);
     tael_vfs_mem_free(place->disk);
 }
@@ -151,7 +141,7 @@ static void what_was_not_synced_is_dropped(void)
     CHECK(put(&place, "next", 0) == SQLITE_OK && holds(&place, "next"));
     tael_vfs_log_begin(place.vfs); /* and when the connection is closed amid it */
     put(&place, "lost", 4);
-    close_file(place.file);
+    vfs_file_close(place.file);
     place.file = NULL;
     CHECK(tael_vfs_log_end(place.vfs, true) && holds(&place, "next"));
     place_end(&place);
@@ -246,7 +236,7 @@ static void other_files_are_as_they_were(void)
     CHECK(tael_vfs_log_end(place.vfs, true));
     tael_buf_free(&out);
     if (data != NULL)
-        close_file(data);
+        vfs_file_close(data);
     CHECK(open_file(&place, "/not there-wal", SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL) == NULL);
     place_end(&place);
 }

@@ -7,6 +7,7 @@
 
 #include "store/vfs_mem.h"
 #include "tap.h"
+#include "vfs_file.h"
 
 enum { SEEDS = 200, OPEN = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MAIN_DB };
 
@@ -21,18 +22,7 @@ static struct tael_vfs_mem *vfs_new(uint64_t seed)
 
 static sqlite3_file *open_file(const char *path, int flags)
 {
-    sqlite3_vfs *vfs = sqlite3_vfs_find("disk");
-    sqlite3_file *file = calloc(1, (size_t)vfs->szOsFile);
-    if (file != NULL && vfs->xOpen(vfs, path, file, flags, NULL) == SQLITE_OK)
-        return file;
-    free(file);
-    return NULL;
-}
-
-static void close_file(sqlite3_file *file)
-{
-    file->pMethods->xClose(file);
-    free(file);
+    return vfs_file_open("disk", path, flags);
 }
 
 /* Writes len times c. */
@@ -85,7 +75,7 @@ static void what_is_written_is_read(void)
     CHECK(file->pMethods->xTruncate(file, 3) == SQLITE_OK);
     sqlite3_int64 size = 0;
     CHECK(file->pMethods->xFileSize(file, &size) == SQLITE_OK && size == 3);
-    close_file(file);
+    vfs_file_close(file);
     CHECK(content(vfs, "a").len == 3);
     CHECK(tael_vfs_mem_copy(vfs, "b", &(struct tael_buf){0}) == TAEL_ENOTFOUND);
     struct tael_vfs_mem *twin = NULL;
@@ -106,7 +96,7 @@ static void power_loss_keeps_what_was_synced(void)
         sync_file(file);
         write_file(file, 'n', 4096, 4096);
         tael_vfs_mem_crash(vfs, TAEL_CRASH_POWER);
-        close_file(file);
+        vfs_file_close(file);
         struct tael_span now = content(vfs, "a");
         int news = 0, olds = 0;
         for (size_t at = 4096; at < 8192; at += 512) {
@@ -134,7 +124,7 @@ static void later_writes_may_arrive_without_earlier_ones(void)
         write_file(file, 'n', 512, 0);
         write_file(file, 'n', 512, 512);
         tael_vfs_mem_crash(vfs, TAEL_CRASH_POWER);
-        close_file(file);
+        vfs_file_close(file);
         struct tael_span now = content(vfs, "a");
         only_later += all_are(now, 0, 512, 'o') && all_are(now, 512, 1024, 'n');
         only_earlier += all_are(now, 0, 512, 'n') && all_are(now, 512, 1024, 'o');
@@ -151,7 +141,7 @@ static void the_death_of_the_process_loses_nothing(void)
     tael_vfs_mem_crash(vfs, TAEL_CRASH_PROCESS);
     CHECK(write_file(file, 'm', 1, 0) == SQLITE_IOERR_WRITE);
     CHECK(sync_file(file) == SQLITE_IOERR_FSYNC);
-    close_file(file);
+    vfs_file_close(file);
     CHECK(all_are(content(vfs, "a"), 0, 4096, 'n'));
     tael_vfs_mem_free(vfs);
 }
@@ -174,9 +164,9 @@ static void names_need_a_sync_too(void)
         int there = 1;
         base->xAccess(base, "old", SQLITE_ACCESS_EXISTS, &there);
         tael_vfs_mem_crash(vfs, TAEL_CRASH_POWER);
-        close_file(file);
-        close_file(old);
-        close_file(gone);
+        vfs_file_close(file);
+        vfs_file_close(old);
+        vfs_file_close(gone);
         struct tael_buf out = {0};
         made += tael_vfs_mem_copy(vfs, "new", &out) == TAEL_OK;
         back += tael_vfs_mem_copy(vfs, "old", &out) == TAEL_OK &&
@@ -203,13 +193,13 @@ static void a_crash_comes_at_the_operation_asked_for(void)
     CHECK(tael_vfs_mem_down(vfs));
     CHECK(tael_vfs_mem_ops(vfs) == before + 3);
     CHECK(sync_file(file) == SQLITE_IOERR_FSYNC);
-    close_file(file);
+    vfs_file_close(file);
     CHECK(all_are(content(vfs, "a"), 0, 512, 'a'));
     CHECK(open_file("a", OPEN) == NULL);
     tael_vfs_mem_boot(vfs);
     file = open_file("a", OPEN); /* after the boot all works again */
     CHECK(write_file(file, 'c', 512, 0) == SQLITE_OK && sync_file(file) == SQLITE_OK);
-    close_file(file);
+    vfs_file_close(file);
     tael_vfs_mem_free(vfs);
 }
 
@@ -231,8 +221,8 @@ static void faults_hit_what_they_name(void)
     CHECK(open_file("b", OPEN) == NULL && open_file("c", OPEN) == NULL);
     tael_vfs_mem_fail(vfs, &(struct tael_vfs_fault){.on = 0});
     CHECK(sync_file(file) == SQLITE_OK);
-    close_file(file);
-    close_file(other);
+    vfs_file_close(file);
+    vfs_file_close(other);
     tael_vfs_mem_free(vfs);
 }
 
@@ -252,7 +242,7 @@ static void a_failed_sync_is_not_made_good_by_the_next(void)
         bool seen = all_are(content(vfs, "a"), 0, 512, 'n');
         bool synced = sync_file(file) == SQLITE_OK;
         tael_vfs_mem_crash(vfs, TAEL_CRASH_POWER);
-        close_file(file);
+        vfs_file_close(file);
         lost += failed && seen && synced && all_are(content(vfs, "a"), 0, 512, 'o');
         saved += failed && seen && synced && all_are(content(vfs, "a"), 0, 512, 'n');
         tael_vfs_mem_free(vfs);
@@ -274,9 +264,9 @@ static void locks_keep_others_out(void)
     CHECK(b->pMethods->xLock(b, SQLITE_LOCK_SHARED) == SQLITE_BUSY);
     int reserved = 0;
     CHECK(b->pMethods->xCheckReservedLock(b, &reserved) == SQLITE_OK && reserved != 0);
-    close_file(a);
+    vfs_file_close(a);
     CHECK(b->pMethods->xLock(b, SQLITE_LOCK_SHARED) == SQLITE_OK);
-    close_file(b);
+    vfs_file_close(b);
     tael_vfs_mem_free(vfs);
 }
 
