@@ -313,7 +313,7 @@ static bool mask_email(struct scan *scan)
 
 /* ---- rules: numbers ---- */
 
-enum { CARD_MIN = 13, CARD_MAX = 19, GROUPS_MAX = 8 };
+enum { CARD_MIN = 13, CARD_MAX = 19, UATP = 15, GROUPS_MAX = 8 };
 
 static bool passes_luhn(const char *digits, size_t count)
 {
@@ -325,6 +325,14 @@ static bool passes_luhn(const char *digits, size_t count)
         sum += value;
     }
     return sum % 10 == 0;
+}
+
+/* Of the numbers that begin with 1 only those of 15 digits are cards (ISO/IEC 7812: airlines, whose
+ * UATP cards have 15); times since 1970 have 13, 16 or 19. */
+static bool is_card(const char *digits, size_t count)
+{
+    return count >= CARD_MIN && count <= CARD_MAX && (digits[0] != '1' || count == UATP) &&
+           passes_luhn(digits, count);
 }
 
 /* Writes the text to `to` with all digits but the first `head` and the last `tail` as '*'. */
@@ -376,7 +384,7 @@ static bool mask_plain_number(struct scan *scan, size_t end)
         mask_digits(scan, end + (check_x ? 1 : 0), 3, 2);
     else if (alone && len - country == 11 && is_phone(digits + country))
         mask_digits(scan, end, country + 3, 4);
-    else if (len >= CARD_MIN && len <= CARD_MAX && passes_luhn(digits, len))
+    else if (is_card(digits, len))
         mask_digits(scan, end, 6, 4);
     else
         return false;
@@ -394,7 +402,7 @@ static bool mask_grouped_number(struct scan *scan)
             break;
         memcpy(digits + count, scan->in + end, stop - end);
         count += stop - end;
-        if (group > 0 && count >= CARD_MIN && passes_luhn(digits, count))
+        if (group > 0 && is_card(digits, count))
             card_end = stop;
         if (group == 2 && count == 11 && stop - end == 4 && is_phone(digits))
             phone_end = stop;

@@ -65,9 +65,10 @@ const publish = async (files) => {
     await sleep(1500);
 };
 
+// slots are told in seconds: of 13 digits one in ten is masked as a card's number
 const paying = (minute) => job(`schedule = "${minute} * * * *", timeout = "20s", merchants = { "demo.test" }`,
     `local answer, err = tael.http.post("http://${server.host}/" .. job.slot, { body = "x" })
-tael.log.info((answer and answer.body or "cut: " .. err.code) .. " " .. job.slot)`);
+tael.log.info((answer and answer.body or "cut: " .. err.code) .. " " .. job.slot // 1000)`);
 
 test('a job runs with its slot, once, and what it requires lies beside it', async () => {
     await publish({
@@ -151,7 +152,7 @@ test('an operator sees the jobs, and runs one now', async () => {
     const ran = tael('jobs', 'run', 'manual');
     assert.deepEqual([ran.status, ran.stderr], [0, ''], ran.stdout);
     const slot = ran.stdout.match(/^manual for (\S+) {2}done$/m)[1];
-    const byHand = `by hand ${Math.floor(Date.parse(slot) / 1000)}`; // of 13 digits one in ten is masked as a card's number
+    const byHand = `by hand ${Math.floor(Date.parse(slot) / 1000)}`;
     await until('it has run', () => said(byHand).length === 1, 20).catch((err) => {
         assert.fail(`${err.message}: ${ran.stdout}${engine.process.output.split('\n').filter((line) => /manual|by hand|dropped/.test(line)).join('\n')}`);
     });
@@ -271,7 +272,7 @@ test('a job for all merchants has its slot for one of them at a time', async () 
 
 test('a job that a crash cut off runs again when its time is over', async () => {
     await publish({ 'long.lua': job('schedule = "45 * * * *", timeout = "20s"',
-        'tael.log.info("begins " .. job.slot)\nlocal n = 0\nfor i = 1, 12000000 do n = n + i end\ntael.log.info("ends " .. job.slot)') });
+        'tael.log.info("begins " .. job.slot // 1000)\nlocal n = 0\nfor i = 1, 12000000 do n = n + i end\ntael.log.info("ends " .. job.slot // 1000)') });
     await advance(3600);
     await until('it has begun', () => logged('script.info').some((line) => line.message.startsWith('begins')), 20);
     const [first] = logged('script.info').filter((line) => line.message.startsWith('begins'));
