@@ -10,7 +10,8 @@ FUZZING := $(findstring fuzzer-no-link,$(SAN))
 B       := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 CC      ?= cc
 LLHTTP  := /usr/share/llhttp
-PKGS    := libuv lua5.4 openssl libcurl sqlite3 libqrencode
+# libcurl is not linked: engine/net/http_curl_library.h
+PKGS    := libuv lua5.4 openssl sqlite3 libqrencode
 
 WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wformat=2 -Wformat-security \
            -Wvla -Walloca -Wundef -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
@@ -23,7 +24,7 @@ HARDEN  := -fno-strict-overflow -fno-delete-null-pointer-checks -fstack-protecto
            $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all -fno-omit-frame-pointer)
 TAEL_CFLAGS := -std=c11 -D_GNU_SOURCE -O2 -g $(WARN) $(HARDEN) $(SANFLAGS) -fPIC -fvisibility=hidden \
-           -Iengine/include -Iengine -I. -I$(B)/gen $(shell pkg-config --cflags $(PKGS))
+           -Iengine/include -Iengine -I. -I$(B)/gen $(shell pkg-config --cflags $(PKGS) libcurl)
 TAEL_LDFLAGS := $(SANFLAGS) -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,-z,separate-code -Wl,--as-needed
 TAEL_LIBS := $(shell pkg-config --libs $(PKGS)) -lpthread -lm
 

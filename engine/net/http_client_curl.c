@@ -3,9 +3,8 @@
  *
  * An exchange owns its easy handle while it runs; afterwards the handle is kept for the next one.
  * The host is looked up by us (resolve.h) and libcurl gets the addresses, so that what was checked
- * is what is connected to. All on the loop's thread; curl_global_init and _cleanup are counted and
- * locked inside libcurl (>= 7.84) and called once per client, so there is no state of ours outside
- * of clients.
+ * is what is connected to. All on the loop's thread. libcurl is loaded with the first exchange;
+ * where it cannot be, that one fails before it begins, and the next tries again.
  */
 #include <stdlib.h>
 
@@ -18,12 +17,12 @@
 static void keep_easy(struct tael_curl_client *client, CURL *easy)
 {
     if (client->base.freed || client->spares == TAEL_CURL_SPARE_MAX) {
-        curl_easy_cleanup(easy);
+        client->curl.easy_cleanup(easy);
         return;
     }
     /* a reset leaves it a list that it has not come to read, and that is freed now */
-    curl_easy_setopt(easy, CURLOPT_RESOLVE, NULL);
-    curl_easy_reset(easy);
+    client->curl.easy_setopt(easy, CURLOPT_RESOLVE, NULL);
+    client->curl.easy_reset(easy);
     client->spare[client->spares++] = easy;
 }
 
@@ -35,8 +34,8 @@ static void curl_stop(struct tael_http_exchange *base)
         tael_lookup_cancel(exchange->lookup);
     exchange->lookup = NULL;
     if (exchange->added)
-        curl_multi_remove_handle(((struct tael_curl_group *)base->pool->group)->multi,
-                                 exchange->easy);
+        exchange->curl->multi_remove_handle(((struct tael_curl_group *)base->pool->group)->multi,
+                                            exchange->easy);
     exchange->added = false;
     if (exchange->easy != NULL)
         keep_easy(client, exchange->easy);
@@ -46,8 +45,10 @@ static void curl_stop(struct tael_http_exchange *base)
 static void curl_free_exchange(struct tael_http_exchange *base)
 {
     struct tael_curl_exchange *exchange = (struct tael_curl_exchange *)base;
-    curl_slist_free_all(exchange->fields);
-    curl_slist_free_all(exchange->resolved);
+    if (exchange->curl != NULL) {
+        exchange->curl->slist_free_all(exchange->fields);
+        exchange->curl->slist_free_all(exchange->resolved);
+    }
     free(exchange->key_file);
     free(exchange);
 }
@@ -83,7 +84,7 @@ void tael_curl_ended(struct tael_curl_exchange *exchange, CURLcode code)
 {
     long status = 0;
     enum tael_http_failure failure = failure_of(code);
-    curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+    exchange->curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
     if (exchange->base.over) /* it was refused before libcurl gave up */
         failure = exchange->base.failure;
     else if (failure != TAEL_HTTP_OK && exchange->error[0] != '\0')
@@ -101,7 +102,8 @@ static tael_status add(struct tael_curl_exchange *exchange)
     tael_curl_end_dead(group);
     int64_t left = base->connect_by_us - tael_mono_us(base->client->loop->world);
     tael_status status = tael_curl_set_connect_ms(exchange, (left + 999) / 1000);
-    if (status == TAEL_OK && curl_multi_add_handle(group->multi, exchange->easy) != CURLM_OK)
+    if (status == TAEL_OK &&
+        exchange->curl->multi_add_handle(group->multi, exchange->easy) != CURLM_OK)
         status = TAEL_ENOMEM;
     if (status != TAEL_OK)
         return TAEL_ENOMEM;
@@ -154,6 +156,10 @@ static tael_status curl_begin(struct tael_http_exchange *base)
     struct tael_curl_exchange *exchange = (struct tael_curl_exchange *)base;
     struct tael_curl_client *client = (struct tael_curl_client *)base->client;
     tael_error err = {.message = ""};
+    if (exchange->curl == NULL) {
+        tael_http_exchange_fail(base, TAEL_HTTP_CONNECT, "%s", client->missing);
+        return TAEL_OK;
+    }
     if (exchange->key_file != NULL && tael_tls_key_check(exchange->key_file, &err) != TAEL_OK) {
         tael_http_exchange_fail(base, TAEL_HTTP_TLS, "%s", err.message);
         return TAEL_OK;
@@ -170,27 +176,44 @@ static tael_status curl_begin(struct tael_http_exchange *base)
                              &exchange->lookup);
 }
 
-static tael_status curl_make(struct tael_http_group *group, const struct tael_http_call *call,
+/* Takes a handle and tells it everything about the call. */
+static tael_status prepare(struct tael_curl_exchange *exchange, const struct tael_http_call *call,
+                           struct tael_curl_group *group)
+{
+    struct tael_curl_client *client = (struct tael_curl_client *)group->base.client;
+    exchange->curl = group->curl;
+    exchange->easy =
+        client->spares > 0 ? client->spare[--client->spares] : exchange->curl->easy_init();
+    if (exchange->easy == NULL)
+        return TAEL_ENOMEM;
+    tael_status status = tael_curl_set_call(exchange, call, group);
+    if (status != TAEL_OK)
+        keep_easy(client, exchange->easy);
+    return status;
+}
+
+static tael_status curl_make(struct tael_http_group *base, const struct tael_http_call *call,
                              const struct tael_url_host *host, struct tael_http_exchange **out)
 {
-    struct tael_curl_client *client = (struct tael_curl_client *)group->client;
+    struct tael_curl_group *group = (struct tael_curl_group *)base;
     struct tael_curl_exchange *exchange = calloc(1, sizeof(*exchange));
     if (exchange == NULL)
         return TAEL_ENOMEM;
     exchange->host = *host;
     exchange->port = host->port != 0 ? host->port : tael_http_url_is_tls(call->url) ? 443 : 80;
     exchange->local = call->unix_path != NULL;
-    exchange->public = group->public;
+    exchange->public = base->public;
     exchange->safe = tael_http_is_safe(call->method);
-    exchange->easy = client->spares > 0 ? client->spare[--client->spares] : curl_easy_init();
     if (call->key_file != NULL)
         exchange->key_file = strdup(call->key_file);
     tael_status status = TAEL_ENOMEM;
-    if (exchange->easy != NULL && (call->key_file == NULL) == (exchange->key_file == NULL))
-        status = tael_curl_set_call(exchange, call, (struct tael_curl_group *)group);
+    if ((call->key_file == NULL) == (exchange->key_file == NULL))
+        status = tael_curl_group_ready(group);
+    if (status == TAEL_OK)
+        status = prepare(exchange, call, group);
+    else if (status == TAEL_EINTERNAL)
+        status = TAEL_OK; /* it is made, to be told why */
     if (status != TAEL_OK) {
-        if (exchange->easy != NULL)
-            keep_easy(client, exchange->easy);
         curl_free_exchange(&exchange->base);
         return status;
     }
@@ -205,8 +228,8 @@ void tael_curl_destroy(struct tael_curl_client *client)
     while (client->base.groups != NULL)
         tael_http_group_destroy(client->base.groups);
     while (client->spares > 0)
-        curl_easy_cleanup(client->spare[--client->spares]);
-    curl_global_cleanup();
+        client->curl.easy_cleanup(client->spare[--client->spares]);
+    tael_curl_library_close(&client->curl);
     tael_resolver_free(client->resolver);
     tael_curl_trust_free(&client->trust);
     free(client->base.ca_file);
@@ -238,10 +261,7 @@ tael_status tael_http_client_curl_new(struct tael_http_client **out, struct tael
         return TAEL_ENOMEM;
     tael_status status =
         tael_resolver_new(&client->resolver, loop, options->resolve, options->resolve_user);
-    if (status == TAEL_OK && curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        status = TAEL_EINTERNAL;
     if (status != TAEL_OK) {
-        tael_resolver_free(client->resolver);
         free(client);
         return status;
     }

@@ -1,16 +1,16 @@
 /* http_curl.h - what the files of the HTTP client of the real world share: http_client_curl.c (life
  * of clients and exchanges), http_curl_multi.c (a group's connections on the loop),
- * http_curl_easy.c (what libcurl is told about a request), http_curl_trust.c (whom it trusts).
- * Nobody else includes it.
+ * http_curl_easy.c (what libcurl is told about a request), http_curl_trust.c (whom it trusts),
+ * http_curl_library.c (where libcurl comes from). Nobody else includes it.
  */
 #ifndef TAEL_NET_HTTP_CURL_H
 #define TAEL_NET_HTTP_CURL_H
 
-#include <curl/curl.h>
 #include <uv.h>
 
 #include "crypto/key_file.h"
 #include "net/http_client_parts.h"
+#include "net/http_curl_library.h"
 
 enum { TAEL_CURL_SPARE_MAX = 16 };
 
@@ -23,6 +23,8 @@ struct tael_curl_client {
     struct tael_http_client base; /* first */
     uv_loop_t *uv;
     struct tael_resolver *resolver;
+    struct tael_curl_library curl;    /* all zero until the first exchange */
+    char missing[TAEL_HTTP_DETAIL];   /* why there is no libcurl */
     CURL *spare[TAEL_CURL_SPARE_MAX]; /* easy handles at rest, with their TLS sessions */
     size_t spares;
     struct tael_curl_trust trust; /* in the system's authorities */
@@ -30,14 +32,16 @@ struct tael_curl_client {
 };
 
 struct tael_curl_group {
-    struct tael_http_group base; /* first */
-    CURLM *multi;
-    uv_timer_t *timer;                 /* frees itself when it is closed */
-    struct tael_curl_resting *resting; /* sockets that no exchange uses */
+    struct tael_http_group base;          /* first */
+    const struct tael_curl_library *curl; /* its client's */
+    CURLM *multi;                         /* NULL until it is ready */
+    uv_timer_t *timer;                    /* frees itself when it is closed */
+    struct tael_curl_resting *resting;    /* sockets that no exchange uses */
 };
 
 struct tael_curl_exchange {
-    struct tael_http_exchange base; /* first */
+    struct tael_http_exchange base;       /* first */
+    const struct tael_curl_library *curl; /* its client's; NULL: there is none */
     CURL *easy;
     bool added; /* the easy handle is in its group's multi handle */
     struct curl_slist *fields, *resolved;
@@ -57,6 +61,10 @@ struct tael_curl_exchange {
 
 tael_status tael_curl_group_new(struct tael_http_client *client, struct tael_http_group **out);
 void tael_curl_group_free(struct tael_http_group *group);
+/* Before an exchange is made of it: loads libcurl if nobody has, makes the group's multi handle.
+ * TAEL_ENOMEM; TAEL_EINTERNAL: there is no libcurl (client->missing says why); asked again, it is
+ * looked for again. */
+tael_status tael_curl_group_ready(struct tael_curl_group *group);
 /* Ends the connections at rest on which their server has closed or said something unasked, so that
  * no request is given to them. libcurl sees a plain close by itself; of TLS it takes the bytes of
  * the farewell for a sign of life. */

@@ -81,7 +81,8 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
 
 /* ---- header fields ---- */
 
-static struct curl_slist *append_line(struct curl_slist *fields,
+static struct curl_slist *append_line(const struct tael_curl_library *curl,
+                                      struct curl_slist *fields,
                                       const struct tael_http_header *header)
 {
     struct tael_buf line = {0};
@@ -94,7 +95,7 @@ static struct curl_slist *append_line(struct curl_slist *fields,
     if (status == TAEL_OK)
         status = tael_buf_append_char(&line, '\0');
     if (status == TAEL_OK)
-        more = curl_slist_append(fields, line.data);
+        more = curl->slist_append(fields, line.data);
     tael_buf_free(&line);
     return more;
 }
@@ -103,17 +104,18 @@ static struct curl_slist *append_line(struct curl_slist *fields,
 static tael_status set_fields(struct tael_curl_exchange *exchange,
                               const struct tael_http_call *call)
 {
-    struct curl_slist *fields = curl_slist_append(NULL, "Expect:");
+    const struct tael_curl_library *curl = exchange->curl;
+    struct curl_slist *fields = curl->slist_append(NULL, "Expect:");
     if (fields != NULL && !tael_http_call_has(call, "content-type")) {
-        struct curl_slist *more = curl_slist_append(fields, "Content-Type:");
+        struct curl_slist *more = curl->slist_append(fields, "Content-Type:");
         if (more == NULL)
-            curl_slist_free_all(fields);
+            curl->slist_free_all(fields);
         fields = more;
     }
     for (size_t i = 0; fields != NULL && i < call->header_count; i++) {
-        struct curl_slist *more = append_line(fields, &call->headers[i]);
+        struct curl_slist *more = append_line(curl, fields, &call->headers[i]);
         if (more == NULL)
-            curl_slist_free_all(fields);
+            curl->slist_free_all(fields);
         fields = more;
     }
     exchange->fields = fields;
@@ -123,10 +125,10 @@ static tael_status set_fields(struct tael_curl_exchange *exchange,
 /* ---- settings ---- */
 
 /* Remembers the first failure of a row of settings. */
-#define SET(code, easy, option, value)                                                             \
+#define SET(code, exchange, option, value)                                                         \
     do {                                                                                           \
         if ((code) == CURLE_OK)                                                                    \
-            (code) = curl_easy_setopt((easy), (option), (value));                                  \
+            (code) = (exchange)->curl->easy_setopt((exchange)->easy, (option), (value));           \
     } while (0)
 
 static tael_status status_of(CURLcode code)
@@ -139,71 +141,68 @@ static tael_status status_of(CURLcode code)
 static CURLcode set_policy(struct tael_curl_exchange *exchange, const struct tael_http_call *call,
                            struct tael_curl_group *group)
 {
-    CURL *easy = exchange->easy;
     CURLcode code = CURLE_OK;
-    SET(code, easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(code, easy, CURLOPT_FOLLOWLOCATION, 0L);
-    SET(code, easy, CURLOPT_PROXY, "");
-    SET(code, easy, CURLOPT_NOPROXY, "*");
-    SET(code, easy, CURLOPT_NOSIGNAL, 1L);
-    SET(code, easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    SET(code, easy, CURLOPT_PATH_AS_IS, 1L); /* signatures are made over what we were given */
-    SET(code, easy, CURLOPT_MAXAGE_CONN, (long)TAEL_HTTP_REUSE_MS / 1000);
-    SET(code, easy, CURLOPT_QUICK_EXIT, 1L);
-    SET(code, easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
-    SET(code, easy, CURLOPT_OPENSOCKETDATA, exchange);
-    SET(code, easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
-    SET(code, easy, CURLOPT_CLOSESOCKETDATA, group);
-    SET(code, easy, CURLOPT_ERRORBUFFER, exchange->error);
+    SET(code, exchange, CURLOPT_PROTOCOLS_STR, "http,https");
+    SET(code, exchange, CURLOPT_FOLLOWLOCATION, 0L);
+    SET(code, exchange, CURLOPT_PROXY, "");
+    SET(code, exchange, CURLOPT_NOPROXY, "*");
+    SET(code, exchange, CURLOPT_NOSIGNAL, 1L);
+    SET(code, exchange, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+    SET(code, exchange, CURLOPT_PATH_AS_IS, 1L); /* signatures are made over what we were given */
+    SET(code, exchange, CURLOPT_MAXAGE_CONN, (long)TAEL_HTTP_REUSE_MS / 1000);
+    SET(code, exchange, CURLOPT_QUICK_EXIT, 1L);
+    SET(code, exchange, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    SET(code, exchange, CURLOPT_OPENSOCKETDATA, exchange);
+    SET(code, exchange, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    SET(code, exchange, CURLOPT_CLOSESOCKETDATA, group);
+    SET(code, exchange, CURLOPT_ERRORBUFFER, exchange->error);
     if (call->unix_path != NULL)
-        SET(code, easy, CURLOPT_UNIX_SOCKET_PATH, call->unix_path);
+        SET(code, exchange, CURLOPT_UNIX_SOCKET_PATH, call->unix_path);
     return code;
 }
 
 static CURLcode set_tls(struct tael_curl_exchange *exchange, const struct tael_http_call *call)
 {
-    CURL *easy = exchange->easy;
     CURLcode code = CURLE_OK;
-    SET(code, easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(code, easy, CURLOPT_SSL_VERIFYPEER, 1L);
-    SET(code, easy, CURLOPT_SSL_VERIFYHOST, 2L);
-    SET(code, easy, CURLOPT_CAINFO, call->ca_file);
-    SET(code, easy, CURLOPT_CAPATH, NULL); /* this file and nothing else */
+    SET(code, exchange, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(code, exchange, CURLOPT_SSL_VERIFYPEER, 1L);
+    SET(code, exchange, CURLOPT_SSL_VERIFYHOST, 2L);
+    SET(code, exchange, CURLOPT_CAINFO, call->ca_file);
+    SET(code, exchange, CURLOPT_CAPATH, NULL); /* this file and nothing else */
     if (call->ca_file == NULL) {
-        SET(code, easy, CURLOPT_SSL_CTX_FUNCTION, tael_curl_trust_system);
-        SET(code, easy, CURLOPT_SSL_CTX_DATA, exchange);
+        SET(code, exchange, CURLOPT_SSL_CTX_FUNCTION, tael_curl_trust_system);
+        SET(code, exchange, CURLOPT_SSL_CTX_DATA, exchange);
     }
     if (call->cert_file != NULL) {
-        SET(code, easy, CURLOPT_SSLCERT, call->cert_file);
-        SET(code, easy, CURLOPT_SSLKEY, call->key_file);
+        SET(code, exchange, CURLOPT_SSLCERT, call->cert_file);
+        SET(code, exchange, CURLOPT_SSLKEY, call->key_file);
     }
     return code;
 }
 
 static CURLcode set_message(struct tael_curl_exchange *exchange, const struct tael_http_call *call)
 {
-    CURL *easy = exchange->easy;
     CURLcode code = CURLE_OK;
     bool head = strcmp(call->method, "HEAD") == 0;
-    SET(code, easy, CURLOPT_URL, call->url);
+    SET(code, exchange, CURLOPT_URL, call->url);
     if (tael_http_wants_body(call)) {
-        SET(code, easy, CURLOPT_POST, 1L);
-        SET(code, easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
-        SET(code, easy, CURLOPT_COPYPOSTFIELDS, call->body.len > 0 ? call->body.data : "");
+        SET(code, exchange, CURLOPT_POST, 1L);
+        SET(code, exchange, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->body.len);
+        SET(code, exchange, CURLOPT_COPYPOSTFIELDS, call->body.len > 0 ? call->body.data : "");
     } else {
-        SET(code, easy, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);
+        SET(code, exchange, head ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);
     }
-    SET(code, easy, CURLOPT_CUSTOMREQUEST, call->method);
-    SET(code, easy, CURLOPT_HTTPHEADER, exchange->fields);
+    SET(code, exchange, CURLOPT_CUSTOMREQUEST, call->method);
+    SET(code, exchange, CURLOPT_HTTPHEADER, exchange->fields);
     if (!head) /* there it would speak of a body that does not come */
-        SET(code, easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->max_bytes);
-    SET(code, easy, CURLOPT_HEADERFUNCTION, on_field);
-    SET(code, easy, CURLOPT_HEADERDATA, exchange);
-    SET(code, easy, CURLOPT_WRITEFUNCTION, on_body);
-    SET(code, easy, CURLOPT_WRITEDATA, exchange);
-    SET(code, easy, CURLOPT_PREREQFUNCTION, on_request);
-    SET(code, easy, CURLOPT_PREREQDATA, exchange);
-    SET(code, easy, CURLOPT_PRIVATE, exchange);
+        SET(code, exchange, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)call->max_bytes);
+    SET(code, exchange, CURLOPT_HEADERFUNCTION, on_field);
+    SET(code, exchange, CURLOPT_HEADERDATA, exchange);
+    SET(code, exchange, CURLOPT_WRITEFUNCTION, on_body);
+    SET(code, exchange, CURLOPT_WRITEDATA, exchange);
+    SET(code, exchange, CURLOPT_PREREQFUNCTION, on_request);
+    SET(code, exchange, CURLOPT_PREREQDATA, exchange);
+    SET(code, exchange, CURLOPT_PRIVATE, exchange);
     return code;
 }
 
@@ -222,8 +221,8 @@ tael_status tael_curl_set_call(struct tael_curl_exchange *exchange,
 
 tael_status tael_curl_set_connect_ms(struct tael_curl_exchange *exchange, int64_t ms)
 {
-    return status_of(
-        curl_easy_setopt(exchange->easy, CURLOPT_CONNECTTIMEOUT_MS, ms > 0 ? (long)ms : 1L));
+    return status_of(exchange->curl->easy_setopt(exchange->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                                                 ms > 0 ? (long)ms : 1L));
 }
 
 /* "+": an entry like any other of libcurl's cache; it is set again before it could go stale. */
@@ -246,11 +245,11 @@ tael_status tael_curl_set_addresses(struct tael_curl_exchange *exchange,
     struct tael_buf line = {0};
     tael_status status = write_addresses(&line, exchange, addresses);
     if (status == TAEL_OK) {
-        exchange->resolved = curl_slist_append(NULL, line.data);
-        status =
-            exchange->resolved != NULL
-                ? status_of(curl_easy_setopt(exchange->easy, CURLOPT_RESOLVE, exchange->resolved))
-                : TAEL_ENOMEM;
+        exchange->resolved = exchange->curl->slist_append(NULL, line.data);
+        status = exchange->resolved != NULL
+                     ? status_of(exchange->curl->easy_setopt(exchange->easy, CURLOPT_RESOLVE,
+                                                             exchange->resolved))
+                     : TAEL_ENOMEM;
     }
     tael_buf_free(&line);
     return status;

@@ -96,7 +96,7 @@ static struct watch *watch_new(struct tael_curl_group *group, curl_socket_t sock
     if (uv_poll_init_socket(client->uv, &watch->poll, socket) != 0)
         goto free_memory;
     watch->poll.data = watch;
-    curl_multi_assign(group->multi, socket, watch);
+    group->curl->multi_assign(group->multi, socket, watch);
     return watch;
 
 free_memory:
@@ -110,7 +110,7 @@ static void watch_end(struct watch *watch)
     struct tael_curl_group *group = watch->group;
     *watch->resting = (struct tael_curl_resting){group->resting, watch->socket};
     group->resting = watch->resting;
-    curl_multi_assign(group->multi, watch->socket, NULL);
+    group->curl->multi_assign(group->multi, watch->socket, NULL);
     uv_poll_stop(&watch->poll);
     uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
 }
@@ -160,11 +160,11 @@ static struct tael_curl_exchange *take_finished(struct tael_curl_group *group, C
 {
     int left = 0;
     CURLMsg *message = NULL;
-    while ((message = curl_multi_info_read(group->multi, &left)) != NULL) {
+    while ((message = group->curl->multi_info_read(group->multi, &left)) != NULL) {
         struct tael_curl_exchange *exchange = NULL;
         if (message->msg != CURLMSG_DONE)
             continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
+        group->curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
         *code = message->data.result;
         return exchange;
     }
@@ -179,7 +179,7 @@ static void step(struct tael_curl_group *group, curl_socket_t socket, int what)
     CURLcode code = CURLE_OK;
     assert(!client->stepping);
     client->stepping = group->base.busy = true;
-    curl_multi_socket_action(group->multi, socket, what, &running);
+    group->curl->multi_socket_action(group->multi, socket, what, &running);
     while (!client->base.freed && (exchange = take_finished(group, &code)) != NULL)
         tael_curl_ended(exchange, code);
     client->stepping = group->base.busy = false;
@@ -203,31 +203,52 @@ tael_status tael_curl_group_new(struct tael_http_client *base, struct tael_http_
     group->timer = calloc(1, sizeof(*group->timer));
     if (group->timer == NULL)
         goto free_group;
-    group->multi = curl_multi_init();
-    if (group->multi == NULL)
-        goto free_timer;
     group->base.client = base;
+    group->curl = &client->curl;
     uv_timer_init(client->uv, group->timer); /* cannot fail */
     group->timer->data = group;
-    curl_multi_setopt(group->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(group->multi, CURLMOPT_SOCKETDATA, group);
-    curl_multi_setopt(group->multi, CURLMOPT_TIMERFUNCTION, on_timeout);
-    curl_multi_setopt(group->multi, CURLMOPT_TIMERDATA, group);
-    curl_multi_setopt(group->multi, CURLMOPT_MAXCONNECTS, (long)TAEL_HTTP_REUSE_MAX);
     *out = &group->base;
     return TAEL_OK;
 
-free_timer:
-    free(group->timer);
 free_group:
     free(group);
     return TAEL_ENOMEM;
 }
 
+static CURLM *make_multi(struct tael_curl_group *group)
+{
+    const struct tael_curl_library *curl = group->curl;
+    CURLM *multi = curl->multi_init();
+    if (multi == NULL)
+        return NULL;
+    curl->multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl->multi_setopt(multi, CURLMOPT_SOCKETDATA, group);
+    curl->multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timeout);
+    curl->multi_setopt(multi, CURLMOPT_TIMERDATA, group);
+    curl->multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)TAEL_HTTP_REUSE_MAX);
+    return multi;
+}
+
+tael_status tael_curl_group_ready(struct tael_curl_group *group)
+{
+    struct tael_curl_client *client = (struct tael_curl_client *)group->base.client;
+    tael_status status = TAEL_OK;
+    if (group->multi != NULL)
+        return TAEL_OK;
+    if (client->curl.multi_init == NULL)
+        status = tael_curl_library_open(&client->curl, client->missing, sizeof(client->missing));
+    if (status != TAEL_OK)
+        return status;
+    group->multi = make_multi(group);
+    return group->multi != NULL ? TAEL_OK : TAEL_ENOMEM;
+}
+
 void tael_curl_group_free(struct tael_http_group *base)
 {
     struct tael_curl_group *group = (struct tael_curl_group *)base;
-    curl_multi_cleanup(group->multi); /* closes connections: on_socket comes once more for each */
+    if (group->multi != NULL)
+        group->curl->multi_cleanup(
+            group->multi); /* closes connections: on_socket comes once more for each */
     uv_close((uv_handle_t *)group->timer, on_timer_closed);
     while (group->resting != NULL)
         tael_curl_socket_gone(group, group->resting->socket);

@@ -53,8 +53,8 @@ CURLcode tael_curl_trust_system(CURL *easy, void *context, void *user)
     struct tael_curl_exchange *exchange = user;
     struct tael_curl_trust *trust = &((struct tael_curl_client *)exchange->base.client)->trust;
     const char *file = NULL, *folder = NULL;
-    curl_easy_getinfo(easy, CURLINFO_CAINFO, &file);
-    curl_easy_getinfo(easy, CURLINFO_CAPATH, &folder);
+    exchange->curl->easy_getinfo(easy, CURLINFO_CAINFO, &file);
+    exchange->curl->easy_getinfo(easy, CURLINFO_CAPATH, &folder);
     struct tael_file_identity found = identify(file);
     if (trust->store == NULL || memcmp(&found, &trust->file, sizeof(found)) != 0) {
         CURLcode code = load(trust, file, folder);
