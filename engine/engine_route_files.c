@@ -351,7 +351,7 @@ tael_status tael_route_files_renew(struct tael_route_files *files)
 {
     struct tael_isolate *isolate = NULL;
     char why[TAEL_ROUTE_WHY_MAX];
-    tael_status rc = tael_isolate_new(&isolate, 0, files->world->simulated);
+    tael_status rc = tael_isolate_new(&isolate, NULL, 0, files->world->simulated);
     if (rc != TAEL_OK)
         return rc;
     for (size_t i = 0; i < files->count; i++) {

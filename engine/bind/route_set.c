@@ -80,7 +80,7 @@ tael_status tael_route_set_new(struct tael_route_set **out, bool ordered)
         return TAEL_ENOMEM;
     set->references = 1;
     set->ordered = ordered;
-    tael_status rc = tael_isolate_new(&set->isolate, 0, ordered);
+    tael_status rc = tael_isolate_new(&set->isolate, NULL, 0, ordered);
     if (rc != TAEL_OK) {
         free(set);
         return rc;

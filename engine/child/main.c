@@ -279,7 +279,7 @@ int main(void)
     struct tael_isolate *first = NULL; /* memory that is at hand for the first that asks */
     if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed) ||
         tael_shelf_new(&serving.shelf, CEILING, seed) != TAEL_OK ||
-        tael_isolate_new(&first, 0, true) != TAEL_OK)
+        tael_isolate_new(&first, NULL, 0, true) != TAEL_OK)
         return 1;
     tael_isolate_free(first);
     if (!tael_child_seal())

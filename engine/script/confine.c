@@ -10,7 +10,6 @@
 #include "script/confine.h"
 
 #include <lauxlib.h>
-#include <lualib.h>
 
 #include "script/inner.h"
 #include "script/isolate.h"
@@ -27,7 +26,6 @@ static const char globals_key, environment_key;
 enum {
     PCALL_STEPS = 2000,
     CAUGHT_STEPS = 5000,
-    TEXT_BYTES = 4, /* gone through for one step */
 };
 
 static int finish_pcall(lua_State *L, int status, lua_KContext ctx)
@@ -164,15 +162,6 @@ static int confined_ipairs(lua_State *L)
     return 3;
 }
 
-/* Upvalue 1 of ipairs; Lua's own is at index 2's "ipairs". */
-static void push_ipairs(lua_State *L)
-{
-    lua_getfield(L, 2, "ipairs");
-    lua_newtable(L);
-    lua_call(L, 1, 1);
-    lua_pushcclosure(L, confined_ipairs, 1);
-}
-
 /* ---- past metatables ---- */
 
 static int confined_rawget(lua_State *L)
@@ -210,34 +199,9 @@ static int unordered_next(lua_State *L)
     return 1;
 }
 
-/* ---- charged: upvalue 1 is Lua's function, which has no upvalues of its own ---- */
-
-static int charged(lua_State *L)
-{
-    int64_t work = lua_gettop(L);
-    for (int i = 1; i <= 2; i++)
-        work += lua_type(L, i) == LUA_TSTRING ? (int64_t)lua_rawlen(L, i) / TEXT_BYTES : 0;
-    tael_isolate_charge(L, work);
-    return lua_tocfunction(L, lua_upvalueindex(1))(L);
-}
-
 /* ---- environments ---- */
 
 enum { GLOBAL_NAMES = 20, LIBRARY_NAMES = 20 }; /* about */
-
-static const char *const base_names[] = {
-    "assert", "error", "pairs", "type", NULL,
-};
-static const char *const charged_names[] = {"rawequal", "select", "tonumber", NULL};
-
-/* Copies the names from the table at `from` to the one on top. */
-static void copy_names(lua_State *L, int from, const char *const *names)
-{
-    for (; *names != NULL; names++) {
-        lua_getfield(L, from, *names);
-        lua_setfield(L, -2, *names);
-    }
-}
 
 static int refuse_write(lua_State *L)
 {
@@ -277,24 +241,22 @@ static void set_text_metatable(lua_State *L)
     lua_pop(L, 1);
 }
 
-static void add_library(lua_State *L, const char *name, lua_CFunction open)
+static void add_library(lua_State *L, const struct tael_functions *functions, const char *name)
 {
-    lua_pushcfunction(L, open);
-    lua_call(L, 0, 1);
-    int library = lua_gettop(L);
     lua_createtable(L, 0, LIBRARY_NAMES); /* at once: it grew by halves else */
-    tael_library_fill(L, library, name);
+    tael_library_fill(L, functions, name);
     if (strcmp(name, "string") == 0) {
         tael_pattern_open(L);
         set_text_metatable(L);
     }
     tael_confine_hide(L);
     lua_setfield(L, 1, name); /* the globals */
-    lua_settop(L, library - 1);
+    lua_settop(L, 1);
 }
 
-void tael_confine_install(lua_State *L, bool ordered)
+void tael_confine_install(lua_State *L, const struct tael_functions *functions, bool ordered)
 {
+    static const char *const libraries[] = {"math", "string", "table", "utf8"};
     static const luaL_Reg own[] = {
         {"pcall", confined_pcall},
         {"xpcall", confined_xpcall},
@@ -305,27 +267,17 @@ void tael_confine_install(lua_State *L, bool ordered)
     };
     lua_settop(L, 0);
     lua_createtable(L, 0, GLOBAL_NAMES);
-    lua_pushcfunction(L, luaopen_base); /* fills the state's own table of globals: nobody's here */
-    lua_call(L, 0, 1);
-    lua_pushvalue(L, 1);
-    copy_names(L, 2, base_names);
-    for (const char *const *name = charged_names; *name != NULL; name++) {
-        lua_getfield(L, 2, *name);
-        lua_pushcclosure(L, charged, 1);
-        lua_setfield(L, -2, *name);
-    }
+    tael_library_fill(L, functions, TAEL_LIBRARY_GLOBALS);
     luaL_setfuncs(L, own, 0);
-    push_ipairs(L);
+    lua_pushcfunction(L, tael_functions_next_place(functions));
+    lua_pushcclosure(L, confined_ipairs, 1);
     lua_setfield(L, -2, "ipairs");
     tael_metatable_push(L);
     lua_setfield(L, -2, "setmetatable");
     lua_pushliteral(L, "Lua 5.4");
     lua_setfield(L, -2, "_VERSION");
-    lua_settop(L, 1);
-    add_library(L, "math", luaopen_math);
-    add_library(L, "string", luaopen_string);
-    add_library(L, "table", luaopen_table);
-    add_library(L, "utf8", luaopen_utf8);
+    for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++)
+        add_library(L, functions, libraries[i]);
     lua_pushcfunction(L, ordered ? tael_order_next : unordered_next);
     lua_setfield(L, 1, "next");
     if (ordered) {

@@ -6,9 +6,15 @@
 
 #include <lua.h>
 
-/* Puts the functions of string, table, utf8 or math into the table on top, from Lua's own library
- * at `from` (library.c). */
-void tael_library_fill(lua_State *L, int from, const char *library);
+#include "script/isolate.h"
+
+#define TAEL_LIBRARY_GLOBALS "_G"
+
+/* Puts what scripts have of string, table, utf8, math or the globals into the table on top
+ * (library.c). */
+void tael_library_fill(lua_State *L, const struct tael_functions *functions, const char *library);
+/* Lua's own iterator of ipairs. */
+lua_CFunction tael_functions_next_place(const struct tael_functions *functions);
 
 /* Pushes setmetatable as scripts have it (metatable.c). */
 void tael_metatable_push(lua_State *L);

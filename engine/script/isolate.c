@@ -14,16 +14,17 @@ enum {
 
 /* ---- life ---- */
 
-/* Gives the reference to the box. */
+/* (functions, ordered) Gives the reference to the box. */
 static int install(lua_State *L)
 {
-    tael_confine_install(L, lua_toboolean(L, 1));
+    tael_confine_install(L, lua_touserdata(L, 1), lua_toboolean(L, 2));
     tael_budget_push_box(L);
     lua_pushinteger(L, luaL_ref(L, LUA_REGISTRYINDEX));
     return 1;
 }
 
-tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool ordered)
+static tael_status isolate_new(struct tael_isolate **out, const struct tael_functions *functions,
+                               size_t memory_max, bool ordered)
 {
     struct tael_isolate *isolate = calloc(1, sizeof(*isolate));
     if (isolate == NULL)
@@ -34,8 +35,9 @@ tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool 
         goto out_of_memory;
     *(struct tael_isolate **)lua_getextraspace(isolate->L) = isolate; /* copied to coroutines */
     lua_pushcfunction(isolate->L, install);
+    lua_pushlightuserdata(isolate->L, (void *)(uintptr_t)functions);
     lua_pushboolean(isolate->L, ordered);
-    if (lua_pcall(isolate->L, 1, 1, 0) != LUA_OK)
+    if (lua_pcall(isolate->L, 2, 1, 0) != LUA_OK)
         goto out_of_memory;
     isolate->box = (int)lua_tointeger(isolate->L, -1);
     lua_pop(isolate->L, 1);
@@ -46,6 +48,17 @@ tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool 
 out_of_memory:
     tael_isolate_free(isolate);
     return TAEL_ENOMEM;
+}
+
+tael_status tael_isolate_new(struct tael_isolate **out, const struct tael_functions *functions,
+                             size_t memory_max, bool ordered)
+{
+    struct tael_functions *own = NULL;
+    tael_status rc = functions == NULL ? tael_functions_new(&own) : TAEL_OK;
+    if (rc == TAEL_OK)
+        rc = isolate_new(out, functions != NULL ? functions : own, memory_max, ordered);
+    tael_functions_free(own);
+    return rc;
 }
 
 void tael_isolate_free(struct tael_isolate *isolate)

@@ -22,6 +22,7 @@
 #include "base/bytes.h"
 
 struct tael_isolate;
+struct tael_functions;
 
 enum { /* defaults */
        TAEL_ISOLATE_MEMORY = 16 * 1024 * 1024,
@@ -55,8 +56,15 @@ struct tael_run { /* the caller's */
     char fault[TAEL_RUN_FAULT_MAX]; /* RAISED, SPENT, MEMORY: "file:line: …" */
 };
 
-/* memory_max 0: TAEL_ISOLATE_MEMORY. ordered: pairs() goes in a fixed order (order.c). */
-tael_status tael_isolate_new(struct tael_isolate **out, size_t memory_max, bool ordered);
+/* Lua's own functions as they are put into isolates: looked up once for many. Read by any thread.
+ */
+tael_status tael_functions_new(struct tael_functions **out);
+void tael_functions_free(struct tael_functions *functions); /* NULL allowed; isolates go on */
+
+/* functions NULL: looked up for this one. memory_max 0: TAEL_ISOLATE_MEMORY. ordered: pairs() goes
+ * in a fixed order (order.c). */
+tael_status tael_isolate_new(struct tael_isolate **out, const struct tael_functions *functions,
+                             size_t memory_max, bool ordered);
 void tael_isolate_free(struct tael_isolate *isolate); /* no run is open. NULL allowed */
 lua_State *tael_isolate_lua(struct tael_isolate *isolate);
 size_t tael_isolate_memory(const struct tael_isolate *isolate); /* bytes in use */
@@ -109,6 +117,6 @@ void tael_confine_push_environment(lua_State *L);
 /* Puts an empty table in the place of the one on top, which it shows and which nobody can write. */
 void tael_confine_hide(lua_State *L);
 /* Once in a state, before the first environment. Raises. */
-void tael_confine_install(lua_State *L, bool ordered);
+void tael_confine_install(lua_State *L, const struct tael_functions *functions, bool ordered);
 
 #endif

@@ -3,12 +3,17 @@
  * Small blocks are kept in lists of their size, for most of what a script makes is small and gone
  * with its call. They come from slabs that go with the state.
  */
+#include <stdint.h>
 #include <stdlib.h>
+
+#include <sys/mman.h>
 
 #include "script/isolate_inner.h"
 
 enum {
-    SLAB = 4 * 1024,      /* bytes */
+    SLAB_FIRST = 20 * 1024, /* bytes: as much as every isolate needs for its libraries */
+    SLAB = 4 * 1024,        /* those behind it */
+    PAGE = 4 * 1024,
     BLOCK_BYTES = 96,     /* of memory, that each block counts besides */
     LOOK_BYTES = 1 << 18, /* taken: there is a look at the next instruction */
     TAKEN_MAX = 64 << 20, /* bytes between two looks */
@@ -34,16 +39,26 @@ static size_t rank_of(size_t size)
     return (size + TAEL_UNIT - 1) / TAEL_UNIT;
 }
 
+/* All pages at once instead of one fault for each. Where it cannot be, they come one by one. */
+static void fault_in(char *bytes, size_t size)
+{
+    char *first = bytes - (uintptr_t)bytes % PAGE;
+    madvise(first, (size_t)(bytes + size - first), MADV_POPULATE_WRITE);
+}
+
 static bool add_slab(struct tael_isolate *isolate)
 {
-    struct tael_slab *slab = malloc(sizeof(*slab) + SLAB);
+    size_t size = isolate->slabs == NULL ? SLAB_FIRST : SLAB;
+    struct tael_slab *slab = malloc(sizeof(*slab) + size);
     if (slab == NULL)
         return false;
-    isolate->held += sizeof(*slab) + SLAB;
+    if (size == SLAB_FIRST)
+        fault_in((char *)slab, sizeof(*slab) + size);
+    isolate->held += sizeof(*slab) + size;
     slab->next = isolate->slabs;
     isolate->slabs = slab;
     isolate->fresh = slab->bytes;
-    isolate->fresh_end = slab->bytes + SLAB;
+    isolate->fresh_end = slab->bytes + size;
     return true;
 }
 

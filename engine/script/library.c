@@ -1,11 +1,16 @@
-/* library.c - string, table, utf8 and math for scripts: Lua's own functions, charged for what they
- * go through before they do it, or bounded ones in their place. Patterns are in pattern.c, sort in
- * sort.c.
+/* library.c - what scripts have of Lua's own: its functions, charged for what they go through
+ * before they do it, or bounded ones in their place. Patterns are in pattern.c, sort in sort.c.
+ *
+ * The functions are looked up in a state of their own, which has all libraries, once for many
+ * isolates: opened in each of them these would be a sixth of what a new one takes, for tables that
+ * nobody sees.
  */
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <lauxlib.h>
+#include <lualib.h>
 
 #include "script/confine.h"
 #include "script/isolate.h"
@@ -292,12 +297,31 @@ static int charged_codes(lua_State *L)
     return given;
 }
 
+/* ---- globals ---- */
+
+/* Past metatables, or of a text: what may be long are the first two. */
+static int charged_global(lua_State *L)
+{
+    enum { TEXT_BYTES = 4 }; /* gone through for one step */
+    int64_t work = lua_gettop(L);
+    for (int i = 1; i <= 2; i++)
+        work += text_len(L, i) / TEXT_BYTES;
+    return call_charged(L, work);
+}
+
 /* ---- the lists ---- */
 
 static const struct entry {
     const char *library, *name;
     lua_CFunction own; /* NULL: Lua's */
 } entries[] = {
+    {TAEL_LIBRARY_GLOBALS, "assert", NULL},
+    {TAEL_LIBRARY_GLOBALS, "error", NULL},
+    {TAEL_LIBRARY_GLOBALS, "pairs", NULL},
+    {TAEL_LIBRARY_GLOBALS, "rawequal", charged_global},
+    {TAEL_LIBRARY_GLOBALS, "select", charged_global},
+    {TAEL_LIBRARY_GLOBALS, "tonumber", charged_global},
+    {TAEL_LIBRARY_GLOBALS, "type", NULL},
     {"math", "abs", NULL},
     {"math", "acos", NULL},
     {"math", "asin", NULL},
@@ -350,14 +374,125 @@ static const struct entry {
     {"utf8", "offset", charged_text},
 };
 
-void tael_library_fill(lua_State *L, int from, const char *library)
+enum { ENTRIES = sizeof(entries) / sizeof(entries[0]), TEXT_MAX = 31 };
+
+/* ---- looking them up ---- */
+
+struct value {              /* a function without upvalues, a number or a short text */
+    lua_CFunction function; /* NULL: it is none */
+    lua_Number number;
+    lua_Integer integer;
+    size_t len;
+    char text[TEXT_MAX + 1];
+    int type;
+    bool is_integer;
+};
+
+struct tael_functions {
+    struct value values[ENTRIES];
+    lua_CFunction next_place; /* the iterator of ipairs */
+};
+
+static void keep(lua_State *L, struct value *value)
 {
-    for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+    size_t len = 0;
+    value->type = lua_type(L, -1);
+    value->function = lua_tocfunction(L, -1);
+    value->is_integer = lua_isinteger(L, -1);
+    value->integer = lua_tointeger(L, -1);
+    value->number = lua_tonumber(L, -1);
+    if (value->type == LUA_TSTRING) {
+        const char *text = lua_tolstring(L, -1, &len);
+        value->len = len <= TEXT_MAX ? len : TEXT_MAX;
+        memcpy(value->text, text, value->len);
+    }
+}
+
+/* (functions) Protected. */
+static int look_up(lua_State *L)
+{
+    static const struct {
+        const char *name;
+        lua_CFunction open;
+    } libraries[] = {
+        {TAEL_LIBRARY_GLOBALS, luaopen_base},
+        {"math", luaopen_math},
+        {"string", luaopen_string},
+        {"table", luaopen_table},
+        {"utf8", luaopen_utf8},
+    };
+    struct tael_functions *functions = lua_touserdata(L, 1);
+    for (size_t i = 0; i < sizeof(libraries) / sizeof(libraries[0]); i++) {
+        lua_pushcfunction(L, libraries[i].open);
+        lua_call(L, 0, 1);
+        for (size_t k = 0; k < ENTRIES; k++) {
+            if (strcmp(entries[k].library, libraries[i].name) != 0)
+                continue;
+            lua_getfield(L, -1, entries[k].name);
+            keep(L, &functions->values[k]);
+            lua_pop(L, 1);
+        }
+    }
+    lua_getglobal(L, "ipairs");
+    lua_newtable(L);
+    lua_call(L, 1, 1);
+    functions->next_place = lua_tocfunction(L, -1);
+    return 0;
+}
+
+tael_status tael_functions_new(struct tael_functions **out)
+{
+    struct tael_functions *functions = calloc(1, sizeof(*functions));
+    lua_State *L = luaL_newstate();
+    tael_status rc = TAEL_ENOMEM;
+    if (functions == NULL || L == NULL)
+        goto close;
+    lua_pushcfunction(L, look_up);
+    lua_pushlightuserdata(L, functions);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK)
+        goto close;
+    *out = functions;
+    functions = NULL;
+    rc = TAEL_OK;
+close:
+    if (L != NULL)
+        lua_close(L);
+    free(functions);
+    return rc;
+}
+
+void tael_functions_free(struct tael_functions *functions)
+{
+    free(functions);
+}
+
+/* ---- in an isolate ---- */
+
+static void push_value(lua_State *L, const struct value *value)
+{
+    if (value->function != NULL)
+        lua_pushcfunction(L, value->function);
+    else if (value->type == LUA_TSTRING)
+        lua_pushlstring(L, value->text, value->len);
+    else if (value->is_integer)
+        lua_pushinteger(L, value->integer);
+    else
+        lua_pushnumber(L, value->number);
+}
+
+void tael_library_fill(lua_State *L, const struct tael_functions *functions, const char *library)
+{
+    for (size_t i = 0; i < ENTRIES; i++) {
         if (strcmp(entries[i].library, library) != 0)
             continue;
-        lua_getfield(L, from, entries[i].name);
+        push_value(L, &functions->values[i]);
         if (entries[i].own != NULL)
             lua_pushcclosure(L, entries[i].own, 1);
         lua_setfield(L, -2, entries[i].name);
     }
+}
+
+lua_CFunction tael_functions_next_place(const struct tael_functions *functions)
+{
+    return functions->next_place;
 }

@@ -11,6 +11,7 @@ enum { BUCKETS_FIRST = 64 };
 
 struct tael_shelf {
     struct tael_siphash_seed seed;
+    struct tael_functions *functions; /* of all isolates */
     size_t ceiling;
     struct tael_shelved **buckets;
     size_t bucket_count; /* a power of two */
@@ -221,7 +222,8 @@ tael_status tael_shelf_new(struct tael_shelf **out, size_t ceiling, struct tael_
     shelf->seed = seed;
     shelf->bucket_count = BUCKETS_FIRST;
     shelf->buckets = calloc(BUCKETS_FIRST, sizeof(struct tael_shelved *));
-    if (shelf->buckets == NULL) {
+    if (shelf->buckets == NULL || tael_functions_new(&shelf->functions) != TAEL_OK) {
+        free(shelf->buckets);
         free(shelf);
         return TAEL_ENOMEM;
     }
@@ -235,6 +237,7 @@ void tael_shelf_free(struct tael_shelf *shelf)
         return;
     tael_shelf_throw_all(shelf);
     assert(shelf->counts.isolates == 0);
+    tael_functions_free(shelf->functions);
     free(shelf->buckets);
     free(shelf);
 }
@@ -251,7 +254,7 @@ tael_status tael_shelf_lend(struct tael_shelf *shelf, struct tael_span key,
     *out = tael_shelf_take(shelf, key);
     if (*out != NULL)
         return TAEL_OK;
-    tael_status rc = tael_isolate_new(&isolate, 0, true);
+    tael_status rc = tael_isolate_new(&isolate, shelf->functions, 0, true);
     return rc == TAEL_OK ? tael_shelf_put(shelf, key, isolate, out) : rc;
 }
 

@@ -43,7 +43,7 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
         .name = tael_span_of("fuzz"), .key = tael_span_of("fuzz"), .files = &file, .count = 1};
     read_names(file.text);
     struct tael_ask *ask = calloc(1, sizeof(*ask));
-    if (ask == NULL || tael_isolate_new(&isolate, 4 << 20, true) != TAEL_OK)
+    if (ask == NULL || tael_isolate_new(&isolate, NULL, 4 << 20, true) != TAEL_OK)
         abort();
     ask->generation = &generation;
     ask->entry = file.path;

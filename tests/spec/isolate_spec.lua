@@ -51,6 +51,31 @@ describe("an isolate", function()
         assert.are.same({ true, 1 }, answers[4])
     end)
 
+    it("has Lua's own functions and constants, each what it is outside", function()
+        local text = [[
+            local list = {}
+            for i, word in ipairs { "a", "b" } do list[i] = word:upper() .. i end
+            return { math.huge == 1 / 0, math.pi, math.maxinteger, math.mininteger, math.type(2 // 1),
+                math.ult(1, -1), math.floor(-1.5), math.max(1, 3, 2), utf8.charpattern, utf8.len "é",
+                ("%5.1f|%d"):format(2.25, 7), ("x"):rep(3, "-"), string.pack(">I2", 258),
+                table.concat(list, ","), table.unpack({ 4, 5 }, 2), select("#", 1, nil), tonumber("ff", 16),
+                rawequal(list, list), type(next), type(type), _VERSION, pcall(error, "no") }]]
+        local answer = ask(body(text))
+        assert.are.same({ true, load(text)() }, { table.unpack(answer, 1, 2) })
+        local missing = {}
+        for _, library in ipairs { "math", "string", "table", "utf8" } do
+            for name, value in pairs(_G[library]) do
+                local found = ask(body(("return type(%s.%s)"):format(library, name)))
+                if found[2] ~= type(value) then
+                    missing[#missing + 1] = library .. "." .. name
+                end
+            end
+        end
+        table.sort(missing)
+        assert.are.equal("math.atan2 math.cosh math.frexp math.ldexp math.log10 math.pow math.random "
+            .. "math.randomseed math.sinh math.tanh string.dump", table.concat(missing, " "))
+    end)
+
     it("tells how much work it was, in proportion, and that of loading", function()
         local rules = generation("local n = 0 for i = 1, 100000 do n = n + i end\n"
             .. "return { f = function(x) for i = 1, x do end end }")

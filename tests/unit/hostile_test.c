@@ -253,7 +253,7 @@ static size_t in_use(void)
 static struct tael_isolate *new_isolate(void)
 {
     struct tael_isolate *isolate = NULL;
-    if (tael_isolate_new(&isolate, LITTLE_MEMORY, true) != TAEL_OK)
+    if (tael_isolate_new(&isolate, NULL, LITTLE_MEMORY, true) != TAEL_OK)
         abort();
     return isolate;
 }

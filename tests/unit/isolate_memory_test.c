@@ -98,7 +98,7 @@ static void make_input(void)
     static const struct tael_plain_limits limits = {.depth = 4, .items = 20, .bytes = 1000};
     char fault[TAEL_PLAIN_FAULT_MAX];
     struct tael_isolate *isolate = NULL;
-    if (tael_isolate_new(&isolate, 0, true) != TAEL_OK)
+    if (tael_isolate_new(&isolate, NULL, 0, true) != TAEL_OK)
         abort();
     lua_State *L = tael_isolate_lua(isolate);
     lua_newtable(L);
@@ -303,7 +303,7 @@ static void each_size_of_an_isolate_that_is_made(void)
     long failed = 0, wrong = 0;
     for (size_t max = 512;; max += 8, failed++) {
         struct tael_isolate *isolate = NULL;
-        tael_status rc = tael_isolate_new(&isolate, max, true);
+        tael_status rc = tael_isolate_new(&isolate, NULL, max, true);
         if (rc == TAEL_OK) {
             tael_isolate_free(isolate);
             break;

@@ -474,7 +474,7 @@ static void test_sets_without_memory(void)
 
 int main(void)
 {
-    if (tael_isolate_new(&isolate, 0, false) != TAEL_OK)
+    if (tael_isolate_new(&isolate, NULL, 0, false) != TAEL_OK)
         return 1;
     test_calls();
     test_kept_request();

@@ -23,7 +23,7 @@ static struct tael_shelved *put(struct tael_shelf *shelf, const char *key)
 {
     struct tael_isolate *isolate = NULL;
     struct tael_shelved *shelved = NULL;
-    if (tael_isolate_new(&isolate, 0, false) != TAEL_OK ||
+    if (tael_isolate_new(&isolate, NULL, 0, false) != TAEL_OK ||
         tael_shelf_put(shelf, tael_span_of(key), isolate, &shelved) != TAEL_OK)
         abort();
     return shelved;
