@@ -34,9 +34,10 @@ function scripts(folder) {
 }
 
 export class Server extends Measured {
-    constructor({ folder, workers = 1, core }) {
+    /** dev: in development mode, which looks at the scripts' files whenever they are asked for. */
+    constructor({ folder, workers = 1, core, dev = false }) {
         super({ name: 'tael', core, log: path.join(folder, 'engine.log') });
-        Object.assign(this, { folder, workers, database: path.join(folder, 'data/tael.db') });
+        Object.assign(this, { folder, workers, dev, database: path.join(folder, 'data/tael.db') });
     }
 
     tael(...args) {
@@ -55,6 +56,7 @@ export class Server extends Measured {
             TAEL_SCRIPTS__FOLDER: fs.existsSync(path.join(this.folder, 'scripts'))
                 ? path.join(this.folder, 'scripts') : scripts(this.folder),
         };
+        if (this.dev) Object.assign(this.env, { TAEL_SANDBOX__LISTEN: `127.0.0.1:${await freePort()}`, TAEL_KEYS__FOLDER: 'keys' });
         if (fs.existsSync(path.join(this.folder, 'tael.lua'))) return;
         fs.writeFileSync(path.join(this.folder, 'tael.lua'), CONFIGURATION);
         this.tael('keys', 'generate');
@@ -69,7 +71,7 @@ export class Server extends Measured {
 
     async start() {
         await this.prepare();
-        await this.launch(program, ['--config', path.join(this.folder, 'tael.lua'), 'serve'],
+        await this.launch(program, ['--config', path.join(this.folder, 'tael.lua'), 'serve', ...(this.dev ? ['--dev'] : [])],
             { cwd: this.folder, env: this.env, port: this.port, path: '/readyz' });
         const kept = path.join(this.folder, 'api.key');
         if (!fs.existsSync(kept)) fs.writeFileSync(kept, /tael_test_\w+/.exec(this.tael('keys', 'api', 'shop'))[0]);
