@@ -71,6 +71,16 @@ void tael_isolate_free(struct tael_isolate *isolate)
     free(isolate);
 }
 
+/* Pushes the chunk or what is wrong with it. */
+static bool compile(struct tael_isolate *isolate, lua_State *L, struct tael_span text,
+                    const char *name)
+{
+    isolate->loading = true;
+    int status = luaL_loadbufferx(L, text.data, text.len, name, "t");
+    isolate->loading = false;
+    return status == LUA_OK;
+}
+
 /* In the author's own words if they are no good Lua, and not in those that are written into them.
  */
 static int refuse_text(lua_State *L, struct tael_span text, const char *name, int line)
@@ -78,7 +88,7 @@ static int refuse_text(lua_State *L, struct tael_span text, const char *name, in
     if (line > 0)
         return luaL_error(L, "%s:%d: " TAEL_METERED_NAMES " are names that count what scripts do",
                           name + 1, line);
-    if (luaL_loadbufferx(L, text.data, text.len, name, "t") == LUA_OK)
+    if (compile(*(struct tael_isolate **)lua_getextraspace(L), L, text, name))
         lua_pop(L, 1);
     if (lua_type(L, -1) != LUA_TSTRING)
         lua_pushfstring(L, "%s: cannot be read", name + 1);
@@ -88,6 +98,7 @@ static int refuse_text(lua_State *L, struct tael_span text, const char *name, in
 void tael_isolate_load(lua_State *L, struct tael_span text, const char *name,
                        struct tael_buf *scratch)
 {
+    struct tael_isolate *isolate = *(struct tael_isolate **)lua_getextraspace(L);
     int line = 0, environment = lua_gettop(L);
     size_t len = scratch->len;
     tael_status rc = tael_metered_write(scratch, text, &line);
@@ -96,12 +107,12 @@ void tael_isolate_load(lua_State *L, struct tael_span text, const char *name,
     if (rc == TAEL_ENOMEM || rc == TAEL_ELIMIT)
         luaL_error(L, "not enough memory");
     lua_pushnil(L);
-    if (rc != TAEL_OK || luaL_loadbufferx(L, metered.data, metered.len, name, "t") != LUA_OK)
+    if (rc != TAEL_OK || !compile(isolate, L, metered, name))
         refuse_text(L, text, name, line);
     lua_pushvalue(L, environment);
     lua_setupvalue(L, -2, 1);
     lua_call(L, 0, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, (*(struct tael_isolate **)lua_getextraspace(L))->box);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, isolate->box);
     lua_upvaluejoin(L, -2, TAEL_METERED_LEFT, -1, TAEL_METERED_LEFT);
     lua_upvaluejoin(L, -2, TAEL_METERED_SPENT, -1, TAEL_METERED_SPENT);
     lua_pop(L, 1);
@@ -203,11 +214,16 @@ static bool has_place(const char *text)
 static void tell_fault(struct tael_run *run)
 {
     char place[LUA_IDSIZE + 16];
+    char many[80];
     const char *text = "raised a value that is not a text";
     if (lua_type(run->co, -1) == LUA_TSTRING)
         text = lua_tostring(run->co, -1);
-    if (run->isolate->crowded && strcmp(text, "not enough memory") == 0)
-        text = "a table of too many keys: at most 8192 beside its list; put tables into it";
+    if (run->isolate->crowded && strcmp(text, "not enough memory") == 0) {
+        snprintf(many, sizeof(many),
+                 "a table of too many keys: at most %d beside its list; put tables into it",
+                 TAEL_ISOLATE_KEYS);
+        text = many;
+    }
     run->isolate->crowded = false;
     if (tael_place_is_own(text, strlen(text)) && has_place(text))
         text = strstr(text, ": ") + 2; /* whoever called is told where it was */

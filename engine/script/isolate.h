@@ -28,7 +28,8 @@ enum { /* defaults */
        TAEL_ISOLATE_MEMORY = 16 * 1024 * 1024,
        TAEL_RUN_STEPS = 10 * 1000 * 1000, /* some 50 to 100 ms */
        TAEL_RUN_FAULT_MAX = 512,
-       TAEL_ISOLATE_KEYS = 8192, /* of a table, beside those of its list */
+       TAEL_ISOLATE_KEYS = 4096, /* of a table, beside those of its list; growing to so many takes
+                                    some 6 ms where all collide, and nothing interrupts that */
 };
 
 enum tael_run_state {

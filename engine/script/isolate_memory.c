@@ -20,7 +20,8 @@ enum {
     TEXT_MAX = 9 << 17,   /* bytes: Lua goes through texts in one instruction */
     BLOCK_MAX = 4 << 20,  /* the same for tables, which it fills anew when they grow */
     NODE_BYTES = 24,      /* of a key in no list, and its value */
-    NODES_TIMED = 4096,   /* from so many on growing can take some time */
+    NAMES_MAX = 8192,     /* keys of the table of names while a text is compiled */
+    NODES_TIMED = 2048,   /* from so many on growing can take some time */
 };
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -158,12 +159,13 @@ static size_t nodes_of(size_t size)
  * behind all others, in one instruction: there is a bound, and what it takes is charged by time. */
 static bool take_nodes(struct tael_isolate *isolate, size_t nodes)
 {
-    isolate->crowded = isolate->crowded || nodes > TAEL_ISOLATE_KEYS;
-    if (nodes > isolate->widest && nodes <= TAEL_ISOLATE_KEYS)
+    size_t most = isolate->loading ? NAMES_MAX : TAEL_ISOLATE_KEYS;
+    isolate->crowded = isolate->crowded || nodes > most;
+    if (nodes > isolate->widest && nodes <= most)
         isolate->widest = nodes;
     if (nodes >= NODES_TIMED)
         tael_budget_time(isolate);
-    return nodes <= TAEL_ISOLATE_KEYS;
+    return nodes <= most;
 }
 
 void *tael_isolate_allocate(void *user, void *bytes, size_t old_size, size_t size)

@@ -177,12 +177,12 @@ static const struct hostile_grown {
     {"remainders of what is far apart, in a row", "local a, b = 1e308, 3e-308 local x ", "x=a%b ",
      "", "", "", 40000, HOSTILE(TAEL_ASK_SPENT) | HOSTILE(TAEL_ASK_DONE)},
     {"next of what is gone, in a row",
-     "local t, n = {}, next for i = 1, 8000 do t[i + 0.5] = i end "
-     "for i = 1, 8000 do t[i + 0.5] = nil end ",
+     "local t, n = {}, next for i = 1, 4000 do t[i + 0.5] = i end "
+     "for i = 1, 4000 do t[i + 0.5] = nil end ",
      "n(t) ", "", "", "", 4000, HOSTILE(TAEL_ASK_SPENT) | HOSTILE(TAEL_ASK_DONE)},
     {"pairs of what is gone, in a row",
-     "local t, p = {}, pairs for i = 1, 8000 do t[i + 0.5] = i end "
-     "for i = 1, 8000 do t[i + 0.5] = nil end ",
+     "local t, p = {}, pairs for i = 1, 4000 do t[i + 0.5] = i end "
+     "for i = 1, 4000 do t[i + 0.5] = nil end ",
      "p(t) ", "", "", "", 4000, HOSTILE(TAEL_ASK_SPENT) | HOSTILE(TAEL_ASK_DONE)},
     {"functions, as many as may be", "", "function f() end ", "error()", "", "", 1000, HOSTILE_ANY},
     {"functions in a table", "local t = {", "function() end,", "} error()", "", "", 17000,

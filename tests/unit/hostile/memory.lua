@@ -119,8 +119,8 @@ local kept = {} for i = 1, 100000 do kept[i] = { {} } end
 while true do local _ = { {}, {} } end
 --# SPENT: taken and given back in a full table
 local t = {}
-for i = 1, 8192 do t["k" .. i] = i end
-for i = 1, math.maxinteger do t["k" .. i] = nil t["k" .. i + 8192] = i end
+for i = 1, 4096 do t["k" .. i] = i end
+for i = 1, math.maxinteger do t["k" .. i] = nil t["k" .. i + 4096] = i end
 --# SPENT: one key more and one less
 local t, n = {}, 4096
 for i = 1, n do t[i + 0.5] = i end

@@ -189,11 +189,11 @@ local t = {} for i = 1, 200000 do t[i] = i end
 for i = 1, 199999 do t[i] = nil end
 while true do next(t) end
 --# SPENT: next through a hash of holes
-local t = {} for i = 1, 8000 do t[i + 0.5] = i end
-for i = 1, 7999 do t[i + 0.5] = nil end
+local t = {} for i = 1, 4000 do t[i + 0.5] = i end
+for i = 1, 3999 do t[i + 0.5] = nil end
 while true do next(t) end
 --# SPENT: pairs of a large table, left at once
-local t = {} for i = 1, 8000 do t["k" .. i] = i end
+local t = {} for i = 1, 4000 do t["k" .. i] = i end
 while true do for _ in pairs(t) do break end end
 --# SPENT: packsize of a long format
 local s = ("i1"):rep(8000)
@@ -210,8 +210,10 @@ while true do s:unpack("") end
 --# RAISED: a format longer than formats are
 return (" "):rep(16385):unpack("")
 --# SPENT: a table that is as large as one may be, gone through
-local t = {} for i = 1, 8192 do t[i * 3.5] = i end
+local t = {} for i = 1, 4096 do t[i * 3.5] = i end
 while true do for _ in pairs(t) do end end
+--# SPENT: a table that grows, all of whose keys collide
+while true do local t = {} for i = 1, 2049 do t[i * 4095] = i end end
 --# SPENT: unpack of a long text
 local s = ("x"):rep(1000000) .. "\0"
 while true do ("z"):unpack(s) end
@@ -281,7 +283,7 @@ local tael = require "tael"
 while true do tael.json.is_array({}) tael.json.array({}) end
 --# RAISED: a problem with many members
 local tael = require "tael"
-local t = {} for i = 1, 8000 do t["k" .. i] = i end
+local t = {} for i = 1, 4000 do t["k" .. i] = i end
 while true do tael.problem(400, "x", "y", t) end
 --# SPENT RAISED: weak tables that lead to each other in a bad order
 local order, n = {}, 3000
