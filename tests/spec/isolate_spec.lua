@@ -90,6 +90,21 @@ describe("an isolate", function()
         assert.is_true(spent >= 300000 and spent < 400000, spent)
     end)
 
+    it("counts what a field is looked for behind", function()
+        local rules = generation "return { f = function(x) return x.name end, none = function() end }"
+        local function used(name, values)
+            local input = { name = "here" }
+            for i = 1, values do input[i] = 1 end
+            local answer, steps = rules:ask("rules.lua", { { name, 1 } }, { input }, 1000000)
+            assert.are.same({ true, name == "f" and "here" or nil }, answer[1])
+            return steps
+        end
+        used("none", 1)
+        assert.is_true(used("f", 1) - used("none", 1) < 20)
+        local more = used("f", 5000) - used("none", 5000)
+        assert.is_true(more > 5000 // 8, more .. " steps")
+    end)
+
     it("says which functions there are", function()
         local rules = generation "return { f = function() end, n = 1 }"
         local answer = rules:ask("rules.lua", { { "" } }, {}, 1000)
