@@ -130,10 +130,16 @@ static size_t body_max(const struct tael_http_connection *connection,
 }
 
 /* Whoever may use a socket in the file system is no stranger, and not kept out by any. */
-static size_t large_max(const struct tael_http_connection *connection)
+static struct tael_http_large large_of(const struct tael_http_connection *connection)
 {
+    struct tael_http_server *server = connection->server;
     bool local = strncmp(connection->listener->address, "unix:", 5) == 0;
-    return local ? SIZE_MAX : connection->server->limits.bodies;
+    return (struct tael_http_large){
+        .bytes = &server->large_bytes,
+        .max = local ? SIZE_MAX : server->limits.bodies,
+        .peers = &server->peers,
+        .peer = connection->peer,
+    };
 }
 
 static enum tael_http_gate begin_message(struct tael_http_connection *connection, const char *data,
@@ -150,9 +156,9 @@ static enum tael_http_gate begin_message(struct tael_http_connection *connection
     connection->incoming = incoming;
     connection->messages++;
     connection->head = (struct tael_http_head){0};
+    struct tael_http_large large = large_of(connection);
     enum tael_http_gate gate =
-        tael_http_incoming_begin(incoming, body_max(connection, incoming),
-                                 &connection->server->large_bytes, large_max(connection));
+        tael_http_incoming_begin(incoming, body_max(connection, incoming), &large);
     connection->continue_due = gate == TAEL_HTTP_GATE_MORE && incoming->expects && !body_follows;
     return gate;
 }

@@ -11,6 +11,7 @@ enum { NETWORK_BYTES = 8 }; /* of IPv6: what one customer is given at the least 
 
 struct tael_http_peer {
     size_t connections;
+    size_t bytes; /* of large bodies */
     struct tael_address network;
 };
 
@@ -127,12 +128,9 @@ tael_status tael_http_peers_add(struct tael_http_peers *peers, const char *peer,
     return TAEL_OK;
 }
 
-void tael_http_peers_remove(struct tael_http_peers *peers, struct tael_http_peer *entry)
+static void remove_empty(struct tael_http_peers *peers, struct tael_http_peer *entry)
 {
-    if (entry == NULL)
-        return;
-    assert(entry->connections > 0);
-    if (--entry->connections > 0)
+    if (entry->connections > 0 || entry->bytes > 0)
         return;
     size_t place = find(peers, &entry->network);
     assert(place < peers->count && peers->entries[place] == entry);
@@ -140,6 +138,30 @@ void tael_http_peers_remove(struct tael_http_peers *peers, struct tael_http_peer
     memmove(peers->entries + place, peers->entries + place + 1,
             (peers->count - place) * sizeof(struct tael_http_peer *));
     free(entry);
+}
+
+void tael_http_peers_remove(struct tael_http_peers *peers, struct tael_http_peer *entry)
+{
+    if (entry == NULL)
+        return;
+    assert(entry->connections > 0);
+    entry->connections--;
+    remove_empty(peers, entry);
+}
+
+bool tael_http_peers_take(struct tael_http_peer *entry, size_t bytes, size_t max)
+{
+    if (bytes > max || entry->bytes > max - bytes)
+        return false;
+    entry->bytes += bytes;
+    return true;
+}
+
+void tael_http_peers_give(struct tael_http_peers *peers, struct tael_http_peer *entry, size_t bytes)
+{
+    assert(bytes <= entry->bytes);
+    entry->bytes -= bytes;
+    remove_empty(peers, entry);
 }
 
 void tael_http_peers_free(struct tael_http_peers *peers)

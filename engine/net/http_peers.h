@@ -1,8 +1,9 @@
-/* http_peers.h - how many connections each peer has open: an address of IPv4, a /64 of IPv6. One
- * per server, its loop's thread.
+/* http_peers.h - what each peer has: connections that are open, bytes of large bodies. A peer is an
+ * address of IPv4, a /64 of IPv6. One per server, its loop's thread.
  *
  * A sorted vector of entries: lookups cost a few comparisons and no choice of addresses makes them
- * dear (threats R47). An entry lives as long as its connections, which keep it as a handle.
+ * dear (threats R47). An entry lives as long as it has anything; whoever gave it that keeps it as a
+ * handle.
  */
 #ifndef TAEL_NET_HTTP_PEERS_H
 #define TAEL_NET_HTTP_PEERS_H
@@ -31,6 +32,10 @@ tael_status tael_http_peers_add(struct tael_http_peers *peers, const char *peer,
                                 struct tael_http_peer **out);
 void tael_http_peers_remove(struct tael_http_peers *peers,
                             struct tael_http_peer *entry); /* NULL ok */
-void tael_http_peers_free(struct tael_http_peers *peers);  /* all connections are gone */
+/* Large bodies may outlive their connections. False: it would have more than max bytes of them. */
+bool tael_http_peers_take(struct tael_http_peer *entry, size_t bytes, size_t max);
+void tael_http_peers_give(struct tael_http_peers *peers, struct tael_http_peer *entry,
+                          size_t bytes);
+void tael_http_peers_free(struct tael_http_peers *peers); /* nobody has anything */
 
 #endif

@@ -40,9 +40,12 @@ static bool has_room(struct tael_http_incoming *incoming, size_t len)
     size_t more = all > BODY_SMALL ? all - BODY_SMALL - incoming->large_own : 0;
     if (more == 0) /* also while those of the local socket are more than all others may be */
         return true;
-    if (more > incoming->large_max || *incoming->large > incoming->large_max - more)
+    const struct tael_http_large *large = &incoming->large;
+    if (more > large->max || *large->bytes > large->max - more)
         return false;
-    *incoming->large += more;
+    if (large->peer != NULL && !tael_http_peers_take(large->peer, more, large->max / 2))
+        return false;
+    *large->bytes += more;
     incoming->large_own += more;
     return true;
 }
@@ -124,8 +127,10 @@ void tael_http_incoming_free(struct tael_http_incoming *incoming)
 {
     if (incoming == NULL)
         return;
-    if (incoming->large != NULL)
-        *incoming->large -= incoming->large_own;
+    if (incoming->large_own > 0)
+        *incoming->large.bytes -= incoming->large_own;
+    if (incoming->large_own > 0 && incoming->large.peer != NULL) /* else it may be gone */
+        tael_http_peers_give(incoming->large.peers, incoming->large.peer, incoming->large_own);
     tael_buf_free(&incoming->body);
     free(incoming);
 }
@@ -133,14 +138,13 @@ void tael_http_incoming_free(struct tael_http_incoming *incoming)
 /* ---- receiving ---- */
 
 enum tael_http_gate tael_http_incoming_begin(struct tael_http_incoming *incoming, size_t body_max,
-                                             size_t *large, size_t large_max)
+                                             const struct tael_http_large *large)
 {
     assert(!incoming->begun && body_max > 0);
     if (incoming->left > body_max)
         return refuse(incoming, 413, "too_large", "The body is larger than this address takes.");
     incoming->body.max = body_max;
-    incoming->large = large;
-    incoming->large_max = large_max;
+    incoming->large = *large;
     llhttp_init(&incoming->parser, HTTP_REQUEST, &settings);
     incoming->parser.data = incoming;
     enum tael_http_gate gate = parse(incoming, incoming->request.method.data, incoming->head_len);

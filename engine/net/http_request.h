@@ -10,9 +10,18 @@
 #include <llhttp.h>
 
 #include "net/http_head.h"
+#include "net/http_peers.h"
 #include "net/http_server.h"
 
 struct tael_http_connection;
+
+/* What bodies have beyond 16 KiB each: many large ones keep nobody from a small one, and those of
+ * one peer nobody from a large one. */
+struct tael_http_large {
+    size_t *bytes, max;            /* of all; how many there may be */
+    struct tael_http_peers *peers; /* of whom peer has half of them at most; NULL: no such limit */
+    struct tael_http_peer *peer;
+};
 
 struct tael_http_incoming {
     struct tael_http_request request;        /* first: the handler's view */
@@ -23,9 +32,9 @@ struct tael_http_incoming {
     struct tael_http_chunks chunks;
     struct tael_http_refusal refusal;
     struct tael_buf body;
-    size_t *large, large_max; /* bytes of all large bodies, and how many there may be */
-    size_t large_own;         /* those of this one */
-    uint64_t left;            /* bytes of a body with Content-Length still to come */
+    struct tael_http_large large;
+    size_t large_own; /* of it this one's */
+    uint64_t left;    /* bytes of a body with Content-Length still to come */
     size_t head_len;
     bool head_only;  /* HEAD: the answer carries no body */
     bool minor;      /* HTTP/1.1 */
@@ -42,10 +51,10 @@ tael_status tael_http_incoming_new(struct tael_http_incoming **out,
 void tael_http_incoming_free(struct tael_http_incoming *incoming); /* NULL allowed */
 
 /* The parser reads the head. MORE: a body of at most body_max bytes follows; DONE: none does. What
- * a body has beyond 16 KiB counts in *large until the request is freed; beyond large_max it is
- * refused with 503, so that many large ones keep nobody from a small one. */
+ * a body has beyond 16 KiB counts as large until the request is freed; beyond what there may be of
+ * that it is refused with 503. What large points to outlives the request. */
 enum tael_http_gate tael_http_incoming_begin(struct tael_http_incoming *incoming, size_t body_max,
-                                             size_t *large, size_t large_max);
+                                             const struct tael_http_large *large);
 
 /* Bytes of the body. *used: how many of them were its own. */
 enum tael_http_gate tael_http_incoming_feed(struct tael_http_incoming *incoming, const char *data,

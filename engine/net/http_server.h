@@ -24,7 +24,8 @@ struct tael_http_limits { /* 0: the default in brackets */
     size_t fields;        /* header fields [64] -> 431 */
     size_t field;         /* one header field, bytes [8192] -> 431 */
     size_t body;          /* body, bytes [262144] -> 413 */
-    size_t bodies;        /* all bodies, bytes beyond 16 KiB of each [67108864] -> 503 */
+    size_t bodies;        /* all bodies, bytes beyond 16 KiB of each [67108864] -> 503; of one
+                             address half of them, loopback and exempt excepted */
     int64_t head_ms;      /* whole head must have come [5000] -> 408, close */
     int64_t body_ms;      /* first byte of the body, then >= 1 KiB/s [5000] -> 408, close */
     int64_t idle_ms;      /* keep-alive without a request [30000] -> close */

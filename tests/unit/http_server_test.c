@@ -373,14 +373,15 @@ static void a_small_body_needs_no_room_where_there_is_none(void)
     const struct tael_http_limits limits = {.line = 100, .head = 200, .fields = 8, .field = 100};
     struct tael_http_head head = {0};
     struct tael_http_incoming *incoming = NULL;
-    size_t large = 200, used = 0;
+    size_t taken = 200, used = 0;
+    struct tael_http_large large = {.bytes = &taken, .max = 100};
     CHECK(tael_http_head_scan(&head, &limits, text, sizeof(text) - 1) == TAEL_HTTP_GATE_DONE);
     size_t body_at = head.at;
     CHECK(tael_http_incoming_new(&incoming, &head, text, "", "") == TAEL_OK);
-    CHECK(tael_http_incoming_begin(incoming, 10, &large, 100) == TAEL_HTTP_GATE_MORE);
+    CHECK(tael_http_incoming_begin(incoming, 10, &large) == TAEL_HTTP_GATE_MORE);
     CHECK(tael_http_incoming_feed(incoming, text + body_at, 2, &used) == TAEL_HTTP_GATE_DONE);
     tael_http_incoming_free(incoming);
-    CHECK(large == 200);
+    CHECK(taken == 200);
 }
 
 static void the_handler_says_how_much_body_an_address_takes(void)
@@ -650,6 +651,60 @@ static void one_address_has_only_so_many_of_them(void)
     site_close(&site);
 }
 
+static const char *other_peer(struct tael_stream *stream)
+{
+    (void)stream;
+    return "192.0.2.8:40000";
+}
+
+/* Half of the room: who is somewhere else has the rest, and it is free again when the request is
+ * gone, which its connection may be before. */
+static void one_address_has_only_so_much_room_for_large_bodies(void)
+{
+    struct site site;
+    struct wire wires[3];
+    struct tael_http_limits limits = {.bodies = 100000};
+    char *large = post_of(16384 + 30000);
+    site_open(&site, 26, &limits);
+    site.ops = *site.loop->ops;
+    site.ops.stream_peer = foreign_peer;
+    site.loop->ops = &site.ops;
+    wire_connect(&wires[0], site.loop, site.address);
+    wire_connect(&wires[1], site.loop, site.address);
+    wire_send(&wires[0], large);
+    site_run(&site, SOON);
+    wire_send(&wires[1], large); /* 30,000 of its 50,000 are taken */
+    site_run(&site, SOON);
+    CHECK(site.held_count == 1 && wire_count(&wires[1], "\"code\":\"overloaded\"") == 1);
+    site.ops.stream_peer = other_peer;
+    wire_connect(&wires[2], site.loop, site.address);
+    wire_send(&wires[2], large);
+    site_run(&site, SOON);
+    CHECK(site.held_count == 2);
+    site.ops.stream_peer = foreign_peer;
+    for (size_t i = 0; i < 2; i++) {
+        wire_free(&wires[i]);
+        site_run(&site, SOON);
+        wire_connect(&wires[i], site.loop, site.address);
+        site_run(&site, SOON);
+    }
+    wire_send(&wires[0], large); /* the first request is still in hand */
+    site_run(&site, SOON);
+    CHECK(site.held_count == 2 && wire_count(&wires[0], "\"code\":\"overloaded\"") == 1);
+    site_answer(&site, 0, "x");
+    wire_send(&wires[1], large);
+    site_run(&site, SOON);
+    CHECK(site.held_count == 3);
+    for (size_t i = 0; i < 3; i++)
+        wire_free(&wires[i]);
+    site_run(&site, SOON);
+    site_answer(&site, 1, "x");
+    site_answer(&site, 2, "x");
+    site_run(&site, SOON);
+    free(large);
+    site_close(&site);
+}
+
 /* A proxy is as many clients as there are behind it. */
 static void networks_may_be_exempt(void)
 {
@@ -788,6 +843,7 @@ int main(void)
     there_are_only_so_many_connections();
     who_only_holds_a_place_makes_room();
     one_address_has_only_so_many_of_them();
+    one_address_has_only_so_much_room_for_large_bodies();
     networks_may_be_exempt();
     peers_are_found_in_networks();
     addresses_are_counted_apart();

@@ -56,7 +56,7 @@ key("http.public_url", "url", first_listener, "base of the addresses given to ch
 key("http.trusted_proxies", "networks", {}, "peers whose X-Forwarded-For is believed")
 key("http.limits.head", "integer", 16384, "bytes of a request's head", { min = 1024, max = 1048576 })
 key("http.limits.body", "integer", 262144, "bytes of a request's body", { min = 1024, max = 16777216 })
-key("http.limits.bodies", "integer", 67108864, "bytes of all bodies at once, beyond 16 KiB of each",
+key("http.limits.bodies", "integer", 67108864, "bytes of all bodies beyond 16 KiB each; half for an address",
     { min = 1048576, max = 1073741824 })
 key("http.limits.notify_body", "integer", 65536, "bytes of a notification", { min = 1024, max = 1048576 })
 key("http.limits.connections", "integer", 20000, "open at once", { min = 1, max = 1000000 })
