@@ -346,7 +346,7 @@ static enum tael_run_state go_on(struct tael_ask *ask)
         state = tael_run_go(&ask->run, begins ? run_call : NULL, ask);
         if (state == TAEL_RUN_PAUSED || state == TAEL_RUN_WAITS)
             return state;
-        if (state == TAEL_RUN_RAISED && ask->effects)
+        if (state == TAEL_RUN_RAISED && ask->effects > 0)
             tell_stack(ask);
         ask->used += in_run(ask);
         ask->steps = ask->run.steps;
@@ -362,7 +362,7 @@ enum tael_run_state tael_ask_begin(struct tael_ask *ask, struct tael_isolate *is
     ask->at = 0;
     ask->used = 0;
     ask->open = ask->loading = false;
-    ask->effects_left = TAEL_ASK_EFFECTS_MAX;
+    ask->effects_left = ask->effects;
     tael_buf_clear(&ask->out);
     for (size_t i = 0; i < ask->call_count; i++)
         ask->calls[i].end = TAEL_ASK_DONE;

@@ -24,7 +24,7 @@ enum {
     TAEL_ASK_ARGS_MAX = 4,
     TAEL_ASK_RESULTS_MAX = 4,              /* further ones are dropped */
     TAEL_ASK_LOAD_STEPS = 2 * 1000 * 1000, /* of the entry's file with all it requires */
-    TAEL_ASK_EFFECTS_MAX = 32,             /* of a call, threats.md R35 */
+    TAEL_ASK_EFFECTS = 32,                 /* of a call, if nothing else is said: threats.md R35 */
     TAEL_ASK_STACK_MAX = 400,              /* bytes of the calls that led to what was raised */
 };
 
@@ -67,8 +67,9 @@ struct tael_ask { /* the caller's; zero, then what is asked */
     size_t input_count;
     struct tael_ask_call calls[TAEL_ASK_CALLS_MAX];
     size_t call_count;
-    bool whole;   /* does not pause */
-    bool effects; /* of the one call that there is then */
+    bool whole;    /* does not pause */
+    int effects;   /* at most, of the one call that there is then; 0: it may have none */
+    size_t memory; /* of its isolate, if it is new (tael_isolate_new) */
 
     struct tael_isolate *isolate;
     struct tael_run run;

@@ -65,12 +65,14 @@ static int perform(lua_State *L)
     int count = lua_gettop(L);
     if (tael_ask_loads(L))
         return raise_for(L, "not while a file is being loaded: call it in a function");
-    if (!ask->effects)
+    if (ask->effects == 0)
         return raise_for(L, "not allowed in a rule: rules have no effects");
     if (count > TAEL_ASK_ARGS_MAX)
         return raise_for(L, "too many arguments");
-    if (ask->effects_left == 0)
-        return raise_for(L, "a call has at most 32 effects");
+    if (ask->effects_left == 0) {
+        lua_pushfstring(L, "a call has at most %d effects", ask->effects);
+        return raise_for(L, lua_tostring(L, -1));
+    }
     tael_isolate_charge(L, STUB_STEPS);
     write_args(L, ask, count);
     ask->effect.name.data = lua_tolstring(L, lua_upvalueindex(1), &ask->effect.name.len);

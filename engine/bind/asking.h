@@ -17,6 +17,7 @@ enum { /* where the arguments of ask and open stand; calls: of open one */
        CALLS_AT,
        INPUTS_AT,
        STEPS_AT,
+       EFFECTS_AT,
        ASKING_AT,
 };
 
@@ -29,6 +30,7 @@ enum { /* upvalues of ask and open: metatables, for names of types are looked up
 struct generation {
     struct tael_generation of; /* first */
     bool process;              /* it runs in one */
+    size_t memory;             /* bytes: the ceiling of each of its isolates; 0: the usual one */
 };
 
 enum asking_at { ASKING_NEW, ASKING_RUNS, ASKING_WAITS, ASKING_OVER }; /* of one that was opened */

@@ -206,7 +206,7 @@ static bool take_effect(struct tael_children_group *group, struct tael_span body
         tael_process_send_cancel(group->process, group->running_number);
         return true;
     }
-    if (!ask->ask->effects || ask->effects >= TAEL_ASK_EFFECTS_MAX ||
+    if (ask->effects >= ask->ask->effects ||
         tael_wire_read_effect(body, ask->ask, ask->number) != TAEL_OK)
         return false;
     ask->effects++;

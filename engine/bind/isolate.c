@@ -28,6 +28,7 @@ static const char shelf_key, spare_key; /* their addresses name them in the regi
 
 struct shelf_box {
     struct tael_shelf *shelf;
+    size_t memory; /* of each isolate, bytes; 0: the usual one */
 };
 
 static int free_shelf(lua_State *L)
@@ -42,7 +43,7 @@ static struct shelf_box *check_box(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &shelf_key) != LUA_TUSERDATA) {
         struct shelf_box *made = lua_newuserdatauv(L, sizeof(*made), 0);
-        made->shelf = NULL;
+        *made = (struct shelf_box){.shelf = NULL};
         lua_createtable(L, 0, 1);
         lua_pushcfunction(L, free_shelf);
         lua_setfield(L, -2, "__gc");
@@ -77,15 +78,17 @@ static struct tael_shelf *check_shelf(lua_State *L)
     return box->shelf;
 }
 
-/* isolate.ceiling(bytes): before anything is asked */
+/* isolate.ceiling(bytes [, each]): before anything is asked */
 static int isolate_ceiling(lua_State *L)
 {
-    lua_Integer bytes = luaL_checkinteger(L, 1);
+    lua_Integer bytes = luaL_checkinteger(L, 1), each = luaL_optinteger(L, 2, 0);
     luaL_argcheck(L, bytes > 0, 1, "bytes, at least 1");
+    luaL_argcheck(L, each >= 0, 2, "bytes, at least 0");
     struct shelf_box *box = check_box(L);
     if (box->shelf != NULL)
         return luaL_error(L, "isolate.ceiling: there are isolates already");
     make_shelf(L, box, (size_t)bytes);
+    box->memory = (size_t)each;
     return 0;
 }
 
@@ -186,7 +189,7 @@ static int isolate_generation(lua_State *L)
     bool process = in_process(L);
     struct generation *box = lua_newuserdatauv(L, sizeof(*box), 2);
     struct tael_generation *generation = &box->of;
-    *box = (struct generation){.process = process};
+    *box = (struct generation){.process = process, .memory = check_box(L)->memory};
     luaL_setmetatable(L, TAEL_GENERATION);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, 2, 1); /* name and key, as they are now: nobody changes the table */
@@ -252,7 +255,7 @@ const struct generation *tael_asking_check_generation(lua_State *L)
               lua_rawequal(L, -1, GENERATION_TYPE);
     if (!is)
         luaL_checkudata(L, GENERATION_AT, TAEL_GENERATION); /* says what is wrong */
-    lua_settop(L, STEPS_AT);
+    lua_settop(L, EFFECTS_AT);
     return lua_touserdata(L, GENERATION_AT);
 }
 
@@ -316,7 +319,8 @@ static void read_calls(lua_State *L, struct tael_ask *ask)
 void tael_asking_lend(lua_State *L, struct asking *asking)
 {
     struct tael_shelf *shelf = check_shelf(L);
-    tael_status rc = tael_shelf_lend(shelf, asking->ask.generation->key, &asking->shelved);
+    tael_status rc =
+        tael_shelf_lend(shelf, asking->ask.generation->key, asking->ask.memory, &asking->shelved);
     if (rc != TAEL_OK)
         luaL_error(L, "generation:ask: %s", tael_status_text(rc));
 }
@@ -476,7 +480,7 @@ lua_Integer tael_asking_check_steps(lua_State *L)
 /* generation:ask(entry, calls, inputs, steps) -> answers, steps that were used */
 static int generation_ask(lua_State *L)
 {
-    lua_settop(L, STEPS_AT);
+    lua_settop(L, EFFECTS_AT); /* of which it has none */
     const struct generation *generation = tael_asking_check_generation(L);
     luaL_checktype(L, ENTRY_AT, LUA_TSTRING);
     luaL_checktype(L, CALLS_AT, LUA_TTABLE);
@@ -487,6 +491,7 @@ static int generation_ask(lua_State *L)
     ask->generation = &generation->of;
     ask->entry.data = lua_tolstring(L, ENTRY_AT, &ask->entry.len);
     ask->steps = steps;
+    ask->memory = generation->memory;
     ask->whole = !tael_asking_may_wait(L);
     tael_asking_read_inputs(L, asking);
     read_calls(L, ask);

@@ -14,15 +14,19 @@
 
 #define OPENED "tael.opened"
 
-/* generation:open(entry, {name, number of an input, …}, inputs, steps) -> opened */
+enum { EFFECTS_MAX = 100000 };
+
+/* generation:open(entry, {name, number of an input, …}, inputs, steps [, effects]) -> opened */
 int tael_generation_open(lua_State *L)
 {
-    lua_settop(L, STEPS_AT);
+    lua_settop(L, EFFECTS_AT);
     const struct generation *generation = tael_asking_check_generation(L);
     luaL_checktype(L, ENTRY_AT, LUA_TSTRING);
     luaL_checktype(L, CALLS_AT, LUA_TTABLE);
     luaL_checktype(L, INPUTS_AT, LUA_TTABLE);
     lua_Integer steps = tael_asking_check_steps(L);
+    lua_Integer effects = luaL_optinteger(L, EFFECTS_AT, TAEL_ASK_EFFECTS);
+    luaL_argcheck(L, effects >= 1 && effects <= EFFECTS_MAX, EFFECTS_AT, "1 to 100,000");
     struct asking *asking = lua_newuserdatauv(L, sizeof(*asking), 1);
     *asking =
         (struct asking){.inputs.max = SIZE_MAX, .given.max = SIZE_MAX, .ask.out.max = SIZE_MAX};
@@ -37,7 +41,8 @@ int tael_generation_open(lua_State *L)
     ask->generation = &generation->of;
     ask->entry.data = lua_tolstring(L, ENTRY_AT, &ask->entry.len);
     ask->steps = steps;
-    ask->effects = true;
+    ask->effects = (int)effects;
+    ask->memory = generation->memory;
     asking->process = generation->process;
     tael_asking_read_inputs(L, asking);
     lua_pushvalue(L, CALLS_AT);

@@ -81,7 +81,8 @@ tael_status tael_wire_put_ask(struct tael_buf *out, const struct tael_ask *ask, 
     put_span(&writer, ask->generation->key);
     put_span(&writer, ask->entry);
     put(&writer, &ask->steps, sizeof(ask->steps));
-    put_byte(&writer, ask->effects);
+    put(&writer, &ask->effects, sizeof(ask->effects));
+    put(&writer, &ask->memory, sizeof(ask->memory));
     put_byte(&writer, ask->input_count);
     for (size_t i = 0; i < ask->input_count; i++)
         put_span(&writer, ask->inputs[i]);
@@ -237,18 +238,18 @@ tael_status tael_wire_read_ask(struct tael_span body, struct tael_ask *ask, stru
                                uint32_t *number)
 {
     struct tael_cursor from = tael_cursor_of(body.data, body.len);
-    size_t effects = 0;
     bool good = get(&from, number, sizeof(*number)) && get_span(&from, TAEL_WIRE_MAX, key) &&
                 get_span(&from, TAEL_WIRE_MAX, &ask->entry) &&
-                get(&from, &ask->steps, sizeof(ask->steps)) && get_byte(&from, 1, &effects) &&
+                get(&from, &ask->steps, sizeof(ask->steps)) &&
+                get(&from, &ask->effects, sizeof(ask->effects)) &&
+                get(&from, &ask->memory, sizeof(ask->memory)) &&
                 get_byte(&from, TAEL_ASK_INPUTS_MAX, &ask->input_count);
     for (size_t i = 0; good && i < ask->input_count; i++)
         good = get_span(&from, TAEL_WIRE_MAX, &ask->inputs[i]);
     good = good && get_byte(&from, TAEL_ASK_CALLS_MAX, &ask->call_count);
     for (size_t i = 0; good && i < ask->call_count; i++)
         good = read_call(&from, ask->input_count, &ask->calls[i]);
-    ask->effects = effects != 0;
-    good = good && (!ask->effects || ask->call_count == 1);
+    good = good && (ask->effects == 0 || (ask->effects > 0 && ask->call_count == 1));
     return good && at_end(&from) ? TAEL_OK : TAEL_EINVAL;
 }
 

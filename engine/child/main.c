@@ -107,7 +107,7 @@ static bool answer(struct serving *serving, const struct known *known, struct ta
     struct tael_shelved *shelved = NULL;
     ask->generation = &known->generation;
     ask->whole = true;
-    if (tael_shelf_lend(serving->shelf, key, &shelved) != TAEL_OK)
+    if (tael_shelf_lend(serving->shelf, key, ask->memory, &shelved) != TAEL_OK)
         return false;
     enum tael_run_state state = tael_ask_begin(ask, shelved->isolate);
     tael_ask_end(ask);
@@ -155,7 +155,7 @@ static bool open_call(struct serving *serving, struct known *known, struct tael_
     if (tael_buf_append(&call->text, body.data, body.len) != TAEL_OK ||
         tael_wire_read_ask((struct tael_span){call->text.data, call->text.len}, &call->ask, &key,
                            &call->number) != TAEL_OK ||
-        tael_shelf_lend(serving->shelf, key, &call->shelved) != TAEL_OK) {
+        tael_shelf_lend(serving->shelf, key, call->ask.memory, &call->shelved) != TAEL_OK) {
         close_call(call, false);
         return false;
     }
@@ -207,8 +207,8 @@ static bool ask(struct serving *serving, struct tael_span body)
     struct known *known = find(serving, key);
     if (known == NULL)
         return false;
-    return serving->ask.effects ? open_call(serving, known, body)
-                                : answer(serving, known, key, number);
+    return serving->ask.effects > 0 ? open_call(serving, known, body)
+                                    : answer(serving, known, key, number);
 }
 
 /* ---- talking ---- */

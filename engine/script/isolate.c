@@ -130,6 +130,11 @@ size_t tael_isolate_memory(const struct tael_isolate *isolate)
     return isolate->used;
 }
 
+size_t tael_isolate_ceiling(const struct tael_isolate *isolate)
+{
+    return isolate->max;
+}
+
 size_t tael_isolate_held(const struct tael_isolate *isolate)
 {
     return sizeof(*isolate) + isolate->held;
@@ -210,21 +215,28 @@ static bool has_place(const char *text)
     return digits > 0 && strncmp(text + len + 1 + digits, ": ", 2) == 0;
 }
 
+static void tell_crowd(char *out, size_t size, size_t most)
+{
+    bool keys = most == TAEL_ISOLATE_KEYS;
+    snprintf(out, size,
+             keys ? "a table of too many keys: at most %zu beside its list; put tables into it"
+                  : "a file of too many names and constants: at most %zu; split it into modules",
+             most);
+}
+
 /* Only texts are read: anything else would have to call the script to get one. */
 static void tell_fault(struct tael_run *run)
 {
     char place[LUA_IDSIZE + 16];
-    char many[80];
+    char many[128];
     const char *text = "raised a value that is not a text";
     if (lua_type(run->co, -1) == LUA_TSTRING)
         text = lua_tostring(run->co, -1);
-    if (run->isolate->crowded && strcmp(text, "not enough memory") == 0) {
-        snprintf(many, sizeof(many),
-                 "a table of too many keys: at most %d beside its list; put tables into it",
-                 TAEL_ISOLATE_KEYS);
+    if (run->isolate->crowded > 0 && strcmp(text, "not enough memory") == 0) {
+        tell_crowd(many, sizeof(many), run->isolate->crowded);
         text = many;
     }
-    run->isolate->crowded = false;
+    run->isolate->crowded = 0;
     if (tael_place_is_own(text, strlen(text)) && has_place(text))
         text = strstr(text, ": ") + 2; /* whoever called is told where it was */
     tell_place(run, place, sizeof(place));

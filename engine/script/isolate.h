@@ -68,7 +68,8 @@ tael_status tael_isolate_new(struct tael_isolate **out, const struct tael_functi
                              size_t memory_max, bool ordered);
 void tael_isolate_free(struct tael_isolate *isolate); /* no run is open. NULL allowed */
 lua_State *tael_isolate_lua(struct tael_isolate *isolate);
-size_t tael_isolate_memory(const struct tael_isolate *isolate); /* bytes in use */
+size_t tael_isolate_memory(const struct tael_isolate *isolate);  /* bytes in use */
+size_t tael_isolate_ceiling(const struct tael_isolate *isolate); /* bytes it may have */
 /* The same with what is kept for the next blocks: what the process has less because of it. */
 size_t tael_isolate_held(const struct tael_isolate *isolate);
 /* Collects, and says whether more than half of the ceiling is in use all the same. */

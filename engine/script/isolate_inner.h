@@ -39,8 +39,8 @@ struct tael_isolate {
     int box;         /* reference to a function that has the upvalues of all metered texts */
     int64_t tick;    /* of the coarse clock, at the last look */
     int64_t begun;   /* the same, when this turn began */
-    bool loading;    /* a text is compiled: all its names are keys of one table */
-    bool crowded;    /* a table was to have too many keys */
+    bool loading;    /* a text is compiled: all its names and constants are keys of one table */
+    size_t crowded;  /* so many keys a table may have that was to have more; 0: none was */
     size_t widest;   /* keys in no list of a table that was ever made */
     int64_t time_at; /* the thread's time when it was last read; 0: not in this turn */
     int64_t turn_at; /* the same, when this turn began */

@@ -20,7 +20,7 @@ enum {
     TEXT_MAX = 9 << 17,   /* bytes: Lua goes through texts in one instruction */
     BLOCK_MAX = 4 << 20,  /* the same for tables, which it fills anew when they grow */
     NODE_BYTES = 24,      /* of a key in no list, and its value */
-    NAMES_MAX = 8192,     /* keys of the table of names while a text is compiled */
+    NAMES_MAX = 8192,     /* names and constants of a text, while it is compiled */
     NODES_TIMED = 2048,   /* from so many on growing can take some time */
 };
 
@@ -160,7 +160,8 @@ static size_t nodes_of(size_t size)
 static bool take_nodes(struct tael_isolate *isolate, size_t nodes)
 {
     size_t most = isolate->loading ? NAMES_MAX : TAEL_ISOLATE_KEYS;
-    isolate->crowded = isolate->crowded || nodes > most;
+    if (nodes > most)
+        isolate->crowded = most;
     if (nodes > isolate->widest && nodes <= most)
         isolate->widest = nodes;
     if (nodes >= NODES_TIMED)

@@ -247,22 +247,22 @@ struct tael_shelf_counts tael_shelf_counts(const struct tael_shelf *shelf)
     return shelf->counts;
 }
 
-tael_status tael_shelf_lend(struct tael_shelf *shelf, struct tael_span key,
+tael_status tael_shelf_lend(struct tael_shelf *shelf, struct tael_span key, size_t memory_max,
                             struct tael_shelved **out)
 {
     struct tael_isolate *isolate = NULL;
     *out = tael_shelf_take(shelf, key);
     if (*out != NULL)
         return TAEL_OK;
-    tael_status rc = tael_isolate_new(&isolate, shelf->functions, 0, true);
+    tael_status rc = tael_isolate_new(&isolate, shelf->functions, memory_max, true);
     return rc == TAEL_OK ? tael_shelf_put(shelf, key, isolate, out) : rc;
 }
 
 void tael_shelf_return(struct tael_shelved *shelved, bool broken)
 {
     struct tael_isolate *isolate = shelved->isolate;
-    if (broken ||
-        (tael_isolate_memory(isolate) > TAEL_ISOLATE_MEMORY / 2 && tael_isolate_full(isolate)))
+    if (broken || (tael_isolate_memory(isolate) > tael_isolate_ceiling(isolate) / 2 &&
+                   tael_isolate_full(isolate)))
         tael_shelf_throw(shelved);
     tael_shelf_give(shelved);
 }

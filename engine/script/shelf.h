@@ -42,8 +42,9 @@ tael_status tael_shelf_put(struct tael_shelf *shelf, struct tael_span key,
 /* Who has it once more: each take, put and hold has its give. */
 void tael_shelf_hold(struct tael_shelved *shelved);
 void tael_shelf_give(struct tael_shelved *shelved);
-/* take, or put of a new one with ordered pairs and the default ceiling. TAEL_ENOMEM. */
-tael_status tael_shelf_lend(struct tael_shelf *shelf, struct tael_span key,
+/* take, or put of a new one with ordered pairs and this ceiling of its own (tael_isolate_new).
+ * TAEL_ENOMEM. */
+tael_status tael_shelf_lend(struct tael_shelf *shelf, struct tael_span key, size_t memory_max,
                             struct tael_shelved **out);
 /* give; it is thrown when it is broken, or full of what its script keeps. */
 void tael_shelf_return(struct tael_shelved *shelved, bool broken);

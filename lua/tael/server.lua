@@ -106,12 +106,14 @@ local function open_kernel(context)
     end
     local activation = registry.load(context.pass)
     require("tael.scripts.shares").open(context.pass.scripts.share)
+    require("tael.scripts.budgets").open(context.pass.scripts.budget)
     local own = plan_of.own_scripts(context.pass, context.pass.source)
     generations.open {
         folder = context.pass.scripts.merchants or own .. "/merchants", own = own,
         channels = context.pass.scripts.channels,
         lua_root = context.pass.source.lua_root,
         watch = context.pass.dev, memory = context.pass.scripts.memory_mib << 20,
+        memory_each = context.pass.scripts.budget.memory_mib << 20,
         isolation = context.pass.scripts.isolation, processes = context.pass.scripts.processes,
         specs = context.pass.scripts.specs,
     }

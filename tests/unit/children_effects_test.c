@@ -115,7 +115,7 @@ static struct asked *call_at(int at, const char *name, const char *text)
 {
     struct asked *one = prepare_at(at, name, text, 1);
     one->generation.effects = tael_span_of("http.get now");
-    one->ask.effects = true;
+    one->ask.effects = TAEL_ASK_EFFECTS;
     one->sent.done = on_turn;
     put(one);
     return one;
@@ -315,7 +315,7 @@ static void what_a_taken_over_process_says_is_checked(void)
     int turns = 0;
     for (run(); many->sent.waits; run(), turns++)
         give_nothing(many);
-    CHECK(end_of(many) == TAEL_ASK_CRASHED && turns == TAEL_ASK_EFFECTS_MAX);
+    CHECK(end_of(many) == TAEL_ASK_CRASHED && turns == TAEL_ASK_EFFECTS);
     close_children();
 }
 

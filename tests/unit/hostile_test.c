@@ -111,7 +111,7 @@ static bool is_well(struct tael_isolate *isolate)
 static bool neighbour_is_well(void)
 {
     struct tael_shelved *shelved;
-    if (tael_shelf_lend(shelf, tael_span_of("neighbour"), &shelved) != TAEL_OK)
+    if (tael_shelf_lend(shelf, tael_span_of("neighbour"), 0, &shelved) != TAEL_OK)
         abort();
     bool well = is_well(shelved->isolate);
     tael_shelf_return(shelved, false);
@@ -187,7 +187,7 @@ static double longest_of_all;
 static struct outcome try_once(const struct hostile *script, bool judged)
 {
     struct tael_shelved *shelved;
-    if (tael_shelf_lend(shelf, tael_span_of("case"), &shelved) != TAEL_OK)
+    if (tael_shelf_lend(shelf, tael_span_of("case"), 0, &shelved) != TAEL_OK)
         abort();
     bool well = is_well(shelved->isolate);
     size_t base = collected(shelved->isolate);

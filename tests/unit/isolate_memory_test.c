@@ -187,7 +187,7 @@ static struct tael_ask other;
 static bool neighbour_is_well(void)
 {
     struct tael_shelved *shelved;
-    if (tael_shelf_lend(shelf, tael_span_of("neighbour"), &shelved) != TAEL_OK)
+    if (tael_shelf_lend(shelf, tael_span_of("neighbour"), 0, &shelved) != TAEL_OK)
         return false;
     make_ask(&other);
     enum tael_run_state state = run_ask(&other, shelved->isolate);
@@ -200,7 +200,7 @@ static size_t in_use_but_garbage(void)
 {
     struct tael_shelved *shelved;
     size_t size, before;
-    if (tael_shelf_lend(shelf, tael_span_of("neighbour"), &shelved) != TAEL_OK)
+    if (tael_shelf_lend(shelf, tael_span_of("neighbour"), 0, &shelved) != TAEL_OK)
         abort();
     do {
         before = tael_isolate_memory(shelved->isolate);
@@ -248,7 +248,7 @@ static bool ask_refused(struct tael_ask *ask, long n, bool loaded, long *wrong)
 {
     struct tael_shelved *shelved;
     uint64_t thrown = tael_shelf_counts(shelf).thrown;
-    if (tael_shelf_lend(shelf, generation.key, &shelved) != TAEL_OK)
+    if (tael_shelf_lend(shelf, generation.key, 0, &shelved) != TAEL_OK)
         abort();
     make_ask(ask);
     if (loaded && run_ask(ask, shelved->isolate) != TAEL_RUN_DONE)
@@ -269,7 +269,7 @@ static bool ask_refused(struct tael_ask *ask, long n, bool loaded, long *wrong)
     if (!good && (*wrong)++ < 3)
         tell(ask, n, TAEL_OK);
     if (!violated) { /* as new for the next one, whatever it has grown to */
-        tael_shelf_lend(shelf, generation.key, &shelved);
+        tael_shelf_lend(shelf, generation.key, 0, &shelved);
         tael_shelf_return(shelved, true);
     }
     return refusing.refused;
@@ -323,7 +323,7 @@ static bool ask_host(struct tael_ask *ask, long n, long *wrong)
     make_ask(ask);
     tael_buf_free(&ask->out); /* it grows again */
     alloc_fail_run(n, 2);
-    tael_status rc = tael_shelf_lend(shelf, generation.key, &shelved);
+    tael_status rc = tael_shelf_lend(shelf, generation.key, 0, &shelved);
     if (rc == TAEL_OK)
         state = run_ask(ask, shelved->isolate);
     bool failed = alloc_fail_end();

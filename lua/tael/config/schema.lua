@@ -91,6 +91,14 @@ key("scripts.stored_channels", "boolean", true,
     "false: to start with the channels of the folder, where the version that runs does not load any more")
 key("scripts.share", "integer", 5, "percent of a worker that one merchant's scripts may take; 100: any",
     { min = 1, max = 100 })
+key("scripts.budget.rule_cpu_ms", "integer", 2, "work of all rules of a payment together",
+    { min = 1, max = 500 })
+key("scripts.budget.cpu_ms", "integer", 50, "work of a call that may have effects", { min = 1, max = 500 })
+key("scripts.budget.wall", "duration", "10s", "the same with what it waits for",
+    { min = 100, max = 60 * MINUTE })
+key("scripts.budget.effects", "integer", 32, "effects of a call", { min = 1, max = 100000 })
+key("scripts.budget.memory_mib", "integer", 16, "one merchant's scripts, on each worker",
+    { min = 1, max = 64 })
 
 key("payments.expires", "duration", "30m", "life of a payment that does not say",
     { min = MINUTE, max = 15 * DAY })

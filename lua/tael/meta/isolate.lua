@@ -9,9 +9,11 @@
 ---@class tael.isolate
 local isolate = {}
 
---- The memory of all isolates of this worker together. Before anything is asked; 64 MiB without it.
+--- The memory of all isolates of this worker together, and of each. Before anything is asked; 64 MiB without
+--- it, of each 16.
 ---@param bytes integer
-function isolate.ceiling(bytes) end
+---@param each integer? bytes
+function isolate.ceiling(bytes, each) end
 
 ---@class tael.isolate.Counts
 ---@field isolates integer

@@ -548,6 +548,7 @@ end
 ---@field lua_root string where the engine's own Lua lies
 ---@field watch boolean are files looked at as they are asked for
 ---@field memory integer bytes of all isolates of this worker
+---@field memory_each integer? bytes of each
 ---@field isolation "state"|"process" where they run
 ---@field processes integer most that are kept
 ---@field specs boolean? false: what runs need not have passed them
@@ -559,7 +560,7 @@ function generations.open(options)
     check = options.specs == false and "unproven" or "check"
     owners.open { merchants = options.folder, own = options.own, channels = options.channels }
     loading.open(options.lua_root, options.isolation)
-    isolate.ceiling(options.memory)
+    isolate.ceiling(options.memory, options.memory_each)
     if options.isolation == "process" then
         local ready, err = isolate.processes { max = options.processes }
         if not ready then

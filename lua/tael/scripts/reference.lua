@@ -235,7 +235,8 @@ Each is for this merchant alone. `nil, err` is what the world says: `err.code` i
 the API's problems, `err.message` is for people, `err.retriable` says that the same may be tried again. A
 mistake of the author's, a wrong type or an unknown field, is raised where the script called. With
 `result_too_large` it was performed, and what it came to is more than a script is given. A call has at most
-32 effects, and 10 seconds, waiting included. There are none while a file is being loaded, and none in a rule.
+32 effects, and 10 seconds, waiting included (`scripts.budget`). There are none while a file is being loaded,
+and none in a rule.
 ]]
 
 --- A code of an effect is explained by the API's problems, or here.

@@ -4,6 +4,7 @@
 --- budget again and again, or ended the process that they ran in, are not asked for a while, and neither are
 --- those that take more than their merchant's share of the worker.
 local alarms = require "tael.kernel.alarms"
+local budgets = require "tael.scripts.budgets"
 local contract = require "tael.scripts.contract"
 local generations = require "tael.scripts.generations"
 local loading = require "tael.scripts.loading"
@@ -14,8 +15,6 @@ local suspensions = require "tael.scripts.suspensions"
 local time = require "tael.time"
 
 local rules = {}
-
-local STEPS = 300000 -- of all rules of a payment: some 2 ms
 
 ---@class tael.scripts.Verdict
 ---@field by "rule"|"default"
@@ -120,7 +119,7 @@ end
 --- Who asks and leaves pays all the same.
 local CUT = { __close = function(cut)
     if not cut.ended then
-        shares.charge_cut("rules", cut.merchant, cut.begun, STEPS)
+        shares.charge_cut("rules", cut.merchant, cut.begun, budgets.rule_steps)
     end
 end }
 
@@ -129,7 +128,7 @@ local function ask(merchant, generation, asked, inputs, verdicts)
     local given, names, list, killed = inputs(generation.counting), asked.inputs, asked.rules, false
     local cut <close> = setmetatable({ merchant = merchant, begun = time.monotonic(), ended = false }, CUT)
     local answers, used = generation.unit:ask(loading.RULES, asked.calls,
-        { given[names[1]], given[names[2]], given[names[3]] }, STEPS)
+        { given[names[1]], given[names[2]], given[names[3]] }, budgets.rule_steps)
     cut.ended = true
     shares.charge("rules", merchant, used)
     for i = 1, #list do

@@ -3,15 +3,13 @@
 --- 1 What the script says is checked here, whoever runs it: names, places, arguments. 2 The seconds of the
 --- wall are counted where it waits; an effect under way is never cut short, for it may be moving money.
 local arguments = require "tael.scripts.arguments"
+local budgets = require "tael.scripts.budgets"
 local effects = require "tael.effects"
 local log = require "tael.log"
 local shares = require "tael.scripts.shares"
 local time = require "tael.time"
 
 local running = {}
-
-local STEPS = 10000000 -- some 50 ms
-local WALL_MS = 10000
 
 local FOR_NOBODY = { world = true } -- modules whose effects need no merchant
 
@@ -43,10 +41,10 @@ running.performers = performers
 ---@param budget { wall_ms: integer, steps: integer }? another than a request's
 ---@return tael.scripts.Run
 function running.new(merchant, generation, kind, budget)
-    local wall_ms = budget and budget.wall_ms or WALL_MS
+    local wall_ms = budget and budget.wall_ms or budgets.wall_ms
     return { merchant = merchant, generation = generation, kind = kind,
         actor = "script:" .. generation.id, ends = time.monotonic() + wall_ms, wall_ms = wall_ms,
-        steps = budget and budget.steps or STEPS }
+        steps = budget and budget.steps or budgets.call_steps }
 end
 
 --- What the effect comes to: its results, packed; or nil and the author's mistake, nothing for one of ours.
@@ -84,7 +82,8 @@ local function is_late(run)
 end
 
 local function late(run)
-    return { "failed", "timeout", ("took longer than its %d seconds"):format(run.wall_ms // 1000), n = 3 }
+    local seconds = ("%.3f"):format(run.wall_ms / 1000):gsub("%.?0+$", "")
+    return { "failed", "timeout", ("took longer than its %s seconds"):format(seconds), n = 3 }
 end
 
 --- A turn of the script.
@@ -149,7 +148,7 @@ function running.call(run, entry, call, inputs)
     if run.kind == "route" and run.merchant and (open[run.merchant.slug] or 0) >= OPEN_MAX then
         return { "failed", "busy", "64 of its calls are under way", n = 3 }
     end
-    local opened <close> = run.generation.unit:open(entry, call, inputs, run.steps)
+    local opened <close> = run.generation.unit:open(entry, call, inputs, run.steps, budgets.effects)
     local _ <close> = close_of(run, opened)
     local told = go(run, opened)
     while told[1] == "effect" do

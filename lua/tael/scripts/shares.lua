@@ -3,12 +3,13 @@
 --- merchant whose scripts burn all that a call may take slows nobody down for long. Rules, routes and checks
 --- of what is pushed have an account each, so that who can make a route work has not switched off the rules.
 local alarms = require "tael.kernel.alarms"
+local budgets = require "tael.scripts.budgets"
 local metrics = require "tael.kernel.metrics"
 local time = require "tael.time"
 
 local shares = {}
 
-local STEPS_PER_MS = 150000
+local STEPS_PER_MS = budgets.STEPS_PER_MS
 local TOLD_MS = 60000
 
 local KINDS = { -- window: ms of its share that may be taken at once: a route may take much more in one call
