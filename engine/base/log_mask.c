@@ -313,7 +313,7 @@ static bool mask_email(struct scan *scan)
 
 /* ---- rules: numbers ---- */
 
-enum { CARD_MIN = 13, CARD_MAX = 19, UATP = 15, GROUPS_MAX = 8 };
+enum { CARD_MIN = 13, CARD_MAX = 19, GROUPS_MAX = 8 };
 
 static bool passes_luhn(const char *digits, size_t count)
 {
@@ -327,11 +327,16 @@ static bool passes_luhn(const char *digits, size_t count)
     return sum % 10 == 0;
 }
 
-/* Of the numbers that begin with 1 only those of 15 digits are cards (ISO/IEC 7812: airlines, whose
- * UATP cards have 15); times since 1970 have 13, 16 or 19. */
+/* Milliseconds, microseconds or nanoseconds since 1970, from 2017 to 2033. No cards of as many
+ * digits begin so: those of airlines (UATP) have 15, and a bank's of 19 begin with 103. */
+static bool is_time(const char *digits, size_t count)
+{
+    return (count == 13 || count == 16 || count == 19) && digits[0] == '1' && digits[1] >= '5';
+}
+
 static bool is_card(const char *digits, size_t count)
 {
-    return count >= CARD_MIN && count <= CARD_MAX && (digits[0] != '1' || count == UATP) &&
+    return count >= CARD_MIN && count <= CARD_MAX && !is_time(digits, count) &&
            passes_luhn(digits, count);
 }
 

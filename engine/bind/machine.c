@@ -20,6 +20,7 @@
 #include <openssl/x509.h>
 
 #include "bind/bind.h"
+#include "net/http_client.h"
 
 static int fail_errno(lua_State *L)
 {
@@ -80,6 +81,17 @@ static int machine_clock(lua_State *L)
     lua_setfield(L, -2, "synchronised");
     set_integer(L, "offset_us",
                 (found.status & STA_NANO) != 0 ? found.offset / 1000 : found.offset);
+    return 1;
+}
+
+/* machine.libcurl() -> version | nil, err */
+static int machine_libcurl(lua_State *L)
+{
+    char about[256];
+    tael_refuse_pure(L, "machine.libcurl");
+    if (tael_http_client_about(about, sizeof(about)) != TAEL_OK)
+        return tael_bind_fail(L, "unavailable", about);
+    lua_pushstring(L, about);
     return 1;
 }
 
@@ -157,6 +169,7 @@ int tael_open_machine(lua_State *L)
         {"file", machine_file},
         {"space", machine_space},
         {"clock", machine_clock},
+        {"libcurl", machine_libcurl},
         {"certificate", machine_certificate},
         {NULL, NULL},
     };

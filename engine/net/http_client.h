@@ -77,6 +77,10 @@ struct tael_http_result { /* valid until the callback returns */
     int64_t elapsed_us;
 };
 
+/* What calls to others go out by, which is loaded with the first of them: its version, or why there
+ * is none (TAEL_EINTERNAL). Loads it, which takes some ms. */
+tael_status tael_http_client_about(char *out, size_t size);
+
 /* options may be NULL; its texts are copied. */
 tael_status tael_http_client_new(struct tael_http_client **out, struct tael_loop *loop,
                                  const struct tael_http_client_options *options);

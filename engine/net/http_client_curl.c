@@ -6,6 +6,7 @@
  * is what is connected to. All on the loop's thread. libcurl is loaded with the first exchange;
  * where it cannot be, that one fails before it begins, and the next tries again.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "net/http_curl.h"
@@ -26,6 +27,16 @@ static void keep_easy(struct tael_curl_client *client, CURL *easy)
     client->spare[client->spares++] = easy;
 }
 
+/* When the handle that was told of them has been reset. */
+static void drop_lists(struct tael_curl_exchange *exchange)
+{
+    if (exchange->curl == NULL)
+        return;
+    exchange->curl->slist_free_all(exchange->fields);
+    exchange->curl->slist_free_all(exchange->resolved);
+    exchange->fields = exchange->resolved = NULL;
+}
+
 static void curl_stop(struct tael_http_exchange *base)
 {
     struct tael_curl_exchange *exchange = (struct tael_curl_exchange *)base;
@@ -40,15 +51,12 @@ static void curl_stop(struct tael_http_exchange *base)
     if (exchange->easy != NULL)
         keep_easy(client, exchange->easy);
     exchange->easy = NULL;
+    drop_lists(exchange); /* afterwards the client may go, and libcurl's functions with it */
 }
 
 static void curl_free_exchange(struct tael_http_exchange *base)
 {
     struct tael_curl_exchange *exchange = (struct tael_curl_exchange *)base;
-    if (exchange->curl != NULL) {
-        exchange->curl->slist_free_all(exchange->fields);
-        exchange->curl->slist_free_all(exchange->resolved);
-    }
     free(exchange->key_file);
     free(exchange);
 }
@@ -187,8 +195,10 @@ static tael_status prepare(struct tael_curl_exchange *exchange, const struct tae
     if (exchange->easy == NULL)
         return TAEL_ENOMEM;
     tael_status status = tael_curl_set_call(exchange, call, group);
-    if (status != TAEL_OK)
+    if (status != TAEL_OK) {
         keep_easy(client, exchange->easy);
+        drop_lists(exchange);
+    }
     return status;
 }
 
@@ -222,6 +232,16 @@ static tael_status curl_make(struct tael_http_group *base, const struct tael_htt
 }
 
 /* ---- life of the client ---- */
+
+tael_status tael_http_client_about(char *out, size_t size)
+{
+    struct tael_curl_library curl = {.global_init = NULL};
+    tael_status status = tael_curl_library_open(&curl, out, size);
+    if (status == TAEL_OK)
+        snprintf(out, size, "%s", curl.version_info(CURLVERSION_NOW)->version);
+    tael_curl_library_close(&curl);
+    return status;
+}
 
 void tael_curl_destroy(struct tael_curl_client *client)
 {

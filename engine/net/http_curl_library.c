@@ -24,6 +24,8 @@ static const struct {
 #undef ROW
 };
 
+enum { OLDEST = 0x075500 }; /* 7.85: CURLOPT_PROTOCOLS_STR */
+
 static bool find_all(struct tael_curl_library *library, void *handle)
 {
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
@@ -35,6 +37,12 @@ static bool find_all(struct tael_curl_library *library, void *handle)
     return true;
 }
 
+static bool is_new_enough(const struct tael_curl_library *library)
+{
+    const curl_version_info_data *version = library->version_info(CURLVERSION_NOW);
+    return version->version_num >= OLDEST && (version->features & CURL_VERSION_THREADSAFE) != 0;
+}
+
 tael_status tael_curl_library_open(struct tael_curl_library *library, char *why, size_t why_size)
 {
     /* never unloaded: its own libraries keep threads' data and exit handlers */
@@ -43,6 +51,9 @@ tael_status tael_curl_library_open(struct tael_curl_library *library, char *why,
     if (handle == NULL || !find_all(library, handle)) {
         const char *said = dlerror();
         snprintf(why, why_size, "%s", said != NULL ? said : SONAME " cannot be loaded");
+    } else if (!is_new_enough(library)) {
+        snprintf(why, why_size, SONAME " is %s: 7.85 or newer is needed, built to be thread-safe",
+                 library->version_info(CURLVERSION_NOW)->version);
     } else if (library->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         snprintf(why, why_size, SONAME " cannot be initialised");
     } else {

@@ -11,6 +11,7 @@
 #include <curl/curl.h>
 
 #define TAEL_CURL_FUNCTIONS(X)                                                                     \
+    X(version_info)                                                                                \
     X(global_init)                                                                                 \
     X(global_cleanup)                                                                              \
     X(easy_init)                                                                                   \
@@ -37,7 +38,8 @@ struct tael_curl_library {
 };
 
 /* Loads it where nobody has yet, and initialises it; it stays in the process. TAEL_EINTERNAL: it is
- * not there or too old (why says what, up to why_size bytes); library is all zero then. */
+ * not there, or is older than 7.85 (why says what, up to why_size bytes); library is all zero then.
+ */
 tael_status tael_curl_library_open(struct tael_curl_library *library, char *why, size_t why_size);
 void tael_curl_library_close(struct tael_curl_library *library); /* all zero: nothing to do */
 

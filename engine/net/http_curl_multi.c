@@ -246,9 +246,8 @@ tael_status tael_curl_group_ready(struct tael_curl_group *group)
 void tael_curl_group_free(struct tael_http_group *base)
 {
     struct tael_curl_group *group = (struct tael_curl_group *)base;
-    if (group->multi != NULL)
-        group->curl->multi_cleanup(
-            group->multi); /* closes connections: on_socket comes once more for each */
+    if (group->multi != NULL) /* closes connections: on_socket comes once more for each */
+        group->curl->multi_cleanup(group->multi);
     uv_close((uv_handle_t *)group->timer, on_timer_closed);
     while (group->resting != NULL)
         tael_curl_socket_gone(group, group->resting->socket);

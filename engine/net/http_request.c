@@ -43,7 +43,8 @@ static bool has_room(struct tael_http_incoming *incoming, size_t len)
     const struct tael_http_large *large = &incoming->large;
     if (more > large->max || *large->bytes > large->max - more)
         return false;
-    if (large->peer != NULL && !tael_http_peers_take(large->peer, more, large->max / 2))
+    size_t of_peer = large->max / 2 > incoming->body.max ? large->max / 2 : incoming->body.max;
+    if (large->peer != NULL && !tael_http_peers_take(large->peer, more, of_peer))
         return false;
     *large->bytes += more;
     incoming->large_own += more;

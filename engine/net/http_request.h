@@ -19,8 +19,9 @@ struct tael_http_connection;
  * one peer nobody from a large one. */
 struct tael_http_large {
     size_t *bytes, max;            /* of all; how many there may be */
-    struct tael_http_peers *peers; /* of whom peer has half of them at most; NULL: no such limit */
-    struct tael_http_peer *peer;
+    struct tael_http_peers *peers; /* of whom peer has half of them at most, or one body */
+    struct tael_http_peer *peer;   /* NULL: no such limit. Its connection's, and the request's while
+                                      that has large bytes */
 };
 
 struct tael_http_incoming {
@@ -52,7 +53,7 @@ void tael_http_incoming_free(struct tael_http_incoming *incoming); /* NULL allow
 
 /* The parser reads the head. MORE: a body of at most body_max bytes follows; DONE: none does. What
  * a body has beyond 16 KiB counts as large until the request is freed; beyond what there may be of
- * that it is refused with 503. What large points to outlives the request. */
+ * that it is refused with 503. large's bytes and peers outlive the request. */
 enum tael_http_gate tael_http_incoming_begin(struct tael_http_incoming *incoming, size_t body_max,
                                              const struct tael_http_large *large);
 

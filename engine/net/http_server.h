@@ -25,7 +25,7 @@ struct tael_http_limits { /* 0: the default in brackets */
     size_t field;         /* one header field, bytes [8192] -> 431 */
     size_t body;          /* body, bytes [262144] -> 413 */
     size_t bodies;        /* all bodies, bytes beyond 16 KiB of each [67108864] -> 503; of one
-                             address half of them, loopback and exempt excepted */
+                             address half of them, or one body; loopback and exempt excepted */
     int64_t head_ms;      /* whole head must have come [5000] -> 408, close */
     int64_t body_ms;      /* first byte of the body, then >= 1 KiB/s [5000] -> 408, close */
     int64_t idle_ms;      /* keep-alive without a request [30000] -> close */
@@ -34,7 +34,7 @@ struct tael_http_limits { /* 0: the default in brackets */
     size_t per_address;   /* of one address, of IPv6 one /64 [256], loopback exempt -> refused */
     size_t requests;      /* per connection [1000] -> close */
     size_t pipeline;      /* complete requests buffered per connection [16] -> stop reading */
-    const struct tael_network *exempt; /* from per_address, as loopback: many clients in one */
+    const struct tael_network *exempt; /* as loopback from what one address may: many in one */
     size_t exempt_count;               /* the list must outlive the server */
 };
 

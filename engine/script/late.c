@@ -6,13 +6,11 @@
 #include "script/isolate.h"
 
 enum {
-    FINDS_MAX = 8,    /* then it is cheaper to have them all */
-    ROOM = 4,         /* for the source and some fields, without growing */
-    FIND_STEPS = 8,   /* and one for so many bytes: */
-    FIND_BYTES = 64,  /* names are passed over */
-    FIND_LONG = 4096, /* bytes: in so many there may be as many values to pass over, */
-    FIND_VALUES = 8,  /* each a part of a step */
-    FILL_BYTES = 4,   /* for one step */
+    FINDS_MAX = 8,  /* then it is cheaper to have them all */
+    ROOM = 4,       /* for the source and some fields, without growing */
+    FIND_STEPS = 8, /* and one for so many bytes: */
+    FIND_BYTES = 8, /* values are passed over, of two bytes at the least */
+    FILL_BYTES = 4, /* for one step */
 };
 
 static const char source_key, type_key; /* their addresses: of a late table, of the registry */
@@ -53,8 +51,7 @@ static int index_of_late(lua_State *L)
 {
     struct tael_late *late = push_source(L, 1);
     if (late != NULL && late->finds < FINDS_MAX && lua_type(L, 2) == LUA_TSTRING) {
-        size_t part = late->bytes < FIND_LONG ? FIND_BYTES : FIND_VALUES;
-        tael_isolate_charge(L, FIND_STEPS + (int64_t)(late->bytes / part));
+        tael_isolate_charge(L, FIND_STEPS + (int64_t)late->bytes / FIND_BYTES);
         late->finds++;
         struct tael_run *run = tael_run_here(L);
         bool was = run->starved;

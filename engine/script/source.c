@@ -13,13 +13,16 @@ enum {
     JUMPS_MAX = 1000,   /* goto, break, labels: each looks through all others */
     BODIES_MAX =
         1000, /* of functions and loops: what counts them is compiled for each (metered.h) */
+    NUMBERS_MAX = 2048, /* that the compiler keeps: chosen so that all collide, each is looked for
+                           behind all others */
 };
 
 struct scanning {
     struct tael_tokens tokens;
-    int depth, functions, jumps, bodies;
+    int depth, functions, jumps, bodies, numbers;
     bool behind; /* of what can have fields */
     bool point;  /* of a field's point or a method's colon */
+    bool joins;  /* an operator: what the compiler joins at once may be any number */
     struct level {
         int fields, logic;
         bool function;
@@ -65,6 +68,14 @@ static bool take_body(struct scanning *scan)
 {
     if (++scan->bodies > BODIES_MAX)
         return refuse(scan, "too many functions and loops in one file: split it into modules");
+    return true;
+}
+
+static bool take_number(struct scanning *scan)
+{
+    bool large = scan->tokens.sign == '9', small = scan->tokens.sign == '0';
+    if ((large || (small && scan->joins)) && ++scan->numbers > NUMBERS_MAX)
+        return refuse(scan, "too many numbers in one file: write them as texts, or split it");
     return true;
 }
 
@@ -134,10 +145,12 @@ static bool take_token(struct scanning *scan)
     int *fields = &scan->levels[scan->depth].fields;
     switch (tokens->token) {
     case TAEL_TOKEN_NAME:
-    case TAEL_TOKEN_VALUE:
     case TAEL_TOKEN_STRING:
         *fields = scan->point ? *fields : 0;
         return true;
+    case TAEL_TOKEN_VALUE:
+        *fields = 0;
+        return take_number(scan);
     case TAEL_TOKEN_WORD:
         *fields = 0;
         return take_keyword(scan);
@@ -160,6 +173,8 @@ static void keep_last(struct scanning *scan)
     enum tael_token token = scan->tokens.token;
     char sign = token == TAEL_TOKEN_SIGN ? scan->tokens.sign : '\0';
     scan->point = sign == '.' || sign == ':';
+    scan->joins = token == TAEL_TOKEN_BINARY || token == TAEL_TOKEN_UNARY ||
+                  token == TAEL_TOKEN_MINUS || token == TAEL_TOKEN_LESS;
     scan->behind = token == TAEL_TOKEN_NAME || token == TAEL_TOKEN_VALUE ||
                    token == TAEL_TOKEN_STRING || sign == ')' || sign == ']' || sign == '}';
 }

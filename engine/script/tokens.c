@@ -95,14 +95,18 @@ static void skip_blank(struct tael_tokens *tokens)
 /* As Lua's own scanner: whatever may belong to a number does. */
 static void skip_number(struct tael_tokens *tokens)
 {
-    bool hex = tokens->at[0] == '0' && (peek(tokens, 1) | 0x20) == 'x';
+    enum { FEW = 5 };
+    const char *from = tokens->at;
+    bool whole = true, hex = from[0] == '0' && (peek(tokens, 1) | 0x20) == 'x';
     char exponent = hex ? 'p' : 'e';
     while (tokens->at < tokens->end && (is_word(*tokens->at) || *tokens->at == '.')) {
         bool sign =
             (*tokens->at | 0x20) == exponent && (peek(tokens, 1) == '-' || peek(tokens, 1) == '+');
+        whole = whole && is_digit(*tokens->at);
         tokens->at += sign ? 2 : 1;
     }
     tokens->token = TAEL_TOKEN_VALUE;
+    tokens->sign = whole && tokens->at - from <= FEW ? '0' : '9';
 }
 
 static enum tael_token word_token(struct tael_span word)

@@ -25,7 +25,8 @@ struct tael_tokens {
     int line;             /* of `at` */
     int token_line;
     enum tael_token token;
-    char sign;             /* TAEL_TOKEN_SIGN; 'o' of TAEL_TOKEN_BINARY: or */
+    char sign;             /* TAEL_TOKEN_SIGN; 'o' of TAEL_TOKEN_BINARY: or; of TAEL_TOKEN_VALUE:
+                              '0' a whole number of at most five digits, '9' another number */
     struct tael_span word; /* TAEL_TOKEN_NAME, TAEL_TOKEN_WORD */
     bool wrong, ended;     /* either: there are no more tokens */
 };

@@ -293,7 +293,7 @@ test('doctor names each thing that is wrong and what to do', () => {
     ends(0, ['keys', 'generate', 'alipay.platform'], at);
     const good = ends(0, ['doctor'], at).stdout;
     assert.deepEqual(lines(good).map((line) => line.split(/ +/)[1]),
-        ['config', 'engine', 'clock', 'gconv', 'disk', 'store', 'scripts', 'keys', 'ports', 'tls', 'channels']);
+        ['config', 'engine', 'clock', 'gconv', 'libcurl', 'disk', 'store', 'scripts', 'keys', 'ports', 'tls', 'channels']);
     const fails = (pattern) => assert.match(ends(1, ['doctor'], at).stdout, pattern);
 
     fs.chmodSync(at.file('keys/pepper.secret'), 0o644);

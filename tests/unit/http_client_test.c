@@ -276,6 +276,16 @@ static void free_in_done(void *user, const struct tael_http_result *result)
     tael_loop_stop(place->loop);
 }
 
+static void free_in_done_of_failure(void *user, const struct tael_http_result *result)
+{
+    struct call *call = user;
+    struct place *place = call->place;
+    call->done += result->failure == TAEL_HTTP_TIMEOUT;
+    tael_http_client_free(place->client);
+    place->client = NULL;
+    tael_loop_stop(place->loop);
+}
+
 static void the_client_may_be_freed_at_any_time(bool simulated)
 {
     struct place place;
@@ -292,6 +302,16 @@ static void the_client_may_be_freed_at_any_time(bool simulated)
     CHECK(place.calls[2].done == 1 && place.calls[2].body[0] == 'G' && place.client == NULL);
     place_run_ms(&place, 20);
     CHECK(place.calls[0].done == 0 && place.calls[1].done == 0);
+    place_close(&place);
+
+    place_open(&place, simulated); /* an end that the client's own timer tells */
+    snprintf(url, sizeof(url), "http://%s/hold", place.address);
+    call.timeout_ms = 50;
+    place.calls[0] = (struct call){.place = &place};
+    CHECK(tael_http_client_start(place.client, &call, free_in_done_of_failure, &place.calls[0],
+                                 &place.calls[0].exchange) == TAEL_OK);
+    tael_loop_run(place.loop);
+    CHECK(place.calls[0].done == 1 && place.client == NULL);
     place_close(&place);
 
     place_open(&place, simulated); /* right after start, nothing has happened yet */

@@ -663,7 +663,7 @@ static void one_address_has_only_so_much_room_for_large_bodies(void)
 {
     struct site site;
     struct wire wires[3];
-    struct tael_http_limits limits = {.bodies = 100000};
+    struct tael_http_limits limits = {.bodies = 100000, .body = 50000};
     char *large = post_of(16384 + 30000);
     site_open(&site, 26, &limits);
     site.ops = *site.loop->ops;

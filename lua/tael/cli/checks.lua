@@ -254,4 +254,13 @@ function checks.gconv()
     return warn(text "doctor.gconv", "apt install libc-bin")
 end
 
+--- An engine loads it with the first call to a channel.
+function checks.libcurl()
+    local version, err = machine.libcurl()
+    if not version then
+        return fail(err.message, "apt install libcurl4")
+    end
+    return ok(version)
+end
+
 return checks

@@ -34,9 +34,9 @@ function doctor.plan(plan, config, about)
     end
 end
 
-local NAMES = { "config", "engine", "clock", "gconv", "disk", "store", "scripts", "keys", "ports", "tls",
-    "channels" }
-local WITHOUT_CONFIG = { config = true, gconv = true }
+local NAMES = { "config", "engine", "clock", "gconv", "libcurl", "disk", "store", "scripts", "keys", "ports",
+    "tls", "channels" }
+local WITHOUT_CONFIG = { config = true, gconv = true, libcurl = true }
 
 local NAME_WIDTH = 11
 local DETAIL_MAX = 70 -- beyond it a detail does not move the others' hints

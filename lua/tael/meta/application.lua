@@ -29,7 +29,7 @@
 ---@field clock "adjustable"?   tael.time.advance may be called (development, simulators)
 ---@field listeners tael.app.Listener[]?
 ---@field limits table<string, integer>? of struct tael_http_limits, 0 or absent is its default; and
----  exempt: string[]?, networks that per_address does not apply to
+---  exempt: string[]?, networks that what one address may have does not apply to
 ---@field body_limits { prefix: string, suffix: string?, max: integer }[]? bytes, the first that fits counts;
 ---  one segment of the path stands before a suffix
 ---@field routes tael.app.Routes? scripts that answer requests

@@ -27,6 +27,11 @@ function machine.space(path) end
 ---@return tael.Error? err
 function machine.clock() end
 
+--- What calls to others go out by; loads it.
+---@return string? version
+---@return tael.Error? err "unavailable": it is not there, or too old
+function machine.libcurl() end
+
 --- The first certificate of a PEM file, and whether the private key of another is its own.
 ---@param certificate string path
 ---@param key string path

@@ -139,5 +139,9 @@ local s = ("\0"):rep(900) while s <= s do end
 local s = "0." .. ("1"):rep(31000) while true do for _ = 1, s do end end
 --# SPENT: texts of NULs, put in order
 local t = {} for i = 1, 200 do t[i] = ("\0"):rep(3000) .. i end while true do table.sort(t) end
+--# DONE: as many keys as a table may have
+local t = {} for i = 1, 4096 do t[i + 0.5] = i end
+--# MEMORY: one more than it may have
+local t = {} for i = 1, 4097 do t[i + 0.5] = i end
 --# MEMORY: a table of too many keys
 local t = {} for i = 1, math.maxinteger do t[i + 0.5] = i end
