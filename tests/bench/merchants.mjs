@@ -6,7 +6,7 @@
 // MERCHANTS=10000 SECONDS_EACH=3 TURNS=5 CHANGES=50 WORKERS=1 SERVER_CORE=0 LOAD_CORE=1
 import fs from 'node:fs';
 import path from 'node:path';
-import { askOperator, root } from '../e2e/tael.mjs';
+import { askOperator, root, sleep } from '../e2e/tael.mjs';
 import { load } from './load.mjs';
 import { writeCreates } from './requests.mjs';
 import { Server } from './server.mjs';
@@ -125,6 +125,12 @@ async function changes(server) {
     return { activated, 'saved, and a reload': saved };
 }
 
+/** The first worker answers while others are still opened. */
+async function started(server) {
+    while (!fs.readFileSync(server.log, 'utf8').split('"event":"engine.stopped"').at(-1).includes('"event":"engine.started"'))
+        await sleep(20);
+}
+
 /** The same engine in development: until a saved file decides, asked again and again. */
 async function watched(folder, keys) {
     const took = [], server = new Server({ folder, core: null, workers: WORKERS, dev: true });
@@ -172,6 +178,7 @@ try {
     await server.stop();
     tell('saved, in development', await watched(folder, server.keys));
     await server.start();
+    await started(server);
     for (const [what, list] of Object.entries(await changes(server))) tell(what, list);
 } finally {
     await server.stop();
