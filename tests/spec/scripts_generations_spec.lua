@@ -151,6 +151,18 @@ describe("the generation that runs", function()
         assert.is_nil((generations.of "acme"))
     end)
 
+    it("is what was checked when the jobs' folder is activated, whatever is saved meanwhile", function()
+        world.active = { id = 1, files = { name = "version" } }
+        assert.equal("version", (generations.of "/jobs").id)
+        world.active, world.folder = nil, { name = "saved later" }
+        generations.activated("/jobs", { name = "checked" })
+        assert.equal("checked", (generations.of "/jobs").id)
+        generations.activated("/jobs", false)
+        assert.is_nil((generations.of "/jobs"))
+        generations.reread "/jobs"
+        assert.equal("saved later", (generations.of "/jobs").id)
+    end)
+
     it("is in development what somebody is just looking at, if that does not take too long", function()
         generations.open { folder = "/nowhere", own = "/nowhere", channels = "/nowhere", lua_root = "lua",
             watch = true, memory = 1, isolation = "state", processes = 1 }

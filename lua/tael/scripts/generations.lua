@@ -408,11 +408,13 @@ local function look_again(slot)
     slot.looked, slot.stored, slot.wanted = nil, nil, slot.wanted + 1
 end
 
---- Those who are asked on one worker alone read for themselves. What was found before counts no more.
+--- Those who are asked on one worker alone try for themselves what was read for them, or read. What was found
+--- before counts no more.
 workers.answer("scripts.activated", function(asked)
     local slot = slots[asked.key]
     if slot then
-        slot.reads, slot.found, slot.told = slot.reads or asked.reads, nil, true
+        slot.reads, slot.told = slot.reads or asked.reads, true
+        slot.found = asked.found and { at = time.monotonic(), files = asked.found.files }
         look_again(slot)
     end
     return true
@@ -443,7 +445,13 @@ function generations.activated(key, files)
         look_again(slot)
         generations.of(key)
     end
-    return tell { key = key, reads = reads }
+    return tell { key = key, reads = reads, found = reads and { files = files or nil } or nil }
+end
+
+--- Has those who are asked on one worker alone read their folder again.
+---@param key string "/jobs"
+function generations.reread(key)
+    tell { key = key, reads = true }
 end
 
 --- Reads what a folder holds that nobody was asked for yet: that is what runs when somebody is.

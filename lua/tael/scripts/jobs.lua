@@ -310,7 +310,7 @@ end
 
 --- Has the folder read again. Waits until none begins any more of what it held before.
 function jobs.reload()
-    generations.activated(KEY, {})
+    generations.reread(KEY)
     jobs.taken()
 end
 
