@@ -2,6 +2,7 @@
 #include "script/source.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "script/tokens.h"
 
@@ -22,7 +23,9 @@ struct scanning {
     int depth, functions, jumps, bodies, numbers;
     bool behind; /* of what can have fields */
     bool point;  /* of a field's point or a method's colon */
-    bool joins;  /* an operator: what the compiler joins at once may be any number */
+    bool joins;  /* behind an operator: what the compiler joins at once may be any number */
+    bool less;
+    bool constants; /* there are names that stand for such numbers: local a <const> */
     struct level {
         int fields, logic;
         bool function;
@@ -73,10 +76,21 @@ static bool take_body(struct scanning *scan)
 
 static bool take_number(struct scanning *scan)
 {
-    bool large = scan->tokens.sign == '9', small = scan->tokens.sign == '0';
-    if ((large || (small && scan->joins)) && ++scan->numbers > NUMBERS_MAX)
+    if (++scan->numbers > NUMBERS_MAX)
         return refuse(scan, "too many numbers in one file: write them as texts, or split it");
     return true;
+}
+
+static bool take_value(struct scanning *scan)
+{
+    bool large = scan->tokens.sign == '9', small = scan->tokens.sign == '0';
+    return (!large && !(small && scan->joins)) || take_number(scan);
+}
+
+static bool take_name(struct scanning *scan)
+{
+    scan->constants = scan->constants || (scan->less && tael_span_is(scan->tokens.word, "const"));
+    return !(scan->constants && scan->joins) || take_number(scan);
 }
 
 static bool take_logic(struct scanning *scan)
@@ -145,12 +159,14 @@ static bool take_token(struct scanning *scan)
     int *fields = &scan->levels[scan->depth].fields;
     switch (tokens->token) {
     case TAEL_TOKEN_NAME:
+        *fields = scan->point ? *fields : 0;
+        return take_name(scan);
     case TAEL_TOKEN_STRING:
         *fields = scan->point ? *fields : 0;
         return true;
     case TAEL_TOKEN_VALUE:
         *fields = 0;
-        return take_number(scan);
+        return take_value(scan);
     case TAEL_TOKEN_WORD:
         *fields = 0;
         return take_keyword(scan);
@@ -173,8 +189,10 @@ static void keep_last(struct scanning *scan)
     enum tael_token token = scan->tokens.token;
     char sign = token == TAEL_TOKEN_SIGN ? scan->tokens.sign : '\0';
     scan->point = sign == '.' || sign == ':';
-    scan->joins = token == TAEL_TOKEN_BINARY || token == TAEL_TOKEN_UNARY ||
-                  token == TAEL_TOKEN_MINUS || token == TAEL_TOKEN_LESS;
+    scan->joins = token == TAEL_TOKEN_UNARY || token == TAEL_TOKEN_MINUS ||
+                  (token == TAEL_TOKEN_BINARY && strchr("ao.=", scan->tokens.sign) == NULL) ||
+                  (sign == '(' && scan->joins);
+    scan->less = token == TAEL_TOKEN_LESS;
     scan->behind = token == TAEL_TOKEN_NAME || token == TAEL_TOKEN_VALUE ||
                    token == TAEL_TOKEN_STRING || sign == ')' || sign == ']' || sign == '}';
 }
