@@ -19,7 +19,7 @@ enum {
     REGION_SIZE = 1024 * 1024, /* aligned to it: that is how a block's chunk is found */
     CHUNK_SIZE = 16 * 1024,
     CHUNKS = REGION_SIZE / CHUNK_SIZE, /* the first one's place is the region's head */
-    EMPTIES_MAX = 128,                 /* chunks that keep their memory for the next burst */
+    EMPTIES_MAX = 256,                 /* chunks that keep their memory for the next burst */
     EMPTIES_KEPT = 16,                 /* the same, however long it is away */
 };
 
@@ -154,6 +154,13 @@ static bool add_region(struct tael_pool *pool)
     return true;
 }
 
+/* All its pages at once: a fault for each takes twice as long, on virtual machines a dozen
+ * microseconds. Where it cannot be, they come one by one. */
+static void warm(struct tael_pool_chunk *chunk)
+{
+    (void)madvise(memory_of(chunk), CHUNK_SIZE, MADV_POPULATE_WRITE);
+}
+
 /* NULL: out of memory. */
 static struct tael_pool_chunk *open_chunk(struct tael_pool *pool, size_t class)
 {
@@ -164,6 +171,7 @@ static struct tael_pool_chunk *open_chunk(struct tael_pool *pool, size_t class)
         pool->spare = pool->spare < pool->empties ? pool->spare : pool->empties;
     } else if (pool->cold != NULL || add_region(pool)) {
         chunk = pop(&pool->cold);
+        warm(chunk);
     } else {
         return NULL;
     }
