@@ -23,6 +23,7 @@ enum {
     FLUSH_US = 5 * 1000 * 1000,  /* most that a closed stream keeps its queued bytes */
     LINGER_US = 5 * 1000 * 1000, /* most that it then waits for the peer to close */
     LINGER_BYTES = 16 << 20,     /* most that it throws away meanwhile: who sends all, then reads */
+    THROWN_READS = 4,            /* of a full buffer, of one such stream in one turn of the loop */
     LINGER_MAX =
         128, /* most such streams of a loop: no limit of their owner counts them any more */
 };
@@ -167,28 +168,31 @@ tael_status tael_uv_stream_given(struct tael_uv_loop *loop, int fd, struct tael_
 
 /* ---- reading ---- */
 
-/* What has come to a closed connection, without a copy of it (tcp(7)). What is left, the end too,
+/* What has come to a closed connection, without a copy of it (tcp(7)). true: there is more, for
+ * other turns of the loop; its sender may be as fast as we are. false: what is left, the end too,
  * is read in the ordinary way. */
-static void throw_away(struct tael_uv_stream *stream)
+static bool throw_away(struct tael_uv_stream *stream)
 {
     uv_os_fd_t fd;
-    ssize_t count = 0;
     if (stream->uv.handle.type != UV_TCP || uv_fileno(&stream->uv.handle, &fd) != 0)
-        return;
-    do {
-        stream->thrown += (size_t)count;
-        count =
+        return false;
+    for (int i = 0; i < THROWN_READS; i++) {
+        ssize_t count =
             recv(fd, loop_of(stream)->read_buffer, TAEL_UV_READ_BUFFER, MSG_TRUNC | MSG_DONTWAIT);
-    } while (count > 0 && stream->thrown <= LINGER_BYTES);
+        if (count <= 0)
+            return false;
+        stream->thrown += (size_t)count;
+    }
+    return true;
 }
 
 static void on_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct tael_uv_stream *stream = handle->data;
     (void)suggested;
-    if (stream->closed)
-        throw_away(stream);
-    *buf = uv_buf_init(loop_of(stream)->read_buffer, TAEL_UV_READ_BUFFER);
+    bool more = stream->closed && throw_away(stream);
+    /* no buffer: uv tells on_read UV_ENOBUFS and asks again in the next turn */
+    *buf = uv_buf_init(loop_of(stream)->read_buffer, more ? 0 : TAEL_UV_READ_BUFFER);
 }
 
 static void end(struct tael_uv_stream *stream, tael_status why)
@@ -212,7 +216,9 @@ static void set_reading(struct tael_uv_stream *stream);
 static void on_read(uv_stream_t *handle, ssize_t count, const uv_buf_t *buf)
 {
     struct tael_uv_stream *stream = handle->data;
-    if (count < 0) {
+    if (count == UV_ENOBUFS) {
+        set_reading(stream);
+    } else if (count < 0) {
         end(stream, count == UV_EOF ? TAEL_OK : TAEL_ENETWORK);
     } else if (stream->closed) {
         stream->thrown += (size_t)count;

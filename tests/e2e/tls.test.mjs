@@ -216,10 +216,10 @@ test('certificates are replaced while clients come and go', { timeout: 600_000 }
     let now = site.authority.issue();
     site.put(now);
     await site.start();
-    t.after(() => site.remove());
 
     const seen = new Map();
     let going = true;
+    t.after(() => { going = false; return site.remove(); });
     const failures = [];
     const client = async () => {
         while (going) {

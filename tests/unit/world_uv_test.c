@@ -912,6 +912,47 @@ static void an_answer_survives_what_the_peer_still_sends(size_t much)
     tael_loop_free(loop);
 }
 
+struct turns {
+    struct tael_mail mail; /* first; comes once a turn */
+    struct tael_loop *loop;
+    int until_closed;
+    size_t count;
+};
+
+static void count_turn(struct tael_mail *mail)
+{
+    struct turns *turns = (struct turns *)mail;
+    turns->count++;
+    if (fcntl(turns->until_closed, F_GETFD) == -1)
+        tael_loop_stop(turns->loop);
+    else
+        tael_loop_post(turns->loop, mail);
+}
+
+static void what_is_thrown_away_leaves_others_their_turns(void)
+{
+    enum { A_TURN = 256 * 1024 };
+    static const char part[AT_ONCE];
+    struct turns turns = {.mail = {NULL, count_turn}, .loop = new_loop()};
+    struct tael_listener *listener = NULL;
+    CHECK(tael_listen(turns.loop, "127.0.0.1:0", answer_and_close, turns.loop, &listener) ==
+          TAEL_OK);
+    int client = plain_connect(tael_listener_address(listener));
+    turns.until_closed = dup(client); /* what is free now is the other end's soon */
+    close(turns.until_closed);
+    CHECK(tael_loop_run(turns.loop) == TAEL_OK); /* accepted, answered, closed */
+    size_t sent = 0;
+    for (ssize_t count; (count = send(client, part, sizeof(part), MSG_DONTWAIT)) > 0;)
+        sent += (size_t)count;
+    CHECK(sent > A_TURN && shutdown(client, SHUT_WR) == 0);
+    tael_loop_post(turns.loop, &turns.mail);
+    CHECK(tael_loop_run(turns.loop) == TAEL_OK);
+    CHECK_NAMED(turns.count > sent / A_TURN, "each turn throws a part away");
+    close(client);
+    tael_listener_close(listener);
+    tael_loop_free(turns.loop);
+}
+
 static void a_reset_peer_ends_the_stream(void)
 {
     struct tael_loop *loop = new_loop();
@@ -1115,6 +1156,7 @@ int main(void)
     unix_sockets_are_private_and_cleaned_up();
     an_answer_survives_what_the_peer_still_sends(MUCH);
     an_answer_survives_what_the_peer_still_sends(ENDLESS);
+    what_is_thrown_away_leaves_others_their_turns();
     a_reset_peer_ends_the_stream();
     a_broken_pipe_raises_no_signal();
     freeing_a_loop_cuts_what_still_closes();
