@@ -293,8 +293,12 @@ tael_status tael_engine_start(tael_engine *engine, tael_error *err)
     if (rc != TAEL_OK) {
         if (failure.status == TAEL_OK)
             tael_error_set(&failure, rc, "start", "%s", tael_status_text(rc));
-        TAEL_LOG(engine->log, TAEL_LOG_ERROR, "engine.refused",
-                 tael_log_text("error", failure.message));
+        if (rc == TAEL_ECLOSED && atomic_load(&engine->stopping) != 0)
+            TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.stopped",
+                     tael_log_text("served", "never: it was stopped while it started"));
+        else
+            TAEL_LOG(engine->log, TAEL_LOG_ERROR, "engine.refused",
+                     tael_log_text("error", failure.message));
         pthread_mutex_lock(&engine->lock);
         engine->failure = failure;
         pthread_mutex_unlock(&engine->lock);

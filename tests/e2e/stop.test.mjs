@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
 import { Load } from './load.mjs';
-import { Engine, sleep, until } from './tael.mjs';
+import { Engine, Process, sleep, until } from './tael.mjs';
 
 const rounds = Number(process.env.ROUNDS ?? 3);
 
@@ -75,4 +75,29 @@ test('who waits in the backlog when SIGTERM comes is served', async () => {
     process.kill(pid, 'SIGCONT');
     for (const answer of await Promise.all(waiting)) assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/);
     await engine.remove();
+});
+
+test('a stop at any moment of a start ends well, and the next start finds all in order', { timeout: 180_000 }, async () => {
+    const engine = await new Engine().start(); // its keys and its store are made
+    await engine.stop();
+    const begin = () => new Process(['serve', '--dev'], { cwd: engine.folder, env: engine.environment });
+    const started = (process) => process.output.split('"event":"engine.started"').length - 1; // the simulators first
+    const steps = 16, from = Date.now(), whole = begin(), reached = new Set();
+    await until('it has started', () => started(whole) === 2);
+    const made = Date.now() - from;
+    await whole.stop();
+    for (let i = 0; i < steps; i++) {
+        const process = begin();
+        await sleep(1.2 * made * i / steps);
+        const end = await process.stop();
+        reached.add(started(process));
+        // before the program has begun to wait for signals, they are the system's
+        const early = end.signal === 'SIGTERM' && process.output === '';
+        assert.ok(early || end.code === 0, `${JSON.stringify(end)} ${process.output}`);
+        assert.doesNotMatch(process.output, /"level":"error"|^tael:/m);
+    }
+    assert.ok(reached.has(0) && reached.has(2), [...reached].join());
+    await engine.start();
+    await engine.prove();
+    fs.rmSync(engine.folder, { recursive: true, force: true });
 });
