@@ -57,3 +57,11 @@ test('the header compiles alone as C11 and as C++11', () => {
     run('cc', ['-std=c11', '-Wall', '-Wextra', '-Wpedantic', '-Werror', '-fsyntax-only', '-x', 'c', header]);
     run('c++', ['-std=c++11', '-Wall', '-Wextra', '-Werror', '-fsyntax-only', '-x', 'c++', header]);
 });
+
+test("a C module of the system's Lua finds Lua in the program", () => {
+    const own = path.join(folder, 'own');
+    fs.cpSync(prefix, own, { recursive: true });
+    const file = path.join(own, 'share/tael/lua/tael/cli/app.lua');
+    fs.writeFileSync(file, `io.stdout:write(require("cjson").encode({ 1 }), "\\n")\n${fs.readFileSync(file, 'utf8')}`);
+    assert.match(run(`${own}/bin/tael`, ['--help'], { cwd: folder }), /^\[1\]\n/);
+});
