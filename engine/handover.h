@@ -1,15 +1,18 @@
 /* handover.h - one tael serve takes over from another: the words that the two processes exchange.
  *
  * The old one listens at a unix socket of mode 0600 in the data folder (SOCK_SEQPACKET; only a peer
- * of the same user is heard). Each message is a line, some with a descriptor: new: takeover 1 its
- * configuration is read and right old: draining MS                   answers what is under way, at
- * most so long; or: refused WHY old: socket NAME ADDRESS   + fd    each listening socket, this one
- * ("takeover") included old: lock                  + fd    its store is closed: the new one may
- * write from here on new: serving                       the old one ends Whoever falls silent is
- * gone: the end of the connection is the end of the process, or of its wish. The old one goes on
- * serving when the new one ends before it has said "serving"; a new one closes its store before it
- * closes the connection. Threads: taking is the main thread's; a handover has a thread that waits
- * for a successor, the rest is the main thread's.
+ * of the same user is heard). Each message is a line, some with a descriptor:
+ *
+ *   new: takeover 1            its configuration is read and right
+ *   old: draining MS           answers what is under way, at most so long; or: refused WHY
+ *   old: socket NAME ADDRESS   + fd: each listening socket, this one ("takeover") included
+ *   old: lock                  + fd: its store is closed, the new one may write from here on
+ *   new: serving               the old one ends
+ *
+ * Whoever falls silent is gone: the end of the connection is the end of the process, or of its
+ * wish. The old one goes on serving when the new one ends before it has said "serving"; a new one
+ * closes its store before it closes the connection. Threads: taking is the main thread's; a
+ * handover has a thread that waits for a successor, the rest is the main thread's.
  */
 #ifndef TAEL_HANDOVER_H
 #define TAEL_HANDOVER_H
