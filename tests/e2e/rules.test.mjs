@@ -333,7 +333,7 @@ test('a merchant whose rules take all they may gets its share of the workers, an
     const others = path.join(scripts, 'merchants/other.test');
     save('return { risk = function() return "deny", "of other" end }', 'rules.lua', others);
     save(risk(`if payment.amount == 1 then return "deny", "cheap" end
-local n = 0 for i = 1, 50000 do n = n + i end return "deny", "of demo"`));
+local n = 0 for i = 1, 35000 do n = n + i end return "deny", "of demo"`));
     await settled((answer) => answer.body.detail === 'cheap', { amount: 1 });
     const denied = [], held = [];
     await until('its rules are left out', async () => {
@@ -353,7 +353,8 @@ local n = 0 for i = 1, 50000 do n = n + i end return "deny", "of demo"`));
     const told = alarms('scripts_over_share');
     assert.ok(told.length <= 2 && told.every((line) => line.merchant === 'demo.test'), JSON.stringify(told));
     const metrics = await (await fetch(`${engine.operations}/metrics`)).text();
-    assert.ok(Number(metrics.match(/^tael_scripts_over_share_total\{kind="rules"\} (\d+)$/m)?.[1]) >= held.length, metrics);
+    const omitted = Number(metrics.match(/^tael_scripts_over_share_total\{kind="rules"\} (\d+)$/m)?.[1]);
+    assert.ok(omitted >= held.length, `omitted: ${omitted}, held: ${held.length}\n${metrics}`);
     save(risk('return "allow"'));
     await settled((answer) => answer.status === 201 && answer.body.state === 'pending');
     fs.rmSync(others, { recursive: true });
