@@ -1,5 +1,5 @@
 // compare.mjs - Tael and its peers in turns: server and store on one core, load on the other, the same requests, the same
-// checks of every answer and row. Prints Markdown tables with ratios.   node tests/bench/peers/compare.mjs [create] [notify] [route]
+// checks of every answer and row. Prints Markdown tables with ratios.   node tests/bench/peers/compare.mjs [create] [notify] [rated] [route]
 import fs from 'node:fs';
 import path from 'node:path';
 import { machine } from '../limits.mjs';
@@ -18,6 +18,7 @@ const ROUTE_BASE = 'node:none';
 const kinds = {
     create: ['node:sqlite', 'node:group', 'node:fast', 'node:rows', 'go:sqlite', 'nginx:sqlite'],
     notify: ['node:sqlite', 'node:group', 'node:fast', 'node:rows', 'go:sqlite', 'nginx:sqlite'],
+    rated: ['node:sqlite', 'node:fast', 'node:rows', 'go:sqlite', 'nginx:sqlite'], // notifications at a fixed rate
     route: ['node:none', 'go:none', 'nginx:none', 'haproxy:none'],
 };
 const CREATES_MAX = 6000, ROUTES_MAX = 200000;
@@ -50,7 +51,7 @@ class Comparison {
         fs.mkdirSync(engine);
         this.server = await new Server({ folder: engine }).start();
         const tael = new Works(this.server);
-        const ours = { create: () => tael.creates(), notify: () => tael.notifies(), route: () => tael.routes() };
+        const ours = { create: () => tael.creates(), notify: () => tael.notifies(), rated: () => tael.notifiesAtRate(), route: () => tael.routes() };
         for (const work of works) {
             console.error(`${work}:`);
             const all = kinds[work].map((kind) => () => this.peer(kind, work));
@@ -62,14 +63,16 @@ class Comparison {
     }
 
     async peer(kind, work) {
-        const peer = new Peer({ kind, folder: this.folder, seeded: work === 'notify' });
+        const rated = work === 'rated', requests = rated ? 'notify' : work;
+        const peer = new Peer({ kind, folder: this.folder, seeded: requests === 'notify' });
         await peer.start();
         try {
             const o = this.file('answers');
-            const options = { f: this.file(`${work}.requests`), ...timed, ...work === 'route' ? {} : { o } };
+            const options = { f: this.file(`${requests}.requests`), ...timed, ...work === 'route' ? {} : { o },
+                ...rated ? { r: settings.rate } : {} };
             const { result, cpu_ns, others } = await peer.during(() => load(peer.port, options));
             const memory = peer.memory();
-            this.check(peer, work, o);
+            this.check(peer, requests, o);
             return { work: kind, ...result, cpu_us: cpu_ns / 1000 / result.right, others, memory, start_ms: peer.start_ms };
         } finally {
             await peer.stop();
