@@ -324,10 +324,10 @@ static enum tael_run_state take_end(struct tael_ask *ask, enum tael_run_state st
     return TAEL_RUN_DONE;
 }
 
-/* Steps of the run under way. */
+/* Steps of the run under way. Time for which it is not ended is taken from others all the same. */
 static int64_t in_run(const struct tael_ask *ask)
 {
-    return (ask->loading ? TAEL_ASK_LOAD_STEPS : ask->steps) - ask->run.steps;
+    return (ask->loading ? TAEL_ASK_LOAD_STEPS : ask->steps) - ask->run.steps + ask->run.pardoned;
 }
 
 int64_t tael_ask_used(const struct tael_ask *ask)

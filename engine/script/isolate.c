@@ -172,11 +172,11 @@ tael_status tael_run_begin(struct tael_run *run, struct tael_isolate *isolate, i
     run->isolate = isolate;
     run->whole = whole;
     run->doomed = run->starved = run->waits = run->wary = run->suspected = false;
+    run->was_slow = false;
     run->steps = steps;
     run->slice = TAEL_SLICE;
     run->slowness = 1;
     run->pardoned = 0;
-    run->slow_turns = 0;
     run->pcalls = 0;
     if (isolate->pooled > 0) {
         run->co = isolate->pool[--isolate->pooled].co;

@@ -52,8 +52,8 @@ struct tael_run { /* the caller's */
     int64_t steps;                  /* left */
     int64_t slice;                  /* left until it gives the loop its turn */
     int64_t slowness;               /* how much longer its steps take than they may */
-    int64_t pardoned;               /* steps that it was not charged when it was slow once */
-    int slow_turns;                 /* how often it was slow */
+    int64_t pardoned;               /* steps that it was not charged, being slow but once */
+    bool was_slow;                  /* pardoned, or charged for it */
     int pcalls;                     /* that are open */
     int results;                    /* DONE: values on top of co */
     char fault[TAEL_RUN_FAULT_MAX]; /* RAISED, SPENT, MEMORY: "file:line: …" */

@@ -73,18 +73,20 @@ static int64_t clock_ns(clockid_t clock)
     return (int64_t)at.tv_sec * 1000000000 + at.tv_nsec;
 }
 
-/* Where threads share what the machine has, the time that others took stands in the thread's own: a
- * run that was slow once is taken for one that this befell, one that is slow again is charged for
- * both times. */
+/* Where machines share a processor, a thread's time holds what the others took: a run that was slow
+ * once is taken for one that this befell, one that is slow again is charged for both times. */
 static int64_t slow_again(struct tael_run *run, int64_t more)
 {
-    if (more == 0 || run->slow_turns++ > 1)
-        return more;
-    if (run->slow_turns == 1) {
+    if (more == 0)
+        return 0;
+    if (!run->was_slow) {
+        run->was_slow = true;
         run->pardoned = more;
         return 0;
     }
-    return run->pardoned + more;
+    more += run->pardoned;
+    run->pardoned = 0;
+    return more;
 }
 
 /* One instruction can go through a text of a megabyte, or up a long list of arguments: the steps

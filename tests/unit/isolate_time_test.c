@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "script/isolate.h"
+#include "bind/ask.h"
 #include "tap.h"
 
 enum {
@@ -14,9 +14,11 @@ enum {
     TAKEN_MS = 60,         /* and how much; it would be 600,000 steps, */
     TO_SPARE = 300 * 1000, /* and so many may be left */
     TRIES = 5,             /* the machine may take some itself */
+    PLENTY = 1000 * 1000 * 1000,
 };
 
-static const char text[] = "local n = 0 for i = 1, 6e6 do n = n + i end";
+static const char rules[] =
+    "return { f = function() local n = 0 for i = 1, 6e6 do n = n + i end end }";
 
 static int64_t thread_ms(void)
 {
@@ -50,73 +52,59 @@ static timer_t begin_to_take(int every_ms)
     return timer;
 }
 
-static struct tael_buf scratch;
+static struct tael_ask ask;
 
-static int no_module(lua_State *L)
+/* Gives the steps that were used. */
+static int64_t run(int64_t steps)
 {
-    (void)L;
-    return 0;
-}
-
-static int end(lua_State *L, int status, lua_KContext context)
-{
-    (void)L, (void)status, (void)context;
-    return 0;
-}
-
-static int body(lua_State *L)
-{
-    lua_pushcfunction(L, no_module);
-    tael_confine_push_environment(L);
-    tael_isolate_load(L, tael_span_of(text), "@s.lua", &scratch);
-    lua_callk(L, 0, 0, 0, end);
-    return end(L, LUA_OK, 0);
-}
-
-/* Gives the steps that are left, too. */
-static enum tael_run_state run(int64_t *steps)
-{
+    static struct tael_generation_file file = {{"rules.lua", 9}, {rules, sizeof(rules) - 1}};
+    static const struct tael_generation generation = {
+        .name = {"case", 4}, .key = {"case", 4}, .files = &file, .count = 1};
     struct tael_isolate *isolate = NULL;
-    struct tael_run at = {0};
-    if (tael_isolate_new(&isolate, NULL, 0, false) != TAEL_OK ||
-        tael_run_begin(&at, isolate, *steps, false) != TAEL_OK)
+    struct tael_buf out = ask.out;
+    tael_buf_clear(&out);
+    ask = (struct tael_ask){.generation = &generation,
+                            .entry = file.path,
+                            .steps = steps,
+                            .call_count = 1,
+                            .calls[0].name = {"f", 1},
+                            .out = out};
+    if (tael_isolate_new(&isolate, NULL, 0, false) != TAEL_OK)
         abort();
-    enum tael_run_state state = tael_run_go(&at, body, NULL);
+    enum tael_run_state state = tael_ask_begin(&ask, isolate);
     while (state == TAEL_RUN_PAUSED)
-        state = tael_run_go(&at, NULL, NULL);
-    *steps = at.steps;
-    tael_run_end(&at);
+        state = tael_ask_go(&ask);
+    int64_t used = tael_ask_used(&ask);
+    tael_ask_end(&ask);
     tael_isolate_free(isolate);
-    return state;
+    return used;
 }
 
 int main(void)
 {
     struct sigaction action = {.sa_handler = take_time, .sa_flags = SA_RESTART};
     sigaction(SIGUSR1, &action, NULL);
-    const int64_t plenty = 1000 * 1000 * 1000;
-    int64_t left = plenty;
-    CHECK(run(&left) == TAEL_RUN_DONE);
-    int64_t enough = plenty - left + TO_SPARE;
-    printf("# it takes %lld steps\n", (long long)(plenty - left));
+    int64_t honest = run(PLENTY), used = 0;
+    CHECK(ask.calls[0].end == TAEL_ASK_DONE);
+    printf("# it takes %lld steps\n", (long long)honest);
 
-    enum tael_run_state state = TAEL_RUN_SPENT;
-    for (int i = 0; i < TRIES && state != TAEL_RUN_DONE; i++) {
+    ask.calls[0].end = TAEL_ASK_SPENT;
+    for (int i = 0; i < TRIES && ask.calls[0].end != TAEL_ASK_DONE; i++) {
         timer_t timer = begin_to_take(0);
-        left = enough;
-        state = run(&left);
+        used = run(honest + TO_SPARE);
         timer_delete(timer);
-        printf("# time was taken %d times, %lld steps were left\n", (int)taken, (long long)left);
+        printf("# time was taken %d times, %lld steps were used\n", (int)taken, (long long)used);
         CHECK(taken == 1);
     }
-    CHECK_NAMED(state == TAEL_RUN_DONE, "time that is taken once is not charged");
+    CHECK_NAMED(ask.calls[0].end == TAEL_ASK_DONE, "time that is taken once ends nothing");
+    CHECK_NAMED(used > honest + TO_SPARE, "it counts as used all the same");
 
     timer_t timer = begin_to_take(TAKEN_MS + AFTER_MS);
-    left = enough;
-    state = run(&left);
+    used = run(honest + TO_SPARE);
     timer_delete(timer);
-    CHECK_NAMED(state == TAEL_RUN_SPENT && taken > 1,
+    printf("# time was taken %d times\n", (int)taken);
+    CHECK_NAMED(ask.calls[0].end == TAEL_ASK_SPENT && taken > 1,
                 "what is slow again is charged for all of it");
-    tael_buf_free(&scratch);
+    tael_buf_free(&ask.out);
     return tap_end();
 }
