@@ -12,7 +12,8 @@ test('channels at private addresses need leave', async (t) => {
     const line = await until('the alarm', () =>
         engine.process.output.split('\n').find((text) => text.includes('"kind":"channel_not_sent"')));
     assert.match(line, /127\.0\.0\.1 is a loopback address/);
-    assert.match(engine.process.output, /"event":"channel\.call".*"class":"not_sent".*"reason":"address"/);
+    await until('the call is in the log', () =>
+        /"event":"channel\.call".*"class":"not_sent".*"reason":"address"/.test(engine.process.output));
 });
 
 test('development gives it', async (t) => {

@@ -371,7 +371,7 @@ test('a route charges for its own merchant, once however often it is asked', asy
     assert.deepEqual((await post('/orders/C4/review')).body, { done: true });
     const payment = await engine.payment(held.id);
     assert.deepEqual([payment.state, payment.reason], ['review', 'script']);
-    assert.ok(logged('alarm').some((line) => line.kind === 'review_wanted' && line.detail === 'odd'));
+    await until('a person is told', () => logged('alarm').some((line) => line.kind === 'review_wanted' && line.detail === 'odd'));
 });
 
 test('what a route asks for is its own merchant\'s', async () => {

@@ -138,7 +138,7 @@ test('a word that the channel does not define makes the attempt unknown', async 
     const [attempt] = (await engine.get(`/v1/payments/${payment.id}/attempts`)).body.data;
     assert.equal(attempt.state, 'unknown');
     assert.equal((await engine.payment(payment.id)).state, 'pending');
-    assert.match(engine.process.output, /"event":"alarm"/);
+    await until('a person is told', () => /"event":"alarm".*"kind":"unknown_word"/.test(engine.process.output));
     assert.equal(await alipay.notify(payment, { trade_no }), 'success');
     assert.equal((await engine.payment(payment.id)).state, 'paid');
 });

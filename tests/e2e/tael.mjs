@@ -72,6 +72,9 @@ export function temporaryFolder(name) {
     return fs.mkdtempSync(path.join(os.tmpdir(), `tael-${name}-`));
 }
 
+const LAST_WORDS_MS = 2000; // its output is read to the end, unless whoever it started has it too
+const brief = (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref());
+
 /** One started program; its output is kept for the message of a failing test. */
 export class Process {
     constructor(args, { cwd, env = {} }) {
@@ -79,12 +82,16 @@ export class Process {
         this.child = spawn(program, args, { cwd, env: { ...process.env, ...env } });
         for (const stream of [this.child.stdout, this.child.stderr])
             stream.on('data', (data) => { this.output += data; });
-        this.ended = once(this.child, 'exit').then(([code, signal]) => ({ code, signal }));
-        this.ended.then((end) => { this.end = end; });
+        const closed = once(this.child, 'close');
+        this.ended = once(this.child, 'exit').then(async ([code, signal]) => {
+            await Promise.race([closed, brief(LAST_WORDS_MS)]);
+            this.end = { code, signal };
+            return this.end;
+        });
     }
 
     async stop(signal = 'SIGTERM') {
-        if (!this.end) process.kill(this.child.pid, signal);
+        if (this.child.exitCode === null && this.child.signalCode === null) process.kill(this.child.pid, signal);
         return this.ended;
     }
 }
