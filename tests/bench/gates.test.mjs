@@ -8,6 +8,7 @@ const run = {
     connections: 64, flush: { rate: 1000 },
     create: { rate: 1600, limit: 2000, cpu_limits: 1.2 },
     notify: { rate: 10000, limit: 50000, cpu_limits: 5, p99_us: 7000 },
+    rated: { p50_us: 1800, p99_us: 3600, cpu_us: 500 },
 };
 
 test('ratios are of the limits, and what was not measured is left out', () => {
@@ -16,6 +17,8 @@ test('ratios are of the limits, and what was not measured is left out', () => {
     assert.equal(now['create: CPU, in signatures'], 1.2);
     assert.equal(now['notify: of the verifications of a core'], 0.2);
     assert.equal(now['notify: p99, in turns of all connections'], 1.09);
+    assert.equal(now['notify at a fixed rate: p50, in its CPU and a flush'], 1.2);
+    assert.equal(now['notify at a fixed rate: p99, in p50s'], 2);
     assert.equal(Object.keys(now).some((name) => name.startsWith('route') || name.startsWith('memory')), false);
 });
 
@@ -23,6 +26,8 @@ test('a faster and a slower machine have the same ratios', () => {
     const slower = structuredClone(run);
     slower.create = { rate: 800, limit: 1000, cpu_limits: 1.2 };
     slower.notify = { rate: 5000, limit: 25000, cpu_limits: 5, p99_us: 14000 };
+    slower.rated = { p50_us: 3600, p99_us: 7200, cpu_us: 1000 };
+    slower.flush = { rate: 500 };
     assert.deepEqual(ratios(slower), ratios(run));
 });
 
