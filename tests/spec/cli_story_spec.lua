@@ -67,10 +67,14 @@ describe("a story", function()
     it("counts the same bytes once more with them", function()
         local again = entry("04:41.009", "notification", "ntf_2", { verdict = "pass", effect = "none" })
         local bytes = entry("04:41.010", "repeat", "ntf_3", { first = "ntf_2", count = 2 })
-        local lines = story.lines({ notified, paid, again, bytes },
-            { ntf_1 = view(FIRST), ntf_2 = view(AGAIN) })
+        local views = { ntf_1 = view(FIRST), ntf_2 = view(AGAIN) }
+        local lines = story.lines({ notified, paid, again, bytes }, views)
         assert.are.equal(1, #lines)
         assert.is_truthy(lines[1]:find("repeat, no effect (x3)", 1, true))
+        local early = entry("04:41.008", "repeat", "ntf_3", { first = "ntf_2", count = 2 })
+        lines = story.lines({ notified, paid, early, again }, views)
+        assert.are.equal(1, #lines)
+        assert.is_truthy(lines[1]:find("repeat, no effect (x3)", 1, true), "though it stands before its first")
         lines = story.lines({ notified, paid, entry("04:41.010", "repeat", "ntf_3",
             { first = "ntf_1", count = 1 }) }, { ntf_1 = view(FIRST) })
         assert.is_truthy(lines[1]:find("12:04:41.010 repeat, no effect (x1)", 1, true))

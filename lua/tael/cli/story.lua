@@ -137,10 +137,35 @@ local function said(view)
     return signed and signed:gsub("%d%d%d%d%-%d%d%-%d%d[ T+]%d%d:%d%d:%d%d", "")
 end
 
+--- In the same order, but no repeat before what it repeats: of two at once the later one may be the first.
+local function firsts_first(entries)
+    local list, awaited, waiting = {}, {}, {}
+    for _, entry in ipairs(entries) do
+        awaited[entry.id] = entry.kind == "notification" or nil
+    end
+    local function put(entry)
+        list[#list + 1] = entry
+        awaited[entry.id] = nil
+        for _, other in ipairs(waiting[entry.id] or {}) do
+            put(other)
+        end
+    end
+    for _, entry in ipairs(entries) do
+        local first = entry.kind == "repeat" and entry.facts.first
+        if first and awaited[first] then
+            waiting[first] = waiting[first] or {}
+            table.insert(waiting[first], entry)
+        else
+            put(entry)
+        end
+    end
+    return list
+end
+
 --- Notifications that changed nothing because another has said the same become repeats of that one.
 local function with_repeats(entries, views)
     local list, first_of, repeated = {}, {}, {}
-    for _, entry in ipairs(entries) do
+    for _, entry in ipairs(firsts_first(entries)) do
         local told = entry.kind == "notification" and not entry.facts.failed_check and said(views[entry.id])
         local first = told and entry.facts.effect == "none" and first_of[told]
         local known = first and repeated[first] or entry.kind == "repeat" and repeated[entry.facts.first]
