@@ -184,6 +184,8 @@ export class Engine {
     }
 
     async request(method, target, { body, headers = {}, key = this.key } = {}) {
+        // A connection that ended while this process waited for a command is seen in one turn, and forgotten in the next.
+        for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
         const response = await fetch(this.url + target, {
             method,
             headers: {
