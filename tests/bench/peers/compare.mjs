@@ -51,7 +51,8 @@ class Comparison {
         fs.mkdirSync(engine);
         this.server = await new Server({ folder: engine }).start();
         const tael = new Works(this.server);
-        const ours = { create: () => tael.creates(), notify: () => tael.notifies(), rated: () => tael.notifiesAtRate(), route: () => tael.routes() };
+        const ours = { create: () => tael.creates(), notify: () => tael.notifies(), rated: () => tael.notifiesAtRate(),
+            route: () => tael.routes() };
         for (const work of works) {
             console.error(`${work}:`);
             const all = kinds[work].map((kind) => () => this.peer(kind, work));
