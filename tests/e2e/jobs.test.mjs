@@ -36,6 +36,7 @@ before(async () => {
         },
     }\n`, { mode: 0o600 });
     await engine.start();
+    await toMinute(55); // no minute that a schedule here names comes while a test runs
 });
 after(async () => {
     listening.close();
@@ -53,6 +54,14 @@ const logged = (event) => engine.process.output.split('\n').filter((line) => lin
     .map((line) => JSON.parse(line));
 const said = (message) => logged('script.info').filter((line) => line.message === message);
 const advance = (seconds) => engine.advance(seconds);
+/** Puts the clock to the next such minute of an hour. */
+const toMinute = async (minute) => advance(3600 - (Math.floor(await advance(1) / 1000) - minute * 60) % 3600);
+/** Puts the clock to a moment, in ms. After a restart it goes on where the store ends, which is before what it
+ * was put to when nothing has been stored since. */
+const advanceTo = async (moment) => {
+    const now = await advance(1);
+    if (now < moment) await advance(Math.ceil((moment - now) / 1000));
+};
 const loaded = async (count) => {
     const before = logged('scripts.loaded').filter((line) => line.owner === 'jobs').length;
     return until('the jobs are loaded', () => logged('scripts.loaded').filter((line) => line.owner === 'jobs').length >= before + count, 20);
@@ -174,7 +183,7 @@ test('a job that an operator runs is run by nobody else meanwhile', async () => 
     assert.deepEqual(many.map((answer) => answer.status).sort(), [202, 409, 409, 409, 409, 409]);
     await until('it has asked', () => server.asked.length === 1);
     assert.equal((await engine.operator('POST', '/v1/system/jobs/wages/run', { again: true })).body.code, 'state_conflict');
-    await engine.advance(10); // its time is not over
+    await advance(10); // its time is not over
     await sleep(1500);
     assert.equal(server.asked.length, 1);
     server.answer();
@@ -221,7 +230,7 @@ test('a job that is wrong is refused with file and line, and what ran goes on', 
 test('a stop waits for the job that runs, and begins no other', async () => {
     server.asked.length = 0;
     await publish({ 'pays.lua': paying(10) });
-    await engine.advance(3600);
+    await advance(3600);
     await until('it has asked', () => server.asked.length === 1, 20);
     const process = engine.process;
     const stopped = engine.stop();
@@ -236,26 +245,27 @@ test('a stop waits for the job that runs, and begins no other', async () => {
     await engine.start();
     await sleep(2500);
     assert.equal(server.asked.length, 1, 'its slot is done');
+    fs.rmSync(path.join(folder, 'pays.lua'));
 });
 
 test('a job that the deadline of a stop cuts off runs again, for the same slot', async () => {
     server.asked.length = 0;
     engine.options.env.TAEL_DRAIN = '1s';
     await engine.restart();
-    await publish({ 'pays.lua': paying(12) });
-    await engine.advance(3600);
+    await publish({ 'cut.lua': paying(12) });
+    const begun = await advance(3600);
     await until('it has asked', () => server.asked.length === 1, 20);
     const process = engine.process;
     assert.deepEqual(await engine.stop(), { code: 1, signal: null }, process.output.slice(-2000));
     assert.match(process.output, /"event":"engine\.stopped"[^\n]*"drain":"deadline passed"/);
     delete engine.options.env.TAEL_DRAIN;
     await engine.start();
-    await engine.advance(60);
+    await advanceTo(begun + 60_000); // the time of its first run is over
     await until('it has asked again', () => server.asked.length === 2, 20);
     assert.equal(server.asked[1], server.asked[0]);
     server.answer();
-    await until('its slot is done', () => logged('job.ended').some((line) => line.job === 'pays' && line.result === 'done'));
-    fs.rmSync(path.join(folder, 'pays.lua'));
+    await until('its slot is done', () => logged('job.ended').some((line) => line.job === 'cut' && line.result === 'done'));
+    fs.rmSync(path.join(folder, 'cut.lua'));
 });
 
 test('a job for all merchants has its slot for one of them at a time', async () => {
@@ -273,13 +283,13 @@ test('a job for all merchants has its slot for one of them at a time', async () 
 test('a job that a crash cut off runs again when its time is over', async () => {
     await publish({ 'long.lua': job('schedule = "45 * * * *", timeout = "20s"',
         'tael.log.info("begins " .. job.slot // 1000)\nlocal n = 0\nfor i = 1, 12000000 do n = n + i end\ntael.log.info("ends " .. job.slot // 1000)') });
-    await advance(3600);
+    const begun = await advance(3600);
     await until('it has begun', () => logged('script.info').some((line) => line.message.startsWith('begins')), 20);
     const [first] = logged('script.info').filter((line) => line.message.startsWith('begins'));
     const killed = engine.process;
     await engine.restart('SIGKILL');
     assert.doesNotMatch(killed.output, /"message":"ends/, 'nothing was cut off');
-    await advance(60);
     const slot = first.message.slice('begins '.length);
+    await advanceTo(begun + 60_000);
     await until('the same slot has come to its end', () => logged('script.info').some((line) => line.message === `ends ${slot}`), 30);
 });

@@ -217,10 +217,11 @@ export class Engine {
         return (await this.operator('POST', `/v1/merchants/${merchant}/api_keys`, { note, scopes })).body.key;
     }
 
-    /** In development the clock can be set forward. */
+    /** In development the clock can be set forward. Resolves to its time, in ms since 1970. */
     async advance(seconds) {
-        const { status, text } = await this.operator('POST', '/v1/system/clock', { advance_in: seconds });
+        const { status, text, body } = await this.operator('POST', '/v1/system/clock', { advance_in: seconds });
         if (status !== 200) throw new Error(`the clock does not go forward: ${text}`);
+        return Date.parse(body.now);
     }
 
     /** A page payment of `amount` fen; further fields may replace the usual ones. */
