@@ -11,6 +11,14 @@ import { fileURLToPath } from 'node:url';
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const program = path.resolve(root, process.env.TAEL ?? 'build/tael');
 
+/** Of the connections that fetch keeps one may have ended while a command was waited for (spawnSync): that is seen in one turn
+ * of the loop, and the connection forgotten in the next. */
+const send = globalThis.fetch;
+globalThis.fetch = async (...request) => {
+    for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
+    return send(...request);
+};
+
 const reserved = path.join(os.tmpdir(), 'tael-test-ports');
 const ours = [];
 process.on('exit', () => { for (const file of ours) fs.rmSync(file, { force: true }); });
@@ -184,8 +192,6 @@ export class Engine {
     }
 
     async request(method, target, { body, headers = {}, key = this.key } = {}) {
-        // A connection that ended while this process waited for a command is seen in one turn, and forgotten in the next.
-        for (let turn = 0; turn < 2; turn++) await new Promise(setImmediate);
         const response = await fetch(this.url + target, {
             method,
             headers: {
