@@ -103,7 +103,7 @@ test('what loads on one worker and not on another is used by none', async () => 
 });
 
 test('an operation that waits for the channel ends on what it began with', async () => {
-    await behave({ op: 'precreate', fault: 'slow', ms: 1500, times: 1 });
+    await behave({ op: 'precreate', fault: 'slow', ms: 4000, times: 1 });
     let ended = false;
     const waiting = create({ product: 'qr' }).then((answer) => { ended = true; return answer; });
     await sleep(400);

@@ -200,14 +200,15 @@ test('kills lose no count and double none', async () => {
     await settled('kills.test', ([count]) => count === 0);
     const key = keys['kills.test'];
     for (let round = 0; round < 4; round++) {
-        let running = true;
+        let running = true, notified = 0;
         const clients = Array.from({ length: 8 }, async () => {
             while (running) {
                 const made = await create('kills.test').catch(() => null);
-                if (made?.status === 201) await new Alipay(engine).notify(made.body).catch(() => null);
+                if (made?.status === 201) notified += await new Alipay(engine).notify(made.body).catch(() => null) === 'success';
             }
         });
-        await sleep(150 + 100 * round);
+        await until('some are paid', () => notified > 4);
+        await sleep(100 * round);
         await engine.stop('SIGKILL');
         running = false;
         await Promise.all(clients);

@@ -140,7 +140,7 @@ test('what loads on one worker and not on another is used by none', async () => 
 
 test('an operation that waits for the channel ends on what it began with', async () => {
     await run('channels', titled('Before'));
-    const answer = await fetch(`${engine.sandbox}/sandbox/behaviour`, { method: 'POST', body: JSON.stringify({ op: 'precreate', fault: 'slow', ms: 1500, times: 1 }) });
+    const answer = await fetch(`${engine.sandbox}/sandbox/behaviour`, { method: 'POST', body: JSON.stringify({ op: 'precreate', fault: 'slow', ms: 4000, times: 1 }) });
     assert.equal(answer.status, 200, await answer.text());
     let ended = false;
     const waiting = create({ product: 'qr' }).then((done) => { ended = true; return done; });
