@@ -26,6 +26,7 @@ struct tael_state {
     bool resting;            /* it is set */
     int64_t trim_at;         /* not before */
     size_t memory_used, memory_max;
+    bool by_generations;   /* goes the garbage */
     size_t memory_reserve; /* what may be used above memory_max while a task's end is reported */
 
     struct tael_timer *timer;  /* due at once while the ready queue holds tasks */
@@ -38,6 +39,7 @@ struct tael_state {
     size_t alike;                     /* of them */
     const struct tael_task *followed; /* the one that runs while others that are alike wait */
     size_t tasks;
+    size_t crowd; /* as many as there were of late */
     struct {
         lua_State *co;
         int ref;           /* anchor in the registry */
@@ -52,6 +54,8 @@ struct tael_state {
  * TAEL_FAILURE_MAX bytes. Allocates: only in protected calls. */
 void tael_failure_push(lua_State *L, lua_State *from, int level);
 
+/* After work: garbage is collected in the way that fits what is used now. */
+void tael_state_watch_heap(struct tael_state *state);
 /* After work: memory that is not needed any more will go back. */
 void tael_state_rest_later(struct tael_state *state);
 

@@ -372,6 +372,7 @@ void tael_task_drain(void *user)
         atomic_store(state->awake, false);
     if (state->ready != NULL || state->last != NULL)
         tael_timer_start(state->timer, 1); /* not 0: the loop's other events come first */
+    tael_state_watch_heap(state);
     tael_state_rest_later(state);
 }
 

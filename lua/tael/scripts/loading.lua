@@ -34,7 +34,6 @@ local isolation = "state" ---@type "state"|"process"
 function loading.open(lua_root, where)
     isolation = where or "state"
     own.open(lua_root)
-    specs.open(lua_root)
 end
 
 ---@param files table<string, string>

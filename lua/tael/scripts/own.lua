@@ -1,5 +1,5 @@
 --- What Tael itself puts into every isolate of a merchant's, as source text: lua/tael/scripts/inside/*.lua is
---- there as "tael/*.lua", with the table of currencies. What only specs need they bring themselves.
+--- there as "tael/*.lua", with the table of currencies. What only specs need stands beside it.
 local folder = require "tael.folder"
 
 local own = {}
@@ -8,15 +8,22 @@ local FOR_SPECS = { ["test.lua"] = true, ["spec_world.lua"] = true, ["counters.l
 
 local texts ---@type table<string, string> by path
 
+--- The same for specs alone, from open() on.
+---@type table<string, string>
+own.of_specs = {}
+
+local function text_of(path)
+    local file <close> = assert(io.open(path, "rb"))
+    return assert(file:read "a")
+end
+
 --- Where the engine's own Lua lies. Before anything is loaded.
 ---@param lua_root string
 function own.open(lua_root)
-    local kernel = assert(folder.read(lua_root .. "/tael/kernel")).files
-    texts = { ["tael/currencies.lua"] = kernel["currencies.lua"] }
+    texts = { ["tael/currencies.lua"] = text_of(lua_root .. "/tael/kernel/currencies.lua") }
+    own.of_specs = { ["tael/nearest.lua"] = text_of(lua_root .. "/tael/nearest.lua") }
     for path, text in pairs(assert(folder.read(lua_root .. "/tael/scripts/inside")).files) do
-        if not FOR_SPECS[path] then
-            texts["tael/" .. path] = text
-        end
+        (FOR_SPECS[path] and own.of_specs or texts)["tael/" .. path] = text
     end
 end
 

@@ -4,7 +4,6 @@
 local arguments = require "tael.scripts.arguments"
 local effects = require "tael.effects"
 local files_of = require "tael.scripts.files"
-local folder = require "tael.folder"
 local isolate = require "tael.isolate"
 local own = require "tael.scripts.own"
 local world = require "tael.scripts.effects.world"
@@ -18,8 +17,6 @@ local FAILURES_MAX, TESTS_MAX, EFFECTS_MAX = 20, 200, 100
 local ENTRY = "tael/specs.lua"
 local WORDS = 'local describe,it,pending,before_each,after_each,assert=require("tael.test").words() '
 
-local library ---@type table<string, string> what only specs need, by path
-
 --- The names of all effects, as a module.
 local function names_module()
     local parts = {}
@@ -27,16 +24,6 @@ local function names_module()
         parts[i] = ("[%q]=true"):format(effect.name)
     end
     return "return {" .. table.concat(parts, ",") .. "}"
-end
-
---- Where the engine's own Lua lies. Before anything is run.
----@param lua_root string
-function specs.open(lua_root)
-    local inside = assert(folder.read(lua_root .. "/tael/scripts/inside")).files
-    local file <close> = assert(io.open(lua_root .. "/tael/nearest.lua", "rb"))
-    library = { ["tael/effect_names.lua"] = names_module(), ["tael/nearest.lua"] = assert(file:read "a"),
-        ["tael/test.lua"] = inside["test.lua"], ["tael/spec_world.lua"] = inside["spec_world.lua"],
-        ["tael/counters.lua"] = inside["counters.lua"] }
 end
 
 ---@param files table<string, string>
@@ -54,11 +41,12 @@ end
 --- The same files with what runs the specs among them. The words stand on the first line: lines stay lines.
 local function with_runner(files, paths)
     local all, parts = {}, {}
-    for _, some in ipairs { files, library } do
+    for _, some in ipairs { files, own.of_specs } do
         for path, text in pairs(some) do
             all[path] = text
         end
     end
+    all["tael/effect_names.lua"] = names_module()
     for i, path in ipairs(paths) do
         all[path] = WORDS .. files[path]
         parts[i] = ("require %q "):format(path:sub(1, -5):gsub("/", "."))
