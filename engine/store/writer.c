@@ -28,7 +28,7 @@
 
 enum {
     LOG_FULL = 8,       /* so many times checkpoint_pages: readers are waited for */
-    GATHER_MAX = 16,    /* units that wait for the end of a loop's turn, or of several */
+    GATHER_MAX = 64,    /* units that wait for the end of a loop's turn, or of several */
     PATIENT_TURNS = 16, /* whose ends a unit lets pass for others like it; two a look at sockets */
     PATIENT_US = 5000,  /* and so long at most */
 };

@@ -271,7 +271,7 @@ end
 
 --- A handler of a raw route may give a table that it keeps.
 local function copied(map)
-    local copy = {}
+    local copy = { ["content-type"] = nil, ["tael-request-id"] = nil } -- room for two: most have no more
     for name, value in pairs(map or NONE) do
         copy[name] = value
     end
@@ -324,7 +324,8 @@ end
 ---@param request table of the application contract
 ---@return table response
 function api.handle(request)
-    local call = { request = request, request_id = ids.encode("req", store.next_id()) }
+    local call = { request = request, request_id = ids.encode("req", store.next_id()), route = nil,
+        params = nil, caller = nil, query = nil, body = nil, idempotency_key = nil }
     local ran, response = xpcall(respond, debug.traceback, call)
     if not ran then
         log.error("request.failed", { request = call.request_id, route = call.route and call.route.path,

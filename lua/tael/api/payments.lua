@@ -142,6 +142,7 @@ function M.create(call)
     return 201, result.payment, {
         location = "/v1/payments/" .. result.payment.id,
         ["idempotency-replayed"] = result.replayed and "true" or nil,
+        ["content-type"] = nil, ["tael-request-id"] = nil, ["tael-version"] = nil, ["cache-control"] = nil,
     }
 end
 

@@ -63,7 +63,7 @@ local members = {
 local instead = { app = { params = "order_string", order_string = "params" } }
 
 local function copied(kind, action)
-    local copy = { type = kind }
+    local copy = { type = kind, first = nil, second = nil, third = nil } -- room for most
     for name, check in pairs(members[kind]) do
         local value = rawget(action, name)
         local other = instead[kind] and instead[kind][name]

@@ -137,7 +137,7 @@ function notification.facts(package, prepared, evidence)
     elseif rawlen(facts) > max_facts then
         return refused("form", "more than " .. max_facts .. " facts")
     end
-    local list = {}
+    local list = { nil }
     for i = 1, rawlen(facts) do
         local fact, wrong = shapes.fact(rawget(facts, i))
         if not fact then

@@ -132,7 +132,8 @@ end
 local function ask_rules(input, payment, now)
     local merchant = registry.merchant(task.scope())
     local named, payer = input.channel or input.account, input.payer ~= json.null and input.payer or nil
-    local judged, unread = { day = merchant_day.of(now, merchant.zone) }, nil
+    local judged = { day = merchant_day.of(now, merchant.zone), verdicts = nil, counted = nil, taken = nil }
+    local unread
     local counting
     local list = named and NAMED_WAY or WHATEVER_WAY
     judged.verdicts, counting = rules.ask(merchant.slug, list, function(wanted)
@@ -188,7 +189,7 @@ end
 --- Who decided what, for the record.
 local function decision_of(verdicts, by)
     local route, risk = verdicts.route or {}, verdicts.risk
-    local decision = { by = by }
+    local decision = { by = by, reason = nil, script = nil, generation = nil, risk = nil }
     if by == "rule" then
         decision.reason, decision.script, decision.generation = route.reason, "rules.lua", route.generation
     end

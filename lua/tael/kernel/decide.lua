@@ -70,7 +70,8 @@ end
 local success_by_state = {
     pending = function(case)
         return { effect = "applied", detail = "paid", event = "payment.paid",
-            payment = { to = "paid", late = 0, paid_at = case.fact.at or case.now } }
+            payment = { to = "paid", late = 0, paid_at = case.fact.at or case.now, captured_amount = nil },
+            attempt = nil }
     end,
     paid = function(case)
         return { effect = "surplus", detail = "paid already by another attempt", alarm = "duplicate_paid",

@@ -32,7 +32,8 @@ end
 ---@param decision table who chose the channel
 ---@return table plain data for the event
 function details.input(input, payment, decision)
-    local out = { decision = decision }
+    local out = { decision = decision, subject = nil, description = nil, return_url = nil, metadata = nil,
+        channel_options = nil, payer = nil }
     for _, name in ipairs(FIELDS) do
         out[name] = input[name] ~= json.null and input[name] or nil
     end

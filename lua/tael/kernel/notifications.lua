@@ -180,7 +180,7 @@ end
 
 --- Facts by kind, and those about refunds as hints. One that is not proved is left out, and alarmed.
 local function sorted(run, facts)
-    local payments, hints = {}, {}
+    local payments, hints = { nil }, {}
     for _, fact in ipairs(facts) do
         if fact.kind == "payment" then
             payments[#payments + 1] = fact

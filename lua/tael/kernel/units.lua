@@ -65,7 +65,8 @@ function units.event_data(input)
 end
 
 local function payment_params(change, payment, hash, now)
-    local params = { payment = payment.id, version_was = payment.version, hash = hash, now = now }
+    local params = { payment = payment.id, version_was = payment.version, hash = hash, now = now,
+        amount = nil, currency = nil, paid_at = nil }
     if change.to == "paid" then
         params.amount, params.currency = payment.amount, payment.currency
         params.paid_at = change.paid_at
@@ -79,6 +80,7 @@ local function attempt_statement(attempt, change, proof, now, due_id)
     local params = {
         attempt = attempt.id, payment = attempt.payment, account = attempt.account,
         trade_no = change.trade_no, evidence = proof.id, code = change.code, now = now,
+        amount = nil, currency = nil,
     }
     if change.to == "succeeded" then
         params.amount, params.currency = attempt.amount, attempt.currency
@@ -143,10 +145,12 @@ function units.transition(input)
         payment = payment.id, version = payment.version + 1, prev = payment.last_event,
         object = decision.event:find("^attempt%.") and attempt.id or payment.id,
         type = decision.event, actor = input.actor, at = input.now, data = units.event_data(input),
+        hash = nil,
     }
     event.hash = chain.hash(payment.last_hash, event)
     local statement = decision.payment.to and payment_statement[decision.payment.to] or "payment.note"
-    local list = { { statement, payment_params(decision.payment, payment, event.hash, input.now) } }
+    local params = payment_params(decision.payment, payment, event.hash, input.now)
+    local list = { { statement, params }, nil, nil, nil }
     if decision.attempt then
         list[#list + 1] = attempt_statement(attempt, decision.attempt, input.proof, input.now, input.due)
     end
@@ -232,10 +236,10 @@ function units.creation(columns)
     }
     local event = {
         payment = columns.payment, object = columns.payment, version = 1, type = "payment.created",
-        actor = columns.actor, at = columns.now, data = data,
+        actor = columns.actor, at = columns.now, data = data, hash = nil,
     }
     event.hash = chain.hash(nil, event)
-    local list = {}
+    local list = { nil, nil, nil, nil, nil }
     if columns.key_digest then
         list[1] = { "idempotency.insert", { key_digest = columns.key_digest, object = columns.payment } }
     end

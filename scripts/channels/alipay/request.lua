@@ -10,7 +10,10 @@ local request = {}
 ---@param params table<string, string>
 ---@return table<string, string> signed
 function request.signed(account, params)
-    local signed = {}
+    local signed = { -- room for what is usual
+        app_id = nil, method = nil, format = nil, charset = nil, sign_type = nil, timestamp = nil,
+        version = nil, biz_content = nil, notify_url = nil, return_url = nil, sign = nil,
+    }
     for name, value in pairs(params) do
         signed[name] = value ~= "" and value or nil
     end
@@ -41,6 +44,7 @@ function request.of(account, ctx, method, content, more)
         timestamp = ctx.time.cst,
         version = "1.0",
         biz_content = json.encode(content),
+        notify_url = nil, return_url = nil,
     }
     for name, value in pairs(more or {}) do
         params[name] = value
