@@ -188,7 +188,7 @@ static void a_group_sees_itself(void)
     fixture_end(&fixture);
 }
 
-enum { GATHERED = 16 }; /* units that do not wait for the end of a turn */
+enum { GATHERED = 64 }; /* units that do not wait for the end of a turn */
 
 static void submit_item(struct fixture *fixture, struct tael_unit **unit, int i, bool waits,
                         int *done)
