@@ -26,6 +26,7 @@ struct tael_state {
     bool resting;            /* it is set */
     int64_t trim_at;         /* not before */
     size_t memory_used, memory_max;
+    int64_t old_at;        /* when everything is collected next, us; 0: not known yet */
     bool by_generations;   /* goes the garbage */
     size_t memory_reserve; /* what may be used above memory_max while a task's end is reported */
 

@@ -39,6 +39,7 @@ enum {
     YOUNG_TASK = 32 << 10,   /* the same, for each task alive */
     YOUNG_MAX = 4 << 20,
     GENERATIONS_MAX = 16 << 20, /* bytes that are used, garbage too */
+    OLD_US = 60 * 1000 * 1000,  /* what has grown old is looked at once in so long, too */
 };
 
 /* Lua's own, 100, does a cycle's whole sweep in one go, which takes milliseconds from whoever
@@ -140,6 +141,23 @@ static int young_percent(const struct tael_state *state)
     return percent > 100 ? 100 : percent > 5 ? (int)percent : 5;
 }
 
+static int collect_all(lua_State *L)
+{
+    lua_gc(L, LUA_GCCOLLECT);
+    return 0;
+}
+
+/* Where little is done the heap would double in an hour, and look like one that leaks. */
+static void collect_old(struct tael_state *state)
+{
+    int64_t now = state->loop != NULL ? tael_mono_us(state->loop->world) : 0;
+    if (now < state->old_at)
+        return;
+    if (state->old_at > 0)
+        tael_state_call(state, collect_all, NULL, NULL);
+    state->old_at = now + OLD_US;
+}
+
 void tael_state_watch_heap(struct tael_state *state)
 {
     size_t max = state->by_generations ? GENERATIONS_MAX : GENERATIONS_MAX / 2;
@@ -148,6 +166,7 @@ void tael_state_watch_heap(struct tael_state *state)
     if (state->memory_used <= max) {
         lua_gc(state->L, LUA_GCGEN, young_percent(state), 0);
         state->by_generations = true;
+        collect_old(state);
     } else if (state->by_generations) {
         lua_gc(state->L, LUA_GCINC, 0, GC_STEP_MULTIPLIER, 0);
         state->by_generations = false;

@@ -197,9 +197,24 @@ static void collection_fits_the_heap(void)
     room_close(&room);
 }
 
+/* What has grown old is no garbage of a generation, and goes within a minute of some work. */
+static void old_garbage_goes(void)
+{
+    struct room room;
+    room_open(&room, 0);
+    CHECK(run(&room, "old = {} for i = 1, 40000 do old[i] = { name = i } end collectgarbage()")
+              .status == TAEL_OK);
+    CHECK(run(&room, "old = nil").status == TAEL_OK);
+    CHECK(tael_state_memory(room.state) > 3 * 1024 * 1024);
+    CHECK(run(&room, "require('tael.time').sleep(61000)").status == TAEL_OK);
+    CHECK(tael_state_memory(room.state) < 1024 * 1024);
+    room_close(&room);
+}
+
 int main(void)
 {
     collection_fits_the_heap();
+    old_garbage_goes();
     memory_has_a_ceiling();
     construction_survives_any_failure();
     spawning_survives_any_failure();
