@@ -147,7 +147,7 @@ static int collect_all(lua_State *L)
     return 0;
 }
 
-/* Where little is done the heap would double in an hour, and look like one that leaks. */
+/* Where little is done the heap would double in some two hours, and look like one that leaks. */
 static void collect_old(struct tael_state *state)
 {
     int64_t now = state->loop != NULL ? tael_mono_us(state->loop->world) : 0;
