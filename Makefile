@@ -47,8 +47,8 @@ $(B)/obj/%.o: %.c Makefile | $(B)/gen/tael_version.h
 	@echo '  CC   $<'
 	@$(CC) $(TAEL_CFLAGS) $(CFLAGS) -isystem /usr/share/include/llhttp -MMD -MP -c -o $@ $<
 
-# Tael's own Lua as the server needs it, compiled once (engine/tool/precompile.c)
-PRECOMPILED := $(sort $(shell find lua/tael -name '*.lua' | grep -vE '^lua/tael/(cli|dev|meta|sandbox)/'))
+# Tael's own Lua, compiled once (engine/tool/precompile.c)
+PRECOMPILED := $(sort $(shell find lua/tael -name '*.lua' | grep -v '^lua/tael/meta/'))
 $(B)/gen/precompile: engine/tool/precompile.c engine/base/siphash.c engine/base/bytes.c Makefile | $(B)/gen/tael_version.h
 	@echo '  CC   $<'
 	@$(CC) $(TAEL_CFLAGS) $(CFLAGS) $(TAEL_LDFLAGS) $(LDFLAGS) -o $@ $(filter %.c,$^) $(shell pkg-config --libs lua5.4)
