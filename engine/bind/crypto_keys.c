@@ -302,6 +302,18 @@ static int generate_key(lua_State *L)
     return 1;
 }
 
+/* crypto.generate_public(name) -> true | nil, err */
+static int generate_public(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    struct tael_keyring *ring = check_ring(L, "crypto.generate_public");
+    tael_error err = {0};
+    if (tael_keyring_add_public(ring, name, &err) != TAEL_OK)
+        return tael_fail_with(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* crypto.generate_secret(name, n) -> true | nil, err */
 static int generate_secret(lua_State *L)
 {
@@ -390,6 +402,7 @@ void tael_crypto_add_keys(lua_State *L)
         {"secret", open_secret},
         {"exists", key_exists},
         {"generate", generate_key},
+        {"generate_public", generate_public},
         {"generate_secret", generate_secret},
         {"public_pem", public_pem},
         {"public_base64", public_base64},

@@ -161,32 +161,39 @@ tael_status tael_keyring_key(struct tael_keyring *ring, const char *name, enum t
     return TAEL_OK;
 }
 
-/* The private key first: what a crash may leave out can be made again from it. */
-static tael_status write_pair(const struct tael_keyring *ring, const char *name,
-                              const struct tael_key *key, tael_error *err)
+static tael_status no_text(tael_error *err, tael_status rc)
+{
+    return tael_key_refuse(err, rc, "internal", "the key cannot be written as text");
+}
+
+static tael_status write_private(const struct tael_keyring *ring, const char *name,
+                                 const struct tael_key *key, tael_error *err)
 {
     char file[FILE_NAME_MAX];
-    struct tael_buf pem = {0};
-    struct tael_secure_text private_pem = {NULL, 0};
+    struct tael_secure_text pem = {NULL, 0};
     tael_status rc = file_name(file, name, TAEL_KIND_KEY, err);
     if (rc != TAEL_OK)
         return rc;
+    rc = tael_key_private_pem(key, &pem.data, &pem.len);
+    rc = rc == TAEL_OK ? tael_key_file_write(ring->folder, file, ring->master,
+                                             (struct tael_span){pem.data, pem.len}, err)
+                       : no_text(err, rc);
+    tael_secure_text_free(&pem);
+    return rc;
+}
+
+static tael_status write_public(const struct tael_keyring *ring, const char *name,
+                                const struct tael_key *key, tael_error *err)
+{
+    char file[FILE_NAME_MAX];
+    struct tael_buf pem = {0};
+    tael_status rc = file_name(file, name, TAEL_KIND_PUB, err);
+    if (rc != TAEL_OK)
+        return rc;
     rc = tael_key_public_pem(key, &pem);
-    if (rc == TAEL_OK)
-        rc = tael_key_private_pem(key, &private_pem.data, &private_pem.len);
-    if (rc != TAEL_OK) {
-        tael_key_refuse(err, rc, "internal", "the key cannot be written as text");
-        goto free_texts;
-    }
-    rc = tael_key_file_write(ring->folder, file, ring->master,
-                             (struct tael_span){private_pem.data, private_pem.len}, err);
-    if (rc == TAEL_OK)
-        rc = file_name(file, name, TAEL_KIND_PUB, err);
-    if (rc == TAEL_OK)
-        rc = tael_key_file_write(ring->folder, file, NULL, (struct tael_span){pem.data, pem.len},
-                                 err);
-free_texts:
-    tael_secure_text_free(&private_pem);
+    rc = rc == TAEL_OK ? tael_key_file_write(ring->folder, file, NULL,
+                                             (struct tael_span){pem.data, pem.len}, err)
+                       : no_text(err, rc);
     tael_buf_free(&pem);
     return rc;
 }
@@ -211,8 +218,22 @@ tael_status tael_keyring_add_key(struct tael_keyring *ring, const char *name, in
         rc = check_absent(ring, name, TAEL_KIND_PUB, err);
     if (rc == TAEL_OK)
         rc = tael_key_generate(&key, bits, err);
+    if (rc == TAEL_OK) /* first: what a crash leaves out can be made of it */
+        rc = write_private(ring, name, key, err);
     if (rc == TAEL_OK)
-        rc = write_pair(ring, name, key, err);
+        rc = write_public(ring, name, key, err);
+    tael_key_release(key);
+    return rc;
+}
+
+tael_status tael_keyring_add_public(struct tael_keyring *ring, const char *name, tael_error *err)
+{
+    struct tael_key *key = NULL;
+    tael_status rc = check_absent(ring, name, TAEL_KIND_PUB, err);
+    if (rc == TAEL_OK)
+        rc = tael_keyring_key(ring, name, TAEL_KEY_SIGN, true, &key, err);
+    if (rc == TAEL_OK)
+        rc = write_public(ring, name, key, err);
     tael_key_release(key);
     return rc;
 }

@@ -33,6 +33,8 @@ bool tael_keyring_exists(const struct tael_keyring *ring, const char *name,
 /* Code "exists": nothing was written. */
 tael_status tael_keyring_add_key(struct tael_keyring *ring, const char *name, int bits,
                                  tael_error *err);
+/* <name>.pub of the private key, where a crash has left it out. */
+tael_status tael_keyring_add_public(struct tael_keyring *ring, const char *name, tael_error *err);
 tael_status tael_keyring_add_secret(struct tael_keyring *ring, const char *name,
                                     struct tael_span bytes, tael_error *err);
 

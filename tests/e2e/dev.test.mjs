@@ -241,6 +241,19 @@ test('the folder that tael init makes is one for tael dev', { timeout: 120_000 }
     assert.equal((await dev.create('A1')).status, 201);
 });
 
+test('a public key that a killed start has left out is made again', { timeout: 120_000 }, async (t) => {
+    const dev = await new Dev(t).start();
+    await dev.process.stop('SIGKILL');
+    const names = ['demo.alipay', 'sandbox.alipay'].map((name) => `data/keys/${name}.pub`), made = names.map((name) => dev.read(name));
+    for (const name of names) {
+        fs.rmSync(dev.file(name));
+        await dev.start();
+        assert.equal((await dev.create(name.replace(/\W/g, '-'))).status, 201);
+        await dev.process.stop('SIGKILL');
+    }
+    assert.deepEqual(names.map((name) => dev.read(name)), made);
+});
+
 test('Ctrl-C ends it cleanly and gives the address back', { timeout: 120_000 }, async (t) => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
         const dev = await new Dev(t).start();

@@ -235,6 +235,13 @@ describe("the key folder", function()
         return module
     end
 
+    local function read(name)
+        local file = assert(io.open(folder .. "/" .. name, "rb"))
+        local text = file:read("a")
+        file:close()
+        return text
+    end
+
     local function write(name, text, mode)
         local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
         assert(file:write(text))
@@ -258,6 +265,7 @@ describe("the key folder", function()
             function() module.secret("a") end,
             function() module.exists("a", "key") end,
             function() module.generate("a", 2048) end,
+            function() module.generate_public("a") end,
             function() module.generate_secret("a", 32) end,
             function() module.public_pem("a") end,
         } do
@@ -285,6 +293,8 @@ describe("the key folder", function()
         assert.are.equal(sign:id(), assert(module.key_from_pem(base64, { use = "verify" })):id())
         assert.is_true(os.remove(folder .. "/demo.pub"))
         assert.are.equal(pem, module.public_pem("demo"))
+        assert.is_true(module.generate_public("demo"))
+        assert.are.equal(pem, read("demo.pub"))
     end)
 
     it("never overwrites", function()
@@ -299,6 +309,12 @@ describe("the key folder", function()
         assert.is_nil(ok)
         assert.are.equal("exists", err.code)
         assert.is_false(module.exists("demo", "key"))
+        ok, err = module.generate_public("demo")
+        assert.is_nil(ok)
+        assert.are.equal("exists", err.code)
+        ok, err = module.generate_public("none")
+        assert.is_nil(ok)
+        assert.are.equal("not_found", err.code)
         ok, err = module.generate("small", 1024)
         assert.is_nil(ok)
         assert.are.equal("invalid", err.code)

@@ -96,6 +96,11 @@ local function make_account_keys(account)
         local made, wrong = ensure(name, "key", function()
             return crypto.generate(name, KEY_BITS)
         end)
+        if made then -- a start that was killed may have left it out
+            made, wrong = ensure(name, "pub", function()
+                return crypto.generate_public(name)
+            end)
+        end
         if not made then
             return nil, wrong
         end

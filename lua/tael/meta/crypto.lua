@@ -104,6 +104,12 @@ function crypto.exists(name, kind) end
 ---@return tael.Error? err  "exists", "invalid", "forbidden"
 function crypto.generate(name, bits) end
 
+--- Writes `<name>.pub` of the private key, never over another.
+---@param name string
+---@return true?
+---@return tael.Error? err  "exists", "not_found", "invalid", "forbidden"
+function crypto.generate_public(name) end
+
 --- Writes `<name>.secret`, never over another.
 ---@param name string
 ---@param n integer  16 to 1024 bytes
