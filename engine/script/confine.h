@@ -13,6 +13,9 @@
 /* Puts what scripts have of string, table, utf8, math or the globals into the table on top
  * (library.c). */
 void tael_library_fill(lua_State *L, const struct tael_functions *functions, const char *library);
+/* Is this a function of string or table.concat, which makes texts and makes no table grow? Never
+ * raises. */
+bool tael_library_makes_text(lua_CFunction function);
 /* Lua's own iterator of ipairs. */
 lua_CFunction tael_functions_next_place(const struct tael_functions *functions);
 

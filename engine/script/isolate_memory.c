@@ -8,6 +8,7 @@
 
 #include <sys/mman.h>
 
+#include "script/confine.h"
 #include "script/isolate_inner.h"
 
 enum {
@@ -155,11 +156,28 @@ static size_t nodes_of(size_t size)
     return size % NODE_BYTES == 0 && (nodes & (nodes - 1)) == 0 ? nodes : 0;
 }
 
+/* Room for a text can be as large as such a part. Does a function run that makes texts, and no
+ * table? It has room for a value on its stack. */
+static bool makes_text(const struct tael_isolate *isolate)
+{
+    lua_State *L = isolate->run != NULL ? isolate->run->co : NULL;
+    lua_Debug at;
+    if (L == NULL || lua_getstack(L, 0, &at) == 0 || lua_getinfo(L, "S", &at) == 0 ||
+        *at.what != 'C')
+        return false;
+    lua_getinfo(L, "f", &at);
+    bool makes = tael_library_makes_text(lua_tocfunction(L, -1));
+    lua_pop(L, 1);
+    return makes;
+}
+
 /* Whoever chooses the numbers can have all keys in one chain when it has grown, each looked for
  * behind all others, in one instruction: there is a bound, and what it takes is charged by time. */
 static bool take_nodes(struct tael_isolate *isolate, size_t nodes)
 {
     size_t most = isolate->loading ? NAMES_MAX : TAEL_ISOLATE_KEYS;
+    if (nodes > most && makes_text(isolate))
+        return true;
     if (nodes > most)
         isolate->crowded = most;
     if (nodes > isolate->widest && nodes <= most)

@@ -14,6 +14,7 @@
 
 #include "script/confine.h"
 #include "script/isolate.h"
+#include "script/pattern.h"
 
 enum {
     VALUES_MAX = 4096, /* given back at once: each call with all of them goes through them */
@@ -490,6 +491,17 @@ void tael_library_fill(lua_State *L, const struct tael_functions *functions, con
             lua_pushcclosure(L, entries[i].own, 1);
         lua_setfield(L, -2, entries[i].name);
     }
+}
+
+bool tael_library_makes_text(lua_CFunction function)
+{
+    static const lua_CFunction makers[] = {string_rep,           string_format,
+                                           charged_text,         charged_packing,
+                                           tael_confined_concat, tael_pattern_gsub};
+    bool makes = false;
+    for (size_t i = 0; i < sizeof(makers) / sizeof(makers[0]); i++)
+        makes = makes || makers[i] == function;
+    return makes;
 }
 
 lua_CFunction tael_functions_next_place(const struct tael_functions *functions)

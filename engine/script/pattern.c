@@ -666,7 +666,7 @@ static int gsub_again(lua_State *L, int status, lua_KContext why)
 }
 
 /* All that it needs to go on stands in a userdata, which is where the buffer finds itself again. */
-static int pattern_gsub(lua_State *L)
+int tael_pattern_gsub(lua_State *L)
 {
     struct tael_span text = check_text(L, 1), pattern = check_text(L, 2);
     int kind = lua_type(L, 3);
@@ -693,7 +693,7 @@ void tael_pattern_open(lua_State *L)
         {"find", pattern_find},
         {"match", pattern_match},
         {"gmatch", pattern_gmatch},
-        {"gsub", pattern_gsub},
+        {"gsub", tael_pattern_gsub},
         {NULL, NULL},
     };
     luaL_setfuncs(L, functions, 0);

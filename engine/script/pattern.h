@@ -8,5 +8,6 @@
 
 /* Puts the four functions into the table on top of the stack. Raises. */
 void tael_pattern_open(lua_State *L);
+int tael_pattern_gsub(lua_State *L);
 
 #endif

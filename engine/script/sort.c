@@ -151,7 +151,8 @@ int tael_confined_sort(lua_State *L)
     tael_isolate_charge(L, count * 2);
     struct sorting *sort = lua_newuserdatauv(L, sizeof(*sort), 0);
     *sort = (struct sorting){.count = count, .width = 1, .out = 1};
-    lua_createtable(L, (int)count, 0);
+    /* a size that could be that of too many keys is passed over (isolate_memory.c) */
+    lua_createtable(L, (int)count + (count % 6 == 0), 0);
     luaL_checkstack(L, LUA_MINSTACK, "sort");
     begin_pair(sort);
     return go_on(L, sort);

@@ -125,3 +125,24 @@ for i = 1, math.maxinteger do t["k" .. i] = nil t["k" .. i + 4096] = i end
 local t, n = {}, 4096
 for i = 1, n do t[i + 0.5] = i end
 for i = 1, math.maxinteger do t[i + 0.5] = nil t[i + n + 0.5] = i end
+--# DONE: texts as large as the keys that a table may not have
+local s = ("x"):rep(98304) .. ("x"):rep(98304)
+local all = { s:rep(1), s:upper():lower(), ("%s"):format(s), ("%6s"):format(s), s:gsub("^y", ""),
+    s:gsub(".+", "%0"), table.concat { s }, string.pack("s4", s):sub(5) }
+for i, text in ipairs(all) do
+    if text ~= s and text ~= 1 and text ~= 0 then return i end
+end
+return #("x"):rep(786432) ~= 786432 and "rep" or nil
+--# DONE: lists as large
+for _, n in ipairs { 12288, 24576 } do
+    local t = {} for i = 1, n do t[i] = n - i end
+    table.sort(t)
+    if t[1] ~= 0 or t[n] ~= n - 1 then return n end
+end
+--# MEMORY: so many keys, inside a function that makes texts
+return ("x"):gsub("x", function() local t = {} for i = 1, 8192 do t[i + 0.5] = i end end)
+--# MEMORY: so many keys at once, of what was a list
+local t = {}
+for i = 1, 65536 do t[i] = i end
+for i = 1, 65536 do if i % 16 > 0 then t[i] = nil end end
+return ("x"):gsub("x", function() t.one = 1 for i = 1, 8192 do t[i + 0.5] = i end end)
