@@ -215,8 +215,9 @@ static size_t value_end(const struct scan *scan, size_t at, char quote, bool who
 {
     for (; at < scan->len; at++) {
         char c = scan->in[at];
-        if (quote != '\0' ? c == quote
-                          : strchr(whole_line ? "\r\n\"" : "&,; \t\r\n\"'})]", c) != NULL)
+        if (quote != '\0'
+                ? c == quote
+                : c != '\0' && strchr(whole_line ? "\r\n\"" : "&,; \t\r\n\"'})]", c) != NULL)
             return at;
         if (quote != '\0' && c == '\\')
             at++;

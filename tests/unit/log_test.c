@@ -445,6 +445,21 @@ static void a_cut_never_uncovers(void)
     CHECK(covered);
 }
 
+/* A text of Lua's may have any bytes. */
+static void a_nul_does_not_end_a_secret(void)
+{
+    static const char *const texts[] = {"password=\0hunter2", "password=12\0hunter2",
+                                        "x-api-key: 12\0hunter2"};
+    static const size_t lens[] = {17, 19, 22};
+    bool covered = true;
+    for (size_t i = 0; i < 3; i++) {
+        char out[64];
+        size_t len = tael_log_mask((struct tael_span){texts[i], lens[i]}, out, sizeof(out));
+        covered = covered && memmem(out, len, "hunter2", 7) == NULL;
+    }
+    CHECK(covered);
+}
+
 static void secret_names_hide_their_values(void)
 {
     static const struct {
@@ -618,6 +633,7 @@ int main(void)
     any_bytes_make_a_valid_line();
     secrets_and_numbers_are_masked();
     a_cut_never_uncovers();
+    a_nul_does_not_end_a_secret();
     secret_names_hide_their_values();
     one_event_cannot_flood_the_log();
     many_event_names_cannot_flood_it_either();
