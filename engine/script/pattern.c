@@ -249,7 +249,9 @@ static const char *match_again(struct matching *m, const char *s, int digit)
     if (at < 0 || at >= m->count || m->captures[at].len == OPEN)
         luaL_error(m->L, "invalid capture index %%%d", at + 1);
     const struct capture *capture = &m->captures[at];
-    size_t len = capture->len == POSITION ? 0 : (size_t)capture->len;
+    if (capture->len == POSITION) /* a place is no text */
+        return NULL;
+    size_t len = (size_t)capture->len;
     work(m, (ptrdiff_t)len / LOOK_BYTES + 1);
     if ((size_t)(m->text_end - s) < len || memcmp(capture->at, s, len) != 0)
         return NULL;

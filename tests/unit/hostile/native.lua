@@ -317,3 +317,5 @@ while true do pcall(function() return _ENV[s] end) end
 --# SPENT: a problem with a long text, caught
 local s = ("x"):rep(1000000)
 while true do pcall(require, s) end
+--# DONE: a place is no text that could come again
+return ("aa"):find("()%1") or ("aab"):match("()a%1b")
