@@ -166,6 +166,7 @@ static tael_status open_planned(tael_engine *engine, const tael_options *options
         rc = tael_engine_open_tls(engine, err);
     if (rc == TAEL_OK && setup->inherit != NULL)
         rc = setup->inherit(setup->inherit_user, &engine->plan, &engine->legacy, err);
+    engine->inherits = engine->legacy.count > 0;
     if (rc == TAEL_OK)
         rc = open_companions(engine, options, err);
     return rc == TAEL_OK ? open_store(engine, err) : rc;

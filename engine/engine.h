@@ -131,6 +131,7 @@ struct tael_engine {
     char *lua_root, *root, *config_path, *config_lua, *app, *args_json;
     bool dev, listen, started, closing;
     bool settling; /* the workers' threads have ended */
+    bool inherits; /* it began with another's sockets, which are its own once it runs */
     struct tael_plan plan;
     struct tael_store *store;
     struct tael_worker *workers;

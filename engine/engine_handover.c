@@ -107,11 +107,22 @@ static void keep_socket(void *user, const char *name, const char *address, int f
                  tael_log_text("address", address));
 }
 
+static void leave_socket(void *user, const char *name, const char *address, int fd)
+{
+    (void)user, (void)name, (void)address;
+    close(fd);
+}
+
+/* An heir that ends before it has come to serve leaves the sockets as they were: to retire one
+ * would make it deaf for the old engine, too, which goes on with it. */
 void tael_worker_share(struct tael_worker *worker)
 {
     struct tael_engine *engine = worker->engine;
-    if (atomic_load(&engine->handing_over) &&
-        tael_http_server_share(worker->server, keep_socket, engine) != TAEL_OK)
+    bool gives = atomic_load(&engine->handing_over);
+    bool leaves = engine->inherits && !atomic_load(&engine->running);
+    if ((gives || leaves) &&
+        tael_http_server_share(worker->server, gives ? keep_socket : leave_socket, engine) !=
+            TAEL_OK)
         TAEL_LOG(engine->log, TAEL_LOG_ERROR, "engine.socket_lost",
                  tael_log_text("why", "no descriptors are left"));
 }

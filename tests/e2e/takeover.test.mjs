@@ -5,11 +5,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Load } from './load.mjs';
 import { Shop } from './shop.mjs';
-import { root, sleep, until } from './tael.mjs';
+import { askOperator, freePort, root, sleep, until } from './tael.mjs';
 
 const rounds = Number(process.env.ROUNDS ?? 3);
 const env = { TAEL_WORKERS: '2', TAEL_DRAIN: '8s' }; // quiet connections end after half a second
@@ -149,6 +151,39 @@ test('a successor that dies or fails, however far it has come, changes nothing',
     await load.end();
     assert.equal(await lock.end(), 0, 'the lock was free');
     assert.deepEqual(await load.verify(40), []);
+});
+
+/** The status of a request on a connection of its own, or what became of it. */
+const ask = () => new Promise((resolve) => {
+    http.get(`${shop.url}/healthz`, { agent: false, timeout: 8000 }, (response) => {
+        response.resume();
+        response.on('end', () => resolve(response.statusCode));
+    }).on('timeout', function () { this.destroy(new Error('nobody answers')); }).on('error', (err) => resolve(err.message));
+});
+
+test('a successor that listens already when it fails leaves the sockets as they were', { timeout: 120_000 }, async (t) => {
+    const old = shop.process;
+    const other = net.createServer().listen(await freePort(), '127.0.0.1');
+    await once(other, 'listening');
+    t.after(() => other.close());
+    const taken = { TAEL_OPERATIONS__LISTEN: `127.0.0.1:${other.address().port}` };
+    const goesOn = async () => {
+        assert.deepEqual(await Promise.all(Array.from({ length: 24 }, ask)), Array(24).fill(200));
+        assert.equal((await askOperator(shop.folder, 'GET', '/readyz')).status, 200);
+        assert.equal(old.end, undefined, old.output.slice(-3000));
+    };
+
+    // one of its addresses is in use, and it has others already
+    let next = takeover(taken);
+    assert.notEqual((await next.ended).code, 0);
+    await goesOn();
+
+    // it is told to stop when its first worker serves
+    next = takeover({ ...slowScripts(3e7), TAEL_WORKERS: '3' });
+    await until('the first worker listens', () => next.output.includes('"name":"local"'));
+    await next.stop();
+    assert.ok(!next.output.includes('engine.took_over'));
+    await goesOn();
 });
 
 test('when the old engine dies on the way, the new one serves', { timeout: 180_000 }, async () => {
