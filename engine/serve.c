@@ -103,6 +103,8 @@ static int run(tael_engine *engine, struct tael_signals *signals, struct tael_ta
         tael_legacy_free(&engine->legacy);
         print_banner(engine);
         rc = serve(engine, handover, signals, &err);
+    } else if (tael_taking_found(taking)) {
+        tael_engine_stop(engine, 0); /* who has come to us already is answered */
     }
     tael_signals_are_for(signals, NULL);
     tael_handover_close(handover);

@@ -173,9 +173,12 @@ test('a successor that listens already when it fails leaves the sockets as they 
         assert.equal(old.end, undefined, old.output.slice(-3000));
     };
 
-    // one of its addresses is in use, and it has others already
-    let next = takeover(taken);
+    // one of its addresses is in use, and it has others already; who waits at those is answered
+    let next = takeover({ ...slowScripts(3e7), ...taken });
+    await says(next, 'store.opened');
+    const waiting = Array.from({ length: 24 }, ask);
     assert.notEqual((await next.ended).code, 0);
+    assert.deepEqual(await Promise.all(waiting), Array(24).fill(200));
     await goesOn();
 
     // it is told to stop when its first worker serves
