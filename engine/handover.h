@@ -41,7 +41,8 @@ void tael_taking_drop(struct tael_taking *taking);
 
 struct tael_handover;
 
-/* Begins to wait for a successor of the running engine; *out stays NULL when its plan has none. */
+/* Begins to wait for a successor of the running engine, which lets go of what it has inherited
+ * itself; *out stays NULL when its plan has none. */
 tael_status tael_handover_open(struct tael_handover **out, tael_engine *engine);
 /* Waits no more. true: a successor has come, and has stopped the engine. */
 bool tael_handover_came(struct tael_handover *handover);

@@ -137,6 +137,7 @@ tael_status tael_handover_open(struct tael_handover **out, tael_engine *engine)
     handover->listen_fd = listen_inherited(&engine->legacy);
     if (handover->listen_fd < 0)
         handover->listen_fd = listen_new(path);
+    tael_legacy_free(&engine->legacy); /* before a successor comes: then it is what we leave */
     handover->wake_fd = eventfd(0, EFD_CLOEXEC);
     tael_status rc = TAEL_ENETWORK;
     if (handover->listen_fd >= 0 && handover->wake_fd >= 0)

@@ -100,7 +100,6 @@ static int run(tael_engine *engine, struct tael_signals *signals, struct tael_ta
             TAEL_LOG(engine->log, TAEL_LOG_WARN, "engine.no_handover",
                      tael_log_text("why", "its socket cannot be made; a restart works"));
         tael_taking_done(taking);
-        tael_legacy_free(&engine->legacy);
         print_banner(engine);
         rc = serve(engine, handover, signals, &err);
     } else if (tael_taking_found(taking)) {

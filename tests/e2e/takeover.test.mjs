@@ -153,6 +153,24 @@ test('a successor that dies or fails, however far it has come, changes nothing',
     assert.deepEqual(await load.verify(40), []);
 });
 
+test('two successors that come at once follow each other, and both get every socket', { timeout: 120_000 }, async (t) => {
+    const load = new Load(shop, { shops: 2 }).start();
+    t.after(() => load.end());
+    const sockets = (running) => /"event":"engine\.took_over","sockets":(\d+)/.exec(running.output)?.[1];
+    for (let round = 0; round < 3 * rounds; round++) {
+        const both = [takeover(), takeover()];
+        await shop.process.ended;
+        const first = await until('the first has gone', () => both.find((running) => running.end));
+        shop.process = both.find((running) => running !== first);
+        await says(shop.process, 'engine.took_over');
+        assert.deepEqual(first.end, { code: 0, signal: null }, first.output.slice(-3000));
+        assert.equal(sockets(shop.process), sockets(first));
+        await shop.ready(shop.process);
+    }
+    await load.end();
+    assert.deepEqual([load.failures.slice(0, 5), load.refused], [[], 0]);
+});
+
 /** The status of a request on a connection of its own, or what became of it. */
 const ask = () => new Promise((resolve) => {
     http.get(`${shop.url}/healthz`, { agent: false, timeout: 8000 }, (response) => {
