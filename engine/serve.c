@@ -96,11 +96,11 @@ static int run(tael_engine *engine, struct tael_signals *signals, struct tael_ta
         if (tael_taking_found(taking))
             TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.took_over",
                      tael_log_int("sockets", (int64_t)engine->legacy.count));
+        tael_taking_done(taking);
+        print_banner(engine); /* waits for a worker: one that hands over would not answer */
         if (tael_handover_open(&handover, engine) != TAEL_OK)
             TAEL_LOG(engine->log, TAEL_LOG_WARN, "engine.no_handover",
                      tael_log_text("why", "its socket cannot be made; a restart works"));
-        tael_taking_done(taking);
-        print_banner(engine);
         rc = serve(engine, handover, signals, &err);
     } else if (tael_taking_found(taking)) {
         tael_engine_stop(engine, 0); /* who has come to us already is answered */
