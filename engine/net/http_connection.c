@@ -83,6 +83,8 @@ static void put_bytes(struct tael_http_connection *connection, const char *data,
 {
     if (tael_stream_write(connection->stream, data, len) != TAEL_OK)
         tael_http_connection_close(connection);
+    else if (connection->stalled_at > 0)
+        connection->stalled_at += len; /* else it would hide what the client takes */
 }
 
 /* Sends what stands in server->out. */

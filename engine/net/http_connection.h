@@ -89,7 +89,7 @@ struct tael_http_connection {
     struct tael_http_peer *peer; /* NULL: not counted */
     struct tael_timer *timer;
     struct tael_timer *stall; /* made when an answer is not taken at once */
-    size_t stalled_at;        /* bytes queued when it was started */
+    size_t stalled_at;        /* bytes queued when it was started, and written since */
     struct tael_timer *pause; /* made when an answer is to be interrupted (tael_http_flaw) */
     struct tael_buf rest;     /* of that answer; nothing else is answered before */
 

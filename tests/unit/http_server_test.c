@@ -544,6 +544,43 @@ static void a_client_that_reads_slowly_is_served(void)
     site_close(&site);
 }
 
+static void take_one_piece(void *user, const char *data, size_t len)
+{
+    struct wire *wire = user;
+    wire_on_read(wire, data, len);
+    tael_stream_read(wire->stream, false);
+}
+
+/* It takes 8 KB a second and is never without something to take: as much is added. */
+static void a_client_that_asks_ahead_and_reads_steadily_is_served(void)
+{
+    static const struct tael_stream_events steady = {
+        .open = wire_on_open, .read = take_one_piece, .end = wire_on_end};
+    enum { ASKED = 16, PIECE = 8 * 1024 };
+    struct site site;
+    struct wire wire = {0};
+    char text[PIECE + 1];
+    memset(text, 'x', PIECE);
+    text[PIECE] = '\0';
+    site_open(&site, 42, NULL);
+    CHECK(tael_connect(site.loop, site.address, &steady, &wire, &wire.stream) == TAEL_OK);
+    for (size_t i = 0; i < ASKED; i++)
+        wire_send(&wire, GET("/hold"));
+    site_run(&site, SOON);
+    site_answer(&site, 0, "a short one first");
+    for (size_t i = 1; i < ASKED; i++) {
+        site_run(&site, i < 3 ? SOON : 1000);
+        CHECK(site.held_count == i + 1);
+        if (site.held_count == i + 1)
+            site_answer(&site, i, text);
+        if (i >= 3)
+            tael_stream_read(wire.stream, true);
+    }
+    CHECK(!site_logged(&site, "stalled") && !wire.ended);
+    wire_free(&wire);
+    site_close(&site);
+}
+
 /* ---- connections ---- */
 
 static void there_are_only_so_many_connections(void)
@@ -840,6 +877,7 @@ int main(void)
     a_slow_handler_is_not_the_clients_fault();
     a_client_that_does_not_read_is_cut();
     a_client_that_reads_slowly_is_served();
+    a_client_that_asks_ahead_and_reads_steadily_is_served();
     there_are_only_so_many_connections();
     who_only_holds_a_place_makes_room();
     one_address_has_only_so_many_of_them();
