@@ -230,8 +230,9 @@ static void *worker_main(void *arg)
 
 tael_status tael_engine_run_worker(struct tael_worker *worker)
 {
-    worker->joined = false;
-    return tael_thread_start(&worker->thread, "tael-worker", worker_main, worker);
+    tael_status rc = tael_thread_start(&worker->thread, "tael-worker", worker_main, worker);
+    worker->joined = rc != TAEL_OK; /* what `thread` says then is of one that has ended */
+    return rc;
 }
 
 static enum tael_worker_phase await_worker(tael_engine *engine, struct tael_worker *worker)

@@ -287,6 +287,39 @@ static void a_drain_has_an_end(void)
     tael_engine_close(engine);
 }
 
+static void set_stacks(size_t size)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, size);
+    pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+}
+
+/* It hands over, to a successor that does not come to serve, and there are no threads any more. */
+static void an_engine_that_cannot_go_on_is_closed(void)
+{
+    enum { UNKEPT = 64 << 20 }; /* such a stack is gone with its thread */
+    static const size_t too_large = (size_t)1 << 47;
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    pthread_attr_t attributes;
+    size_t size = 0;
+    pthread_getattr_default_np(&attributes);
+    pthread_attr_getstacksize(&attributes, &size);
+    pthread_attr_destroy(&attributes);
+    set_stacks(UNKEPT);
+    CHECK(open_echo(&engine, "{\"workers\":2,\"address\":\"127.0.0.1:0\"}", 1, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    CHECK(tael_engine_hand_over(engine) == TAEL_OK);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    tael_engine_pause(engine);
+    set_stacks(too_large);
+    CHECK(tael_engine_resume(engine, &err) == TAEL_ENOMEM);
+    set_stacks(size);
+    tael_engine_close(engine);
+}
+
 int main(void)
 {
     an_engine_answers_calls();
@@ -298,6 +331,7 @@ int main(void)
     who_waits_for_news_is_told_of_the_stop();
     an_address_has_one_engine();
     a_drain_has_an_end();
+    an_engine_that_cannot_go_on_is_closed();
     tael_engine_close(NULL);
     return tap_end();
 }
