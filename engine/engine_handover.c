@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "engine.h"
+#include "net/address.h"
 
 enum { EBB_SLACK_US = 20000 }; /* quiet connections close before it is over */
 
@@ -49,6 +50,29 @@ tael_status tael_legacy_add(struct tael_legacy *legacy, const char *name, const 
     return TAEL_OK;
 }
 
+static bool read_address(const char *text, struct tael_address *out, long *port)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL)
+        return false;
+    bool brackets = text[0] == '[' && colon - text > 2;
+    struct tael_span host = {text + (brackets ? 1 : 0),
+                             (size_t)(colon - text) - (brackets ? 2 : 0)};
+    *port = strtol(colon + 1, NULL, 10);
+    return tael_address_parse(out, host);
+}
+
+/* The same text, or another one of the same: of "[::0]:80" the socket says "[::]:80". */
+static bool same_address(const char *a, const char *b)
+{
+    struct tael_address x, y;
+    long x_port, y_port;
+    if (strcmp(a, b) == 0)
+        return true;
+    return read_address(a, &x, &x_port) && read_address(b, &y, &y_port) && x_port == y_port &&
+           x.ip6 == y.ip6 && memcmp(x.bytes, y.bytes, sizeof(x.bytes)) == 0;
+}
+
 /* By its address, wherever that is a certain one; a listener that took any free port, by its name.
  */
 static bool is_of(const struct tael_legacy_socket *socket,
@@ -57,7 +81,7 @@ static bool is_of(const struct tael_legacy_socket *socket,
     const char *port = strrchr(listener->address, ':');
     if (port != NULL && strcmp(port, ":0") == 0)
         return strcmp(socket->name, listener->name) == 0;
-    return strcmp(socket->address, listener->address) == 0;
+    return same_address(socket->address, listener->address);
 }
 
 /* Every socket has one worker at least: a connection in its backlog would wait for ever. Where

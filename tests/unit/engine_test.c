@@ -320,6 +320,38 @@ static void an_engine_that_cannot_go_on_is_closed(void)
     tael_engine_close(engine);
 }
 
+/* One address has many texts; the old engine tells that of the socket. */
+static void sockets_are_left_to_whoever_names_their_address(void)
+{
+    static const struct {
+        const char *real, *wanted;
+        bool same;
+    } rows[] = {
+        {"127.0.0.1:8080", "127.0.0.1:8080", true},
+        {"127.0.0.1:8080", "127.0.0.1:08080", true},
+        {"127.0.0.1:8080", "127.0.0.1:8081", false},
+        {"127.0.0.1:8080", "127.0.0.2:8080", false},
+        {"[fd00::1]:8080", "[FD00:0:0::1]:8080", true},
+        {"[::]:8080", "[0::0]:8080", true},
+        {"[::]:8080", "0.0.0.0:8080", false},
+        {"[::7f00:1]:8080", "127.0.0.1:8080", false},
+        {"unix:/a/b", "unix:/a/b", true},
+        {"unix:/a/b", "unix:/a/c", false},
+        {"127.0.0.1:8080", "127.0.0.1:0", true}, /* by name */
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct tael_legacy legacy = {.lock_fd = -1};
+        struct tael_plan_listener listener = {.name = "api", .address = rows[i].wanted};
+        bool any = !rows[i].same;
+        CHECK(tael_legacy_add(&legacy, "api", rows[i].real, dup(STDERR_FILENO)) == TAEL_OK);
+        int fd = tael_legacy_socket_for(&legacy, &listener, 1, 1, 0, &any);
+        CHECK_NAMED(any == rows[i].same && (fd >= 0) == any, rows[i].wanted);
+        if (fd >= 0)
+            close(fd);
+        tael_legacy_free(&legacy);
+    }
+}
+
 int main(void)
 {
     an_engine_answers_calls();
@@ -332,6 +364,7 @@ int main(void)
     an_address_has_one_engine();
     a_drain_has_an_end();
     an_engine_that_cannot_go_on_is_closed();
+    sockets_are_left_to_whoever_names_their_address();
     tael_engine_close(NULL);
     return tap_end();
 }
