@@ -264,6 +264,11 @@ test('lists filter by what names a payment, by state and time', async () => {
     const { created_at } = payment;
     assert.deepEqual(await ids(`created_after=${created_at}&created_before=${new Date(Date.parse(created_at) + 1).toISOString()}`), [payment.id]);
     assert.ok(!(await ids(`created_before=${created_at}`)).includes(payment.id));
+    for (const always of ['created_before=9999-12-31T23:59:59Z', 'created_before=2100-01-01T00:00:00Z',
+        'created_after=0001-01-01T00:00:00Z', 'created_after=1950-01-01T00:00:00Z'])
+        assert.deepEqual(await ids(`limit=1&${always}`), await ids('limit=1'), always);
+    for (const never of ['created_after=2100-01-01T00:00:00Z', 'created_before=1900-01-01T00:00:00Z'])
+        assert.deepEqual(await ids(never), [], never);
 });
 
 test('a cursor holds for one query and one merchant', async () => {

@@ -141,6 +141,18 @@ describe("a timer's id", function()
         assert.is_true(id >= due.before(support.now) and id < due.before(support.now + 1))
     end)
 
+    it("is at the end of its range for a moment beyond", function()
+        local id = due.id(support.now)
+        for _, year in ipairs { 1, 1900, 1950 } do
+            local ms = (year - 1970) * 31556952000
+            assert.is_true(due.before(ms) < 0, year)
+        end
+        for _, year in ipairs { 2090, 2100, 9999 } do
+            local ms = (year - 1970) * 31556952000
+            assert.is_true(due.before(ms) > id, year)
+        end
+    end)
+
     it("is rarely the same twice", function()
         local seen, twice = {}, 0
         for _ = 1, 1000 do

@@ -9,6 +9,7 @@ local due = {}
 
 local EPOCH_MS = 1577836800000 -- 2020-01-01 UTC, where ids begin
 local STAMP_BITS, STAMP_BYTES = 22, 3
+local REACH_MS = 1 << 63 - STAMP_BITS -- what an id can say, before EPOCH_MS and after it: 69 years
 local STAMPS_AT_ONCE = 64 -- the system is asked for randomness once for so many
 
 local stamps, next_stamp = "", 1
@@ -30,11 +31,12 @@ function due.id(ms)
     return due.before(ms) | random_stamp()
 end
 
---- Ids of all timers due before this moment are below it.
+--- Ids of all timers due before this moment are below it. A moment that no id can say, as a list may be asked
+--- for one, is as near to it as ids come: it must not wrap around.
 ---@param ms integer
 ---@return integer
 function due.before(ms)
-    return ms - EPOCH_MS << STAMP_BITS
+    return math.max(-REACH_MS, math.min(ms - EPOCH_MS, REACH_MS - 1)) << STAMP_BITS
 end
 
 --- When a timer of this id is due.
