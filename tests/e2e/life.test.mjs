@@ -499,13 +499,24 @@ test('money that comes twice: a person is told', async () => {
     const own = await new Engine({ env: {
         TAEL_PAYMENTS__POLL: '500ms,1s,2s,5s', TAEL_PAYMENTS__ON_DUPLICATE_PAID: 'review',
     } }).start();
-    const { payment } = await twice(own);
+    const { payment, numbers } = await twice(own);
     await act(payment, 'sync', own);
     await until('both orders have succeeded', async () => (await attemptsOf(payment, own))
         .every((attempt) => attempt.state === 'succeeded'));
     await until('the alarm is in the log', () => alarms(own, 'duplicate_paid').length === 1);
     assert.equal((await own.get(`/v1/payments/${payment.id}/refunds`)).body.data.length, 0);
-    assert.equal((await own.payment(payment.id)).captured_amount, 1234);
+    const paid = await own.payment(payment.id);
+    assert.deepEqual([paid.captured_amount, paid.refundable_amount], [2468, 2468]);
+    for (const [i, left] of [1234, 0].entries()) { // whoever decides gives back one, or both
+        const back = await own.post(`/v1/payments/${payment.id}/refunds`, { merchant_refund_id: `T${i}`, amount: 1234 });
+        assert.equal(back.status, 201, back.text);
+        await until('the money has gone back', async () => (await own.payment(payment.id)).refunded_amount === 2468 - left);
+    }
+    const more = await own.post(`/v1/payments/${payment.id}/refunds`, { merchant_refund_id: 'T2', amount: 1 });
+    assert.deepEqual([more.status, more.body.code], [409, 'refund_exceeds_captured'], more.text);
+    const trades = await Promise.all(numbers.map((number) => lever('GET', `trades/${number}`, undefined, own)));
+    assert.deepEqual(trades.map((trade) => trade.refunded), [1234, 1234]);
+    await own.prove();
     await own.remove();
 });
 

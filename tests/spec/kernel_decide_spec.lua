@@ -406,6 +406,8 @@ describe("policies", function()
         end
         assert.are.same({ amount = 1234, reason = "duplicate" }, twice("refund").refund)
         assert.is_nil(twice("review").refund)
+        assert.is_nil(twice("refund").payment.captured_amount, "it is captured with its refund")
+        assert.are.equal(1234, twice("review").payment.captured_amount - support.payment().captured_amount)
         assert.are.equal("duplicate_paid", twice("refund").alarm)
         assert.are.equal("duplicate_paid", twice("review").alarm)
     end)

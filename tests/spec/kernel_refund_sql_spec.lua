@@ -164,6 +164,15 @@ describe("the payment's sums", function()
         assert.are.equal(1400, row.refund_reserved)
     end)
 
+    it("take in a surplus that stays, for whoever gives it back", function()
+        begin "created"
+        assert.is_false(try("payment.surplus", with(head, { amount = 1000, currency = "USD" })))
+        assert.is_true(try("payment.surplus", with(head, { amount = 1000, currency = "CNY" })))
+        local row = store:query("payment.get", { payment = 1 })[1]
+        assert.are.equal(2000, row.captured_amount)
+        assert.are.equal(400, row.refund_reserved)
+    end)
+
     it("give back and release no more than is reserved", function()
         begin "pending"
         assert.is_false(try("payment.refunded", with(head, { amount = 401 })))

@@ -102,6 +102,8 @@ describe("other units", function()
             { "payment.fail", "attempt.move", "event.insert" } },
         ["a surplus"] = { { payment = support.payment { state = "paid" } },
             { "payment.note", "attempt.succeed", "event.insert" } },
+        ["a surplus that stays"] = { { payment = support.payment { state = "paid", captured_amount = 1234 },
+            policy = { duplicate = "review" } }, { "payment.surplus", "attempt.succeed", "event.insert" } },
     }
     for name, case in pairs(cases) do
         it("of " .. name, function()

@@ -73,9 +73,11 @@ local success_by_state = {
             payment = { to = "paid", late = 0, paid_at = case.fact.at or case.now, captured_amount = nil },
             attempt = nil }
     end,
-    paid = function(case)
+    paid = function(case) -- what does not go back at once was received too: a person may give it back
+        local refund = refund_of(case, "duplicate", "duplicate")
         return { effect = "surplus", detail = "paid already by another attempt", alarm = "duplicate_paid",
-            event = "attempt.surplus", payment = {}, refund = refund_of(case, "duplicate", "duplicate") }
+            event = "attempt.surplus", refund = refund, payment = {
+                captured_amount = not refund and case.payment.captured_amount + case.attempt.amount or nil } }
     end,
     review = function()
         return { effect = "review", detail = "paid while under review: a person decides",
@@ -117,7 +119,9 @@ local function succeeded(case)
             "impossible_success")
     end
     local decision = success_by_state[payment.state](case)
-    decision.payment.captured_amount = decision.payment.to == "paid" and attempt.amount or nil
+    if decision.payment.to == "paid" then
+        decision.payment.captured_amount = attempt.amount
+    end
     decision.attempt = move(case, "succeeded")
     return decision
 end

@@ -30,7 +30,7 @@ end
 --- Columns as the event keeps them: a column that becomes NULL is null, one that stays is absent.
 local function payment_data(change, payment)
     if not change.to then
-        return nil
+        return change.captured_amount and { captured_amount = change.captured_amount } or nil
     end
     return {
         state = change.to, reason = change.reason or json.null, late = change.late,
@@ -72,6 +72,9 @@ local function payment_params(change, payment, hash, now)
         params.paid_at = change.paid_at
     elseif change.to then
         params.reason = change.reason
+    elseif change.captured_amount then
+        params.amount = change.captured_amount - payment.captured_amount
+        params.currency = payment.currency
     end
     return params
 end
@@ -148,7 +151,8 @@ function units.transition(input)
         hash = nil,
     }
     event.hash = chain.hash(payment.last_hash, event)
-    local statement = decision.payment.to and payment_statement[decision.payment.to] or "payment.note"
+    local statement = payment_statement[decision.payment.to]
+        or decision.payment.captured_amount and "payment.surplus" or "payment.note"
     local params = payment_params(decision.payment, payment, event.hash, input.now)
     local list = { { statement, params }, nil, nil, nil }
     if decision.attempt then

@@ -38,6 +38,14 @@ UPDATE payments SET state = 'paid', reason = NULL, closing = NULL, late = CASE W
 WHERE merchant = :merchant AND id = :payment AND version = :version_was
   AND (state = 'pending' OR state = 'closed' OR state = 'failed') AND amount = :amount AND currency = :currency;
 
+-- Money that came a second time and does not go back by itself: it was received, and may be given back.
+-- name: payment.surplus
+-- rows: 1 else reread
+-- bytes: hash
+UPDATE payments SET captured_amount = captured_amount + :amount, version = version + 1, last_event = :seq_event,
+  last_hash = :hash, updated_at = :now
+WHERE merchant = :merchant AND id = :payment AND version = :version_was AND state = 'paid' AND currency = :currency;
+
 -- name: payment.review
 -- rows: 1 else reread
 -- bytes: hash
