@@ -5,7 +5,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Alipay } from './alipay.mjs';
+import { Alipay, beijingTime } from './alipay.mjs';
 import { Engine, until } from './tael.mjs';
 
 let engine, alipay, persons, orders = 0;
@@ -62,19 +62,29 @@ test('what the channel says was paid is accepted as paid, with the call that say
     await until('the money is back', async () => (await engine.payment(payment.id)).refunded_amount === 1000);
 });
 
-/** Opens the order at the channel with another total than ours, as a stolen key could. */
-const openWith = async (payment, total) => {
+/** What whoever has the merchant's key asks the channel past the engine; gives the answer's text. */
+const askChannel = async (payment, changed) => {
     const page = new URL(payment.next_action.url);
-    const fields = Object.fromEntries(page.searchParams);
-    fields.biz_content = JSON.stringify({ ...JSON.parse(fields.biz_content), total_amount: total });
+    const fields = { ...Object.fromEntries(page.searchParams), ...changed };
     delete fields.sign;
     const key = fs.readFileSync(path.join(engine.folder, 'data/keys/demo.alipay.key'), 'utf8');
     const text = Object.keys(fields).sort().map((name) => `${name}=${fields[name]}`).join('&');
     fields.sign = crypto.sign('RSA-SHA256', Buffer.from(text), key).toString('base64');
     page.search = new URLSearchParams(fields).toString();
     const answer = await fetch(page);
-    assert.equal(answer.status, 200, await answer.text());
+    assert.equal(answer.status, 200);
+    return answer.text();
 };
+
+/** Opens the order at the channel with another total than ours, as a stolen key could. */
+const openWith = (payment, total) => askChannel(payment, { biz_content: JSON.stringify({
+    ...Alipay.page(payment).biz, total_amount: total }) });
+
+/** Gives the money back in the merchant's console there. */
+const refundAtChannel = async (payment, amount) => assert.match(await askChannel(payment, {
+    method: 'alipay.trade.refund', timestamp: beijingTime(), biz_content: JSON.stringify({
+        out_trade_no: numberOf(payment), refund_amount: amount, out_request_no: `C-${payment.id}` }),
+}), /"fund_change":"Y"/);
 
 test('another amount that was really paid can be accepted, and given back no more than that', async () => {
     const payment = await created();
@@ -140,6 +150,30 @@ test('money that is there cannot be called unpaid', async () => {
         assert.deepEqual([answer.status, answer.body.code], [409, 'state_conflict'], answer.text);
         assert.match(answer.body.detail, /holds money/);
     }
+});
+
+test('money that was given back at the channel itself is no longer there', async () => {
+    const payment = await underReview();
+    await lever(numberOf(payment), 'pay');
+    await until('it is known here', async () => (await attemptOf(payment)).state === 'succeeded');
+    const other = await created(); // an order that our rows do not call paid
+    await openWith(other, '9.99');
+    await lever(numberOf(other), 'pay');
+    await until('it is under review', async () => (await engine.payment(other.id)).state === 'review');
+    await refundAtChannel(payment, '10.00');
+    await refundAtChannel(other, '9.99');
+    for (const returned of [payment, other]) {
+        const early = await decide(returned, 'paid');
+        assert.deepEqual([early.status, early.body.code], [409, 'state_conflict'], early.text);
+        const done = await decide(returned, 'closed');
+        assert.equal(done.status, 200, done.text);
+        assert.deepEqual([done.body.state, done.body.reason, done.body.captured_amount], ['closed', 'manual', 0]);
+    }
+    await until('its order has ended here too', async () => {
+        await engine.post(`/v1/payments/${other.id}/sync`);
+        return (await attemptOf(other)).state === 'expired';
+    });
+    assert.equal((await engine.payment(other.id)).state, 'closed');
 });
 
 test('a silent channel decides nothing', async () => {

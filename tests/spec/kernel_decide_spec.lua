@@ -273,7 +273,7 @@ local meaning = {
     over = "expired =closed:expired", reversed = "cancelled =closed:merchant",
     voided = "cancelled =closed:voided", gone = "*reversed_after_paid",
     failed = "declined =failed:other", lost = "*paid_not_found", odd = "unknown *unknown_word",
-    still_odd = "*unknown_word",
+    still_odd = "*unknown_word", back = "expired *foreign_refund",
 }
 
 --- Seven words: the payment in the order of PAYMENTS. One word: the same for all.
@@ -348,8 +348,10 @@ local cases = {
             all_of("still_odd", "new", "unknown", "authorized", "succeeded", "declined", "cancelled",
                 "expired")) },
     { "given back", { state = "unknown", given_back = true },
-        with(all_of("odd", "issued", "sent", "waiting_payer", "processing"),
-            all_of("still_odd", "new", "unknown", "authorized", "declined", "expired")) },
+        with(all_of("odd odd odd back back back odd", "issued", "sent", "waiting_payer"), {
+            unknown = "still_odd still_odd still_odd back back back still_odd", processing = "odd",
+            new = "still_odd", authorized = "still_odd", declined = "still_odd", expired = "still_odd",
+        }) },
     { "given back while it is being reversed", { state = "unknown", given_back = true },
         ends("voided", "cancelled", table.unpack(reversible)), { closing = "cancel" } },
 }

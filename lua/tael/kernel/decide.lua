@@ -209,19 +209,27 @@ local function silent(case)
         payment = {}, attempt = move(case, "unknown") }
 end
 
---- It was paid and all of it went back: by refunds of ours, or because we had it reversed.
+--- Where the payment is settled, an order that held money which was given back at the channel has only ended.
+local settled = { paid = true, closed = true, failed = true }
+
+--- It was paid and all of it went back: by refunds of ours, because we had it reversed, or at the channel.
 local function given_back(case)
-    if states.attempt_open[case.attempt.state] and case.payment.closing == "cancel" then
+    if not states.attempt_open[case.attempt.state] then
+        return none("what was paid has been given back")
+    elseif case.payment.closing == "cancel" then
         return ended(as(case, { state = "cancelled", reversed = true }))
     end
-    return none("what was paid has been given back")
+    local decision = ended(as(case, { state = "expired" }))
+    decision.detail, decision.alarm = "it was paid, and given back at the channel", "foreign_refund"
+    return decision
 end
 
 local function unknown(case)
     local word = tostring(case.fact.channel_state or case.fact.code or "?")
     local state = case.attempt.state
     if case.fact.given_back and (state == "succeeded" or state == "cancelled"
-        or case.payment.closing == "cancel") then
+        or case.payment.closing == "cancel"
+        or settled[case.payment.state] and states.may(state, "expired")) then
         return given_back(case)
     elseif not states.may(case.attempt.state, "unknown") then
         return none("a word that is not mapped: " .. word, "unknown_word")

@@ -106,11 +106,14 @@ end
 
 local ENDED = { expired = true, cancelled = true, declined = true }
 
---- Why this order cannot be called unpaid; nil when it can.
+--- Why this order cannot be called unpaid; nil when it can. What was given back at the channel, by a person
+--- there, is nobody's to refund here.
 local function may_hold_money(finding, now)
     local attempt, fact = finding.attempt, finding.fact
     local name = ids.encode("att", attempt.id)
-    if is_paid(finding) or attempt.state == "succeeded" then
+    if fact and fact.given_back then
+        return nil
+    elseif is_paid(finding) or attempt.state == "succeeded" then
         return name .. " holds money: decide paid, then refund it"
     elseif not fact then
         return "the channel gave no verified answer about " .. name .. "; repeat when it does"
