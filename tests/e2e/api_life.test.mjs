@@ -132,6 +132,12 @@ test('another attempt: the open one is answered as it is, a second one needs ref
     assert.equal(second.status, 201, second.text);
     assert.notEqual(second.body.attempt, free.attempt);
     assert.equal(second.body.next_action.type, 'redirect');
+    assert.equal((await fetch(free.next_action.svg_url)).status, 200, 'the code that he has before him can still be paid');
+    for (const [product, first] of [['qr', free], ['page', second.body]]) { // back to what he has seen before
+        const back = await act(free, 'attempts', { product });
+        assert.deepEqual([back.status, back.body.attempt, back.body.product, back.body.next_action],
+            [200, first.attempt, product, first.next_action], back.text);
+    }
     assert.equal((await engine.get(`/v1/payments/${free.id}/attempts`)).body.data.length, 2);
 });
 

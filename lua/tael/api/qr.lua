@@ -44,7 +44,8 @@ function M.image(rows)
         size, size, size * PIXELS, size * PIXELS, size, size, table.concat(parts))
 end
 
---- What is to be scanned, when there is something.
+--- What is to be scanned, when there is something: the newest code that can still be paid, also when the
+--- payer has looked at another way meanwhile.
 local function code_of(text)
     local id = ids.decode("pay", text)
     local rows, err = {}, nil
@@ -55,13 +56,20 @@ local function code_of(text)
         return nil, err
     end
     task.set_scope(rows[1].merchant)
-    local view
-    view, err = payments.get(text)
-    if not view then
-        return nil, err
+    local payment, attempts
+    payment, err = payments.row_of(id)
+    if payment then
+        attempts, err = payments.attempts_of(payment)
     end
-    local action = view.next_action
-    return type(action) == "table" and action.type == "qr_code" and action.code_url or nil
+    for _, attempt in ipairs(attempts or {}) do
+        local view
+        view, err = payments.view_by(payment, attempt)
+        local action = view and view.next_action
+        if not view or type(action) == "table" and action.type == "qr_code" then
+            return action and action.code_url, err
+        end
+    end
+    return nil, err
 end
 
 ---@param call tael.api.Call

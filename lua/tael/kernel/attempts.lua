@@ -96,6 +96,9 @@ local function begin(payment, account, product, actor)
 end
 
 --- nil and a guard's error: the payment moved meanwhile.
+---@return boolean? done
+---@return boolean|table started, or err
+---@return table? same row of the open attempt that goes this way
 local function round(payment, input, actor)
     local account, product = ways.choose(input)
     if not account then
@@ -104,8 +107,10 @@ local function round(payment, input, actor)
     local open, err = open_of(payment)
     if not open then
         return nil, err
-    elseif payment.state == "pending" and not payment.closing and same_way(open, account, product) then
-        return true, false
+    end
+    local same = payment.state == "pending" and not payment.closing and same_way(open, account, product)
+    if same then
+        return true, false, same
     end
     local may, code = states.may_start(payment, open)
     if not may then
@@ -134,10 +139,14 @@ function attempts.start(id_text, input, actor)
         elseif not rows[1] then
             return nil, { code = "not_found", detail = "there is no such payment" }
         end
-        local done, started = round(rows[1], input, actor)
+        local done, started, same = round(rows[1], input, actor)
         if done then
             local view
-            view, err = payments.get(id_text)
+            if same then -- a newer one may go another way
+                view, err = payments.view_by(rows[1], same)
+            else
+                view, err = payments.get(id_text)
+            end
             return view and { payment = view, started = started }, err
         elseif started.code ~= "guard" then
             return payments.told(started)

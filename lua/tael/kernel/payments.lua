@@ -66,6 +66,15 @@ local function view_of(payment, attempt)
     return views.payment(payment, details, attempt)
 end
 
+--- The payment as it is paid by this attempt, which need not be its newest.
+---@param payment table row
+---@param attempt table row
+---@return table? view
+---@return table? problem
+function payments.view_by(payment, attempt)
+    return view_of(setmetatable({ attempt = attempt.id }, { __index = payment }), attempt)
+end
+
 ---@param id integer
 ---@return table? row
 ---@return table? problem
