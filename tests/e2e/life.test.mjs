@@ -520,6 +520,24 @@ test('money that comes twice: a person is told', async () => {
     await own.remove();
 });
 
+test('a payer who comes back from an order that is not the newest is told what became of that one', async () => {
+    await quiet(false);
+    const payment = await created({ parallel: 'refund_surplus' });
+    const second = await engine.post(`/v1/payments/${payment.id}/attempts`, { product: 'qr' });
+    assert.equal(second.status, 201, second.text);
+    await fetch(payment.next_action.url);
+    const page = Alipay.page(payment), { out_trade_no } = page.biz;
+    await lever('POST', `trades/${out_trade_no}/pay`);
+    const signed = new Alipay(engine).form({
+        app_id: page.app_id, out_trade_no, method: 'alipay.trade.page.pay.return', sign_type: 'RSA2',
+        trade_no: '2026112522001400000001', total_amount: page.biz.total_amount,
+    });
+    const answer = await fetch(`${page.return_url}?${signed}`);
+    assert.match(await answer.text(), /data-state="paid"/);
+    assert.equal((await engine.payment(payment.id)).state, 'paid');
+    await quiet(true);
+});
+
 test('an order beside the one that was paid is closed at the channel', async () => {
     const payment = await created({ parallel: 'refund_surplus' });
     await open(payment);

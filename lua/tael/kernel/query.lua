@@ -8,7 +8,6 @@ local ids = require "tael.kernel.ids"
 local log = require "tael.log"
 local registry = require "tael.kernel.registry"
 local settle = require "tael.kernel.settle"
-local store = require "tael.store"
 
 local query = {}
 
@@ -99,19 +98,16 @@ function query.attempt(attempt, payment, actor)
     return decision, decision and fact or err
 end
 
---- Asks about a payment's newest attempt, unless that was done within the last second.
----@param payment integer
+--- Asks about an attempt, unless that was done within the last second.
+---@param id integer
 ---@param actor string
 ---@return boolean asked
-function query.sync(payment, actor)
-    local rows = store.query("payment.get", { payment = payment })
-    local row = rows and rows[1]
-    local attempts = row and row.attempt and store.query("attempt.get", { attempt = row.attempt })
-    local attempt = attempts and attempts[1]
-    if not attempt or calls.recent(attempt.id, "query", PAUSE_MS) then
+function query.sync(id, actor)
+    if calls.recent(id, "query", PAUSE_MS) then
         return false
     end
-    return query.attempt(attempt, row, actor) ~= nil
+    local attempt, payment = settle.read(id)
+    return attempt ~= nil and query.attempt(attempt, payment --[[@as table]], actor) ~= nil
 end
 
 return query

@@ -93,10 +93,11 @@ local function read_payment(id)
     return rows and rows[1]
 end
 
---- Asks the channel, for at most a few seconds of the payer's time; a notification that comes first ends it.
-local function ask(payment, key)
+--- Asks the channel about the order that the payer comes back from, which need not be the newest, for at most
+--- a few seconds of his time; a notification that comes first ends it.
+local function ask(payment, attempt, key)
     task.spawn(function()
-        local ran, message = pcall(query.sync, payment.id, "return")
+        local ran, message = pcall(query.sync, attempt, "return")
         if not ran then
             log.error("return.failed", { message = tostring(message) })
         end
@@ -125,7 +126,7 @@ function returns.receive(inbound)
     local signed = not package.return_
         or returned.verify(package, prepared, request.query or "", time.now()) == inbound.payment
     if payment.state == "pending" and signed then
-        payment = ask(payment, "payment:" .. payment.id)
+        payment = ask(payment, attempt.id, "payment:" .. payment.id)
     end
     local details = details_of.read(payment)
     if details and details.return_url then
