@@ -153,6 +153,14 @@ describe("the unit", function()
         assert.are.same({ "duplicate_paid" }, world.alarms)
     end)
 
+    it("of what is said once more asks nobody what becomes of money that comes twice", function()
+        world.payments = { support.payment { state = "paid", captured_amount = 1234 } }
+        world.attempts[1].state, world.attempts[1].trade_no = "succeeded", "T1"
+        world.policy = setmetatable({}, { __index = function(_, name) error("asked for " .. name) end })
+        assert.are.equal("none", apply().effect)
+        assert.are.same({ "call.finish" }, names(world.units[1]))
+    end)
+
     it("of a payment that is paid looks at its other open orders at once", function()
         world.payments = { support.payment { attempt = support.id(support.now, 8) } }
         world.attempts[2] = support.attempt { id = support.id(support.now, 8), due = 66,

@@ -87,7 +87,8 @@ local function case_of(input, payment, attempt, now)
         waits_unopened = registry.product(attempt).not_found == "waiting",
         others = others, others_open = #others > 0, reversing = is_reversing(input, payment, attempt),
         policy = payment.state ~= "pending" and input.fact.state == "succeeded"
-            and policies.of(payment, attempt, now) or nil, -- what is in time needs none
+            and attempt.state ~= "succeeded" -- what is in time, or said once more, needs none
+            and policies.of(payment, attempt, now) or nil,
     }
 end
 
