@@ -258,6 +258,14 @@ test('lists filter by what names a payment, by state and time', async () => {
     assert.deepEqual(await ids(`order_no=${attempt.order_no}`), [payment.id]);
     assert.deepEqual(await ids(`trade_no=${trade_no}`), [payment.id]);
     assert.deepEqual(await ids(`trade_no=${trade_no}&state=pending`), []);
+    const keys = [`merchant_order_id=${payment.merchant_order_id}`, `order_no=${attempt.order_no}`, `trade_no=${trade_no}`];
+    assert.deepEqual(await ids(`${keys.join('&')}&channel=alipay`), [payment.id]);
+    const other = await created(), [another] = (await engine.get(`/v1/payments/${other.id}/attempts`)).body.data;
+    for (const wrong of ['channel=wechatpay', `order_no=${another.order_no}`, 'order_no=none', 'trade_no=none'])
+        assert.deepEqual(await ids(`${keys[0]}&${wrong}`), [], wrong);
+    assert.deepEqual(await ids(`${keys[2]}&merchant_order_id=${other.merchant_order_id}`), []);
+    const messages = async (query) => (await engine.get(`/v1/notifications?payment=${payment.id}&${query}`)).body.data.length;
+    assert.deepEqual([await messages('channel=alipay'), await messages('channel=wechatpay')], [1, 0]);
     assert.equal((await ids('state=paid&limit=1'))[0], payment.id);
     assert.ok((await ids('channel=alipay')).includes(payment.id));
     assert.deepEqual(await ids('channel=wechatpay'), []);

@@ -157,7 +157,8 @@ end
 local function rows_of(filters, n)
     if filters.payment then
         return store.query("notification.list_payment", { payment = filters.payment, before = filters.before,
-            since = filters.since, verdict = filters.verdict, effect = filters.effect, n = n })
+            since = filters.since, verdict = filters.verdict, effect = filters.effect,
+            channel = filters.channel, n = n })
     end
     return store.query("notification.list", { before = filters.before, since = filters.since,
         verdict = filters.verdict, effect = filters.effect, channel = filters.channel, n = n })

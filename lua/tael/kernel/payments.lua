@@ -204,38 +204,73 @@ local function views_of(rows)
     return list
 end
 
-local function rows_of_trade(trade_no)
-    for _, account in ipairs(registry.merchant(task.scope()).accounts) do
-        local rows = store.query("attempt.by_trade", { account = account.id, trade_no = trade_no })
-        if rows and rows[1] then
-            return store.query("payment.get", { payment = rows[1].payment })
+--- Keys that name one payment at most: the rows, or nil and the store's error.
+local rows_by = {
+    merchant_order_id = function(number)
+        return store.query("payment.by_order", { merchant_order_id = number })
+    end,
+    order_no = function(number)
+        local attempt = ids.attempt_of(number)
+        local rows, err = store.query("attempt.get", { attempt = attempt or 0 })
+        if not rows or not rows[1] then
+            return rows, err
         end
-    end
-    return {}
-end
-
-local function rows_of_order_number(number)
-    local attempt = ids.attempt_of(number)
-    local rows = attempt and store.query("attempt.get", { attempt = attempt })
-    if not rows or not rows[1] then
+        return store.query("payment.get", { payment = rows[1].payment })
+    end,
+    trade_no = function(number)
+        for _, account in ipairs(registry.merchant(task.scope()).accounts) do
+            local rows, err = store.query("attempt.by_trade", { account = account.id, trade_no = number })
+            if not rows then
+                return nil, err
+            elseif rows[1] then
+                return store.query("payment.get", { payment = rows[1].payment })
+            end
+        end
         return {}
-    end
-    return store.query("payment.get", { payment = rows[1].payment })
-end
+    end,
+}
+local KEYS = { "merchant_order_id", "order_no", "trade_no" }
 
---- Keys that name one payment at most.
-local function rows_of_key(filters)
-    if filters.merchant_order_id then
-        return store.query("payment.by_order", { merchant_order_id = filters.merchant_order_id })
-    elseif filters.order_no then
-        return rows_of_order_number(filters.order_no)
+--- Goes its newest attempt through this channel?
+local function goes_through(row, channel)
+    local rows, err = store.query("attempt.get", { attempt = row.attempt or 0 })
+    if not rows then
+        return nil, err
     end
-    return rows_of_trade(filters.trade_no)
+    return rows[1] ~= nil and registry.account(rows[1].account).channel == channel
 end
 
 local function fits(row, filters)
-    return (not filters.state or row.state == filters.state) and row.id < filters.before
+    local fit = (not filters.state or row.state == filters.state) and row.id < filters.before
         and row.id >= filters.since
+    if fit and filters.channel then
+        return goes_through(row, filters.channel)
+    end
+    return fit
+end
+
+--- The payment that all the keys name and that fits the rest; nil: no key is given.
+---@return table[]? rows
+---@return table? err of the store
+local function rows_of_keys(filters)
+    local found
+    for _, key in ipairs(KEYS) do
+        if filters[key] then
+            local rows, err = rows_by[key](filters[key])
+            if not rows then
+                return nil, err
+            end
+            local other = found and found[1] and rows[1] and rows[1].id ~= found[1].id
+            found = (other or found and not found[1]) and {} or rows
+        end
+    end
+    if found and found[1] then
+        local fit, err = fits(found[1], filters)
+        if not fit then
+            return not err and {} or nil, err
+        end
+    end
+    return found
 end
 
 --- Newest first. `next` is the `before` of the following page.
@@ -244,13 +279,8 @@ end
 ---@return integer|table|nil next, or err
 function payments.list(filters)
     filters.before, filters.since = filters.before or math.maxinteger, filters.since or 0
-    local rows, err
-    if filters.merchant_order_id or filters.order_no or filters.trade_no then
-        rows, err = rows_of_key(filters)
-        if rows and rows[1] and not fits(rows[1], filters) then
-            rows = {}
-        end
-    else
+    local rows, err = rows_of_keys(filters)
+    if not rows and not err then
         local params = { before = filters.before, since = filters.since, state = filters.state,
             n = filters.limit + 1 }
         params.channel = filters.channel

@@ -40,6 +40,8 @@ ORDER BY n.id DESC LIMIT :n;
 -- read list
 SELECT n.* FROM notifications n WHERE n.merchant = :merchant AND n.payment = :payment AND n.id < :before AND n.id >= :since
   AND (n.verdict = :verdict OR :verdict IS NULL) AND (n.effect = :effect OR :effect IS NULL)
+  AND (EXISTS (SELECT 1 FROM accounts a WHERE a.merchant = n.merchant AND a.id = n.account AND a.channel = :channel)
+    OR :channel IS NULL)
 ORDER BY n.id DESC LIMIT :n;
 
 -- name: notification.forget
