@@ -63,6 +63,19 @@ test('metadata is merged, null removes, in every state', async () => {
     assert.equal((await engine.request('PATCH', `/v1/payments/${payment.id}`, { body: {} })).body.code, 'missing_field');
 });
 
+test('what is noted on a closed payment does not change when it was closed', async () => {
+    const payment = await created();
+    await alipay.notify(payment, { trade_status: 'TRADE_CLOSED', gmt_payment: '' });
+    const closed = await engine.payment(payment.id);
+    assert.deepEqual([closed.state, closed.closed_at], ['closed', closed.updated_at]);
+    await sleep(5);
+    const noted = (await engine.request('PATCH', `/v1/payments/${payment.id}`, { body: { metadata: { a: '1' } } })).body;
+    assert.notEqual(noted.updated_at, closed.updated_at);
+    const [event] = await engine.events(payment.id);
+    const [listed] = (await engine.get(`/v1/payments?merchant_order_id=${payment.merchant_order_id}`)).body.data;
+    for (const view of [noted, event.data, listed]) assert.equal(view.closed_at, closed.closed_at);
+});
+
 test('a body that says more than the path is refused, none or {} is fine', async () => {
     const payment = await created();
     assert.equal((await act(payment, 'sync', {})).status, 200);
