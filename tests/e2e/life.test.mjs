@@ -538,6 +538,31 @@ test('a payer who comes back from an order that is not the newest is told what b
     await quiet(true);
 });
 
+test('an order that was reversed is no surplus when another has paid meanwhile and its message comes late', async () => {
+    await quiet(false);
+    const payment = await created({ parallel: 'refund_surplus' });
+    await open(payment);
+    assert.equal((await engine.post(`/v1/payments/${payment.id}/attempts`, { product: 'qr' })).status, 201);
+    await act(payment, 'sync');
+    const [second, first] = await attemptsOf(payment);
+    assert.equal(first.state, 'waiting_payer');
+    await lever('POST', `trades/${first.order_no}/pay`);
+    for (const op of ['query', 'cancel']) // whatever is asked about the first, its answer is lost
+        await fault(op, 'wrong_signature', { out_trade_no: first.order_no, times: 1000 });
+    assert.equal((await act(payment, 'cancel')).status, 202);
+    await until('the first has been given back', async () => (await lever('GET', `trades/${first.order_no}`)).refunded === 1234);
+    await lever('POST', `trades/${second.order_no}/pay`);
+    await becomes(payment, 'paid');
+    assert.equal(await successOf(payment, { attempt: first }), 'success');
+    await fault('query', null);
+    await fault('cancel', null);
+    await until('the first has ended', async () => (await attemptsOf(payment))[1].state === 'cancelled');
+    const paid = await engine.payment(payment.id);
+    assert.deepEqual([paid.captured_amount, paid.refundable_amount], [1234, 1234]);
+    assert.deepEqual((await engine.get(`/v1/payments/${payment.id}/refunds`)).body.data, []);
+    await quiet(true);
+});
+
 test('an order beside the one that was paid is closed at the channel', async () => {
     const payment = await created({ parallel: 'refund_surplus' });
     await open(payment);

@@ -44,7 +44,7 @@ package.loaded["tael.log"] = { info = function() end, warn = function() end,
     error = function(_, fields) world.alarms[#world.alarms + 1] = fields.kind end }
 
 local registry = require "tael.kernel.registry"
-registry.config = { payments = { grace = 120000, poll = { 2000, 5000 } } }
+registry.config = { payments = { grace = 120000, poll = { 2000, 5000 } }, client = { total = 10000 } }
 registry.account = function() return { id = 7, channel = "alipay", slug = "spec", merchant = 3 } end
 registry.package = function() return nil end
 registry.product = function() return { not_found = "waiting" } end
@@ -223,6 +223,25 @@ describe("a success that the channel states", function()
         assert.are.same({ "attempt.due", "timer.insert", "call.finish" }, names(world.units[1]))
         apply(nil, asked_at(support.now + 3001))
         assert.are.equal("payment.pay", names(world.units[2])[1])
+    end)
+
+    it("whose reversal nobody wants any more counts when that can no longer be carried out", function()
+        world.payments = { support.payment { state = "paid", captured_amount = 1234,
+            attempt = support.id(support.now, 8) } }
+        world.attempts[1].state = "waiting_payer"
+        world.attempts[2] = support.attempt { id = support.id(support.now, 8), state = "succeeded",
+            prev = world.attempts[1].id }
+        world.cancels = { { id = support.id(support.now - 20000, 7), op = "cancel", class = "unknown" } }
+        local told = { proof = { kind = "ntf", id = support.id(support.now, 9), digest = "d" },
+            extra = function() return { { "notification.insert", {} } } end }
+        assert.is_true(apply(nil, told).confirm, "a message may be older")
+        assert.are.same({ "attempt.due", "timer.insert", "notification.insert" }, names(world.units[1]))
+        assert.are.equal("none", apply(nil, asked_at(support.now - 20000 + 11999)).effect)
+        assert.are.equal("surplus", apply(nil, asked_at(support.now - 20000 + 12000)).effect)
+        world.cancels[1].class = "declined"
+        assert.are.equal("surplus", apply(nil, asked_at(support.now - 19000)).effect)
+        world.cancels[1].class = "unknown"
+        assert.are.equal("cancelled", apply({ state = "unknown", given_back = true }).attempt.to)
     end)
 end)
 

@@ -97,7 +97,7 @@ success_by_state.failed = success_by_state.closed
 --- question left before the end of the reversal was known.
 local function may_be_reversed(case)
     return (case.by == "ntf" or case.reversing) and (case.attempt.state == "cancelled"
-        or case.payment.closing == "cancel" and states.attempt_open[case.attempt.state])
+        or (case.reversing or case.payment.closing == "cancel") and states.attempt_open[case.attempt.state])
 end
 
 local function succeeded(case)
@@ -216,7 +216,7 @@ local settled = { paid = true, closed = true, failed = true }
 local function given_back(case)
     if not states.attempt_open[case.attempt.state] then
         return none("what was paid has been given back")
-    elseif case.payment.closing == "cancel" then
+    elseif case.payment.closing == "cancel" or case.reversing then
         return ended(as(case, { state = "cancelled", reversed = true }))
     end
     local decision = ended(as(case, { state = "expired" }))
@@ -228,7 +228,7 @@ local function unknown(case)
     local word = tostring(case.fact.channel_state or case.fact.code or "?")
     local state = case.attempt.state
     if case.fact.given_back and (state == "succeeded" or state == "cancelled"
-        or case.payment.closing == "cancel"
+        or case.payment.closing == "cancel" or case.reversing
         or settled[case.payment.state] and states.may(state, "expired")) then
         return given_back(case)
     elseif not states.may(case.attempt.state, "unknown") then

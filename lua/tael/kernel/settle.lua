@@ -63,17 +63,31 @@ end
 --- Classes of a cancel that has not ended for good: it may still be carried out, or is wanted again.
 local not_ended = { unknown = true, pending = true }
 
+--- A cancel that is not sent again any more: an answer counts that was asked for when it was over.
+local function asked_before_its_end(input, attempt, cancel)
+    local calls = require "tael.kernel.calls"
+    local patience = calls.patience(registry.account(attempt.account), "cancel")
+    return input.proof.kind ~= "cal" or store.id_ms(input.proof.id) < store.id_ms(cancel.id) + patience
+end
+
 --- May our own cancel of this order still give its money back, or may it have done so after this was asked?
+--- Also where nobody wants that any more: another order has paid the payment meanwhile.
 local function is_reversing(input, payment, attempt)
-    local reversed = attempt.state == "cancelled"
-    if input.fact.state ~= "succeeded" or not reversed and payment.closing ~= "cancel" then
+    local reversed, wanted = attempt.state == "cancelled", payment.closing == "cancel"
+    if input.fact.state ~= "succeeded" and not input.fact.given_back then
         return nil
     elseif reversed then
         return store.id_ms(input.proof.id) < attempt.updated_at
+    elseif not wanted and (payment.state == "pending" or not states.attempt_open[attempt.state]) then
+        return nil
     end
     local rows = store.query("call.last", { object = attempt.id, op = "cancel" })
     local last = rows and rows[1]
-    return not rows or last ~= nil and (last.class == nil or not_ended[last.class] == true)
+    local open = not rows or last ~= nil and (last.class == nil or not_ended[last.class] == true)
+    if open and last and not wanted and input.fact.state == "succeeded" then
+        return asked_before_its_end(input, attempt, last)
+    end
+    return open
 end
 
 local function case_of(input, payment, attempt, now)
