@@ -221,6 +221,17 @@ test('fields are checked to their limits', async () => {
     }
 });
 
+test('a key that came with an order that was there already means no other body from then on', async () => {
+    const name = order(), headers = { 'idempotency-key': `late-${name}` };
+    const first = await engine.create(name);
+    for (let i = 0; i < 2; i++) {
+        const again = await engine.create(name, {}, { headers });
+        assert.deepEqual([again.status, again.body.id, again.headers.get('idempotency-replayed')], [201, first.body.id, 'true']);
+    }
+    const other = await engine.create(order(), {}, { headers });
+    assert.deepEqual([other.status, other.body.code, other.body.existing], [422, 'idempotency_key_reused', first.body.id], other.text);
+});
+
 test('equal bodies are one request, however they are written', async () => {
     const name = order();
     const first = await engine.create(name, { description: null, metadata: { a: '1', b: '2' } });

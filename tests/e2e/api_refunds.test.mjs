@@ -86,6 +86,11 @@ test('a key makes one refund, by number or by header; another body is another re
     assert.deepEqual([keyed.status, twin.body.id, twin.headers.get('idempotency-replayed')], [201, keyed.body.id, 'true']);
     const reused = await refund(payment, { amount: 21 }, { headers });
     assert.deepEqual([reused.status, reused.body.code], [422, 'idempotency_key_reused']);
+    const joined = { 'idempotency-key': `joined-${number}` };
+    const joins = await refund(payment, { merchant_refund_id: number, amount: 10 }, { headers: joined });
+    assert.deepEqual([joins.status, joins.body.id], [201, first.body.id]);
+    const apart = await refund(payment, { amount: 22 }, { headers: joined });
+    assert.deepEqual([apart.status, apart.body.code, apart.body.existing], [422, 'idempotency_key_reused', first.body.id]);
     const none = await refund(payment, { amount: 5 });
     assert.deepEqual([none.status, none.body.code], [400, 'idempotency_key_required']);
     const elsewhere = await refund(await paid(), { amount: 10, merchant_refund_id: number });

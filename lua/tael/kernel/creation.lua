@@ -65,6 +65,14 @@ local function find_twin(request)
         return nil, { code = "merchant_order_id_taken", existing = existing(payment),
             pointer = "/merchant_order_id",
             detail = "this merchant_order_id belongs to a payment that was created with another body" }
+    elseif payment and request.key_digest then -- the key was used for this body: it means no other any more
+        local done, err = idempotency.keep(request.key_digest, payment.id)
+        if not done then
+            if err.code == "guard" then
+                return find_twin(request)
+            end
+            return payments.store_problem(err)
+        end
     end
     return payment
 end

@@ -27,4 +27,13 @@ function idempotency.object(key_digest)
     return rows[1] and rows[1].object
 end
 
+--- A key that came with a request whose natural key had already made the object: from now on it leads there.
+---@param key_digest string
+---@param object integer
+---@return table? done
+---@return table? err of the store; a guard's: somebody used the key meanwhile
+function idempotency.keep(key_digest, object)
+    return store.commit { { "idempotency.insert", { key_digest = key_digest, object = object } } }
+end
+
 return idempotency

@@ -143,6 +143,15 @@ local function find_twin(request)
     if refund and (refund.request ~= request.digest or refund.payment ~= request.payment_id) then
         return twin_problem("merchant_refund_id_taken", refund, "/merchant_refund_id",
             "this merchant_refund_id belongs to another refund")
+    elseif refund and request.key_digest then -- the key was used for this body: it means no other any more
+        local done
+        done, err = idempotency.keep(request.key_digest, refund.id)
+        if not done then
+            if err.code == "guard" then
+                return find_twin(request)
+            end
+            return payments.store_problem(err)
+        end
     end
     return refund, err
 end
