@@ -62,7 +62,7 @@ describe("attempt.with_payment", function()
         assert(store:commit { { "attempt.insert", { attempt = 2, payment = 1, account = 7, product = "page",
             attempt_state = "issued", amount = 1000, currency = "CNY", expires_at = 9, now = 1, due = 5 } } })
         run [[UPDATE payments SET reason = 'other', late = 1, closing = 'expired', proposal = '{}',
-            paid_at = 8, authorized_amount = 1000, counted = x'01';]]
+            paid_at = 8, closed_at = 9, authorized_amount = 1000, counted = x'01';]]
         run [[UPDATE attempts SET prev = 1, trade_no = 'T1', evidence = 4, code = 'OK', next_action = '{}';]]
         local row = store:query("attempt.with_payment", { attempt = 2 })[1]
         local payment = store:query("payment.get", { payment = 1 })[1]

@@ -167,17 +167,18 @@ local function unpaid_unit(input, payment, found, now)
             return nil, why
         end
     end
+    local closed_at = input.decision == "closed" and now or nil
     local event, hash = units.next_event(payment, {
         type = "payment." .. input.decision, actor = input.actor, now = now, data = {
             payment = { state = input.decision, reason = "manual", proposal = json.null,
-                closing = json.null },
+                closing = json.null, closed_at = closed_at },
             evidence = found[1] and units.proof_data(calls.proof(found[1].asked)),
             decision = decision_data(input, payment),
         },
     })
     return units.append({
         { "payment.decide_unpaid", { payment = payment.id, version_was = payment.version, hash = hash,
-            now = now, state = input.decision } },
+            now = now, state = input.decision, closed_at = closed_at } },
         event,
     }, counters.moved(payment, { to = input.decision }))
 end

@@ -28,14 +28,14 @@ function units.proof_data(proof)
 end
 
 --- Columns as the event keeps them: a column that becomes NULL is null, one that stays is absent.
-local function payment_data(change, payment)
+local function payment_data(change, payment, now)
     if not change.to then
         return change.captured_amount and { captured_amount = change.captured_amount } or nil
     end
     return {
         state = change.to, reason = change.reason or json.null, late = change.late,
         captured_amount = change.captured_amount, paid_at = change.paid_at,
-        closing = payment.closing and json.null or nil,
+        closed_at = change.to == "closed" and now or nil, closing = payment.closing and json.null or nil,
     }
 end
 
@@ -57,7 +57,7 @@ end
 function units.event_data(input)
     local decision = input.decision
     return json.encode {
-        payment = payment_data(decision.payment, input.payment),
+        payment = payment_data(decision.payment, input.payment, input.now),
         attempt = attempt_data(input.attempt, decision.attempt, input.proof),
         evidence = units.proof_data(input.proof),
         claimed = claimed_data(decision, input.fact),
@@ -191,7 +191,7 @@ end
 function units.closed(payment, reason, actor, now)
     local event, hash = units.next_event(payment, {
         type = "payment.closed", actor = actor, now = now,
-        data = { payment = payment_data({ to = "closed", reason = reason }, payment) },
+        data = { payment = payment_data({ to = "closed", reason = reason }, payment, now) },
     })
     return {
         { "payment.close", { payment = payment.id, version_was = payment.version, hash = hash, now = now,

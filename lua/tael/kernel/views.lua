@@ -105,19 +105,6 @@ local function risk_of(details)
         generation = or_null(risk.generation) } or null
 end
 
---- When it was closed, by its chain: metadata and orders beside it may have changed since.
-local function closed_at(payment)
-    local at = payment.state == "closed" and payment.last_event
-    while at do
-        local rows = store.query("event.get", { event = at })
-        local event = rows and rows[1]
-        if not event or event.type == "payment.closed" then
-            return event and event.at
-        end
-        at = event.prev
-    end
-end
-
 ---@param payment table row
 ---@param details table
 ---@param attempt table? row of the newest attempt
@@ -148,7 +135,7 @@ function views.payment_with(payment, details, attempt, next_action)
             client_ip = or_null(details.payer.shown.client_ip),
         } or null,
         expires_at = moment(payment.expires_at), paid_at = moment(payment.paid_at),
-        closed_at = moment(closed_at(payment)),
+        closed_at = payment.state == "closed" and moment(payment.closed_at or payment.updated_at) or null,
         flow = null, generation = null,
         metadata = details.metadata,
     }, "payment", "pay", payment, payment.updated_at, payment.version)

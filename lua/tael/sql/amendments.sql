@@ -35,8 +35,9 @@ WHERE merchant = :merchant AND id = :payment AND version = :version_was AND stat
 -- name: payment.decide_unpaid
 -- rows: 1 else reread
 -- bytes: hash
-UPDATE payments SET state = :state, reason = 'manual', proposal = NULL, closing = NULL, version = version + 1,
-  last_event = :seq_event, last_hash = :hash, updated_at = :now
+UPDATE payments SET state = :state, reason = 'manual', proposal = NULL, closing = NULL,
+  closed_at = :closed_at, version = version + 1, last_event = :seq_event,
+  last_hash = :hash, updated_at = :now
 WHERE merchant = :merchant AND id = :payment AND version = :version_was AND state = 'review' AND captured_amount = 0
   AND (:state = 'closed' OR :state = 'failed');
 

@@ -57,8 +57,8 @@ WHERE merchant = :merchant AND id = :payment AND version = :version_was
 -- name: payment.close
 -- rows: 1 else reread
 -- bytes: hash
-UPDATE payments SET state = 'closed', reason = :reason, closing = NULL, version = version + 1, last_event = :seq_event,
-  last_hash = :hash, updated_at = :now
+UPDATE payments SET state = 'closed', reason = :reason, closing = NULL, closed_at = :now, version = version + 1,
+  last_event = :seq_event, last_hash = :hash, updated_at = :now
 WHERE merchant = :merchant AND id = :payment AND version = :version_was AND (state = 'pending' OR state = 'created');
 
 -- name: payment.fail
@@ -187,7 +187,7 @@ SELECT a.*, p.merchant AS "of.merchant", p.id AS "of.id", p.merchant_order_id AS
   p.refund_reserved AS "of.refund_reserved", p.refunded_amount AS "of.refunded_amount", p.attempt AS "of.attempt",
   p.detail_event AS "of.detail_event", p.version AS "of.version", p.last_event AS "of.last_event",
   p.last_hash AS "of.last_hash", p.updated_at AS "of.updated_at", p.expires_at AS "of.expires_at",
-  p.paid_at AS "of.paid_at", p.closing AS "of.closing", p.proposal AS "of.proposal",
+  p.paid_at AS "of.paid_at", p.closed_at AS "of.closed_at", p.closing AS "of.closing", p.proposal AS "of.proposal",
   p.counted AS "of.counted"
 FROM attempts a JOIN payments p ON p.merchant = a.merchant AND p.id = a.payment
 WHERE a.merchant = :merchant AND a.id = :attempt;
