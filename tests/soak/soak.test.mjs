@@ -128,9 +128,11 @@ test(`${seconds} seconds at ${rate} payments a second`, { timeout: (seconds + 30
     assert.deepEqual(wrong.slice(0, 5), []);
     const judged = memory.filter(([at]) => at >= from).map(([, kib]) => kib);
     const part = Math.max(1, Math.floor(judged.length / 10));
-    const [first, last] = [Math.min(...judged.slice(0, part)), Math.min(...judged.slice(-part))];
+    /** What nine of ten samples are above: not the least, which one moment between collection and use decides. */
+    const low = (samples) => samples.sort((a, b) => a - b)[Math.floor(samples.length / 10)];
+    const [first, last] = [low(judged.slice(0, part)), low(judged.slice(-part))];
     const grown = (before, after) => `${before} KiB after the warm-up, ${after} KiB at the end: ${(100 * (after / before - 1)).toFixed(2)} %`;
-    const least = `least resident ${grown(first, last)}`, peak = `most ${grown(most, mostResident(pids[0]))}`;
+    const least = `resident in quiet moments ${grown(first, last)}`, peak = `most ${grown(most, mostResident(pids[0]))}`;
     t.diagnostic(`${least}; ${peak}; ${JSON.stringify(done)}`);
     if (seconds >= JUDGED_FROM) {
         assert.ok(last <= first * (1 + GROWTH), `memory grew: ${least}`);
