@@ -18,6 +18,7 @@
 
 enum {
     LOOK_US = 250,
+    STARVED_US = 1000 * 1000, /* so long after there was no memory for it */
     RECENT_MS = 50,
     NAME_MAX_LEN = 64,
     FILES_MAX = 4096,
@@ -229,13 +230,24 @@ static void load_kept(struct tael_route_files *files, struct tael_route_file *fi
         load_text(files, file, text, len, why);
 }
 
+/* Its text is right for all we know: when it comes to be asked for again, it is tried again. */
+static void starve(struct tael_route_files *files, struct tael_route_file *file)
+{
+    file->stamp.changed_ns = -1;
+    file->looked_us = tael_mono_us(files->world) + STARVED_US;
+    file->starved = files->starved = true;
+}
+
 static void load(struct tael_route_files *files, struct tael_route_file *file, char *text,
                  size_t len)
 {
     char why[TAEL_ROUTE_WHY_MAX];
-    if (load_text(files, file, text, len, why) != TAEL_OK) {
+    tael_status rc = load_text(files, file, text, len, why);
+    if (rc != TAEL_OK) {
         load_kept(files, file);
         tell_refused(files, file, why);
+        if (rc == TAEL_ENOMEM || tael_isolate_full(files->isolate)) /* where all takes long */
+            starve(files, file);
         return;
     }
     TAEL_LOG(files->log, TAEL_LOG_INFO, "route.loaded", tael_log_text("route", file->name),
@@ -280,6 +292,7 @@ static tael_status look(struct tael_route_files *files, struct tael_route_file *
     bool same_text = file->script != NULL && len == file->len && memcmp(text, file->text, len) == 0;
     bool tried = same_stamp(&stamp, &file->stamp) && !file->silent && file->script == NULL;
     file->stamp = stamp;
+    file->starved = false;
     file->recent = is_recent(files, &stamp);
     if (same_text || (tried && !file->recent))
         free(text);
@@ -300,6 +313,11 @@ static bool is_name(struct tael_span name)
     return true;
 }
 
+static bool has_starved(const struct tael_route_file *file)
+{
+    return file->starved && file->script == NULL;
+}
+
 tael_status tael_route_files_find(struct tael_route_files *files, struct tael_span name,
                                   struct tael_route_file **out)
 {
@@ -312,7 +330,7 @@ tael_status tael_route_files_find(struct tael_route_files *files, struct tael_sp
         file = files->files[at];
         if (now_us - file->looked_us < LOOK_US) {
             *out = file;
-            return TAEL_OK;
+            return has_starved(file) ? TAEL_ENOMEM : TAEL_OK;
         }
     } else {
         if (!is_name(name))
@@ -333,6 +351,8 @@ tael_status tael_route_files_find(struct tael_route_files *files, struct tael_sp
     tael_status rc = look(files, file);
     if (rc == TAEL_OK)
         *out = file;
+    if (rc == TAEL_OK && has_starved(file))
+        return TAEL_ENOMEM;
     return rc == TAEL_ENOTFOUND || rc == TAEL_EINTERNAL ? TAEL_OK : rc;
 }
 
@@ -357,10 +377,13 @@ tael_status tael_route_files_renew(struct tael_route_files *files)
     for (size_t i = 0; i < files->count; i++) {
         struct tael_route_file *file = files->files[i];
         struct tael_route_script *script = NULL;
-        if (file->script != NULL &&
-            tael_route_load(&script, isolate, file->chunk,
-                            (struct tael_span){file->text, file->len}, why) != TAEL_OK)
+        if (file->script != NULL)
+            rc = tael_route_load(&script, isolate, file->chunk,
+                                 (struct tael_span){file->text, file->len}, why);
+        if (file->script != NULL && rc != TAEL_OK)
             tell_refused(files, file, why);
+        if (file->script != NULL && rc == TAEL_ENOMEM)
+            starve(files, file);
         tael_route_release(file->script);
         file->script = script;
     }

@@ -340,7 +340,10 @@ static tael_status find(struct tael_routes *routes, struct tael_span name,
         *out = tael_route_set_find(routes->set, name);
         return TAEL_OK;
     }
+    routes->files.starved = false;
     tael_status rc = tael_route_files_find(&routes->files, name, &file);
+    if (routes->files.starved && tael_isolate_full(routes->files.isolate))
+        routes->spoiled = true;
     *out = file != NULL ? file->script : NULL;
     return rc;
 }

@@ -59,6 +59,7 @@ struct tael_route_file {
     int64_t looked_us; /* monotonic */
     bool recent;       /* changed so short a time ago that its stamp may not tell the next change */
     bool silent;       /* it did not load, which has not been said: it may still be written */
+    bool starved;      /* there was no memory to load it: it is tried again */
 };
 
 struct tael_route_files {
@@ -69,10 +70,12 @@ struct tael_route_files {
     struct tael_isolate *isolate;
     struct tael_route_file **files; /* by name */
     size_t count, cap;
+    bool starved;             /* a file has become it since this was last set to false */
     struct tael_timer *again; /* while a file is silent; NULL: nobody looks again */
 };
 
-/* The file of that name as it is now; NULL: there is none. ENOMEM: it could not be looked at. */
+/* The file of that name as it is now; NULL: there is none. ENOMEM: it could not be looked at, or
+ * loaded, and none runs that was loaded before. */
 tael_status tael_route_files_find(struct tael_route_files *files, struct tael_span name,
                                   struct tael_route_file **out);
 /* The same without looking at the disk. */

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Engine, root, saveFile, temporaryFolder, until } from './tael.mjs';
+import { Engine, root, saveFile, sleep, temporaryFolder, until } from './tael.mjs';
 
 const scripts = temporaryFolder('routes');
 const engine = new Engine({ scripts, env: { TAEL_WORKERS: '2', TAEL_LIMITS__KEY: '50/m' } });
@@ -211,6 +211,28 @@ test('what scripts keep for themselves does not stay for ever', async () => {
     assert.ok(failed > 0, 'the ceiling was never met');
     assert.ok(failed < 20, `${failed} of 40 had no memory`);
     assert.equal((await ask('/r/quote', { amount: 1 })).status, 200);
+});
+
+test('a file that there was no memory for is loaded when there is', { timeout: 60_000 }, async (t) => {
+    const alone = await new Engine({ scripts, env: { TAEL_WORKERS: '1' } }).start();
+    t.after(() => alone.remove());
+    const answer = (target) => alone.post(target, {}, { key: null });
+    save('keeper', `local kept = {}\n${open('for i = 1, 1000 do kept[#kept + 1] = ("x"):rep(1000) .. #kept end return { json = #kept }')}`);
+    const late = (version) => save('late', `local rows = {}\nfor i = 1, 4000 do rows[i] = ("y"):rep(1000) .. i end\n${open(`return { json = ${version} }`)}`);
+    for (const version of [1, 2]) {
+        await until('little is left', async () => (await answer('/r/keeper')).body >= 13000);
+        late(version);
+        await sleep(100); // longer than a file may be half written
+        const first = await answer('/r/late');
+        if (version === 1) problem(first, 503, 'overloaded');
+        else assert.equal(first.text, '1');
+        await until('it has loaded', async () => {
+            const next = await answer('/r/late');
+            assert.ok(next.status === 503 ? version === 1 : next.text === '1' || next.text === '2', next.text);
+            return next.text === String(version);
+        }, 10);
+    }
+    for (const name of ['keeper', 'late']) fs.rmSync(place(name));
 });
 
 test('saving under load loses no request, and each is answered by one version', async () => {
