@@ -208,8 +208,9 @@ void tael_legacy_free(struct tael_legacy *legacy);
 /* fd is the legacy's, on failure closed. */
 tael_status tael_legacy_add(struct tael_legacy *legacy, const char *name, const char *address,
                             int fd);
-/* A copy of a socket of that listener, the n-th for this worker; -1: no more, *any tells whether
- * there is one for other workers. */
+enum { TAEL_LEGACY_NONE = -1, TAEL_LEGACY_FAILED = -2 };
+/* A copy of a socket of that listener, the n-th for this worker. NONE: no more, *any tells whether
+ * there is one for other workers. FAILED: there is one, but no descriptor for it. */
 int tael_legacy_socket_for(const struct tael_legacy *legacy,
                            const struct tael_plan_listener *listener, int worker, int workers,
                            size_t n, bool *any);

@@ -101,10 +101,12 @@ int tael_legacy_socket_for(const struct tael_legacy *legacy,
             continue;
         bool is_mine = sockets >= turns ? place % turns == turn : place == turn % sockets;
         place++;
-        if (is_mine && mine++ == n)
-            return fcntl(legacy->sockets[i].fd, F_DUPFD_CLOEXEC, 0);
+        if (is_mine && mine++ == n) {
+            int fd = fcntl(legacy->sockets[i].fd, F_DUPFD_CLOEXEC, 0);
+            return fd >= 0 ? fd : TAEL_LEGACY_FAILED;
+        }
     }
-    return -1;
+    return TAEL_LEGACY_NONE;
 }
 
 /* ---- the worker's part, on its thread ---- */

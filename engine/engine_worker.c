@@ -88,7 +88,8 @@ static tael_status listen_inherited(struct tael_worker *worker, size_t i, bool *
         if (rc != TAEL_OK)
             return rc;
     }
-    return TAEL_OK;
+    return fd == TAEL_LEGACY_NONE ? TAEL_OK
+                                  : refuse_listener(&engine->plan.listeners[i], TAEL_ELIMIT, err);
 }
 
 static tael_status listen_new(struct tael_worker *worker, size_t i, tael_error *err)

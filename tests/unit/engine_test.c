@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <arpa/inet.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -352,6 +353,24 @@ static void sockets_are_left_to_whoever_names_their_address(void)
     }
 }
 
+/* A worker without its socket would leave whoever is in the backlog there for ever. */
+static void a_socket_that_cannot_be_had_is_a_failure(void)
+{
+    struct tael_legacy legacy = {.lock_fd = -1};
+    struct tael_plan_listener listener = {.name = "api", .address = "127.0.0.1:8080"};
+    struct rlimit files, none;
+    bool any;
+    CHECK(tael_legacy_add(&legacy, "api", "127.0.0.1:8080", dup(STDERR_FILENO)) == TAEL_OK);
+    CHECK(getrlimit(RLIMIT_NOFILE, &files) == 0);
+    none = (struct rlimit){0, files.rlim_max};
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    int fd = tael_legacy_socket_for(&legacy, &listener, 1, 1, 0, &any);
+    CHECK(setrlimit(RLIMIT_NOFILE, &files) == 0);
+    CHECK(fd == TAEL_LEGACY_FAILED && any);
+    CHECK(tael_legacy_socket_for(&legacy, &listener, 1, 1, 1, &any) == TAEL_LEGACY_NONE);
+    tael_legacy_free(&legacy);
+}
+
 int main(void)
 {
     an_engine_answers_calls();
@@ -365,6 +384,7 @@ int main(void)
     a_drain_has_an_end();
     an_engine_that_cannot_go_on_is_closed();
     sockets_are_left_to_whoever_names_their_address();
+    a_socket_that_cannot_be_had_is_a_failure();
     tael_engine_close(NULL);
     return tap_end();
 }
