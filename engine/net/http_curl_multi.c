@@ -9,6 +9,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "net/http_curl.h"
 
@@ -22,22 +23,45 @@ struct watch { /* one socket of libcurl's */
 struct tael_curl_resting { /* from the last watch's end to the next one's begin, or the close */
     struct tael_curl_resting *next;
     curl_socket_t socket;
+    dev_t device; /* with the inode it tells this socket from a later one of its number */
+    ino_t inode;
 };
 
 static void step(struct tael_curl_group *group, curl_socket_t socket, int what);
 
 /* ---- connections at rest ---- */
 
+static void forget(struct tael_curl_resting **at)
+{
+    struct tael_curl_resting *resting = *at;
+    *at = resting->next;
+    free(resting);
+}
+
 void tael_curl_socket_gone(struct tael_curl_group *group, curl_socket_t socket)
 {
     struct tael_curl_resting **at = &group->resting;
     while (*at != NULL && (*at)->socket != socket)
         at = &(*at)->next;
-    if (*at != NULL) {
-        struct tael_curl_resting *resting = *at;
-        *at = resting->next;
-        free(resting);
-    }
+    if (*at != NULL)
+        forget(at);
+}
+
+static void identify(struct tael_curl_resting *resting)
+{
+    struct stat about = {.st_ino = 0};
+    (void)fstat(resting->socket, &about);
+    resting->device = about.st_dev;
+    resting->inode = about.st_ino;
+}
+
+/* Of an attempt to connect that it gives up libcurl (7.88) may close the socket without a word: its
+ * number may be that of anything by now, on any thread. */
+static bool is_still(const struct tael_curl_resting *resting)
+{
+    struct stat about;
+    return fstat(resting->socket, &about) == 0 && about.st_dev == resting->device &&
+           about.st_ino == resting->inode;
 }
 
 /* Afterwards libcurl sees a close, and closes. */
@@ -54,9 +78,15 @@ void tael_curl_end_dead(struct tael_curl_group *group)
 {
     struct pollfd looks[TAEL_HTTP_REUSE_MAX];
     nfds_t count = 0;
-    const struct tael_curl_resting *at = group->resting;
-    for (; at != NULL && count < TAEL_HTTP_REUSE_MAX; at = at->next)
-        looks[count++] = (struct pollfd){.fd = at->socket, .events = POLLIN};
+    struct tael_curl_resting **at = &group->resting;
+    while (*at != NULL && count < TAEL_HTTP_REUSE_MAX) {
+        if (!is_still(*at)) {
+            forget(at);
+            continue;
+        }
+        looks[count++] = (struct pollfd){.fd = (*at)->socket, .events = POLLIN};
+        at = &(*at)->next;
+    }
     if (count == 0 || poll(looks, count, 0) <= 0)
         return;
     for (nfds_t i = 0; i < count; i++) {
@@ -93,6 +123,7 @@ static struct watch *watch_new(struct tael_curl_group *group, curl_socket_t sock
     if (watch == NULL || resting == NULL)
         goto free_memory;
     *watch = (struct watch){.group = group, .socket = socket, .resting = resting};
+    resting->socket = socket;
     if (uv_poll_init_socket(client->uv, &watch->poll, socket) != 0)
         goto free_memory;
     watch->poll.data = watch;
@@ -108,7 +139,7 @@ free_memory:
 static void watch_end(struct watch *watch)
 {
     struct tael_curl_group *group = watch->group;
-    *watch->resting = (struct tael_curl_resting){group->resting, watch->socket};
+    watch->resting->next = group->resting;
     group->resting = watch->resting;
     group->curl->multi_assign(group->multi, watch->socket, NULL);
     uv_poll_stop(&watch->poll);
@@ -131,6 +162,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, voi
     if (watch == NULL)
         watch = watch_new(group, socket);
     if (watch != NULL) {
+        identify(watch->resting); /* now it is open for certain */
         int events =
             (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
         uv_poll_start(&watch->poll, events, on_poll);

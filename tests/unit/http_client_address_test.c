@@ -3,7 +3,9 @@
  * sockets; the resolver is the test's own. */
 #include <stdatomic.h>
 
+#include <arpa/inet.h>
 #include <pthread.h>
+#include <sys/socket.h>
 
 #include "client_place.h"
 #include "tap.h"
@@ -296,6 +298,54 @@ static void more_names_than_threads_are_looked_up_in_turn(void)
     book_close(&book);
 }
 
+/* A listener whose backlog is full: handshakes get no answer. *port is where. */
+static void fill_backlog(int fds[5], int *port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(at);
+    for (int i = 0; i < 5; i++)
+        fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (bind(fds[0], (struct sockaddr *)&at, len) != 0 || listen(fds[0], 0) != 0 ||
+        getsockname(fds[0], (struct sockaddr *)&at, &len) != 0)
+        abort();
+    for (int i = 1; i < 5; i++)
+        (void)connect(fds[i], (struct sockaddr *)&at, len);
+    *port = ntohs(at.sin_port);
+}
+
+/* libcurl closes some sockets that it has given up on without a word: afterwards their numbers are
+ * those of others, here of pairs on which a byte waits. */
+static void others_sockets_are_left_alone(void)
+{
+    enum { TRIES = 12, PAIRS = 8 };
+    struct place place;
+    struct tael_http_call more = {.connect_ms = 30};
+    int fds[5], port, pairs[PAIRS][2];
+    char url[64];
+    place_open(&place, false);
+    fill_backlog(fds, &port);
+    snprintf(url, sizeof(url), "http://127.0.0.1:%d/", port);
+    for (int i = 0; i < TRIES; i++)
+        CHECK(place_perform(&place, "GET", url, &more)->result.failure != TAEL_HTTP_OK);
+    for (int i = 0; i < PAIRS; i++) {
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pairs[i]) != 0 ||
+            write(pairs[i][0], "a", 1) != 1 || write(pairs[i][1], "b", 1) != 1)
+            abort();
+    }
+    snprintf(url, sizeof(url), "http://%s/peer", place.address);
+    CHECK(place_perform(&place, "GET", url, NULL)->result.status == 200);
+    for (int i = 0; i < PAIRS; i++) {
+        char got[2] = "";
+        CHECK(read(pairs[i][0], got, 1) == 1 && read(pairs[i][1], got + 1, 1) == 1 &&
+              memcmp(got, "ba", 2) == 0 && write(pairs[i][0], "c", 1) == 1);
+        close(pairs[i][0]);
+        close(pairs[i][1]);
+    }
+    for (int i = 0; i < 5; i++)
+        close(fds[i]);
+    place_close(&place);
+}
+
 int main(void)
 {
     literals_are_looked_at();
@@ -308,5 +358,6 @@ int main(void)
     a_slow_resolver_holds_up_nobody();
     a_call_that_ends_at_once_leaves_no_addresses_behind();
     more_names_than_threads_are_looked_up_in_turn();
+    others_sockets_are_left_alone();
     return tap_end();
 }
