@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "store/inner.h"
@@ -26,6 +29,7 @@ enum {
     CHECKPOINT_DEFAULT = 4000,
     CACHE_DEFAULT = 2048, /* more saves reads of what the system holds anyway: no CPU was gained */
     ID_SHIFT = 22,
+    LEFT_LOCK_MS = 2000, /* so long what a dead engine was just starting may keep its lock */
 };
 
 #define ID_EPOCH_MS INT64_C(1577836800000) /* 2020-01-01 UTC */
@@ -49,11 +53,33 @@ int64_t tael_store_id_ms(int64_t id)
 
 /* ---- the owner's lock ---- */
 
+/* The number of the process that wrote it into the lock's file; "": none did. */
+static const char *holder_of(int fd, char text[16])
+{
+    ssize_t len = pread(fd, text, 15, 0);
+    text[len > 0 ? len : 0] = '\0';
+    text[strspn(text, "0123456789")] = '\0';
+    return text;
+}
+
+static bool holder_has_ended(int fd)
+{
+    char text[16];
+    long pid = strtol(holder_of(fd, text), NULL, 10);
+    if (pid <= 0)
+        return false;
+    struct pollfd process = {.fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0), .events = POLLIN};
+    if (process.fd < 0)
+        return errno == ESRCH;
+    bool ended = poll(&process, 1, 0) > 0; /* nobody may have waited for it yet */
+    close(process.fd);
+    return ended;
+}
+
 static tael_status lock_held(struct tael_store *store, const char *name, int fd, tael_error *err)
 {
-    char text[16] = "";
-    ssize_t len = pread(fd, text, sizeof(text) - 1, 0);
-    text[len > 0 ? strspn(text, "0123456789") : 0] = '\0';
+    char text[16];
+    holder_of(fd, text);
     return tael_store_fail(err, TAEL_EBUSY, "store_locked",
                            "%s is in use by another engine%s%s (lock %s)", store->path,
                            text[0] != '\0' ? ", process " : "", text, name);
@@ -73,20 +99,32 @@ static tael_status lock_inherit(struct tael_store *store, const char *name, tael
     return TAEL_OK;
 }
 
+static int try_lock(int fd) /* 0, or the number of the error */
+{
+    return flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+}
+
 static tael_status lock_open(struct tael_store *store, const char *name, tael_error *err)
 {
+    static const struct timespec pause = {.tv_nsec = 5000000};
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (fd < 0)
         return tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        tael_status rc = errno == EWOULDBLOCK ? lock_held(store, name, fd, err)
-                                              : tael_store_fail(err, TAEL_ESTORE, "store_lock",
-                                                                "%s: %s", name, strerror(errno));
-        close(fd);
-        return rc;
+    int number = try_lock(fd);
+    /* A child of a dead engine has the descriptor, too, until it runs its own program. */
+    for (int ms = 0; number == EWOULDBLOCK && ms < LEFT_LOCK_MS && holder_has_ended(fd); ms += 5) {
+        nanosleep(&pause, NULL);
+        number = try_lock(fd);
     }
-    store->lock_fd = fd;
-    return TAEL_OK;
+    if (number == 0) {
+        store->lock_fd = fd;
+        return TAEL_OK;
+    }
+    tael_status rc = number == EWOULDBLOCK ? lock_held(store, name, fd, err)
+                                           : tael_store_fail(err, TAEL_ESTORE, "store_lock",
+                                                             "%s: %s", name, strerror(number));
+    close(fd);
+    return rc;
 }
 
 static tael_status lock_take(struct tael_store *store, tael_error *err)

@@ -1,9 +1,13 @@
 /* store_open_test.c - opening: one owner, private files, migrations, what is refused and how it is
  * said. */
 #include <stdlib.h>
+#include <time.h>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <sqlite3.h>
 
@@ -25,6 +29,41 @@ static void a_file_has_one_owner(void)
     fixture_close(&fixture);
     CHECK(fixture_open(&fixture, &err) == TAEL_OK);
     fixture_end(&fixture);
+}
+
+/* A process that has the lock ends; its child, which has the descriptor, a moment later. */
+static pid_t leave_lock(const struct fixture *fixture)
+{
+    static const struct timespec moment = {.tv_nsec = 200000000};
+    char path[128], text[16];
+    snprintf(path, sizeof(path), "%s.lock", fixture->path);
+    pid_t pid = fork();
+    fixture_must(pid >= 0, "fork");
+    if (pid > 0)
+        return pid;
+    int fd = open(path, O_RDWR | O_CREAT, 0600),
+        len = snprintf(text, sizeof(text), "%d\n", getpid());
+    bool locked = flock(fd, LOCK_EX) == 0 && write(fd, text, (size_t)len) == len;
+    if (locked && fork() == 0)
+        nanosleep(&moment, NULL);
+    _exit(locked ? 0 : 1);
+}
+
+static void what_a_dead_owner_had_just_started_holds_nobody_up(void)
+{
+    for (int waited = 0; waited < 2; waited++) {
+        struct fixture fixture;
+        siginfo_t how = {.si_status = -1};
+        tael_error err = {0};
+        fixture_init(&fixture, false, NULL);
+        pid_t pid = leave_lock(&fixture);
+        fixture_must(waitid(P_PID, (id_t)pid, &how, WEXITED | (waited ? 0 : WNOWAIT)) == 0, "wait");
+        CHECK(how.si_status == 0);
+        CHECK(fixture_open(&fixture, &err) == TAEL_OK);
+        CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK);
+        fixture_end(&fixture);
+        (void)waitpid(pid, NULL, 0);
+    }
 }
 
 static int mode_of(const struct fixture *fixture, const char *suffix)
@@ -290,6 +329,7 @@ int main(void)
 {
     a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
+    what_a_dead_owner_had_just_started_holds_nobody_up();
     files_are_for_their_owner_alone();
     migrations_are_applied_once();
     migrations_do_not_change();
