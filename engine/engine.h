@@ -220,8 +220,9 @@ void tael_worker_share(struct tael_worker *worker);
 
 /* ---- engine_reload.c ---- */
 
-/* [any thread, until close] As SIGHUP asks: has the application read again what it can. */
-void tael_engine_hang_up(tael_engine *engine);
+/* [any thread, until close] As SIGHUP asks: has the application read again what it can. false: it
+ * has not started yet, or is stopping; ask once more when it runs. */
+bool tael_engine_hang_up(tael_engine *engine);
 tael_status tael_worker_reload(struct tael_host *host, int *certificates, tael_error *err);
 
 /* ---- engine_worker.c ---- */

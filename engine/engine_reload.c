@@ -19,9 +19,11 @@ static void ignore(void *user, const tael_response *response)
     (void)user, (void)response; /* what came of it stands in the log */
 }
 
-void tael_engine_hang_up(tael_engine *engine)
+bool tael_engine_hang_up(tael_engine *engine)
 {
-    if (tael_call(engine, "POST", "/-/reload", NULL, NULL, ignore, NULL) == TAEL_EBUSY)
+    tael_status rc = tael_call(engine, "POST", "/-/reload", NULL, NULL, ignore, NULL);
+    if (rc == TAEL_EBUSY)
         TAEL_LOG(engine->log, TAEL_LOG_WARN, "engine.not_reloaded",
                  tael_log_text("why", "too many calls are open"));
+    return rc != TAEL_ECLOSED;
 }

@@ -79,7 +79,7 @@ static tael_status serve(tael_engine *engine, struct tael_handover *handover,
             rc = tael_handover_again(handover);
         if (rc != TAEL_OK)
             return rc;
-        tael_signals_are_for(signals, engine); /* a stop that came in between is made good */
+        tael_signals_are_for(signals, engine); /* what came in between is made good */
         rc = tael_engine_run(engine);
     }
     return rc;
@@ -97,6 +97,7 @@ static int run(tael_engine *engine, struct tael_signals *signals, struct tael_ta
             TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.took_over",
                      tael_log_int("sockets", (int64_t)engine->legacy.count));
         tael_taking_done(taking);
+        tael_signals_are_for(signals, engine); /* a reload that came in between is made good */
         print_banner(engine); /* waits for a worker: one that hands over would not answer */
         if (tael_handover_open(&handover, engine) != TAEL_OK)
             TAEL_LOG(engine->log, TAEL_LOG_WARN, "engine.no_handover",

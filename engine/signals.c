@@ -17,8 +17,7 @@ static void signal_set(sigset_t *set)
 static void pass_on(struct tael_signals *signals, int number)
 {
     if (number == SIGHUP && !signals->lost) {
-        if (signals->engine != NULL)
-            tael_engine_hang_up(signals->engine);
+        signals->hung_up = signals->engine == NULL || !tael_engine_hang_up(signals->engine);
         return;
     }
     atomic_store(&signals->stop, true);
@@ -83,6 +82,8 @@ void tael_signals_are_for(struct tael_signals *signals, tael_engine *engine)
     signals->engine = engine;
     if (engine != NULL && atomic_load(&signals->stop))
         tael_engine_stop(engine, 0);
+    if (engine != NULL && signals->hung_up)
+        signals->hung_up = !tael_engine_hang_up(engine);
     pthread_mutex_unlock(&signals->lock);
 }
 

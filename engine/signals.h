@@ -19,6 +19,7 @@
 struct tael_signals {
     atomic_bool stop;     /* somebody asked; as tael_engine_setup.stop */
     bool closing, lost;   /* closing: the thread ends; lost: SIGHUP stops, too */
+    bool hung_up;         /* a SIGHUP came when no engine ran that could reload */
     tael_engine *engine;  /* that they are for; NULL: none now */
     pthread_mutex_t lock; /* of engine and closing */
     pthread_cond_t asked; /* with it */
