@@ -9,6 +9,16 @@
 
 enum { CALLS_MAX = 10000 }; /* accepted and not yet answered, of one engine */
 
+/* What the program itself asks (a reload) concerns the whole engine: the first worker knows what
+ * was read at the start, others only what they were asked for. */
+static struct tael_worker *worker_for(tael_engine *engine, const char *path)
+{
+    if (strncmp(path, "/-/", 3) == 0)
+        return &engine->workers[0];
+    unsigned turn = atomic_fetch_add(&engine->next_worker, 1);
+    return &engine->workers[turn % (unsigned)engine->plan.workers];
+}
+
 tael_status tael_call(tael_engine *engine, const char *method, const char *path, const char *json,
                       const char *merchant, tael_response_fn fn, void *user)
 {
@@ -20,8 +30,7 @@ tael_status tael_call(tael_engine *engine, const char *method, const char *path,
         atomic_fetch_sub(&engine->calls, 1);
         return TAEL_EBUSY;
     }
-    unsigned turn = atomic_fetch_add(&engine->next_worker, 1);
-    struct tael_worker *worker = &engine->workers[turn % (unsigned)engine->plan.workers];
+    struct tael_worker *worker = worker_for(engine, path);
     tael_status rc = tael_worker_call(worker, method, path, json, merchant, fn, user);
     if (rc != TAEL_OK)
         atomic_fetch_sub(&engine->calls, 1);

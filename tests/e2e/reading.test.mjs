@@ -85,6 +85,22 @@ test('a reload says what is wrong with its place, and what ran goes on, whoever 
     assert.equal(await said(), 'right again');
 });
 
+test('a signal is a reload too, whichever worker has been asked for what runs', async () => {
+    const from = await restart();
+    await readAll(from);
+    for (const reason of ['signal one', 'signal two', 'signal three']) {
+        save(rules(reason));
+        const before = log().length;
+        process.kill(server.process.pid, 'SIGHUP');
+        await until('it has read again', () => log().slice(before).includes('"event":"engine.reloaded"'));
+        save(rules('not reloaded'));
+        if (reason !== 'signal one') assert.equal(await said(), reason);
+    }
+    save(rules('right again'));
+    assert.equal(tael('reload').status, 0);
+    assert.equal(await said(), 'right again');
+});
+
 test('wrong jobs are said by a reload too', async () => {
     fs.mkdirSync(jobs, { recursive: true });
     saveFile(path.join(jobs, 'daily.lua'), 'return { schedule = "61 * * * *", run = function() end }\n');
