@@ -151,6 +151,26 @@ describe("the generation that runs", function()
         assert.is_nil((generations.of "acme"))
     end)
 
+    it("is not what was saved after another worker has read, before the next reload", function()
+        world.folder = { name = "found" }
+        generations.find "acme"
+        world.others["scripts.read"] = { at = 2000, files = { name = "reloaded" } }
+        answers["scripts.activated"] { key = "acme" }
+        world.now, world.folder = 3000, { name = "saved later" }
+        assert.is_nil(answers["scripts.read"] "acme")
+        generations.find "acme"
+        assert.equal("reloaded", (generations.of "acme").id)
+    end)
+
+    it("is found by a reload to have changed since another worker has read it", function()
+        world.others["scripts.read"] = { at = 2000, files = { name = "reloaded" } }
+        answers["scripts.activated"] { key = "acme" }
+        world.now, world.folder = 3000, { name = "saved later" }
+        local changed, generation = generations.read_again "acme"
+        assert.same({ true, "saved later" }, { changed, generation.id })
+        assert.is_false((generations.read_again "acme"))
+    end)
+
     it("is what was checked when the jobs' folder is activated, whatever is saved meanwhile", function()
         world.active = { id = 1, files = { name = "version" } }
         assert.equal("version", (generations.of "/jobs").id)

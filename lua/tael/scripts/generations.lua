@@ -411,7 +411,7 @@ end
 --- Those who are asked on one worker alone try for themselves what was read for them, or read. What was found
 --- before counts no more.
 workers.answer("scripts.activated", function(asked)
-    local slot = slots[asked.key]
+    local slot = slots[asked.key] or task.worker() == 1 and slot_of(asked.key) -- finds nothing more by itself
     if slot then
         slot.reads, slot.told = slot.reads or asked.reads, true
         slot.found = asked.found and { at = time.monotonic(), files = asked.found.files }
@@ -464,11 +464,11 @@ local function find(slot)
     end
 end
 
---- The same, once.
+--- The same, once, and not where another worker has read it: what was saved since then is nobody's yet.
 ---@param key string slug of a merchant
 function generations.find(key)
     local slot = slot_of(key)
-    if not slot.known and not slot.busy and not slot.found then
+    if not slot.known and not slot.busy and not slot.found and not slot.told then
         find(slot)
     end
 end
@@ -538,6 +538,9 @@ end
 ---@return string owner its name
 function generations.read_again(key)
     local slot = slot_of(key)
+    if slot.told and not slot.known then
+        generations.of(key) -- what another worker has read: with that it is compared
+    end
     if not has_changed(slot) then
         return false, slot.active, slot.owner.name
     end
