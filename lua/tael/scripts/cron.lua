@@ -6,7 +6,7 @@ local time = require "tael.time"
 local cron = {}
 
 local MINUTE_MS, DAY_MS = 60000, 86400000
-local DAYS_MAX = 366 * 8 -- 29 February comes at least that often
+local DAYS_MAX = 366 * 40 -- a 29 February on one day of the week comes at least that often
 
 local MONTHS = { jan = 1, feb = 2, mar = 3, apr = 4, may = 5, jun = 6, jul = 7, aug = 8, sep = 9, oct = 10,
     nov = 11, dec = 12 }
