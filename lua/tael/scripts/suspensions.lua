@@ -26,14 +26,17 @@ function suspensions.new(what)
         return killed and killed.rests_until and time.monotonic() < killed.rests_until
     end
 
+    --- One that ends while they rest had begun before, and neither ends nor prolongs that.
     local function note(merchant, generation)
         local killed, now = kills[generation], time.monotonic()
-        if not killed or now - killed.first > KILLS_MS then
+        if rests(generation) then
+            return
+        elseif not killed or killed.rests_until or now - killed.first > KILLS_MS then
             killed = { first = now, count = 0 }
             kills[generation] = killed
         end
         killed.count = killed.count + 1
-        if killed.count >= KILLS_MAX and not killed.rests_until then
+        if killed.count == KILLS_MAX then
             killed.rests_until = now + REST_MS
             alarms.raise("scripts_suspended", { merchant = merchant, generation = generation.id,
                 detail = ("%d calls in a minute had to be ended: its %s are not asked for %d s"):format(
