@@ -9,14 +9,15 @@ local verdict = require "tael.kernel.verdict"
 describe("source", function()
     for text, count in pairs {
         ["127.0.0.1"] = 16, ["255.255.255.255"] = 16, ["::1"] = 16, ["::"] = 16, ["2001:db8::1"] = 16,
-        ["1:2:3:4:5:6:7:8"] = 16,
+        ["1:2:3:4:5:6:7:8"] = 16, ["::ffff:203.0.113.7"] = 16, ["64:ff9b::192.0.2.33"] = 16,
+        ["1:2:3:4:5:6:192.0.2.33"] = 16,
     } do
         it("reads " .. text, function()
             assert.are.equal(count, #source.address(text))
         end)
     end
     for _, text in ipairs { "", "256.1.1.1", "1.2.3", "1.2.3.4.5", "a.b.c.d", "1:2:3", "1::2::3", "12345::",
-        "1:2:3:4:5:6:7:8:9", "unix" } do
+        "1:2:3:4:5:6:7:8:9", "::ffff:256.1.1.1", "::1.2.3.4:5", "1:2:3:4:5:6:7:1.2.3.4", "unix" } do
         it("does not read '" .. text .. "'", function()
             assert.is_nil(source.address(text))
         end)
@@ -27,6 +28,7 @@ describe("source", function()
         { "192.168.1.128/25", "192.168.1.200", true }, { "192.168.1.128/25", "192.168.1.100", false },
         { "203.0.113.7", "203.0.113.7", true }, { "203.0.113.7", "203.0.113.8", false },
         { "2001:db8::/32", "2001:db8:1::1", true }, { "2001:db8::/32", "2001:db9::1", false },
+        { "10.0.0.0/8", "::ffff:10.255.0.1", true }, { "10.0.0.0/8", "::10.255.0.1", false },
         { "0.0.0.0/0", "1.2.3.4", true }, { "0.0.0.0/0", "::1", false },
     } do
         it(("%s %s in %s"):format(case[2], case[3] and "is" or "is not", case[1]), function()
@@ -49,6 +51,9 @@ describe("source", function()
         { "10.1.1.1:5000", "1.1.1.1, 198.51.100.1", "198.51.100.1" },
             -- what the client wrote before is not read
         { "10.1.1.1:5000", "nonsense", "10.1.1.1" },
+        { "10.1.1.1:5000", "198.51.100.1, ::ffff:203.0.113.7", "203.0.113.7" },
+            -- of a proxy that has one socket for both
+        { "[::ffff:10.1.1.1]:5000", "203.0.113.7, ::FFFF:10.2.2.2", "203.0.113.7" },
         { "[2001:db8::1]:5000", nil, "2001:db8::1" },
         { "unix", nil, "unix" },
     } do
@@ -61,7 +66,17 @@ describe("source", function()
         assert.are.equal(source.group "2001:db8:0:1::1", source.group "2001:db8:0:1:ffff::2")
         assert.are_not.equal(source.group "2001:db8:0:1::1", source.group "2001:db8:0:2::1")
         assert.are_not.equal(source.group "203.0.113.7", source.group "203.0.113.8")
+        assert.are.equal("203.0.113.7", source.group "::ffff:203.0.113.7")
         assert.are.equal("unix", source.group "unix")
+    end)
+
+    it("is this machine in any form, and no other is", function()
+        for text, is in pairs {
+            ["127.0.0.1"] = true, ["::1"] = true, ["::ffff:127.0.0.1"] = true, unix = true,
+            ["203.0.113.7"] = false, ["::ffff:203.0.113.7"] = false, ["2001:db8::1"] = false,
+        } do
+            assert.are.equal(is, source.is_loopback(text), text)
+        end
     end)
 
     it("counts by second and source", function()

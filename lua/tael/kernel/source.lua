@@ -29,7 +29,15 @@ local function parse_groups(text)
     return table.concat(bytes)
 end
 
+--- "::ffff:203.0.113.7" with its last four bytes as groups like the others.
+local function in_groups(text)
+    local before, last = text:match("^(.*:)([%d.]+)$")
+    local bytes = last and parse_v4(last)
+    return bytes and before .. ("%02x%02x:%02x%02x"):format(bytes:byte(13, 16)) or text
+end
+
 local function parse_v6(text)
+    text = in_groups(text)
     local head, tail = text:match("^(.-)::(.*)$")
     if not head then
         local bytes = parse_groups(text)
@@ -43,7 +51,8 @@ local function parse_v6(text)
     return head .. ("\0"):rep(16 - #head - #tail) .. tail
 end
 
---- "203.0.113.7", "2001:db8::1" -> 16 bytes
+--- "203.0.113.7", "2001:db8::1" -> 16 bytes; "::ffff:203.0.113.7", which a proxy with one socket for both
+--- says of IPv4, is the former
 ---@param text string
 ---@return string? bytes
 function source.address(text)
@@ -95,6 +104,15 @@ local function without_port(peer)
     return peer:match("^([%d%.]+):%d+$") or peer:match("^%[(.-)%]:%d+$") or peer
 end
 
+--- IPv4 in the clothes of IPv6 is shown as what it is.
+local function plain(address)
+    local bytes = address:find(":", 1, true) and source.address(address)
+    if bytes and bytes:sub(1, 12) == V4 then
+        return ("%d.%d.%d.%d"):format(bytes:byte(13, 16))
+    end
+    return address
+end
+
 ---@param texts string[] CIDR
 ---@return table[]
 function source.networks(texts)
@@ -112,7 +130,7 @@ end
 ---@param proxies table[] of source.networks
 ---@return string address
 function source.of(peer, forwarded, proxies)
-    local address = without_port(peer)
+    local address = plain(without_port(peer))
     if not forwarded or #proxies == 0 then
         return address
     end
@@ -127,7 +145,7 @@ function source.of(peer, forwarded, proxies)
         end
         address = hops[i]
     end
-    return address
+    return plain(address)
 end
 
 ---@param address string
@@ -147,7 +165,7 @@ function source.group(address)
     if not bytes then
         return address
     end
-    return bytes:sub(1, 12) == V4 and address or bytes:sub(1, 8)
+    return bytes:sub(1, 12) == V4 and plain(address) or bytes:sub(1, 8)
 end
 
 --- Counts per source and second, forgotten with the second: what an anonymous sender can make us hold is
