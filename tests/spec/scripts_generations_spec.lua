@@ -183,6 +183,15 @@ describe("the generation that runs", function()
         assert.equal("saved later", (generations.of "/jobs").id)
     end)
 
+    it("is not the folder as it is, because one that was to run was overtaken by a version", function()
+        world.active, world.folder = { id = 1, files = { name = "version" } }, { name = "saved later" }
+        generations.activated("acme", { name = "overtaken" })
+        assert.equal("version", (generations.of "acme").id)
+        world.active, world.others["scripts.read"] = nil, { at = 2000, files = { name = "checked" } }
+        answers["scripts.activated"] { key = "acme" }
+        assert.equal("checked", (generations.of "acme").id)
+    end)
+
     it("is in development what somebody is just looking at, if that does not take too long", function()
         generations.open { folder = "/nowhere", own = "/nowhere", channels = "/nowhere", lua_root = "lua",
             watch = true, memory = 1, isolation = "state", processes = 1 }

@@ -271,7 +271,7 @@ end
 
 --- It was checked, its specs too, before it was activated.
 local function take_version(slot, version)
-    slot.read, slot.found = nil, nil
+    slot.read, slot.found, slot.reads = nil, nil, nil
     if slot.active and slot.active.version == version.id then
         clear(slot)
         return
