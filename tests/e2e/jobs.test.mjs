@@ -108,7 +108,7 @@ test('what was missed while no engine ran is done once', async () => {
 test('a job for merchants runs once for each of them, and only then has effects that need one', async () => {
     await publish({
         'each.lua': job('schedule = "30 * * * *", merchants = "all"', 'tael.log.info("for " .. job.merchant)'),
-        'one.lua': job('schedule = "30 * * * *", merchants = { "other.test", "nobody" }', 'tael.log.info("alone for " .. job.merchant)'),
+        'one.lua': job('schedule = "30 * * * *", merchants = { "other.test", "nobody", "other.test" }', 'tael.log.info("alone for " .. job.merchant)'),
     });
     await advance(3600);
     await until('all have run', () => said('for demo.test').length === 1 && said('for other.test').length === 1
@@ -116,6 +116,8 @@ test('a job for merchants runs once for each of them, and only then has effects 
     assert.equal(said('for demo.test')[0].merchant, 'demo.test');
     await until('a merchant that is not there is told', () => logged('alarm').some((line) => line.kind === 'job_failed'
         && line.failure === 'no_such_merchant' && line.merchant === 'nobody'));
+    await until('it has ended', () => logged('job.ended').some((line) => line.job === 'one'));
+    assert.equal(said('alone for other.test').length, 1, 'once, however often its name stands there');
 });
 
 test('a job that fails is told with file and line, and comes again with its next slot', async () => {

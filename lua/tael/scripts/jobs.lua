@@ -67,16 +67,17 @@ local function run_for(generation, job, slot, merchant)
     return true
 end
 
---- Those for whom it runs; a slug that nobody has is told.
+--- Those for whom it runs, each once however often it stands there; a slug that nobody has is told.
 local function merchants_of(job)
     if job.merchants == "all" then
         return registry.merchants()
     end
-    local list, all = {}, true
+    local list, all, seen = {}, true, {}
     for _, slug in ipairs(job.merchants) do
         local merchant = registry.merchant(slug)
         if merchant then
-            list[#list + 1] = merchant
+            list[#list + 1] = not seen[merchant] and merchant or nil
+            seen[merchant] = true
         else
             fail(job, slug, "no_such_merchant", "jobs/" .. job.name .. ".lua: there is no such merchant")
             all = false
