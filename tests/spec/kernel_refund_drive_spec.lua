@@ -230,6 +230,26 @@ describe("an answer", function()
         world.check()
     end)
 
+    it("that says slowly that a declined refund is not there is as old as its question", function()
+        local function slowly(ms, answer)
+            return function()
+                world.now = world.now + ms
+                return answer
+            end
+        end
+        script({ "refund", slowly(10000, said "unknown") }, { "refund_query", said("not_found", "N") },
+            { "refund", said("declined", "NO", "other") },
+            { "refund_query", slowly(9000, said("not_found", "N")) }, { "refund_query", found(500) })
+        local result = ask { amount = 500, merchant_refund_id = "R1" }
+        world.advance(12000) -- asked when the first request was twelve seconds old
+        assert.are.equal(4, #world.sent)
+        assert.are.equal("unknown", state_of(result))
+        assert.are.equal(500, world.payment_row().refund_reserved)
+        world.advance(60000)
+        assert.are.equal("succeeded", state_of(result))
+        world.check()
+    end)
+
     it("declined after silence loses to a refund that is there", function()
         script({ "refund", said "unknown" }, { "refund_query", said("not_found", "N") },
             { "refund", said("declined", "NO", "other") }, { "refund_query", found(500) })

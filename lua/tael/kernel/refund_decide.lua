@@ -14,7 +14,7 @@ local refund_decide = {}
 ---@field alone boolean refund: no other request of it can have reached the channel
 ---@field given integer refund: what the order gave back by other refunds
 ---@field declined table? query: {code, decline_code}, what the channel answered to the request just before
----@field fresh boolean? query: a request whose end nobody knows is so new that it may still be under way
+---@field fresh boolean? query: when it was asked, a request whose end nobody knows may have been under way
 
 ---@class tael.kernel.RefundDecision
 ---@field to string? the state that it enters; nil: it stays

@@ -138,10 +138,11 @@ local function is_alone(refund, call)
     return true
 end
 
---- May a request that nobody knows the end of still be under way at the channel?
-local function is_fresh(refund, attempt)
+--- May a request that nobody knows the end of have been under way at the channel still when it was asked? The
+--- answer may have taken long, and is no younger than its question.
+local function is_fresh(refund, attempt, asked_at)
     local limit = calls.limit(registry.account(attempt.account), "refund")
-    local since = time.now() - limit - (capability(attempt).query_after_ms or 0)
+    local since = asked_at - limit - (capability(attempt).query_after_ms or 0)
     for _, row in ipairs(requests_of(refund)) do
         if (row.class == nil or row.class == "unknown") and store.id_ms(row.id) > since then
             return true
@@ -232,7 +233,8 @@ local function case_of(turn, asked, said, refund, attempt)
         case.given = must(store.query("refund.sums", { payment = refund.payment,
             attempt = refund.attempt })).succeeded
     else
-        case.declined, case.fresh = turn.declined, turn.declined and is_fresh(refund, attempt)
+        case.declined = turn.declined
+        case.fresh = turn.declined and is_fresh(refund, attempt, store.id_ms(asked.call))
     end
     return case
 end
