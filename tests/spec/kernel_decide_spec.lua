@@ -224,6 +224,12 @@ describe("an order that the channel does not know", function()
         assert.are.same({ to = "closed", reason = "expired" }, decision.payment)
     end)
 
+    it("is not over when it was asked for before that, however late the answer is", function()
+        assert.is_nil(ask({}, over + 3600000, { asked = over - 1 }).event)
+        assert.are.equal("payment.closed", ask({}, over + 3600000, { asked = over }).event)
+        assert.is_nil(ask({}, over - 1, { asked = over }).event, "the clock was set back")
+    end)
+
     it("settles nothing where the channel knows every order at once, or once the payer had opened it",
         function()
         assert.is_nil(ask({}, over, { waits_unopened = false }).event)

@@ -245,6 +245,18 @@ describe("a success that the channel states", function()
     end)
 end)
 
+describe("an order that the channel did not know when it could still be opened", function()
+    it("stays open, though its time is over when the answer comes", function()
+        world.attempts[1].expires_at = support.now - 120000
+        local function answered(asked)
+            return apply({ state = "not_found" }, { proof = { kind = "cal", id = support.id(asked, 1),
+                digest = ("\1"):rep(32) } })
+        end
+        assert.are.equal("none", answered(support.now - 1).effect)
+        assert.are.equal("payment.closed", answered(support.now).event)
+    end)
+end)
+
 describe("when somebody was faster", function()
     local REREAD = { code = "guard", otherwise = "reread" }
 

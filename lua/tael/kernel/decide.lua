@@ -14,6 +14,7 @@ local states = require "tael.kernel.states"
 ---@field by "ntf"|"cal"|nil a notification or an answer
 ---@field policy { late: "accept"|"refund"|"review", duplicate: "refund"|"review" }? nil: of a pending payment
 ---@field now integer ms
+---@field asked integer? ms, when the question left that this answers
 ---@field grace integer ms after expires_at until "not found" means never paid
 ---@field waits_unopened boolean? the channel does not know an order before the payer opens it
 ---@field others_open boolean? another attempt of the payment may still succeed
@@ -186,15 +187,16 @@ local function as(case, changed)
     return setmetatable({ fact = setmetatable(changed, { __index = case.fact }) }, { __index = case })
 end
 
---- The channel does not know the order. Before its time is over that means: not opened yet. Afterwards
---- nobody can open it any more. An order with a trade number was known once.
+--- The channel does not know the order. Asked before its time was over, that means: not opened yet; whoever
+--- opens it meanwhile may have paid when the answer comes. Asked afterwards: nobody can open it any more. An
+--- order with a trade number was known once.
 local function not_found(case)
     local attempt = case.attempt
     if attempt.state == "succeeded" then
         return none("paid, though the channel does not find it", "paid_not_found")
     elseif not case.waits_unopened or attempt.trade_no or not states.may(attempt.state, "expired") then
         return none("not found, which does not fit an order that is " .. attempt.state)
-    elseif case.now < attempt.expires_at + case.grace then
+    elseif math.min(case.asked or case.now, case.now) < attempt.expires_at + case.grace then
         return none("the payer has not opened the order")
     end
     return ended(as(case, { state = "expired" }))

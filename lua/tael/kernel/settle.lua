@@ -97,6 +97,7 @@ local function case_of(input, payment, attempt, now)
     end
     return {
         payment = payment, attempt = attempt, fact = input.fact, by = input.proof.kind, now = now,
+        asked = input.proof.kind == "cal" and store.id_ms(input.proof.id) or nil,
         grace = registry.config.payments.grace,
         waits_unopened = registry.product(attempt).not_found == "waiting",
         others = others, others_open = #others > 0, reversing = is_reversing(input, payment, attempt),
