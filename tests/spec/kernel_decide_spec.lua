@@ -280,6 +280,7 @@ local meaning = {
     voided = "cancelled =closed:voided", gone = "*reversed_after_paid",
     failed = "declined =failed:other", lost = "*paid_not_found", odd = "unknown *unknown_word",
     still_odd = "*unknown_word", back = "expired *foreign_refund",
+    back_wanted = "expired =closed:merchant *foreign_refund",
 }
 
 --- Seven words: the payment in the order of PAYMENTS. One word: the same for all.
@@ -359,7 +360,8 @@ local cases = {
             new = "still_odd", authorized = "still_odd", declined = "still_odd", expired = "still_odd",
         }) },
     { "given back while it is being reversed", { state = "unknown", given_back = true },
-        ends("voided", "cancelled", table.unpack(reversible)), { closing = "cancel" } },
+        with(ends("voided", "cancelled", table.unpack(reversible)),
+            { issued = "back back_wanted back back back back back" }), { closing = "cancel" } },
 }
 
 local function cells(row)

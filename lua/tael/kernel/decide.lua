@@ -214,15 +214,19 @@ end
 --- Where the payment is settled, an order that held money which was given back at the channel has only ended.
 local settled = { paid = true, closed = true, failed = true }
 
---- It was paid and all of it went back: by refunds of ours, because we had it reversed, or at the channel.
+--- It was paid and all of it went back: by refunds of ours, because we had it reversed, or at the channel. An
+--- order that our cancel cannot have reached (none leaves for one that nobody has opened) went back there.
 local function given_back(case)
-    if not states.attempt_open[case.attempt.state] then
+    local state = case.attempt.state
+    if not states.attempt_open[state] then
         return none("what was paid has been given back")
-    elseif case.payment.closing == "cancel" or case.reversing then
+    elseif states.may(state, "cancelled") and (case.payment.closing == "cancel" or case.reversing) then
         return ended(as(case, { state = "cancelled", reversed = true }))
     end
     local decision = ended(as(case, { state = "expired" }))
-    decision.detail, decision.alarm = "it was paid, and given back at the channel", "foreign_refund"
+    if decision.attempt then
+        decision.detail, decision.alarm = "it was paid, and given back at the channel", "foreign_refund"
+    end
     return decision
 end
 
