@@ -92,7 +92,12 @@ void tael_curl_ended(struct tael_curl_exchange *exchange, CURLcode code)
 {
     long status = 0;
     enum tael_http_failure failure = failure_of(code);
+    curl_socket_t socket = CURL_SOCKET_BAD;
     exchange->curl->easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OK) { /* otherwise it may name the connection of an earlier exchange */
+        exchange->curl->easy_getinfo(exchange->easy, CURLINFO_ACTIVESOCKET, &socket);
+        tael_curl_socket_rests((struct tael_curl_group *)exchange->base.pool->group, socket);
+    }
     if (exchange->base.over) /* it was refused before libcurl gave up */
         failure = exchange->base.failure;
     else if (failure != TAEL_HTTP_OK && exchange->error[0] != '\0')

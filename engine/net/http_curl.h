@@ -32,11 +32,13 @@ struct tael_curl_client {
 };
 
 struct tael_curl_group {
-    struct tael_http_group base;          /* first */
-    const struct tael_curl_library *curl; /* its client's */
-    CURLM *multi;                         /* NULL until it is ready */
-    uv_timer_t *timer;                    /* frees itself when it is closed */
-    struct tael_curl_resting *resting;    /* sockets that no exchange uses */
+    struct tael_http_group base;                /* first */
+    const struct tael_curl_library *curl;       /* its client's */
+    CURLM *multi;                               /* NULL until it is ready */
+    uv_timer_t *timer;                          /* frees itself when it is closed */
+    struct tael_curl_watch *watches;            /* of sockets that exchanges use */
+    curl_socket_t resting[TAEL_HTTP_REUSE_MAX]; /* of connections that wait to be used again */
+    size_t resting_count;
 };
 
 struct tael_curl_exchange {
@@ -69,6 +71,10 @@ tael_status tael_curl_group_ready(struct tael_curl_group *group);
  * no request is given to them. libcurl sees a plain close by itself; of TLS it takes the bytes of
  * the farewell for a sign of life. */
 void tael_curl_end_dead(struct tael_curl_group *group);
+/* The connection of an exchange that has ended well waits to be used again, unless another has
+ * begun to; CURL_SOCKET_BAD: none. Only such sockets are looked at: one that never became a
+ * connection is closed by libcurl without a word, and its number is soon somebody else's. */
+void tael_curl_socket_rests(struct tael_curl_group *group, curl_socket_t socket);
 void tael_curl_socket_gone(struct tael_curl_group *group, curl_socket_t socket);
 
 /* ---- http_client_curl.c ---- */

@@ -9,59 +9,38 @@
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "net/http_curl.h"
 
-struct watch { /* one socket of libcurl's */
+struct tael_curl_watch { /* one socket of libcurl's */
     uv_poll_t poll;
+    struct tael_curl_watch *next, **place; /* in group->watches */
     struct tael_curl_group *group;
     curl_socket_t socket;
-    struct tael_curl_resting *resting; /* for when it is no longer watched */
-};
-
-struct tael_curl_resting { /* from the last watch's end to the next one's begin, or the close */
-    struct tael_curl_resting *next;
-    curl_socket_t socket;
-    dev_t device; /* with the inode it tells this socket from a later one of its number */
-    ino_t inode;
 };
 
 static void step(struct tael_curl_group *group, curl_socket_t socket, int what);
 
 /* ---- connections at rest ---- */
 
-static void forget(struct tael_curl_resting **at)
-{
-    struct tael_curl_resting *resting = *at;
-    *at = resting->next;
-    free(resting);
-}
-
 void tael_curl_socket_gone(struct tael_curl_group *group, curl_socket_t socket)
 {
-    struct tael_curl_resting **at = &group->resting;
-    while (*at != NULL && (*at)->socket != socket)
-        at = &(*at)->next;
-    if (*at != NULL)
-        forget(at);
+    for (size_t i = 0; i < group->resting_count; i++) {
+        if (group->resting[i] == socket) {
+            group->resting[i] = group->resting[--group->resting_count];
+            return;
+        }
+    }
 }
 
-static void identify(struct tael_curl_resting *resting)
+void tael_curl_socket_rests(struct tael_curl_group *group, curl_socket_t socket)
 {
-    struct stat about = {.st_ino = 0};
-    (void)fstat(resting->socket, &about);
-    resting->device = about.st_dev;
-    resting->inode = about.st_ino;
-}
-
-/* Of an attempt to connect that it gives up libcurl (7.88) may close the socket without a word: its
- * number may be that of anything by now, on any thread. */
-static bool is_still(const struct tael_curl_resting *resting)
-{
-    struct stat about;
-    return fstat(resting->socket, &about) == 0 && about.st_dev == resting->device &&
-           about.st_ino == resting->inode;
+    tael_curl_socket_gone(group, socket);
+    const struct tael_curl_watch *watch = group->watches;
+    while (watch != NULL && watch->socket != socket)
+        watch = watch->next;
+    if (watch == NULL && socket != CURL_SOCKET_BAD && group->resting_count < TAEL_HTTP_REUSE_MAX)
+        group->resting[group->resting_count++] = socket;
 }
 
 /* Afterwards libcurl sees a close, and closes. */
@@ -78,15 +57,8 @@ void tael_curl_end_dead(struct tael_curl_group *group)
 {
     struct pollfd looks[TAEL_HTTP_REUSE_MAX];
     nfds_t count = 0;
-    struct tael_curl_resting **at = &group->resting;
-    while (*at != NULL && count < TAEL_HTTP_REUSE_MAX) {
-        if (!is_still(*at)) {
-            forget(at);
-            continue;
-        }
-        looks[count++] = (struct pollfd){.fd = (*at)->socket, .events = POLLIN};
-        at = &(*at)->next;
-    }
+    for (; count < group->resting_count; count++)
+        looks[count] = (struct pollfd){.fd = group->resting[count], .events = POLLIN};
     if (count == 0 || poll(looks, count, 0) <= 0)
         return;
     for (nfds_t i = 0; i < count; i++) {
@@ -104,7 +76,7 @@ static void on_watch_closed(uv_handle_t *handle)
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
-    struct watch *watch = poll->data;
+    struct tael_curl_watch *watch = poll->data;
     int what = 0;
     if (status < 0)
         what = CURL_CSELECT_ERR;
@@ -115,32 +87,32 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     step(watch->group, watch->socket, what);
 }
 
-static struct watch *watch_new(struct tael_curl_group *group, curl_socket_t socket)
+static struct tael_curl_watch *watch_new(struct tael_curl_group *group, curl_socket_t socket)
 {
     struct tael_curl_client *client = (struct tael_curl_client *)group->base.client;
-    struct watch *watch = calloc(1, sizeof(*watch));
-    struct tael_curl_resting *resting = calloc(1, sizeof(*resting));
-    if (watch == NULL || resting == NULL)
-        goto free_memory;
-    *watch = (struct watch){.group = group, .socket = socket, .resting = resting};
-    resting->socket = socket;
-    if (uv_poll_init_socket(client->uv, &watch->poll, socket) != 0)
-        goto free_memory;
+    struct tael_curl_watch *watch = calloc(1, sizeof(*watch));
+    if (watch == NULL)
+        return NULL;
+    *watch = (struct tael_curl_watch){
+        .next = group->watches, .place = &group->watches, .group = group, .socket = socket};
+    if (uv_poll_init_socket(client->uv, &watch->poll, socket) != 0) {
+        free(watch);
+        return NULL;
+    }
+    if (watch->next != NULL)
+        watch->next->place = &watch->next;
+    group->watches = watch;
     watch->poll.data = watch;
     group->curl->multi_assign(group->multi, socket, watch);
     return watch;
-
-free_memory:
-    free(watch);
-    free(resting);
-    return NULL;
 }
 
-static void watch_end(struct watch *watch)
+static void watch_end(struct tael_curl_watch *watch)
 {
-    struct tael_curl_group *group = watch->group;
-    watch->resting->next = group->resting;
-    group->resting = watch->resting;
+    const struct tael_curl_group *group = watch->group;
+    *watch->place = watch->next;
+    if (watch->next != NULL)
+        watch->next->place = watch->place;
     group->curl->multi_assign(group->multi, watch->socket, NULL);
     uv_poll_stop(&watch->poll);
     uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
@@ -151,7 +123,7 @@ static void watch_end(struct watch *watch)
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *socket_user)
 {
     struct tael_curl_group *group = user;
-    struct watch *watch = socket_user;
+    struct tael_curl_watch *watch = socket_user;
     (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (watch != NULL)
@@ -162,7 +134,6 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, voi
     if (watch == NULL)
         watch = watch_new(group, socket);
     if (watch != NULL) {
-        identify(watch->resting); /* now it is open for certain */
         int events =
             (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
         uv_poll_start(&watch->poll, events, on_poll);
@@ -281,7 +252,5 @@ void tael_curl_group_free(struct tael_http_group *base)
     if (group->multi != NULL) /* closes connections: on_socket comes once more for each */
         group->curl->multi_cleanup(group->multi);
     uv_close((uv_handle_t *)group->timer, on_timer_closed);
-    while (group->resting != NULL)
-        tael_curl_socket_gone(group, group->resting->socket);
     free(group);
 }
