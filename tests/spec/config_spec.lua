@@ -78,6 +78,19 @@ describe("a configuration", function()
         assert.is_truthy(err.message:find("tael.lua:1:", 1, true))
     end)
 
+    it("takes a zone that there can be", function()
+        local function zone_of(zone)
+            return load_text(("return { merchants = { acme = { mode = 'test', zone = %q } } }"):format(zone))
+        end
+        for _, zone in ipairs { "UTC", "+08:00", "-03:30", "+14:00" } do
+            assert.are.equal(zone, assert(zone_of(zone)).merchants.acme.zone)
+        end
+        for _, zone in ipairs { "+24:00", "+08:60", "8", "+8:00", "Asia/Shanghai" } do
+            local _, err = zone_of(zone)
+            assert.matches("acme%.zone: must be \"UTC\" or an offset", err and err.message)
+        end
+    end)
+
     it("is evaluated with an end", function()
         local _, err = load_text "\nwhile true do end"
         assert.are.equal("config_failed", err.code)

@@ -213,8 +213,14 @@ function checks.word(_, value)
     return value
 end
 
+--- As time.format takes it: what it does not, it would raise on at every payment.
+local function is_zone(value)
+    local hours, minutes = value:match("^[+-](%d%d):(%d%d)$")
+    return value == "UTC" or hours ~= nil and tonumber(hours) < 24 and tonumber(minutes) < 60
+end
+
 function checks.zone(_, value)
-    if value ~= "UTC" and not (type(value) == "string" and value:find("^[+-]%d%d:%d%d$")) then
+    if type(value) ~= "string" or not is_zone(value) then
         return nil, "must be \"UTC\" or an offset such as \"+08:00\""
     end
     return value
