@@ -316,6 +316,27 @@ describe("who is counted", function()
 end)
 
 describe("upkeep", function()
+    it("keeps what is to be kept, for as long as a configuration can say", function()
+        local digest = ("k"):rep(16)
+        local function is_there()
+            return #store.query("idempotency.get", { key_digest = digest }) == 1
+        end
+        retention.pass()
+        now = now + HOUR
+        assert(store.commit { { "idempotency.insert", { key_digest = digest, object = 1 } } })
+        now = now + HOUR
+        for _, days in ipairs { 1, 36500, 365000, 999999999 } do
+            registry.config.idempotency.retention = days * DAY
+            for _ = 1, 3 do
+                retention.pass()
+            end
+            assert.is_true(is_there(), days .. " days")
+        end
+        now, registry.config.idempotency.retention = now + 2 * DAY, DAY
+        retention.pass()
+        assert.is_false(is_there())
+    end)
+
     it("removes pieces that no window reaches, and no others", function()
         local wanted = counting("ip_attempts_1h ip_attempts_1d ip_attempts_7d ip_attempts_30d attempts_today",
             "count")

@@ -2,6 +2,7 @@
 --- reaches. Each is found by its id, which rises with time; at most an hour of ids in one unit, so that the
 --- writer is never held long.
 local counters = require "tael.kernel.counters"
+local due = require "tael.kernel.due"
 local registry = require "tael.kernel.registry"
 local settle = require "tael.kernel.settle"
 local store = require "tael.store"
@@ -10,7 +11,6 @@ local time = require "tael.time"
 local retention = {}
 
 local HOUR_ID = 3600000 << 22 -- ids that an hour spans
-local EPOCH_MS = 1577836800000
 local STEPS = 48 -- in one round
 local MINUTE_ID = 60000 << 22 -- of counters, of which a payment may have many
 
@@ -43,7 +43,7 @@ end
 --- is younger than what is kept.
 local function forget(old)
     local from = position_of(old.name)
-    local upto = time.now() - old.keep - EPOCH_MS << 22
+    local upto = due.before(time.now() - old.keep) -- of a hundred years, too
     if not from or upto <= 0 then
         return
     elseif from == 0 then
