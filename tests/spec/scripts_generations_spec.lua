@@ -132,6 +132,34 @@ describe("the generation that runs", function()
         assert.same({ name = "found" }, answers["scripts.read"]("acme").files)
     end)
 
+    it("is what was found at the start, though a look at that came to no end", function()
+        world.folder = { name = "found" }
+        generations.find "acme"
+        world.folder = { name = "saved later" }
+        world.load = coroutine.yield
+        local asker = coroutine.create(function() generations.of "acme" end)
+        assert(coroutine.resume(asker))
+        coroutine.close(asker) -- who asked has gone away
+        world.load = function() return nil, "no memory", nil, "memory" end
+        assert.is_nil((generations.of "acme"))
+        world.now = world.now + 1000
+        world.load = function(files) return { id = files.name, unit = {}, rules = {} } end
+        assert.equal("found", (generations.of "acme").id)
+    end)
+
+    it("is not what was found at the start when another worker has read it during a look", function()
+        world.folder = { name = "found" }
+        generations.find "acme"
+        world.load = coroutine.yield
+        local asker = coroutine.create(function() generations.of "acme" end)
+        assert(coroutine.resume(asker))
+        world.others["scripts.read"] = { at = 2000, files = { name = "reloaded" } }
+        answers["scripts.activated"] { key = "acme" }
+        coroutine.close(asker)
+        world.load = function(files) return { id = files.name, unit = {}, rules = {} } end
+        assert.equal("reloaded", (generations.of "acme").id)
+    end)
+
     it("is the same for a worker that asks the first one before that has looked at all", function()
         world.folder = { name = "found" }
         assert.same({ at = 1000, files = { name = "found" }, untried = true }, answers["scripts.read"] "acme")

@@ -249,14 +249,18 @@ local function try_what(slot, found, err)
     end
 end
 
---- Who is told to read meanwhile reads once more.
+--- Who is told to read meanwhile reads once more. A look that fails, or for which nobody waits any more,
+--- leaves the same to be read.
 local function try_folder(slot)
+    local wanted, found, ended = slot.wanted, slot.found, false
     slot.reads = nil
-    local _ <close> = setmetatable({}, { __close = function(_, raised)
-        slot.reads = slot.reads or raised ~= nil
+    local _ <close> = setmetatable({}, { __close = function()
+        if not ended and slot.wanted == wanted then
+            slot.reads, slot.found = true, found
+        end
     end })
     try_what(slot, read_folder(slot))
-    slot.read = time.monotonic()
+    slot.read, ended = time.monotonic(), true
 end
 
 --- The first worker reads what nobody has read.
