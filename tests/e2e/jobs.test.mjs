@@ -196,6 +196,19 @@ test('a job that an operator runs is run by nobody else meanwhile', async () => 
     assert.deepEqual([failed.status, /^fails for \S+ {2}failed$/m.test(failed.stdout)], [1, true], failed.stdout + failed.stderr);
 });
 
+test('many jobs that are run at once run once each, and every one is answered for', async () => {
+    const names = Array.from({ length: 40 }, (_, i) => `many_${i}`);
+    await publish(Object.fromEntries(names.map((name) => [`${name}.lua`, job('schedule = "15 3 29 2 *"', 'tael.log.info("many " .. job.name)')])));
+    await until('the operator sees them', async () => (await engine.operator('GET', '/v1/system/jobs')).body.data.length >= names.length);
+    const answers = await Promise.all(names.map((name) => engine.operator('POST', `/v1/system/jobs/${name}/run`, {})));
+    assert.deepEqual(answers.filter((answer) => answer.status !== 202).map((answer) => answer.text), []);
+    const ended = () => logged('job.ended').filter((line) => line.job.startsWith('many_')).map((line) => line.job);
+    await until('all have ended', () => new Set(ended()).size === names.length);
+    await sleep(500);
+    assert.deepEqual(ended().sort(), [...names].sort());
+    for (const name of names) fs.rmSync(path.join(folder, `${name}.lua`));
+});
+
 test('a job that is wrong is refused with file and line, and what ran goes on', async () => {
     fs.rmSync(path.join(folder, 'fails.lua'));
     fs.rmSync(path.join(folder, 'spins.lua'));

@@ -181,10 +181,12 @@ end
 
 -- ---- what an operator wants ----
 
---- What came of each wish: {slot} when it was begun, else {code, detail}; {} until that is known.
-local wishes = {} ---@type table<integer, { slot: integer?, code: string?, detail: string? }>
+local WISH_MS = 10000 -- how long somebody asks what came of a wish
+
+--- What came of each wish: slot when it was begun, else code and detail; neither until that is known. As long
+--- as somebody may ask, it is there: one that is forgotten would be fulfilled once more.
+local wishes = {} ---@type table<integer, { at: integer, slot: integer?, code: string?, detail: string? }>
 local wished = {} ---@type integer[] numbers of wishes, the oldest first
-local WISHES_MAX = 16
 
 local BUSY = { code = "state_conflict",
     detail = "The job is running, or was cut off and its time is not over." }
@@ -223,12 +225,16 @@ local function find(name)
         near and "; did you mean '" .. near .. "'?" or ".")
 end
 
-local function begin_wish(asked)
-    local wish, job, unknown = {}, find(asked.name)
-    wishes[asked.number], wished[#wished + 1] = wish, asked.number
-    if #wished > WISHES_MAX then
+local function forget_old(now)
+    while wished[1] and now - wishes[wished[1]].at > 2 * WISH_MS do
         wishes[table.remove(wished, 1)] = nil
     end
+end
+
+local function begin_wish(asked)
+    local wish, job, unknown = { at = time.monotonic() }, find(asked.name)
+    forget_old(wish.at)
+    wishes[asked.number], wished[#wished + 1] = wish, asked.number
     if not job then
         wish.code, wish.detail = "not_found", unknown
     elseif under_way[job.name] then
@@ -260,8 +266,6 @@ function jobs.list()
     local answer = workers.ask("jobs.list", nil, true)[1]
     return answer and answer.jobs or {}
 end
-
-local WISH_MS = 10000
 
 --- Runs a job now, for this moment, or (again) its last slot once more; whoever else would take it at the
 --- same time does not. Waits until it has begun.
