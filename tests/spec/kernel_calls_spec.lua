@@ -98,6 +98,20 @@ describe("a call", function()
         assert.are.equal("query", asked.op)
     end)
 
+    it("never lasts longer than what leases and patience count with", function()
+        for _, case in ipairs {
+            { "query", nil, 10000 }, { "query", 60000, 10000 }, { "query", 500, 500 },
+            { "refund", nil, 15000 }, { "refund", 60000, 15000 },
+        } do
+            world.request = { method = "POST", url = "https://channel", timeout_ms = case[2] }
+            send { op = case[1], refund = { id = 5, amount = 1, currency = "CNY" } }
+            assert.are.equal(case[3], world.left.timeout_ms)
+        end
+        world.request = { ["local"] = { next_action = {} } }
+        send { op = "create" }
+        assert.are.same({ ["local"] = { next_action = {} } }, world.request)
+    end)
+
     it("does not leave when its unit was refused", function()
         world.guard = { code = "guard", statement = "first", otherwise = "reread" }
         local asked, err = send { with = { { "first", {} } } }

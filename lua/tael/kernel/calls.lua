@@ -101,6 +101,9 @@ function calls.build(asking)
     request, err = channel_call.build(registry.package(account), asking.op, prepared, ctx)
     if not request then
         return nil, err
+    elseif not request["local"] then -- leases, and when a call counts as over, follow from the limit alone
+        local limit = calls.limit(account, asking.op)
+        request.timeout_ms = math.min(request.timeout_ms or limit, limit)
     end
     return { request = request, ctx = ctx, prepared = prepared }
 end

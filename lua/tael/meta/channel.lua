@@ -40,7 +40,7 @@
 ---@field form? table<string, string>   at most one of form, json and body
 ---@field json? table
 ---@field body? string
----@field timeout_ms? integer      100 to 60000; default: timeouts[op], else client.total
+---@field timeout_ms? integer      from 100; default and at most: timeouts[op], else client.total
 ---@field pool? string             set by call.build: connections are the account's own
 ---@field local? { next_action: tael.channel.NextAction }
 
