@@ -16,6 +16,7 @@ struct tael_curl_watch { /* one socket of libcurl's */
     uv_poll_t poll;
     struct tael_curl_watch *next, **place; /* in group->watches */
     struct tael_curl_group *group;
+    struct tael_curl_exchange *exchange; /* whom it serves; NULL: libcurl's own */
     curl_socket_t socket;
 };
 
@@ -74,12 +75,19 @@ static void on_watch_closed(uv_handle_t *handle)
     free(handle->data);
 }
 
+/* Before the request is sent libcurl finds errors by itself: it may have several sockets, and what
+ * it is told of one that was refused it (7.88) keeps, to end the exchange when another has sent. */
+static int error_of(const struct tael_curl_watch *watch)
+{
+    return watch->exchange != NULL && !watch->exchange->base.sent ? 0 : CURL_CSELECT_ERR;
+}
+
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct tael_curl_watch *watch = poll->data;
     int what = 0;
     if (status < 0)
-        what = CURL_CSELECT_ERR;
+        what = error_of(watch);
     if ((events & UV_READABLE) != 0)
         what |= CURL_CSELECT_IN;
     if ((events & UV_WRITABLE) != 0)
@@ -118,13 +126,19 @@ static void watch_end(struct tael_curl_watch *watch)
     uv_close((uv_handle_t *)&watch->poll, on_watch_closed);
 }
 
+static struct tael_curl_exchange *exchange_of(const struct tael_curl_group *group, CURL *easy)
+{
+    struct tael_curl_exchange *exchange = NULL;
+    group->curl->easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange);
+    return exchange;
+}
+
 /* Always 0: anything else would end every exchange of the group. What cannot be watched times out.
  */
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, void *socket_user)
 {
     struct tael_curl_group *group = user;
     struct tael_curl_watch *watch = socket_user;
-    (void)easy;
     if (what == CURL_POLL_REMOVE) {
         if (watch != NULL)
             watch_end(watch);
@@ -134,6 +148,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, voi
     if (watch == NULL)
         watch = watch_new(group, socket);
     if (watch != NULL) {
+        watch->exchange = exchange_of(group, easy);
         int events =
             (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
         uv_poll_start(&watch->poll, events, on_poll);
@@ -164,12 +179,10 @@ static struct tael_curl_exchange *take_finished(struct tael_curl_group *group, C
     int left = 0;
     CURLMsg *message = NULL;
     while ((message = group->curl->multi_info_read(group->multi, &left)) != NULL) {
-        struct tael_curl_exchange *exchange = NULL;
         if (message->msg != CURLMSG_DONE)
             continue;
-        group->curl->easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&exchange);
         *code = message->data.result;
-        return exchange;
+        return exchange_of(group, message->easy_handle);
     }
     return NULL;
 }
