@@ -4,9 +4,10 @@
  * Lua type here.
  *
  * Addresses (threats R50, R51): a host is looked up once; every address that it has is checked, the
- * connection goes to one of those and is checked again when its socket is made. A public call never
- * uses a connection that another kind of call has opened. Local sockets are exempt; the simulated
- * world looks nothing up and has no address but its own.
+ * connection goes to one of those and is checked again when its socket is made. An address that
+ * fails, or is not connected to in half of what is left of connect_ms, is followed by the next. A
+ * public call never uses a connection that another kind of call has opened. Local sockets are
+ * exempt; the simulated world looks nothing up and has no address but its own.
  *
  * Pools: a call that names a pool shares connections with that pool's calls alone; others share
  * theirs by host. Of a pool (or host) per_pool exchanges are under way at once, the others wait in

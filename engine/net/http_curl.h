@@ -39,6 +39,7 @@ struct tael_curl_group {
     struct tael_curl_watch *watches;            /* of sockets that exchanges use */
     curl_socket_t resting[TAEL_HTTP_REUSE_MAX]; /* of connections that wait to be used again */
     size_t resting_count;
+    bool moved; /* an exchange of it has */
 };
 
 struct tael_curl_exchange {
@@ -55,6 +56,7 @@ struct tael_curl_exchange {
     bool public;     /* its group's */
     bool body_begun; /* later fields are trailers: dropped */
     bool safe;       /* may be sent twice */
+    bool moved;      /* a socket came or went since libcurl ran it: it may have another to open */
     unsigned requests;
     char error[CURL_ERROR_SIZE];
 };
@@ -71,6 +73,9 @@ tael_status tael_curl_group_ready(struct tael_curl_group *group);
  * no request is given to them. libcurl sees a plain close by itself; of TLS it takes the bytes of
  * the farewell for a sign of life. */
 void tael_curl_end_dead(struct tael_curl_group *group);
+/* To be called when a socket is opened for the exchange, or fails, before its request is sent: once
+ * the step is over libcurl is made to look at it again. */
+void tael_curl_moved(struct tael_curl_exchange *exchange);
 /* The connection of an exchange that has ended well waits to be used again, unless another has
  * begun to; CURL_SOCKET_BAD: none. Only such sockets are looked at: one that never became a
  * connection is closed by libcurl without a word, and its number is soon somebody else's. */

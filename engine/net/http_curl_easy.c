@@ -23,6 +23,7 @@ static curl_socket_t on_open(void *user, curlsocktype purpose, struct curl_socka
     struct tael_address address;
     if (purpose != CURLSOCKTYPE_IPCXN || exchange->base.over)
         return CURL_SOCKET_BAD;
+    tael_curl_moved(exchange);
     if (exchange->public) {
         const char *why = "not an internet address";
         if (tael_address_of_socket(&address, &to->addr))

@@ -5,7 +5,6 @@
  */
 #include "net/http_curl_library.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +23,11 @@ static const struct {
 #undef ROW
 };
 
-enum { OLDEST = 0x075500 }; /* 7.85: CURLOPT_PROTOCOLS_STR */
+enum {
+    OLDEST = 0x075500, /* 7.85: CURLOPT_PROTOCOLS_STR */
+    STALLS_FROM = 0x075800,
+    STALLS_UNTIL = 0x080400, /* curl's commit 01d8473b */
+};
 
 static bool find_all(struct tael_curl_library *library, void *handle)
 {
@@ -57,6 +60,8 @@ tael_status tael_curl_library_open(struct tael_curl_library *library, char *why,
     } else if (library->global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         snprintf(why, why_size, SONAME " cannot be initialised");
     } else {
+        unsigned version = library->version_info(CURLVERSION_NOW)->version_num;
+        library->stalls = version >= STALLS_FROM && version < STALLS_UNTIL;
         status = TAEL_OK;
     }
     if (handle != NULL)

@@ -8,6 +8,8 @@
 
 #include "tael.h"
 
+#include <stdbool.h>
+
 #include <curl/curl.h>
 
 #define TAEL_CURL_FUNCTIONS(X)                                                                     \
@@ -17,6 +19,7 @@
     X(easy_init)                                                                                   \
     X(easy_setopt)                                                                                 \
     X(easy_getinfo)                                                                                \
+    X(easy_pause)                                                                                  \
     X(easy_reset)                                                                                  \
     X(easy_cleanup)                                                                                \
     X(multi_init)                                                                                  \
@@ -35,6 +38,7 @@ struct tael_curl_library {
 #define TAEL_CURL_MEMBER(name) __typeof__(curl_##name) *name;
     TAEL_CURL_FUNCTIONS(TAEL_CURL_MEMBER)
 #undef TAEL_CURL_MEMBER
+    bool stalls; /* 7.88 to 8.3: an address that failed does not lead to the next by itself */
 };
 
 /* Loads it where nobody has yet, and initialises it; it stays in the process. TAEL_EINTERNAL: it is

@@ -139,7 +139,10 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, voi
 {
     struct tael_curl_group *group = user;
     struct tael_curl_watch *watch = socket_user;
+    struct tael_curl_exchange *exchange = exchange_of(group, easy);
     if (what == CURL_POLL_REMOVE) {
+        if (exchange != NULL && !exchange->base.sent)
+            tael_curl_moved(exchange);
         if (watch != NULL)
             watch_end(watch);
         return 0;
@@ -148,7 +151,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user, voi
     if (watch == NULL)
         watch = watch_new(group, socket);
     if (watch != NULL) {
-        watch->exchange = exchange_of(group, easy);
+        watch->exchange = exchange;
         int events =
             (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
         uv_poll_start(&watch->poll, events, on_poll);
@@ -170,6 +173,41 @@ static int on_timeout(CURLM *multi, long timeout_ms, void *user)
     else
         uv_timer_start(group->timer, on_timer, (uint64_t)timeout_ms, 0);
     return 0;
+}
+
+/* ---- from one address to the next ---- */
+
+void tael_curl_moved(struct tael_curl_exchange *exchange)
+{
+    struct tael_curl_group *group = (struct tael_curl_group *)exchange->base.pool->group;
+    exchange->moved = group->moved = group->curl->stalls;
+}
+
+/* A pause and its end: all that this libcurl offers to have one handle run at once. */
+static void run_soon(const struct tael_curl_exchange *exchange)
+{
+    exchange->curl->easy_pause(exchange->easy, CURLPAUSE_RECV);
+    exchange->curl->easy_pause(exchange->easy, CURLPAUSE_CONT);
+}
+
+/* When an address fails, or gives no answer for its share of the time, libcurl prepares the next
+ * and returns: without a socket for it, and without asking to be called. Left alone it opens that
+ * when some later timer fires, and where this is the next address's own, or the end of the time to
+ * connect, it gives it up in the same breath. */
+static void run_moved(struct tael_curl_group *group)
+{
+    if (!group->moved)
+        return;
+    group->moved = false;
+    for (struct tael_http_pool *pool = group->base.pools; pool != NULL; pool = pool->next) {
+        struct tael_http_exchange *base = pool->running;
+        for (; base != NULL; base = base->next) {
+            struct tael_curl_exchange *exchange = (struct tael_curl_exchange *)base;
+            if (exchange->moved && exchange->added && !base->sent && !base->over)
+                run_soon(exchange);
+            exchange->moved = false;
+        }
+    }
 }
 
 /* ---- steps ---- */
@@ -196,6 +234,7 @@ static void step(struct tael_curl_group *group, curl_socket_t socket, int what)
     assert(!client->stepping);
     client->stepping = group->base.busy = true;
     group->curl->multi_socket_action(group->multi, socket, what, &running);
+    run_moved(group);
     while (!client->base.freed && (exchange = take_finished(group, &code)) != NULL)
         tael_curl_ended(exchange, code);
     client->stepping = group->base.busy = false;

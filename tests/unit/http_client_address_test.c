@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -389,7 +390,16 @@ static void the_address_that_is_alive_is_found(void)
         const char *addresses;
         int64_t within_ms;
     } rows[] = {
-        {"127.0.0.4 ::1 127.0.0.1", 590}, /* one is refused while another connects */
+        {"127.0.0.2 127.0.0.1", 590},
+        {"127.0.0.2 127.0.0.1 127.0.0.3", 590},
+        {"127.0.0.2 127.0.0.3 127.0.0.1", 790},
+        {"127.0.0.2 127.0.0.4 127.0.0.1", 590},
+        {"127.0.0.4 127.0.0.2 127.0.0.1", 590},
+        {"127.0.0.4 127.0.0.1", 190}, /* who says no at once costs no time */
+        {"127.0.0.4 127.0.0.5 127.0.0.1", 190},
+        {"255.255.255.255 127.0.0.4 127.0.0.1", 190}, /* not even tried: EACCES */
+        {"127.0.0.4 ::1 127.0.0.1", 190},
+        {"127.0.0.2 ::1 127.0.0.1", 590},
     };
     struct tael_http_call more = {.connect_ms = 800};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -407,6 +417,86 @@ static void the_address_that_is_alive_is_found(void)
     }
 }
 
+static void many_find_it_at_once(void)
+{
+    enum { MANY = 12 };
+    struct street street;
+    struct tael_http_call more = {.connect_ms = 600};
+    int right = 0;
+    street_open(&street, "127.0.0.2 127.0.0.4 127.0.0.1");
+    for (size_t i = 0; i < MANY; i++)
+        CHECK(place_start(&street.place, i, "POST", street.url, &more) == TAEL_OK);
+    place_finish(&street.place, 0);
+    for (size_t i = 0; i < MANY; i++)
+        right += street.place.calls[i].result.status == 200;
+    CHECK(right == MANY && street.place.canned.requests == MANY);
+    street_close(&street);
+}
+
+static void addresses_that_are_all_dead_take_no_longer_than_one(void)
+{
+    static const char *const rows[] = {"127.0.0.2", "127.0.0.2 127.0.0.3",
+                                       "127.0.0.2 127.0.0.3 127.0.0.2 127.0.0.3",
+                                       "127.0.0.4 127.0.0.2", "127.0.0.2 127.0.0.4 127.0.0.3"};
+    for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+        struct street street;
+        /* the end of the time to connect, or of all the time */
+        struct tael_http_call more = {.connect_ms = 200};
+        if (i % 2 == 1)
+            more = (struct tael_http_call){.connect_ms = 1000, .timeout_ms = 200};
+        street_open(&street, rows[i / 2]);
+        const struct call *call = place_perform(&street.place, "POST", street.url, &more);
+        bool right = call->result.failure == TAEL_HTTP_TIMEOUT && !call->result.sent &&
+                     call->result.elapsed_us >= 199000 && call->result.elapsed_us < 390000;
+        if (!right)
+            printf("# failure %d after %d us: %s\n", (int)call->result.failure,
+                   (int)call->result.elapsed_us, call->detail);
+        CHECK_NAMED(right, rows[i / 2]);
+        street_close(&street);
+    }
+    struct street street;
+    street_open(&street, "127.0.0.4 127.0.0.5 127.0.0.4");
+    const struct call *call = place_perform(&street.place, "POST", street.url, NULL);
+    CHECK(call->result.failure == TAEL_HTTP_CONNECT && !call->result.sent);
+    CHECK(call->result.elapsed_us < 190000);
+    street_close(&street);
+}
+
+static int open_files(void)
+{
+    int count = 0;
+    for (int fd = 0; fd < 256; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* Cancelled before anything is tried, at the first address, the second, the last, and when all is
+ * over; then the client goes with one under way. */
+static void a_cancelled_attempt_leaves_nothing(void)
+{
+    static const int64_t after_ms[] = {0, 10, 130, 170, 230};
+    struct street street;
+    struct tael_http_call more = {.connect_ms = 200};
+    street_open(&street, "127.0.0.2 127.0.0.3 127.0.0.4 127.0.0.3");
+    CHECK(!place_perform(&street.place, "POST", street.url, &more)->result.sent);
+    int before = open_files();
+    for (size_t i = 0; i < sizeof(after_ms) / sizeof(after_ms[0]); i++) {
+        CHECK(place_start(&street.place, 0, "POST", street.url, &more) == TAEL_OK);
+        if (after_ms[i] > 0)
+            place_run_ms(&street.place, after_ms[i]);
+        if (street.place.calls[0].done == 0) {
+            tael_http_exchange_cancel(street.place.calls[0].exchange);
+            street.place.waiting--;
+        }
+        place_run_ms(&street.place, 20);
+        CHECK(open_files() == before);
+    }
+    CHECK(place_start(&street.place, 0, "POST", street.url, &more) == TAEL_OK);
+    place_run_ms(&street.place, 130);
+    CHECK(street.place.calls[0].done == 0 && street.place.canned.connections == 0);
+    street_close(&street);
+}
+
 int main(void)
 {
     literals_are_looked_at();
@@ -421,5 +511,8 @@ int main(void)
     more_names_than_threads_are_looked_up_in_turn();
     others_sockets_are_left_alone();
     the_address_that_is_alive_is_found();
+    many_find_it_at_once();
+    addresses_that_are_all_dead_take_no_longer_than_one();
+    a_cancelled_attempt_leaves_nothing();
     return tap_end();
 }
