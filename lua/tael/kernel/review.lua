@@ -162,7 +162,8 @@ end
 
 local function unpaid_unit(input, payment, found, now)
     for _, finding in ipairs(found) do
-        local why = may_hold_money(finding, now)
+        -- "not found" is as old as its question: others were asked after it
+        local why = may_hold_money(finding, math.min(now, store.id_ms(finding.asked.call)))
         if why then
             return nil, why
         end
