@@ -279,10 +279,12 @@ static void on_end(void *user, tael_status why)
 static void on_drain(void *user)
 {
     struct tls_stream *stream = user;
-    bool tell = stream->owes_drain && !stream->ended && !stream->closed;
+    bool left = stream->pending.len == 0; /* else send_pending tells, or what it has written */
+    bool tell = left && stream->owes_drain && !stream->ended && !stream->closed;
     enter(stream);
     stream->own = 0;
-    stream->owes_drain = false;
+    if (left)
+        stream->owes_drain = false;
     if (tell && stream->events->drain != NULL)
         stream->events->drain(stream->user);
     leave(stream);
@@ -349,8 +351,11 @@ static tael_status tls_write(struct tael_stream *base, const char *data, size_t 
 
 static size_t tls_queued(struct tael_stream *base)
 {
-    const struct tls_stream *stream = stream_of(base);
-    return tael_stream_queued(stream->plain) + stream->pending.len;
+    struct tls_stream *stream = stream_of(base);
+    size_t queued = tael_stream_queued(stream->plain) + stream->pending.len;
+    if (queued > 0)
+        stream->owes_drain = true; /* TLS's own bytes too: who was told of them waits */
+    return queued;
 }
 
 static const char *tls_peer(struct tael_stream *base)
