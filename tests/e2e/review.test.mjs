@@ -176,6 +176,17 @@ test('money that was given back at the channel itself is no longer there', async
     assert.equal((await engine.payment(other.id)).state, 'closed');
 });
 
+test('one that was closed and is called failed in the end was never closed, in its row and its events', async () => {
+    const payment = await created();
+    await fetch(payment.next_action.url);
+    await engine.post(`/v1/payments/${payment.id}/close`);
+    assert.equal((await engine.payment(payment.id)).state, 'closed');
+    await alipay.notify(payment, { total_amount: '0.01', trade_no: (await attemptOf(payment)).trade_no });
+    assert.equal((await engine.payment(payment.id)).state, 'review');
+    const done = await decide(payment, 'failed'); // of row and events the last test
+    assert.deepEqual([done.status, done.body.state, done.body.closed_at], [200, 'failed', null], done.text);
+});
+
 test('a silent channel decides nothing', async () => {
     const payment = await underReview();
     await fetch(`${engine.sandbox}/sandbox/behaviour`, { method: 'POST',

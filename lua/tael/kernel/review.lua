@@ -172,7 +172,7 @@ local function unpaid_unit(input, payment, found, now)
     local event, hash = units.next_event(payment, {
         type = "payment." .. input.decision, actor = input.actor, now = now, data = {
             payment = { state = input.decision, reason = "manual", proposal = json.null,
-                closing = json.null, closed_at = closed_at },
+                closing = json.null, closed_at = closed_at or payment.closed_at and json.null or nil },
             evidence = found[1] and units.proof_data(calls.proof(found[1].asked)),
             decision = decision_data(input, payment),
         },
