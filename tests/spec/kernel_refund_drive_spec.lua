@@ -572,6 +572,24 @@ describe("a refund without a request", function()
         assert.are.same({}, world.alarms, "who has asked for it sees it")
     end)
 
+    it("leaves the other order to be given back where only whole ones are", function()
+        world.begin(false)
+        local second, can = world.issue(), world.package.capabilities
+        world.pay(world.attempt)
+        world.pay(second, automatic "duplicate")
+        script({ "refund", done(1234) }, { "refund", done(1234) })
+        world.advance(1000)
+        local usual = can.refund
+        can.refund = { partial = false }
+        local _, part = world.ask { amount = 500, merchant_refund_id = "R1" }
+        local whole, err = world.ask { merchant_refund_id = "R2" }
+        can.refund = usual
+        assert.are.equal("payment_not_refundable", part.code)
+        assert.are.same({}, { err and err.code })
+        assert.are.equal(1234, whole.refund.amount)
+        world.check()
+    end)
+
     it("follows a second success, which is captured and reserved at once", function()
         world.begin(false)
         local second = world.issue()

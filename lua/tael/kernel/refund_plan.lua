@@ -121,7 +121,7 @@ local function check_channel(payment, attempt, amount, now)
         return problem("no_channel_available", "the account " .. account.slug .. " is no longer configured")
     elseif not can then
         return problem("not_implemented_by_channel", account.channel .. " gives no money back")
-    elseif can.partial == false and amount ~= payment.captured_amount then
+    elseif can.partial == false and amount ~= attempt.amount then -- the payment may have been paid twice
         return problem("payment_not_refundable", account.channel .. " gives back whole payments only",
             { pointer = "/amount" })
     elseif can.window_ms and payment.paid_at and now > payment.paid_at + can.window_ms then
