@@ -127,6 +127,17 @@ static tael_status lock_open(struct tael_store *store, const char *name, tael_er
     return rc;
 }
 
+/* Who is told that the store is in use hears by whom. */
+static tael_status lock_sign(const struct tael_store *store, tael_error *err)
+{
+    char pid[16];
+    int len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
+    if (ftruncate(store->lock_fd, 0) == 0 && pwrite(store->lock_fd, pid, (size_t)len, 0) == len)
+        return TAEL_OK;
+    return tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s.lock: %s", store->path,
+                           strerror(errno));
+}
+
 static tael_status lock_take(struct tael_store *store, tael_error *err)
 {
     struct tael_buf name = {0};
@@ -141,10 +152,7 @@ static tael_status lock_take(struct tael_store *store, tael_error *err)
                              : lock_open(store, name.data, err);
     if (rc != TAEL_OK)
         goto free_name;
-    char pid[16];
-    int len = snprintf(pid, sizeof(pid), "%ld\n", (long)getpid());
-    if (ftruncate(store->lock_fd, 0) != 0 || pwrite(store->lock_fd, pid, (size_t)len, 0) != len)
-        rc = tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name.data, strerror(errno));
+    rc = lock_sign(store, err);
 free_name:
     tael_buf_free(&name);
     return rc;
@@ -378,7 +386,9 @@ tael_status tael_store_resume(struct tael_store *store, tael_error *err)
         rc = tael_db_number(&store->db, "SELECT mark FROM store_mark WHERE id = 1", &mark, err);
     if (rc == TAEL_OK && mark > atomic_load(&store->last_id))
         atomic_store(&store->last_id, mark);
-    store->stopping = rc != TAEL_OK; /* no thread of ours runs */
+    if (rc == TAEL_OK && store->lock_fd >= 0)
+        (void)lock_sign(store, NULL); /* a successor that is gone wrote its own; it is only told */
+    store->stopping = rc != TAEL_OK;  /* no thread of ours runs */
     if (rc == TAEL_OK)
         rc = start_threads(store);
     if (rc != TAEL_OK)

@@ -66,6 +66,24 @@ static void what_a_dead_owner_had_just_started_holds_nobody_up(void)
     }
 }
 
+/* A successor that did not come to serve has written its own number there. */
+static void who_goes_on_is_the_lock_s_holder_again(void)
+{
+    struct fixture fixture;
+    char path[128], text[16] = "";
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    snprintf(path, sizeof(path), "%s.lock", fixture.path);
+    tael_store_pause(fixture.store);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    fixture_must(pwrite(fd, "4194304999\n", 11, 0) == 11, "no lock");
+    CHECK(tael_store_resume(fixture.store, &err) == TAEL_OK);
+    CHECK(pread(fd, text, sizeof(text) - 1, 0) > 0 && atol(text) == (long)getpid());
+    close(fd);
+    fixture_end(&fixture);
+}
+
 static int mode_of(const struct fixture *fixture, const char *suffix)
 {
     char path[128];
@@ -330,6 +348,7 @@ int main(void)
     a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
     what_a_dead_owner_had_just_started_holds_nobody_up();
+    who_goes_on_is_the_lock_s_holder_again();
     files_are_for_their_owner_alone();
     migrations_are_applied_once();
     migrations_do_not_change();
