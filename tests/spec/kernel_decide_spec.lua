@@ -31,6 +31,21 @@ describe("a success", function()
         end)
     end
 
+    it("that a message tells of an order which was given back is asked about first", function()
+        local given = decide(case({ closing = "cancel" }, nil, { state = "unknown", given_back = true,
+            trade_no = "T1" }))
+        local ended = { state = given.attempt.to, code = given.attempt.code, trade_no = "T1" }
+        for _, state in ipairs { "closed", "paid", "review" } do
+            local told = decide(case({ state = state }, ended, nil, { by = "ntf" }))
+            assert.are.same({ "none", true }, { told.effect, told.confirm }, state)
+            local early = decide(case({ state = state }, ended, nil, { by = "cal", reversing = true }))
+            assert.are.same({ "none", true }, { early.effect, early.confirm }, state)
+            assert.are_not.equal("none", decide(case({ state = state }, ended, nil, { by = "cal" })).effect)
+            local again = decide(case({ state = state }, ended, { state = "unknown", given_back = true }))
+            assert.are.same({ effect = "none", detail = "what was paid has been given back" }, again)
+        end
+    end)
+
     it("that came before changes nothing", function()
         local decision = decide(case({ state = "paid" }, { state = "succeeded", trade_no = "T1" }))
         assert.are.equal("none", decision.effect)

@@ -225,6 +225,20 @@ describe("a success that the channel states", function()
         assert.are.equal("payment.pay", names(world.units[2])[1])
     end)
 
+    it("of an order that was given back there counts only when it was asked for after that", function()
+        world.payments = { support.payment { closing = "cancel" } }
+        local given = apply({ state = "unknown", given_back = true, trade_no = "T1" }).attempt
+        world.payments = { support.payment { state = "closed" } }
+        for name, value in pairs { state = given.to, code = given.code, trade_no = given.trade_no,
+            updated_at = support.now + 3000 } do
+            world.attempts[1][name] = value
+        end
+        apply(nil, asked_at(support.now + 2999))
+        assert.are.same({ "attempt.due", "timer.insert", "call.finish" }, names(world.units[2]))
+        apply(nil, asked_at(support.now + 3001))
+        assert.are.equal("payment.pay", names(world.units[3])[1])
+    end)
+
     it("whose reversal nobody wants any more counts when that can no longer be carried out", function()
         world.payments = { support.payment { state = "paid", captured_amount = 1234,
             attempt = support.id(support.now, 8) } }

@@ -94,10 +94,10 @@ function success_by_state.closed(case)
 end
 success_by_state.failed = success_by_state.closed
 
---- A message may have been sent before the order was reversed, and come after it. So may an answer, when the
---- question left before the end of the reversal was known.
+--- A message may have been sent before the order was reversed, or given back at the channel, and come after
+--- it. So may an answer, when the question left before that end was known.
 local function may_be_reversed(case)
-    return (case.by == "ntf" or case.reversing) and (case.attempt.state == "cancelled"
+    return (case.by == "ntf" or case.reversing) and (states.went_back(case.attempt)
         or (case.reversing or case.payment.closing == "cancel") and states.attempt_open[case.attempt.state])
 end
 
@@ -105,7 +105,7 @@ local function succeeded(case)
     local payment, attempt, fact = case.payment, case.attempt, case.fact
     if may_be_reversed(case) then -- an open order has a timer that asks again
         return { effect = "none", detail = "the order is being reversed, or was: the channel is asked first",
-            confirm = case.by == "ntf" or attempt.state == "cancelled" or nil }
+            confirm = case.by == "ntf" or states.went_back(attempt) or nil }
     elseif not fact.trade_no then
         return refuse("order", "a success must name the channel's trade number")
     elseif fact.amount == nil then
@@ -223,7 +223,7 @@ local function given_back(case)
     elseif states.may(state, "cancelled") and (case.payment.closing == "cancel" or case.reversing) then
         return ended(as(case, { state = "cancelled", reversed = true }))
     end
-    local decision = ended(as(case, { state = "expired" }))
+    local decision = ended(as(case, { state = "expired", code = states.GIVEN_BACK }))
     if decision.attempt then
         decision.detail, decision.alarm = "it was paid, and given back at the channel", "foreign_refund"
     end
@@ -233,7 +233,7 @@ end
 local function unknown(case)
     local word = tostring(case.fact.channel_state or case.fact.code or "?")
     local state = case.attempt.state
-    if case.fact.given_back and (state == "succeeded" or state == "cancelled"
+    if case.fact.given_back and (state == "succeeded" or states.went_back(case.attempt)
         or case.payment.closing == "cancel" or case.reversing
         or settled[case.payment.state] and states.may(state, "expired")) then
         return given_back(case)

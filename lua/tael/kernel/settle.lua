@@ -73,7 +73,7 @@ end
 --- May our own cancel of this order still give its money back, or may it have done so after this was asked?
 --- Also where nobody wants that any more: another order has paid the payment meanwhile.
 local function is_reversing(input, payment, attempt)
-    local reversed, wanted = attempt.state == "cancelled", payment.closing == "cancel"
+    local reversed, wanted = states.went_back(attempt), payment.closing == "cancel"
     if input.fact.state ~= "succeeded" and not input.fact.given_back then
         return nil
     elseif reversed then

@@ -31,6 +31,16 @@ states.attempt = {
 --- While one of these, the channel may still take money for the order.
 states.attempt_open = set "new issued sent waiting_payer processing unknown authorized"
 
+--- What an order's code says that has ended because its money was given back at the channel.
+states.GIVEN_BACK = "given_back"
+
+--- Has this order ended, and what it may have held gone back? What says that it was paid may be older.
+---@param attempt table row
+---@return boolean
+function states.went_back(attempt)
+    return attempt.state == "cancelled" or attempt.state == "expired" and attempt.code == states.GIVEN_BACK
+end
+
 --- Does this timer count for the attempt? Rows from before there was a `due` have none: while they are open,
 --- any timer counts.
 ---@param attempt table row, or what a timer's row says of it: state, due
