@@ -116,6 +116,7 @@ struct tael_worker {
     struct tael_thread thread;    /* written before `running`, then only read */
     bool joined;                  /* the owner's */
     enum tael_worker_phase phase; /* under engine->lock */
+    bool ended;                   /* it takes no calls any more; under engine->lock */
     struct tael_timer *deadline;  /* of the ebb, then of the drain */
     struct tael_timer *tls_look;  /* at the files of certificates; worker 1 */
     bool leaving, resumed, draining, http_drained, late, drained, clean;

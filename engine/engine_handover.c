@@ -184,6 +184,9 @@ static tael_status resume_worker(struct tael_worker *worker, tael_error *err)
     tael_timer_stop(worker->deadline);
     worker->leaving = worker->draining = worker->host.draining = worker->http_drained = false;
     worker->late = worker->drained = worker->clean = false;
+    pthread_mutex_lock(&worker->engine->lock);
+    worker->ended = false;
+    pthread_mutex_unlock(&worker->engine->lock);
     worker->resumed = true;
     tael_http_server_resume(worker->server);
     return tael_worker_listen(worker, err);

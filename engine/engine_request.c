@@ -505,6 +505,12 @@ tael_status tael_worker_call(struct tael_worker *worker, const char *method, con
         call_free(call);
         return TAEL_ENOMEM;
     }
-    tael_loop_post(worker->loop, &call->mail);
-    return TAEL_OK;
+    pthread_mutex_lock(&worker->engine->lock);
+    bool ended = worker->ended;
+    if (!ended)
+        tael_loop_post(worker->loop, &call->mail);
+    pthread_mutex_unlock(&worker->engine->lock);
+    if (ended)
+        call_free(call);
+    return ended ? TAEL_ECLOSED : TAEL_OK;
 }

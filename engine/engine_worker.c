@@ -346,21 +346,6 @@ static void leave(struct tael_worker *worker)
         begin_drain(worker);
 }
 
-void tael_worker_run(struct tael_worker *worker)
-{
-    struct tael_engine *engine = worker->engine;
-    if (worker->resumed)
-        tael_task_wake_key(worker->state, resume_key, sizeof(resume_key) - 1, "", 0);
-    while (!worker->drained) {
-        if (atomic_load(&engine->stopping) != 0 && !worker->leaving)
-            leave(worker);
-        if (tael_loop_run(worker->loop) == TAEL_ENOTFOUND)
-            break; /* a simulated world in which nothing is left to happen */
-    }
-    if (worker->phase == TAEL_WORKER_STARTING) /* tael_engine_start waits */
-        set_phase(worker, TAEL_WORKER_FAILED, &stopped_early);
-}
-
 struct settle {
     struct tael_mail mail; /* first */
     struct tael_loop *loop;
@@ -382,6 +367,32 @@ void tael_worker_settle(struct tael_worker *worker)
     tael_loop_post(worker->loop, &settle.mail);
     while (!settle.done) /* an earlier stop may end the first run at once */
         tael_loop_run(worker->loop);
+}
+
+/* Whoever was let in before the end and comes after it is answered here: he may be the one who
+ * would close the engine. */
+static void end(struct tael_worker *worker)
+{
+    pthread_mutex_lock(&worker->engine->lock);
+    worker->ended = !worker->engine->world->simulated;
+    pthread_mutex_unlock(&worker->engine->lock);
+    tael_worker_settle(worker);
+}
+
+void tael_worker_run(struct tael_worker *worker)
+{
+    struct tael_engine *engine = worker->engine;
+    if (worker->resumed)
+        tael_task_wake_key(worker->state, resume_key, sizeof(resume_key) - 1, "", 0);
+    while (!worker->drained) {
+        if (atomic_load(&engine->stopping) != 0 && !worker->leaving)
+            leave(worker);
+        if (tael_loop_run(worker->loop) == TAEL_ENOTFOUND)
+            break; /* a simulated world in which nothing is left to happen */
+    }
+    end(worker);
+    if (worker->phase == TAEL_WORKER_STARTING) /* tael_engine_start waits */
+        set_phase(worker, TAEL_WORKER_FAILED, &stopped_early);
 }
 
 void tael_worker_close(struct tael_worker *worker)

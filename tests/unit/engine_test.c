@@ -288,6 +288,20 @@ static void a_drain_has_an_end(void)
     tael_engine_close(engine);
 }
 
+/* Whoever was let in just before is not left to a close that he himself would have to do. */
+static void a_worker_that_has_ended_takes_no_calls(void)
+{
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    CHECK(open_echo(&engine, "{\"workers\":1}", 0, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    tael_engine_stop(engine, 0);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    CHECK(tael_worker_call(&engine->workers[0], "GET", "/echo", NULL, "m1", (tael_response_fn)abort,
+                           NULL) == TAEL_ECLOSED);
+    tael_engine_close(engine);
+}
+
 static void set_stacks(size_t size)
 {
     pthread_attr_t attributes;
@@ -382,6 +396,7 @@ int main(void)
     who_waits_for_news_is_told_of_the_stop();
     an_address_has_one_engine();
     a_drain_has_an_end();
+    a_worker_that_has_ended_takes_no_calls();
     an_engine_that_cannot_go_on_is_closed();
     sockets_are_left_to_whoever_names_their_address();
     a_socket_that_cannot_be_had_is_a_failure();
