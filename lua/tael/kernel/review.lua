@@ -240,6 +240,21 @@ local function announce(input, payment)
     events_wake.announce(task.scope())
 end
 
+local function nothing_more()
+    return {}
+end
+
+--- Orders that were given back at the channel end here, too, with what it has just said: left open, one would
+--- take a message from before that for money that came late.
+local function end_given_back(found, actor)
+    for _, finding in ipairs(found) do
+        if finding.fact and finding.fact.given_back and states.attempt_open[finding.attempt.state] then
+            settle.apply { attempt = finding.attempt.id, fact = finding.fact, actor = actor,
+                proof = calls.proof(finding.asked), extra = nothing_more }
+        end
+    end
+end
+
 --- One round: nil and a guard's error means that somebody was faster.
 local function round(input, payment)
     if payment.state ~= "review" then
@@ -272,6 +287,7 @@ local function round(input, payment)
         return give_up(found, nil, err)
     end
     announce(input, payment)
+    end_given_back(found, input.actor)
     return true
 end
 
