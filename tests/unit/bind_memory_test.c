@@ -111,6 +111,9 @@ static void each_allocation_of(struct room *room, const struct work *work)
     for (bool failed = true; failed; n++) {
         room->lines_len = 0;
         room->lines[0] = '\0';
+        /* Lua gives up a finalizer that it has no memory to call (it warns, which is logged): what
+         * rounds before have left is none of this one's. */
+        run(room, "collectgarbage()");
         alloc_fail_run(n, 2);
         struct tael_task *task = start(room, &outcome, script);
         if (task != NULL)
