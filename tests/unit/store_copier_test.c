@@ -8,7 +8,10 @@
 
 #include "store_fixture.h"
 
-enum { PAGES = 10, LARGE = 1 << 20, ROUNDS = 20, WAIT_MS = 1000 };
+enum { PAGES = 10, LARGE = 1 << 20, ROUNDS = 20 };
+
+/* How long for what may not come in this round, and for what has to come. */
+enum { ROUND_S = 1, LONG_S = 60 };
 
 /* In the log's index: how many pages the log has, how many of them are copied. */
 enum { INDEX_SIZE = 32 * 1024, INDEX_PAGES = 16, INDEX_COPIED = 96 };
@@ -18,6 +21,7 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool held, let_go, over;
+    bool was_held; /* until it was let go */
 } copier = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 static sqlite3_vfs *below;
@@ -38,13 +42,13 @@ static void set(bool *flag)
     pthread_mutex_unlock(&copier.lock);
 }
 
-/* false: not within a second. */
-static bool await(const bool *flag)
+/* false: not within that time. */
+static bool await(const bool *flag, time_t seconds)
 {
     struct timespec until;
     int rc = 0;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += WAIT_MS / 1000;
+    until.tv_sec += seconds;
     pthread_mutex_lock(&copier.lock);
     while (!*flag && rc == 0)
         rc = pthread_cond_timedwait(&copier.changed, &copier.lock, &until);
@@ -69,7 +73,7 @@ static int unfetch(sqlite3_file *file, sqlite3_int64 at, void *page)
 {
     if (is_copier() && !copier.held && is_copied(file)) {
         set(&copier.held);
-        await(&copier.let_go);
+        copier.was_held = await(&copier.let_go, LONG_S);
     }
     return methods_below->xUnfetch(file, at, page);
 }
@@ -114,7 +118,7 @@ static bool hold_copier(struct fixture *fixture)
             INT(i), "data", BYTES(large, sizeof(large)), (char *)NULL);
         fixture_must(commit(fixture, unit)->status == TAEL_OK, "not stored");
         tael_unit_free(unit);
-        held = await(&copier.held);
+        held = await(&copier.held, ROUND_S);
     }
     return held;
 }
@@ -136,7 +140,7 @@ static void a_log_begins_anew_under_the_copier(void)
     CHECK(hold_copier(&fixture));
     CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK);
     set(&copier.let_go);
-    CHECK(await(&copier.over));
+    CHECK(await(&copier.over, LONG_S) && copier.was_held);
     CHECK(insert(&fixture, 7, 2, "two", 2) == TAEL_OK);
     CHECK(amount_of(&fixture, 7, 1) == 1 && amount_of(&fixture, 7, 2) == 2);
     CHECK(insert(&fixture, 7, 2, "again", 2) == TAEL_EINVAL);
