@@ -176,6 +176,41 @@ test('money that was given back at the channel itself is no longer there', async
     assert.deepEqual([closed.state, closed.captured_amount], ['closed', 0]);
 });
 
+test('a trade number that belongs to another order is a conflict, not a fault', async () => {
+    const payment = await created(), other = await created();
+    await openWith(payment, '9.99');
+    await lever(numberOf(payment), 'pay');
+    await until('it is under review', async () => (await engine.payment(payment.id)).state === 'review');
+    const { trade_no } = JSON.parse(await askChannel(payment, { method: 'alipay.trade.query', timestamp: beijingTime(),
+        biz_content: JSON.stringify({ out_trade_no: numberOf(payment) }) })).alipay_trade_query_response;
+    assert.equal(await alipay.notify(other, { total_amount: '10.00', trade_no }), 'success');
+    assert.equal((await engine.payment(other.id)).state, 'paid');
+    const answer = await decide(payment, 'paid');
+    assert.deepEqual([answer.status, answer.body.code], [409, 'state_conflict'], answer.text);
+    assert.match(answer.body.detail, /trade number .* belongs to another order/);
+    assert.equal((await engine.payment(payment.id)).state, 'review');
+});
+
+test('a pending payment ends with its order when the money came and went before we knew', async () => {
+    const notify = (on) => fetch(`${engine.sandbox}/sandbox/behaviour`,
+        { method: 'POST', body: JSON.stringify({ notify: on }) });
+    await notify(false);
+    for (const [wish, reason] of [['sync', 'channel'], ['close', 'merchant']]) {
+        const payment = await created();
+        await fetch(payment.next_action.url);
+        await lever(numberOf(payment), 'pay');
+        await refundAtChannel(payment, '10.00');
+        const asked = await engine.post(`/v1/payments/${payment.id}/${wish}`);
+        assert.ok(asked.status < 300, asked.text);
+        const now = await engine.payment(payment.id), attempt = await attemptOf(payment);
+        assert.deepEqual([now.state, now.reason, now.captured_amount], ['closed', reason, 0]);
+        assert.deepEqual([attempt.state, attempt.channel_code], ['expired', 'given_back']);
+        await until('a person is told', () => engine.process.output.split('\n').some((line) =>
+            line.includes('"kind":"foreign_refund"') && line.includes(payment.id)));
+    }
+    await notify(true);
+});
+
 test('one that was closed and is called failed in the end was never closed, in its row and its events', async () => {
     const payment = await created();
     await fetch(payment.next_action.url);

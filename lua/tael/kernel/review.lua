@@ -283,12 +283,15 @@ local function round(input, payment)
     end
     local done
     done, err = settle.commit(list)
-    if not done then
-        return give_up(found, nil, err)
+    if done then
+        announce(input, payment)
+        end_given_back(found, input.actor)
+        return true
+    elseif settle.trade_taken(err) then
+        return give_up(found, conflict("the channel's trade number for this order belongs to another order: "
+            .. "ask the channel which of them was paid", payment))
     end
-    announce(input, payment)
-    end_given_back(found, input.actor)
-    return true
+    return give_up(found, nil, err)
 end
 
 ---@class tael.kernel.Review

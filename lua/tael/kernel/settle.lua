@@ -232,9 +232,13 @@ local function announce(input, decision, payment, attempt)
     events_wake.announce(payment.merchant)
 end
 
-local function trade_taken(err)
-    return err.code == "constraint" and (err.statement == "attempt.succeed"
-        or err.statement == "attempt.move")
+local names_trade = { ["attempt.succeed"] = true, ["attempt.move"] = true, ["attempt.accept"] = true }
+
+--- Is the channel's trade number another order's of the same account?
+---@param err table of settle.commit
+---@return boolean
+function settle.trade_taken(err)
+    return err.code == "constraint" and names_trade[err.statement] == true
 end
 
 ---@class tael.kernel.Settling
@@ -285,7 +289,7 @@ function settle.apply(input)
         if done then
             announce(input, decision, payment, attempt)
             return decision, payment
-        elseif trade_taken(err) then
+        elseif settle.trade_taken(err) then
             return refuse_trade(input, payment, attempt, now)
         elseif err.code ~= "guard" or err.otherwise ~= "reread" then
             return nil, err
