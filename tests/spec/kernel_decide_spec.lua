@@ -296,6 +296,7 @@ local meaning = {
     failed = "declined =failed:other", lost = "*paid_not_found", odd = "unknown *unknown_word",
     still_odd = "*unknown_word", back = "expired *foreign_refund",
     back_wanted = "expired =closed:merchant *foreign_refund",
+    back_open = "expired =closed:channel *foreign_refund",
 }
 
 --- Seven words: the payment in the order of PAYMENTS. One word: the same for all.
@@ -370,8 +371,8 @@ local cases = {
             all_of("still_odd", "new", "unknown", "authorized", "succeeded", "declined", "cancelled",
                 "expired")) },
     { "given back", { state = "unknown", given_back = true },
-        with(all_of("odd odd odd back back back odd", "issued", "sent", "waiting_payer"), {
-            unknown = "still_odd still_odd still_odd back back back still_odd", processing = "odd",
+        with(all_of("odd back_open odd back back back odd", "issued", "sent", "waiting_payer"), {
+            unknown = "still_odd back_open still_odd back back back still_odd", processing = "odd",
             new = "still_odd", authorized = "still_odd", declined = "still_odd", expired = "still_odd",
         }) },
     { "given back while it is being reversed", { state = "unknown", given_back = true },

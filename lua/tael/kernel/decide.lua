@@ -211,8 +211,9 @@ local function silent(case)
         payment = {}, attempt = move(case, "unknown") }
 end
 
---- Where the payment is settled, an order that held money which was given back at the channel has only ended.
-local settled = { paid = true, closed = true, failed = true }
+--- Where no person decides: an order that held money which was given back at the channel has only ended. A
+--- payment that still waited for that money has come to nothing with it.
+local nobody_asked = { pending = true, paid = true, closed = true, failed = true }
 
 --- It was paid and all of it went back: by refunds of ours, because we had it reversed, or at the channel. An
 --- order that our cancel cannot have reached (none leaves for one that nobody has opened) went back there.
@@ -235,7 +236,7 @@ local function unknown(case)
     local state = case.attempt.state
     if case.fact.given_back and (state == "succeeded" or states.went_back(case.attempt)
         or case.payment.closing == "cancel" or case.reversing
-        or settled[case.payment.state] and states.may(state, "expired")) then
+        or nobody_asked[case.payment.state] and states.may(state, "expired")) then
         return given_back(case)
     elseif not states.may(case.attempt.state, "unknown") then
         return none("a word that is not mapped: " .. word, "unknown_word")
