@@ -317,10 +317,13 @@ tael_status tael_engine_start(tael_engine *engine, tael_error *err)
 
 /* ---- stopping ---- */
 
+#define DRAIN_MOST_MS (INT64_MAX / 1000) /* timers count microseconds */
+
 void tael_engine_stop(tael_engine *engine, int64_t drain_ms)
 {
     int error = errno; /* of what a signal handler has interrupted */
-    atomic_store(&engine->drain_ms, drain_ms > 0 ? drain_ms : engine->plan.drain_ms);
+    int64_t at_most_ms = drain_ms > 0 ? drain_ms : engine->plan.drain_ms;
+    atomic_store(&engine->drain_ms, at_most_ms < DRAIN_MOST_MS ? at_most_ms : DRAIN_MOST_MS);
     atomic_store(&engine->stopping, 1);
     for (int i = 0; i < engine->plan.workers; i++) {
         struct tael_loop *loop = atomic_load(&engine->workers[i].wakeable);
