@@ -19,12 +19,17 @@ static struct tael_worker *worker_for(tael_engine *engine, const char *path)
     return &engine->workers[turn % (unsigned)engine->plan.workers];
 }
 
+static bool takes_calls(tael_engine *engine)
+{
+    return atomic_load(&engine->running) && atomic_load(&engine->stopping) == 0;
+}
+
 tael_status tael_call(tael_engine *engine, const char *method, const char *path, const char *json,
                       const char *merchant, tael_response_fn fn, void *user)
 {
     if (engine == NULL || method == NULL || path == NULL || fn == NULL)
         return TAEL_EINVAL;
-    if (!atomic_load(&engine->running) || atomic_load(&engine->stopping) != 0)
+    if (!takes_calls(engine))
         return TAEL_ECLOSED;
     if (atomic_fetch_add(&engine->calls, 1) >= CALLS_MAX) {
         atomic_fetch_sub(&engine->calls, 1);
@@ -66,6 +71,7 @@ static void waiting_answered(void *user, const tael_response *response)
     pthread_mutex_unlock(&waiting->lock);
 }
 
+/* While it takes calls: a thread that has ended may have left its identity to one of the host's. */
 static bool on_engine_thread(const tael_engine *engine)
 {
     for (int i = 0; i < engine->plan.workers; i++)
@@ -81,6 +87,8 @@ tael_status tael_call_wait(tael_engine *engine, const char *method, const char *
 {
     if (engine == NULL || http_status == NULL || body == NULL)
         return TAEL_EINVAL;
+    if (!takes_calls(engine))
+        return TAEL_ECLOSED;
     if (on_engine_thread(engine))
         return TAEL_ETHREAD;
     struct waiting waiting = {.lock = PTHREAD_MUTEX_INITIALIZER,

@@ -124,6 +124,47 @@ static void a_drain_waits_for_calls(void)
     CHECK(counted.answers == 1 && counted.closed == 1);
 }
 
+static void a_drain_may_take_any_time(void)
+{
+    struct counted counted = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    tael_engine *engine = open_echo("{}");
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    CHECK(tael_call(engine, "GET", "/sleep?300", NULL, NULL, count_answer, &counted) == TAEL_OK);
+    usleep(50000);
+    tael_engine_stop(engine, INT64_MAX);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    CHECK(counted.answers == 1 && counted.http_status == 200);
+    tael_engine_close(engine);
+}
+
+static void *wait_once(void *user)
+{
+    int status = 0;
+    char *body = NULL;
+    tael_status rc = tael_call_wait(user, "GET", "/echo", NULL, NULL, &status, &body, NULL);
+    tael_free(body);
+    return (void *)(intptr_t)rc;
+}
+
+/* Its threads have the identities of those that have ended. */
+static void a_call_after_the_end_hears_of_the_end(void)
+{
+    tael_engine *engine = open_echo("{\"workers\":2}");
+    bool closed = true;
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    tael_engine_stop(engine, 0);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    for (int i = 0; i < 4; i++) {
+        pthread_t thread;
+        void *rc = NULL;
+        pthread_create(&thread, NULL, wait_once, engine);
+        pthread_join(thread, &rc);
+        closed = closed && (intptr_t)rc == TAEL_ECLOSED;
+    }
+    CHECK(closed);
+    tael_engine_close(engine);
+}
+
 struct caller {
     tael_engine *engine;
     struct counted *counted;
@@ -322,6 +363,8 @@ int main(void)
     a_stop_before_the_start_holds();
     a_stop_during_the_start_ends_it();
     a_drain_waits_for_calls();
+    a_drain_may_take_any_time();
+    a_call_after_the_end_hears_of_the_end();
     every_accepted_call_is_answered_once();
     calls_have_a_limit();
     an_answer_that_cannot_be_read_is_an_answer();
