@@ -63,31 +63,58 @@ static tael_status open_world(tael_engine *engine, const tael_options *options,
     return tael_log_new(&engine->log, &log);
 }
 
-static tael_status keep_options(tael_engine *engine, const tael_options *options,
-                                const struct tael_engine_setup *setup)
+/* The folder that relative paths begin at, as it is now: a host may go elsewhere later. One that
+ * was named has to be there; where a configuration is not, its own message says so. */
+static tael_status find_root(const tael_options *options, char out[PATH_MAX], tael_error *err)
 {
     char folder[PATH_MAX] = ".";
-    engine->dev = options->dev != 0;
-    engine->listen = options->listen != 0;
-    engine->stop = setup->stop;
     if (options->root != NULL) {
-        snprintf(folder, sizeof(folder), "%s", options->root);
-    } else if (options->config_path != NULL && strchr(options->config_path, '/') != NULL) {
+        if (realpath(options->root, out) != NULL)
+            return TAEL_OK;
+        tael_error_set(err, TAEL_ECONFIG, "root", "root '%s': %s", options->root, strerror(errno));
+        return TAEL_ECONFIG;
+    }
+    if (options->config_path != NULL && strchr(options->config_path, '/') != NULL) {
         snprintf(folder, sizeof(folder), "%s", options->config_path);
         *strrchr(folder, '/') = '\0';
         if (folder[0] == '\0')
             snprintf(folder, sizeof(folder), "/");
     }
+    if (realpath(folder, out) == NULL)
+        snprintf(out, PATH_MAX, "%s", folder);
+    return TAEL_OK;
+}
+
+static tael_status find_lua(tael_engine *engine, const tael_options *options, tael_error *err)
+{
     char real[PATH_MAX];
-    bool ok = keep(&engine->root, realpath(folder, real) != NULL ? real : folder) &&
-              keep(&engine->config_path, options->config_path) &&
-              keep(&engine->config_lua, options->config_lua) &&
-              keep(&engine->app, setup->app != NULL ? setup->app : "tael.server") &&
-              keep(&engine->args_json, setup->args_json) &&
-              keep(&engine->lua_root, options->lua_root);
-    if (ok && engine->lua_root == NULL)
+    if (options->lua_root == NULL)
         engine->lua_root = tael_engine_find_lua();
-    return ok ? TAEL_OK : TAEL_ENOMEM;
+    else if (!keep(&engine->lua_root,
+                   realpath(options->lua_root, real) != NULL ? real : options->lua_root))
+        return TAEL_ENOMEM;
+    if (engine->lua_root != NULL)
+        return TAEL_OK;
+    tael_error_set(err, TAEL_ECONFIG, "lua_root",
+                   "Tael's Lua files were not found beside the program; set lua_root");
+    return TAEL_ECONFIG;
+}
+
+static tael_status keep_options(tael_engine *engine, const tael_options *options,
+                                const struct tael_engine_setup *setup, tael_error *err)
+{
+    char root[PATH_MAX];
+    engine->dev = options->dev != 0;
+    engine->listen = options->listen != 0;
+    engine->stop = setup->stop;
+    tael_status rc = find_root(options, root, err);
+    if (rc != TAEL_OK)
+        return rc;
+    bool kept = keep(&engine->root, root) && keep(&engine->config_path, options->config_path) &&
+                keep(&engine->config_lua, options->config_lua) &&
+                keep(&engine->app, setup->app != NULL ? setup->app : "tael.server") &&
+                keep(&engine->args_json, setup->args_json);
+    return kept ? find_lua(engine, options, err) : TAEL_ENOMEM;
 }
 
 static tael_status open_companions(tael_engine *engine, const tael_options *options,
@@ -183,13 +210,7 @@ tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
     pthread_mutex_init(&engine->lock, NULL);
     pthread_cond_init(&engine->changed, NULL);
     engine->legacy.lock_fd = -1;
-    rc = keep_options(engine, options, setup);
-    if (rc == TAEL_OK && engine->lua_root == NULL) {
-        rc = TAEL_ECONFIG;
-        tael_error_set(&failure, rc, "lua_root",
-                       "Tael's Lua files were not found beside the program; "
-                       "set lua_root");
-    }
+    rc = keep_options(engine, options, setup, &failure);
     if (rc == TAEL_OK)
         rc = open_world(engine, options, setup);
     if (rc == TAEL_OK)

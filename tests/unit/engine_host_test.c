@@ -28,6 +28,42 @@ static tael_engine *open_echo(const char *args)
     return tael_engine_open_app(&engine, &options, &setup, NULL) == TAEL_OK ? engine : NULL;
 }
 
+/* ---- where a host stands ---- */
+
+static void a_host_may_go_elsewhere(void)
+{
+    char here[4096];
+    struct tael_engine_setup setup = {.app = "simtest.echo"};
+    tael_options options = TAEL_OPTIONS_INIT;
+    tael_engine *engine = NULL;
+    options.lua_root = "tests/sim/lua";
+    options.root = "tests";
+    CHECK(getcwd(here, sizeof(here)) != NULL);
+    CHECK(tael_engine_open_app(&engine, &options, &setup, NULL) == TAEL_OK);
+    CHECK(chdir("/") == 0);
+    tael_error err = {0};
+    CHECK_NAMED(tael_engine_start(engine, &err) == TAEL_OK, "relative paths are of the opening");
+    tael_engine_close(engine);
+    CHECK(chdir(here) == 0);
+}
+
+static void a_root_has_to_be_there(void)
+{
+    static const char *const roots[] = {"", "tests/unit/nowhere", "tests/unit/tap.h/data"};
+    for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
+        tael_options options = TAEL_OPTIONS_INIT;
+        tael_engine *engine = NULL;
+        tael_error err = {0};
+        options.lua_root = "lua";
+        options.config_lua = "return {}";
+        options.root = roots[i];
+        CHECK(tael_engine_open(&engine, &options, &err) == TAEL_ECONFIG && engine == NULL);
+        CHECK_NAMED(strcmp(err.code, "root") == 0 && strstr(err.message, roots[i]) != NULL,
+                    "an empty one is not that of all files");
+        tael_engine_close(engine);
+    }
+}
+
 struct counted {
     pthread_mutex_t lock;
     int answers, closed, http_status;
@@ -359,6 +395,8 @@ static void storms_leave_descriptors(void)
 int main(void)
 {
     alarm(300); /* a hang is a failure */
+    a_host_may_go_elsewhere();
+    a_root_has_to_be_there();
     calls_out_of_season_are_refused();
     a_stop_before_the_start_holds();
     a_stop_during_the_start_ends_it();
