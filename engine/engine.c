@@ -232,7 +232,14 @@ tael_status tael_engine_open(tael_engine **out, const tael_options *options, tae
 {
     static const struct tael_engine_setup payments = {0};
     tael_options full = TAEL_OPTIONS_INIT;
-    if (out == NULL || (options != NULL && (options->size == 0 || options->size > sizeof(full)))) {
+    if (options != NULL && options->size > sizeof(full)) {
+        tael_error_set(err, TAEL_EVERSION, "options_newer",
+                       "the host was built with a newer tael.h than this library's, which is %s; "
+                       "or options are not from TAEL_OPTIONS_INIT",
+                       tael_version());
+        return TAEL_EVERSION;
+    }
+    if (out == NULL || (options != NULL && options->size == 0)) {
         tael_error_set(err, TAEL_EINVAL, "invalid_argument", "options: use TAEL_OPTIONS_INIT");
         return TAEL_EINVAL;
     }

@@ -6,6 +6,7 @@
  * [any] may be called from any thread. Callbacks run on one of the engine's threads. Failure:
  * tael_status; text in tael_error if given. The library never prints, exits, aborts for lack of
  *   memory or sets signal handlers. Several engines may live in one process.
+ *   Descriptors 0, 1 and 2 have to be open as long as there is one (/dev/null will do).
  * Units:     amounts int64_t minor units; times int64_t ms since 1970 UTC; durations ms; lengths
  * bytes.
  */
@@ -61,7 +62,8 @@ typedef enum tael_log_level {
 
 typedef struct tael_options { /* TAEL_OPTIONS_INIT, then set what differs; 0/NULL is always the
                                  default */
-    size_t size;              /* sizeof(tael_options): later fields are defaulted for older hosts */
+    size_t size;              /* sizeof(tael_options): later fields are defaulted for older hosts;
+                                 a newer host than the library gets TAEL_EVERSION */
     const char *config_path;  /* tael.lua; NULL: no file */
     const char *config_lua;   /* text in place of the file */
     const char *root;         /* base of relative paths; NULL: folder of config_path or "." */
