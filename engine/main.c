@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -23,20 +24,29 @@ static void forbid_dumps(void)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
+/* Whatever is opened next would be written to as stdout, or read as stdin. */
+static void keep_standard_open(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+            return; /* the engine refuses to start then */
+}
+
 int main(int argc, char **argv)
 {
     struct tael_words words = {0};
+    keep_standard_open();
     forbid_dumps(); /* commands hold keys as well as the server */
     tael_words_read(&words, argv + 1, argc > 0 ? argc - 1 : 0);
     words.config_named = words.config != NULL;
     if (words.config == NULL && access("tael.lua", R_OK) == 0)
         words.config = "tael.lua";
     if (words.help || words.asks_help || words.count == 0)
-        return tael_command(&words);
+        return tael_end_output(tael_command(&words));
     const char *command = words.rest[0];
     if (strcmp(command, "version") == 0 && words.count == 1 && !words.json) {
         printf("tael %s\n", tael_version());
-        return TAEL_EXIT_DONE;
+        return tael_end_output(TAEL_EXIT_DONE);
     }
     if (strcmp(command, "serve") == 0 && words.count == 1)
         return tael_serve(&words, "tael.server");
@@ -44,5 +54,5 @@ int main(int argc, char **argv)
         return tael_serve(&words, "tael.sandbox.app");
     if (strcmp(command, "dev") == 0)
         return tael_dev(&words);
-    return tael_command(&words);
+    return tael_end_output(tael_command(&words));
 }
