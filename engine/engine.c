@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,13 +45,29 @@ static void discard_line(void *user, tael_log_level level, const char *line, siz
     (void)user, (void)level, (void)line, (void)len;
 }
 
+/* libuv ends the process when it is to close one of these, and where one is free it may get it. */
+static tael_status check_descriptors(tael_error *err)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0)
+            continue;
+        tael_error_set(err, TAEL_EINVAL, "descriptors",
+                       "descriptor %d is closed: 0, 1 and 2 have to be open; /dev/null will do",
+                       fd);
+        return TAEL_EINVAL;
+    }
+    return TAEL_OK;
+}
+
 static tael_status open_world(tael_engine *engine, const tael_options *options,
-                              const struct tael_engine_setup *setup)
+                              const struct tael_engine_setup *setup, tael_error *err)
 {
     tael_status rc = TAEL_OK;
     engine->world = setup->world;
     if (engine->world == NULL) {
-        rc = tael_world_uv_new(&engine->world);
+        rc = check_descriptors(err);
+        if (rc == TAEL_OK)
+            rc = tael_world_uv_new(&engine->world);
         engine->own_world = rc == TAEL_OK;
     }
     if (rc != TAEL_OK)
@@ -212,7 +229,7 @@ tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
     engine->legacy.lock_fd = -1;
     rc = keep_options(engine, options, setup, &failure);
     if (rc == TAEL_OK)
-        rc = open_world(engine, options, setup);
+        rc = open_world(engine, options, setup, &failure);
     if (rc == TAEL_OK)
         rc = open_planned(engine, options, setup, &failure);
     if (rc == TAEL_OK) {

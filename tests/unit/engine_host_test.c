@@ -64,6 +64,41 @@ static void a_root_has_to_be_there(void)
     }
 }
 
+static void a_newer_header_is_told_from_a_mistake(void)
+{
+    struct { /* as a later header may have it */
+        tael_options now;
+        int later;
+    } newer = {.now = TAEL_OPTIONS_INIT};
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    newer.now.size = sizeof(newer);
+    CHECK(tael_engine_open(&engine, &newer.now, &err) == TAEL_EVERSION && engine == NULL);
+    CHECK(err.status == TAEL_EVERSION && strstr(err.message, tael_version()) != NULL);
+    newer.now.size = 0;
+    CHECK(tael_engine_open(&engine, &newer.now, &err) == TAEL_EINVAL && engine == NULL);
+}
+
+/* libuv would end the process: a descriptor of its own may not be one of the first three. */
+static void the_first_descriptors_have_to_be_open(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        int status = 0;
+        pid_t child = fork();
+        if (child == 0) {
+            tael_options options = TAEL_OPTIONS_INIT;
+            tael_engine *engine = NULL;
+            tael_error err = {0};
+            options.lua_root = "lua";
+            close(fd);
+            bool refused = tael_engine_open(&engine, &options, &err) == TAEL_EINVAL &&
+                           strcmp(err.code, "descriptors") == 0;
+            _exit(refused ? 0 : 1);
+        }
+        CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+}
+
 struct counted {
     pthread_mutex_t lock;
     int answers, closed, http_status;
@@ -397,6 +432,8 @@ int main(void)
     alarm(300); /* a hang is a failure */
     a_host_may_go_elsewhere();
     a_root_has_to_be_there();
+    a_newer_header_is_told_from_a_mistake();
+    the_first_descriptors_have_to_be_open();
     calls_out_of_season_are_refused();
     a_stop_before_the_start_holds();
     a_stop_during_the_start_ends_it();
