@@ -5,12 +5,20 @@
 
 #include "engine.h"
 
-static void signal_set(sigset_t *set)
+/* Whoever started it may have said that it is to outlive its terminal (nohup). */
+static bool takes_hang_up(const struct tael_signals *signals)
+{
+    struct sigaction action;
+    return !signals->lost || sigaction(SIGHUP, NULL, &action) != 0 || action.sa_handler != SIG_IGN;
+}
+
+static void signal_set(const struct tael_signals *signals, sigset_t *set)
 {
     sigemptyset(set);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
-    sigaddset(set, SIGHUP);
+    if (takes_hang_up(signals))
+        sigaddset(set, SIGHUP);
 }
 
 /* Under lock. */
@@ -30,7 +38,7 @@ static void *wait_for_signals(void *arg)
 {
     struct tael_signals *signals = arg;
     sigset_t set;
-    signal_set(&set);
+    signal_set(signals, &set);
     for (;;) {
         int number = 0;
         if (sigwait(&set, &number) != 0)
@@ -49,9 +57,9 @@ tael_status tael_signals_open(struct tael_signals *signals, bool lost)
 {
     pthread_condattr_t monotonic;
     sigset_t set;
-    signal_set(&set);
-    pthread_sigmask(SIG_BLOCK, &set, NULL); /* all threads to come inherit it */
     *signals = (struct tael_signals){.lost = lost};
+    signal_set(signals, &set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* all threads to come inherit it */
     pthread_mutex_init(&signals->lock, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -26,7 +26,8 @@ struct tael_signals {
     struct tael_thread thread;
 };
 
-/* Before any other thread exists. lost: a terminal that is gone ends the program (SIGHUP). */
+/* Before any other thread exists. lost: a terminal that is gone ends the program (SIGHUP),
+ * unless that was ignored when it began. */
 tael_status tael_signals_open(struct tael_signals *signals, bool lost);
 void tael_signals_close(struct tael_signals *signals);
 

@@ -49,3 +49,17 @@ test('a reader that has seen enough is no failure', async (t) => {
     const run = spawnSync(...shell(at, '{ sleep 0.5; tael config show; echo "$?" >&2; } | true'));
     assert.equal(run.stderr, '0\n');
 });
+
+test('tael dev under nohup outlives its terminal', { timeout: 120_000 }, async (t) => {
+    const at = await place(t);
+    const child = spawn(...shell(at, 'trap "" HUP; exec tael dev'));
+    const ended = once(child, 'exit');
+    t.after(() => child.kill('SIGKILL'));
+    await until('it answers', () => answers(at));
+    child.kill('SIGHUP');
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1500))]);
+    assert.equal(child.exitCode, null);
+    assert.ok(await answers(at));
+    child.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+});
