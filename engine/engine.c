@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/sim.h"
+#include "base/utf8.h"
 #include "engine_routes.h"
 #include "net/world_uv.h"
 
@@ -82,7 +83,7 @@ static tael_status open_world(tael_engine *engine, const tael_options *options,
 
 /* The folder that relative paths begin at, as it is now: a host may go elsewhere later. One that
  * was named has to be there; where a configuration is not, its own message says so. */
-static tael_status find_root(const tael_options *options, char out[PATH_MAX], tael_error *err)
+static tael_status resolve_root(const tael_options *options, char out[PATH_MAX], tael_error *err)
 {
     char folder[PATH_MAX] = ".";
     if (options->root != NULL) {
@@ -100,6 +101,17 @@ static tael_status find_root(const tael_options *options, char out[PATH_MAX], ta
     if (realpath(folder, out) == NULL)
         snprintf(out, PATH_MAX, "%s", folder);
     return TAEL_OK;
+}
+
+/* It goes to Lua and its JSON, which is text. */
+static tael_status find_root(const tael_options *options, char out[PATH_MAX], tael_error *err)
+{
+    tael_status rc = resolve_root(options, out, err);
+    if (rc != TAEL_OK || tael_utf8_is(out, strlen(out)))
+        return rc;
+    tael_error_set(err, TAEL_ECONFIG, "root",
+                   "root: the path of this folder is not UTF-8; rename it, or use another");
+    return TAEL_ECONFIG;
 }
 
 static tael_status find_lua(tael_engine *engine, const tael_options *options, tael_error *err)

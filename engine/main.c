@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "command.h"
 #include "serve.h"
 #include "words.h"
@@ -32,11 +33,26 @@ static void keep_standard_open(void)
             return; /* the engine refuses to start then */
 }
 
+/* The words go to Lua as JSON. */
+static bool are_text(char **list, int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (tael_utf8_is(list[i], strlen(list[i])))
+            continue;
+        fprintf(stderr, "tael: word %d of the command line is not UTF-8\nnext: tael --help\n",
+                i + 1);
+        return false;
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     struct tael_words words = {0};
     keep_standard_open();
     forbid_dumps(); /* commands hold keys as well as the server */
+    if (argc > 0 && !are_text(argv + 1, argc - 1))
+        return TAEL_EXIT_USAGE;
     tael_words_read(&words, argv + 1, argc > 0 ? argc - 1 : 0);
     words.config_named = words.config != NULL;
     if (words.config == NULL && access("tael.lua", R_OK) == 0)

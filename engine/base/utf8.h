@@ -2,6 +2,7 @@
 #ifndef TAEL_BASE_UTF8_H
 #define TAEL_BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Length of the well-formed sequence at `at` that begins with a byte >= 0x80; 0: there is none. */
@@ -34,6 +35,19 @@ static inline size_t tael_utf8_length(const char *at, const char *end)
         if ((byte[i] & 0xc0) != 0x80)
             return 0;
     return len;
+}
+
+/* Is all of it well-formed? */
+static inline bool tael_utf8_is(const char *text, size_t text_len)
+{
+    const char *end = text + text_len;
+    while (text < end) {
+        size_t len = (unsigned char)*text < 0x80 ? 1 : tael_utf8_length(text, end);
+        if (len == 0)
+            return false;
+        text += len;
+    }
+    return true;
 }
 
 #endif

@@ -412,6 +412,22 @@ test('misuse ends with 2, says what was meant, and changes nothing', () => {
     fs.rmdirSync(at.cwd);
 });
 
+test('what is not UTF-8, a word or the folder, is named as that', () => {
+    const at = { cwd: temporaryFolder('words'), encoding: 'utf8' };
+    const shell = (line) => spawnSync('sh', ['-c', line.replaceAll('tael', `"${program}"`)], at);
+    for (const words of ['explain A1 "$(printf "\\377")"', '--config "$(printf "\\355\\240\\200").lua" config show']) {
+        const { status, stderr } = shell(`exec tael ${words}`);
+        assert.equal(status, 2);
+        assert.match(stderr, /^tael: word [23] of the command line is not UTF-8\nnext: tael --help\n$/);
+    }
+    for (const command of ['config show', 'serve --dev', 'dev', 'doctor']) {
+        const { status, stderr } = shell(`mkdir -p "$(printf "x\\377")" && cd "$(printf "x\\377")" && exec tael ${command}`);
+        assert.equal(status, 3, stderr);
+        assert.match(stderr, /^tael: root: the path of this folder is not UTF-8; rename it, or use another\nnext: /);
+    }
+    fs.rmSync(at.cwd, { recursive: true });
+});
+
 test('every command tells how it is used', () => {
     const at = { cwd: temporaryFolder('help') };
     const overview = ends(0, ['--help'], at).stdout;
