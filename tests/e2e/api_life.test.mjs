@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
 import { conform } from './conform.mjs';
-import { Engine, sleep, until } from './tael.mjs';
+import { askOperator, Engine, sleep, until } from './tael.mjs';
 
 let engine, alipay, document, orders = 0;
 const order = () => `L${++orders}`;
@@ -61,6 +61,16 @@ test('metadata is merged, null removes, in every state', async () => {
     const other = await engine.request('PATCH', `/v1/payments/${payment.id}`, { body: { subject: 'x', metadata: {} } });
     assert.deepEqual([other.status, other.body.code], [400, 'unknown_field']);
     assert.equal((await engine.request('PATCH', `/v1/payments/${payment.id}`, { body: {} })).body.code, 'missing_field');
+});
+
+test('a name that nobody knows is quoted whatever it is', async () => {
+    const name = `ab${'中'.repeat(30)}`;
+    const unknown = await engine.request('POST', '/v1/payments', { body: { [name]: 1 } });
+    assert.deepEqual([unknown.status, unknown.body.detail], [400, `unknown field 'ab${'中'.repeat(20)}'`], unknown.text);
+    for (const [bytes, told] of [[Buffer.from(name), `ab${'中'.repeat(20)}`], [Buffer.from([0x61, 0xff]), 'a?']]) {
+        const answer = await askOperator(engine.folder, 'GET', '/v1/payments', undefined, { 'tael-merchant': bytes.toString('latin1') });
+        assert.deepEqual([answer.status, answer.body.detail], [400, `There is no merchant '${told}'.`], answer.text);
+    }
 });
 
 test('what is noted on a closed payment does not change when it was closed', async () => {

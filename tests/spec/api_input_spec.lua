@@ -165,6 +165,9 @@ describe("a body", function()
             "unknown field 'amuont'; did you mean 'amount'?" },
         ["a field that is like nothing"] = { '{"name":"x","zzzzzzz":1}', "/zzzzzzz", "unknown_field",
             "unknown field 'zzzzzzz'" },
+        ["a long name that a cut would leave half a character of"] = {
+            '{"name":"x","ab' .. ("中"):rep(30) .. '":1}', "/ab" .. ("中"):rep(30), "unknown_field",
+            "unknown field 'ab" .. ("中"):rep(20) .. "'" },
         ["an unknown word"] = { '{"name":"x","mode":"c"}', "/mode", "invalid_field",
             "mode must be one of: a, b" },
         ["a time without a zone"] = { '{"name":"x","at":"2026-01-01T00:00:00"}', "/at", "invalid_field",

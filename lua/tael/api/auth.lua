@@ -5,6 +5,7 @@ local key_memory = require "tael.kernel.key_memory"
 local keys = require "tael.kernel.keys"
 local problem = require "tael.api.problem"
 local registry = require "tael.kernel.registry"
+local shown = require "tael.shown"
 
 local auth = {}
 
@@ -55,7 +56,7 @@ local function named(slug, actor, header)
     if slug then
         local merchant = registry.merchant(slug)
         if not merchant then
-            return nil, problem.new("invalid_header", "There is no merchant '" .. slug:sub(1, 64) .. "'.", {
+            return nil, problem.new("invalid_header", "There is no merchant '" .. shown(slug, 64) .. "'.", {
                 errors = { { header = header, code = "invalid_header", detail = "not a merchant" } } })
         end
         return { merchant = merchant.id, actor = actor, scopes = ALL_SCOPES }

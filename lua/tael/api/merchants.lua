@@ -4,6 +4,7 @@ local json = require "tael.json"
 local keys = require "tael.kernel.keys"
 local problem = require "tael.api.problem"
 local registry = require "tael.kernel.registry"
+local shown = require "tael.shown"
 local store = require "tael.store"
 local time = require "tael.time"
 
@@ -29,7 +30,7 @@ M.key_schema = {
 function M.create_key(call)
     local merchant = registry.merchant(call.params.slug)
     if not merchant or merchant.slug ~= call.params.slug then
-        return nil, problem.new("not_found", "There is no merchant '" .. call.params.slug:sub(1, 64) .. "'.")
+        return nil, problem.new("not_found", "There is no merchant '" .. shown(call.params.slug, 64) .. "'.")
     end
     local scopes = call.body.scopes or USUAL
     local text = keys.create(merchant.id, { note = call.body.note, scopes = table.concat(scopes, " ") })

@@ -10,6 +10,7 @@ local lists = require "tael.api.lists"
 local owners = require "tael.scripts.owners"
 local problem = require "tael.api.problem"
 local registry = require "tael.kernel.registry"
+local shown = require "tael.shown"
 local schema = require "tael.api.schema"
 local store = require "tael.store"
 local time = require "tael.time"
@@ -62,12 +63,12 @@ local function owner_of(call)
     if part then
         local owner = owners.operator(part)
         return owner, not owner and problem.new("not_found", ("There is no part '%s' of the operator's "
-            .. "scripts: there are %s."):format(part:sub(1, 64), table.concat(owners.PARTS, ", "))) or nil
+            .. "scripts: there are %s."):format(shown(part, 64), table.concat(owners.PARTS, ", "))) or nil
     end
     local merchant = registry.merchant(slug)
     if not merchant or merchant.slug ~= slug
         or call.caller.key_id and call.caller.merchant ~= merchant.id then
-        return nil, problem.new("not_found", "There is no merchant '" .. slug:sub(1, 64) .. "'.")
+        return nil, problem.new("not_found", "There is no merchant '" .. shown(slug, 64) .. "'.")
     end
     return owners.merchant(slug)
 end

@@ -10,6 +10,7 @@
 --- with `nulls`: there it is a value of its own.
 local json = require "tael.json"
 local nearest = require "tael.nearest"
+local shown = require "tael.shown"
 local sorted = require "tael.sorted"
 local time = require "tael.time"
 
@@ -145,7 +146,7 @@ end
 local function unknown(kind, name, known)
     local near = nearest(name, known)
     local hint = near and "; did you mean '" .. near .. "'?" or ""
-    return ("unknown %s '%s'%s"):format(kind, name:sub(1, 64), hint)
+    return ("unknown %s '%s'%s"):format(kind, shown(name, 64), hint)
 end
 
 local function check_member(fields, given, errors, place, name)

@@ -10,6 +10,7 @@ local job_files = require "tael.scripts.job_files"
 local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
 local nearest = require "tael.nearest"
+local shown = require "tael.shown"
 local registry = require "tael.kernel.registry"
 local running = require "tael.scripts.running"
 local store = require "tael.store"
@@ -221,7 +222,7 @@ local function find(name)
         names[job.name] = true
     end
     local near = nearest(name, names)
-    return nil, ("There is no job '%s'%s"):format(name:sub(1, 64),
+    return nil, ("There is no job '%s'%s"):format(shown(name, 64),
         near and "; did you mean '" .. near .. "'?" or ".")
 end
 

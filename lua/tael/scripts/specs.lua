@@ -6,6 +6,7 @@ local effects = require "tael.effects"
 local files_of = require "tael.scripts.files"
 local isolate = require "tael.isolate"
 local own = require "tael.scripts.own"
+local shown = require "tael.shown"
 local world = require "tael.scripts.effects.world"
 
 local specs = {}
@@ -72,7 +73,7 @@ local function read_list(given)
         if i > TESTS_MAX or type(one) ~= "table" or type(one.name) ~= "string" then
             return nil
         end
-        list[i] = { name = one.name:sub(1, 200), pending = one.pending == true }
+        list[i] = { name = shown(one.name, 200), pending = one.pending == true }
     end
     return list
 end

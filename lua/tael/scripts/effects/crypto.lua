@@ -1,6 +1,7 @@
 --- Effects that use what scripts must not see: the merchant's secrets, by the names that its configuration
 --- gives them. Digests and comparisons are here, too, for they belong to them.
 local crypto = require "tael.crypto"
+local shown = require "tael.shown"
 
 local M = {}
 
@@ -11,7 +12,7 @@ end
 M["crypto.hmac_sha256"] = function(run, secret, text)
     local handle = run.merchant.secrets[secret]
     if not handle then
-        return nil, ("there is no secret '%s' in merchants.%s.secrets"):format(secret:sub(1, 40),
+        return nil, ("there is no secret '%s' in merchants.%s.secrets"):format(shown(secret, 40),
             run.merchant.slug)
     end
     return crypto.hex.encode(crypto.hmac("sha256", handle, text))
