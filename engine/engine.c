@@ -228,8 +228,8 @@ static tael_status open_planned(tael_engine *engine, const tael_options *options
     return rc == TAEL_OK ? open_store(engine, err) : rc;
 }
 
-tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
-                                 const struct tael_engine_setup *setup, tael_error *err)
+static tael_status open_app(tael_engine **out, const tael_options *options,
+                            const struct tael_engine_setup *setup, tael_error *err)
 {
     tael_error failure = {0};
     tael_engine *engine = calloc(1, sizeof(*engine));
@@ -257,6 +257,15 @@ report:
     return rc;
 }
 
+tael_status tael_engine_open_app(tael_engine **out, const tael_options *options,
+                                 const struct tael_engine_setup *setup, tael_error *err)
+{
+    locale_t before = tael_thread_go_plain();
+    tael_status rc = open_app(out, options, setup, err);
+    tael_thread_go_back(before);
+    return rc;
+}
+
 tael_status tael_engine_open(tael_engine **out, const tael_options *options, tael_error *err)
 {
     static const struct tael_engine_setup payments = {0};
@@ -281,6 +290,7 @@ tael_status tael_engine_open(tael_engine **out, const tael_options *options, tae
 
 static void *worker_main(void *arg)
 {
+    tael_thread_go_plain();
     tael_worker_run(arg);
     return NULL;
 }
@@ -333,7 +343,7 @@ static tael_status start_worker(tael_engine *engine, struct tael_worker *worker,
     return rc;
 }
 
-tael_status tael_engine_start(tael_engine *engine, tael_error *err)
+static tael_status start(tael_engine *engine, tael_error *err)
 {
     tael_status rc = TAEL_OK;
     tael_error failure = {0};
@@ -370,6 +380,14 @@ tael_status tael_engine_start(tael_engine *engine, tael_error *err)
              tael_log_text("version", tael_version()),
              tael_log_int("workers", engine->plan.workers));
     return TAEL_OK;
+}
+
+tael_status tael_engine_start(tael_engine *engine, tael_error *err)
+{
+    locale_t before = tael_thread_go_plain();
+    tael_status rc = start(engine, err);
+    tael_thread_go_back(before);
+    return rc;
 }
 
 /* ---- stopping ---- */
@@ -450,6 +468,7 @@ void tael_engine_close(tael_engine *engine)
 {
     if (engine == NULL)
         return;
+    locale_t before = tael_thread_go_plain();
     if (engine->started && !engine->closing) {
         if (atomic_load(&engine->stopping) == 0)
             tael_engine_stop(engine, 1);
@@ -479,6 +498,7 @@ void tael_engine_close(tael_engine *engine)
     free(engine->app);
     free(engine->args_json);
     free(engine);
+    tael_thread_go_back(before);
 }
 
 const char *tael_engine_address(const tael_engine *engine, const char *listener)

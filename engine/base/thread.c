@@ -33,6 +33,16 @@ void tael_thread_be_prompt(void)
     (void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
+locale_t tael_thread_go_plain(void)
+{
+    return uselocale(newlocale(LC_ALL_MASK, "C", (locale_t)0)); /* it is static, and never freed */
+}
+
+void tael_thread_go_back(locale_t locale)
+{
+    uselocale(locale);
+}
+
 void tael_thread_join(struct tael_thread *thread)
 {
     if (thread->runs)

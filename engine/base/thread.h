@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 
+#include <locale.h>
+
 struct tael_thread { /* all zero: there is none */
     pthread_t id;    /* while runs is set */
     bool runs;
@@ -21,6 +23,11 @@ tael_status tael_thread_start(struct tael_thread *thread, const char *name, void
  * be told so (sched(7), sched_setattr(2): sched_runtime of SCHED_OTHER); before, nothing happens.
  */
 void tael_thread_be_prompt(void);
+/* From here on the calling thread knows letters and writes numbers as the C locale does, whatever
+ * its process has chosen: Lua's strings, patterns and numbers go by the locale. Gives the one that
+ * it had. */
+locale_t tael_thread_go_plain(void);
+void tael_thread_go_back(locale_t locale);
 /* Waits for its end. Where there is none nothing happens. */
 void tael_thread_join(struct tael_thread *thread);
 

@@ -15,6 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <locale.h>
+
 #include "engine.h"
 #include "tests/unit/tap.h"
 
@@ -97,6 +99,41 @@ static void the_first_descriptors_have_to_be_open(void)
         }
         CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
     }
+}
+
+/* What a host's locale makes of numbers and letters is not for Lua. */
+static void note_locale(void *user, tael_log_level level, const char *json, size_t len)
+{
+    bool *plain = user;
+    (void)level, (void)json, (void)len;
+    *plain = *plain && MB_CUR_MAX == 1;
+}
+
+static void note_locale_of_call(void *user, const tael_response *response)
+{
+    note_locale(user, TAEL_LOG_INFO, response->body, response->body_len);
+}
+
+static void engines_do_not_hear_of_locales(void)
+{
+    struct tael_engine_setup setup = {.app = "simtest.echo"};
+    tael_options options = TAEL_OPTIONS_INIT;
+    tael_engine *engine = NULL;
+    bool on_open = true, on_call = true, at_end = true;
+    options.lua_root = "tests/sim/lua";
+    options.root = "/tmp";
+    options.log = note_locale;
+    options.log_user = &on_open;
+    CHECK(setlocale(LC_ALL, "C.UTF-8") != NULL && MB_CUR_MAX > 1);
+    CHECK(tael_engine_open_app(&engine, &options, &setup, NULL) == TAEL_OK);
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    CHECK(tael_call(engine, "GET", "/echo", NULL, NULL, note_locale_of_call, &on_call) == TAEL_OK);
+    CHECK(tael_call(engine, "GET", "/sleep?60000", NULL, NULL, note_locale_of_call, &at_end) ==
+          TAEL_OK);
+    CHECK_NAMED(MB_CUR_MAX > 1, "the host's own thread keeps its locale");
+    tael_engine_close(engine);
+    CHECK(on_open && on_call && at_end && MB_CUR_MAX > 1);
+    setlocale(LC_ALL, "C");
 }
 
 struct counted {
@@ -434,6 +471,7 @@ int main(void)
     a_root_has_to_be_there();
     a_newer_header_is_told_from_a_mistake();
     the_first_descriptors_have_to_be_open();
+    engines_do_not_hear_of_locales();
     calls_out_of_season_are_refused();
     a_stop_before_the_start_holds();
     a_stop_during_the_start_ends_it();
