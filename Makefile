@@ -221,17 +221,19 @@ lint: deps
 # ---- install ----
 
 PREFIX ?= /usr/local
+INTO    = $(DESTDIR)$(PREFIX)
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/libexec/tael $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include \
-	    $(DESTDIR)$(PREFIX)/share/tael
-	install -m 755 build/tael $(DESTDIR)$(PREFIX)/bin/tael
-	install -m 755 build/tael-script $(DESTDIR)$(PREFIX)/libexec/tael/tael-script
-	install -m 755 build/libtael.so $(DESTDIR)$(PREFIX)/lib/libtael.so.0
-	ln -sf libtael.so.0 $(DESTDIR)$(PREFIX)/lib/libtael.so
-	install -m 644 engine/include/tael.h $(DESTDIR)$(PREFIX)/include/tael.h
-	cp -R lua scripts $(DESTDIR)$(PREFIX)/share/tael/
-	printf 'prefix=%s\nName: tael\nDescription: scriptable payment engine\nVersion: %s\nLibs: -L$${prefix}/lib -ltael\nCflags: -I$${prefix}/include\nRequires.private: %s\n' \
-	    '$(PREFIX)' '$(VERSION)' '$(PKGS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/tael.pc
+	@case '$(PREFIX)' in /*) ;; *) echo 'PREFIX has to be an absolute path, not $(PREFIX)' >&2; exit 1 ;; esac
+	install -d '$(INTO)/bin' '$(INTO)/libexec/tael' '$(INTO)/lib/pkgconfig' '$(INTO)/include' '$(INTO)/share/tael'
+	install -m 755 build/tael '$(INTO)/bin/tael'
+	install -m 755 build/tael-script '$(INTO)/libexec/tael/tael-script'
+	install -m 755 build/libtael.so '$(INTO)/lib/libtael.so.0'
+	ln -sf libtael.so.0 '$(INTO)/lib/libtael.so'
+	install -m 644 engine/include/tael.h '$(INTO)/include/tael.h'
+	cp -R lua scripts '$(INTO)/share/tael/'
+	printf 'prefix=%s\nName: tael\nDescription: scriptable payment engine\nVersion: %s\nLibs: -L"$${prefix}/lib" -ltael\nCflags: -I"$${prefix}/include"\n' \
+	    '$(PREFIX)' '$(VERSION)' > '$(INTO)/lib/pkgconfig/tael.pc'
+	chmod -R u=rwX,go=rX '$(INTO)/share/tael' '$(INTO)/lib/pkgconfig/tael.pc'
 
 clean:
 	rm -rf build

@@ -1,7 +1,7 @@
 // install.test.mjs - `make install` into an empty folder: the installed program runs alone, a C host compiles with
 // pkg-config and creates a payment, the library shows no name but tael.h's, and the header stands alone.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -27,6 +27,30 @@ test('DESTDIR is honoured and nothing is written elsewhere', () => {
     for (const file of ['bin/tael', 'libexec/tael/tael-script', 'lib/libtael.so.0', 'include/tael.h', 'share/tael/lua/tael/server.lua',
         'share/tael/scripts/channels/alipay/init.lua', 'lib/pkgconfig/tael.pc'])
         assert.ok(fs.existsSync(path.join(image, 'usr', file)), file);
+});
+
+test('whoever installs with whatever umask and wherever, others can read it', () => {
+    const place = path.join(folder, 'a place');
+    const made = path.join(place, 'image/opt/tael engine');
+    fs.mkdirSync(place);
+    run('sh', ['-c', 'umask 077; make install "PREFIX=/opt/tael engine" "DESTDIR=$1/image"', 'sh', place], {
+        cwd: root, env: { ...process.env, MAKEFLAGS: '' } });
+    for (const at of [made, ...fs.readdirSync(made, { recursive: true }).map((name) => path.join(made, name))]) {
+        const { mode } = fs.statSync(at);
+        assert.equal(mode & 0o044, 0o044, at);
+        if (fs.statSync(at).isDirectory()) assert.equal(mode & 0o011, 0o011, at);
+    }
+    const flags = run('pkg-config', ['--cflags', 'tael'], {
+        env: { ...process.env, PKG_CONFIG_LIBDIR: `${made}/lib/pkgconfig` } }).trim(); // nobody else's headers are needed
+    assert.equal(flags, '-I/opt/tael\\ engine/include');
+});
+
+test('a prefix that is not absolute is refused before anything is written', () => {
+    const { status, stderr } = spawnSync('make', ['install', 'PREFIX=build/relative'], {
+        cwd: root, env: { ...process.env, MAKEFLAGS: '' }, encoding: 'utf8' });
+    assert.notEqual(status, 0);
+    assert.match(stderr, /PREFIX has to be an absolute path, not build\/relative/);
+    assert.ok(!fs.existsSync(path.join(root, 'build/relative')));
 });
 
 test('the installed program finds its own files', () => {
