@@ -442,7 +442,8 @@ tael_status tael_plan_make(struct tael_plan *plan, tael_engine *engine, tael_err
     tael_error failure = {0};
     tael_status rc = tael_loop_new(engine->world, &loop);
     if (rc != TAEL_OK) {
-        tael_error_set(err, rc, "loop", "cannot make an event loop: %s", tael_status_text(rc));
+        tael_error_set(err, rc, "loop", "cannot make an event loop: %s",
+                       rc == TAEL_ELIMIT ? "no descriptors are left" : tael_status_text(rc));
         return rc;
     }
     struct tael_host host = {.world = engine->world,

@@ -288,7 +288,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
 failed:
     if (err != NULL && err->status == TAEL_OK)
         tael_error_set(err, rc, "worker", "cannot open worker %d: %s", worker->number,
-                       tael_status_text(rc));
+                       rc == TAEL_ELIMIT ? "no descriptors are left" : tael_status_text(rc));
     return rc;
 }
 

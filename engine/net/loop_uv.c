@@ -20,6 +20,12 @@
 #include <time.h>
 
 #include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+enum {
+    LOOP_DESCRIPTORS = 8
+}; /* epoll, two pipes (one of the process), an event; newer ones: rings */
 
 static struct tael_uv_loop *loop_of(struct tael_loop *loop)
 {
@@ -274,6 +280,19 @@ void tael_uv_closed(struct tael_uv_loop *loop)
     loop->closing--;
 }
 
+/* Where they do not suffice libuv ends the process (the first loop of it) or loses some. */
+static bool descriptors_suffice(void)
+{
+    int held[LOOP_DESCRIPTORS];
+    size_t count = 0;
+    while (count < LOOP_DESCRIPTORS && (held[count] = eventfd(0, EFD_CLOEXEC)) >= 0)
+        count++;
+    bool all = count == LOOP_DESCRIPTORS;
+    while (count > 0)
+        close(held[--count]);
+    return all;
+}
+
 tael_status tael_uv_loop_new(struct tael_world *world, struct tael_loop **out)
 {
     tael_status status = TAEL_ENOMEM;
@@ -283,8 +302,8 @@ tael_status tael_uv_loop_new(struct tael_world *world, struct tael_loop **out)
     loop->read_buffer = malloc(TAEL_UV_READ_BUFFER);
     if (loop->read_buffer == NULL)
         goto free_memory;
-    status = TAEL_EINTERNAL; /* mostly: no more file descriptors */
-    if (uv_loop_init(&loop->uv) != 0)
+    status = TAEL_ELIMIT;
+    if (!descriptors_suffice() || uv_loop_init(&loop->uv) != 0)
         goto free_memory;
     if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0)
         goto close_loop;

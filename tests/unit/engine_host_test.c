@@ -388,6 +388,41 @@ static void engines_live_side_by_side(void)
 
 /* ---- descriptors ---- */
 
+static size_t open_files(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 4096; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+/* As a child in which nothing has run so far: libuv has something to make once for a process. */
+static void open_with_few(size_t kept_by_libuv)
+{
+    size_t before = open_files();
+    for (rlim_t most = 3; most < 60; most++) {
+        struct rlimit limit;
+        getrlimit(RLIMIT_NOFILE, &limit);
+        limit.rlim_cur = most;
+        setrlimit(RLIMIT_NOFILE, &limit);
+        tael_engine *engine = open_echo("{\"workers\":2}");
+        if (engine != NULL)
+            tael_engine_start(engine, NULL);
+        tael_engine_close(engine);
+    }
+    _exit(open_files() - before <= kept_by_libuv ? 0 : 1);
+}
+
+static void few_descriptors_are_a_refusal(void)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0)
+        open_with_few(2);
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status));
+    CHECK_NAMED(WEXITSTATUS(status) == 0, "what could not be opened leaves nothing open");
+}
+
 enum { STORM = 400 };
 
 /* As a child: no thread runs in it, and its descriptors are its own. */
@@ -408,14 +443,6 @@ static void storm(const char *address, const char *request, int ready, int go)
     if (write(ready, &byte, 1) == 1 && read(go, &byte, 1) < 0)
         _exit(1);
     _exit(0);
-}
-
-static size_t open_files(void)
-{
-    size_t count = 0;
-    for (int fd = 0; fd < 4096; fd++)
-        count += fcntl(fd, F_GETFD) >= 0;
-    return count;
 }
 
 /* How many descriptors the engine holds when that many clients have sent the request and stay. */
@@ -467,6 +494,7 @@ static void storms_leave_descriptors(void)
 int main(void)
 {
     alarm(300); /* a hang is a failure */
+    few_descriptors_are_a_refusal();
     a_host_may_go_elsewhere();
     a_root_has_to_be_there();
     a_newer_header_is_told_from_a_mistake();
