@@ -175,7 +175,7 @@ tael_status tael_words_json(const struct tael_words *words, const tael_error *st
 /* ---- reading ---- */
 
 /* The value of an option that takes one, "--name VALUE" or "--name=VALUE"; NULL: another word, or
- * the value is missing. *i moves to the last word taken. */
+ * the value is missing or empty. *i moves to the last word taken. */
 static const char *value_of(const char *name, char **list, int count, int *i)
 {
     const char *word = list[*i];
@@ -183,8 +183,8 @@ static const char *value_of(const char *name, char **list, int count, int *i)
     if (strncmp(word, name, len) != 0)
         return NULL;
     if (word[len] == '=')
-        return word + len + 1;
-    if (word[len] != '\0' || *i + 1 >= count)
+        return word[len + 1] != '\0' ? word + len + 1 : NULL;
+    if (word[len] != '\0' || *i + 1 >= count || list[*i + 1][0] == '\0')
         return NULL;
     return list[++*i];
 }

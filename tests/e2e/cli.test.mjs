@@ -394,6 +394,10 @@ test('misuse ends with 2, says what was meant, and changes nothing', () => {
     wrong([], /^tael: a command is missing\nnext: tael --help\nusage: tael /);
     wrong(['--bogus'], /^tael: unknown option '--bogus'\nnext: tael --help\n$/);
     wrong(['--config'], /^tael: --config needs a value: --config FILE\nnext: tael --help\n$/);
+    wrong(['--config='], /^tael: --config needs a value: --config FILE\nnext: tael --help\n$/);
+    wrong(['--config', '', 'serve'], /^tael: --config needs a value: --config FILE\nnext: tael --help\n$/);
+    wrong(['serve', '--config'], /^tael: --config needs a value: --config FILE\nnext: tael serve --help\n/);
+    wrong(['payments', 'list', '--lang='], /^tael: --lang needs a value: --lang zh\|en\nnext: /);
     wrong(['--lang', 'fr', 'version', 'x'], /^tael: there is no language 'fr'; there are en, zh\nnext: /);
     wrong(['paymnts'], /^tael: unknown command 'paymnts'; did you mean 'payments'\?\nnext: tael --help\n$/);
     wrong(['zzzzzzzz'], /^tael: unknown command 'zzzzzzzz'\nnext: /);

@@ -72,6 +72,9 @@ local function value_of(name, option, given)
     return given
 end
 
+--- The program itself takes these, before a command and behind it; only one without its value comes here.
+local OF_PROGRAM = { config = { value = "FILE" }, lang = { value = "zh|en" } }
+
 --- What is said of an option that nobody knows.
 ---@param name string without its dashes
 ---@param options table<string, any>
@@ -89,7 +92,7 @@ local function read_option(argv, i, options)
     if name == "help" or name == "-h" then
         return "help", true, i
     end
-    local option = options[name]
+    local option = options[name] or OF_PROGRAM[name]
     if not option then
         return nil, words.unknown((name:gsub("^%-+", "")), options)
     elseif not option.value then
