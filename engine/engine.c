@@ -343,15 +343,26 @@ static tael_status start_worker(tael_engine *engine, struct tael_worker *worker,
     return rc;
 }
 
+/* What has failed stays failed, and what was stopped stays stopped. */
+static tael_status start_again(tael_engine *engine, tael_error *err)
+{
+    if (!atomic_load(&engine->running)) {
+        if (err != NULL)
+            *err = engine->failure;
+        return engine->failure.status;
+    }
+    if (atomic_load(&engine->stopping) == 0)
+        return TAEL_OK;
+    tael_error_set(err, TAEL_ECLOSED, "stopped", "it was stopped; open another one");
+    return TAEL_ECLOSED;
+}
+
 static tael_status start(tael_engine *engine, tael_error *err)
 {
     tael_status rc = TAEL_OK;
     tael_error failure = {0};
-    if (engine->started) {
-        if (err != NULL && !atomic_load(&engine->running))
-            *err = engine->failure;
-        return atomic_load(&engine->running) ? TAEL_OK : engine->failure.status;
-    }
+    if (engine->started)
+        return start_again(engine, err);
     engine->started = true;
     if (atomic_load(&engine->stopping) != 0)
         rc = TAEL_ECLOSED;
@@ -384,6 +395,10 @@ static tael_status start(tael_engine *engine, tael_error *err)
 
 tael_status tael_engine_start(tael_engine *engine, tael_error *err)
 {
+    if (engine == NULL) {
+        tael_error_set(err, TAEL_EINVAL, "invalid_argument", "there is no engine");
+        return TAEL_EINVAL;
+    }
     locale_t before = tael_thread_go_plain();
     tael_status rc = start(engine, err);
     tael_thread_go_back(before);
@@ -396,6 +411,8 @@ tael_status tael_engine_start(tael_engine *engine, tael_error *err)
 
 void tael_engine_stop(tael_engine *engine, int64_t drain_ms)
 {
+    if (engine == NULL)
+        return;
     int error = errno; /* of what a signal handler has interrupted */
     int64_t at_most_ms = drain_ms > 0 ? drain_ms : engine->plan.drain_ms;
     atomic_store(&engine->drain_ms, at_most_ms < DRAIN_MOST_MS ? at_most_ms : DRAIN_MOST_MS);
@@ -427,7 +444,8 @@ static tael_status join_workers(tael_engine *engine)
 
 tael_status tael_engine_run(tael_engine *engine)
 {
-    tael_status rc = tael_engine_start(engine, NULL);
+    bool runs = engine != NULL && atomic_load(&engine->running);
+    tael_status rc = runs ? TAEL_OK : tael_engine_start(engine, NULL);
     if (rc != TAEL_OK)
         return rc;
     rc = join_workers(engine);

@@ -101,13 +101,15 @@ TAEL_API const char *tael_status_text(tael_status status); /* "queue is full", s
  * failure. */
 TAEL_API tael_status tael_engine_open(tael_engine **out, const tael_options *options,
                                       tael_error *err);
-/* Starts the workers' threads and listeners, then returns. A start that failed is only closed. */
+/* Starts the workers' threads and listeners, then returns. A start that failed is only closed.
+ * TAEL_ECLOSED: it was stopped, before its start or after. */
 TAEL_API tael_status tael_engine_start(tael_engine *engine, tael_error *err);
 /* Starts if need be and blocks until stopped. TAEL_OK: drained; TAEL_ETIMEOUT: the drain deadline
  * passed; TAEL_ECLOSED: stopped before it had started. */
 TAEL_API tael_status tael_engine_run(tael_engine *engine);
 /* [any, signal-safe, until close is called] Asks for a graceful stop: no new requests, at most
- * drain_ms for the open ones; 0: as configured. Before the start: it will not start. */
+ * drain_ms for the open ones; 0: as configured. Before the start: it will not start. NULL allowed.
+ */
 TAEL_API void tael_engine_stop(tael_engine *engine, int64_t drain_ms);
 /* Stops if needed, joins, frees. Callbacks not yet made get TAEL_ECLOSED. NULL allowed. Not from a
  * callback, and not while another call on the engine is under way. */

@@ -273,6 +273,32 @@ static void a_call_after_the_end_hears_of_the_end(void)
     tael_engine_close(engine);
 }
 
+static void what_has_ended_does_not_start(void)
+{
+    tael_engine *engine = open_echo("{}");
+    tael_error err = {0};
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    tael_engine_stop(engine, 0);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_ECLOSED && err.status == TAEL_ECLOSED);
+    CHECK_NAMED(tael_engine_run(engine) == TAEL_OK, "how it ended is told again");
+    tael_engine_close(engine);
+}
+
+static void no_engine_is_an_argument_that_is_refused(void)
+{
+    tael_error err = {0};
+    int status = 0;
+    char *body = NULL;
+    tael_engine_stop(NULL, 0); /* as a signal handler may before there is one */
+    tael_engine_close(NULL);
+    CHECK(tael_engine_start(NULL, &err) == TAEL_EINVAL && err.status == TAEL_EINVAL);
+    CHECK(tael_engine_run(NULL) == TAEL_EINVAL);
+    CHECK(tael_call(NULL, "GET", "/echo", NULL, NULL, never, NULL) == TAEL_EINVAL);
+    CHECK(tael_call_wait(NULL, "GET", "/echo", NULL, NULL, &status, &body, NULL) == TAEL_EINVAL);
+    CHECK(tael_engine_open(NULL, NULL, &err) == TAEL_EINVAL);
+}
+
 struct caller {
     tael_engine *engine;
     struct counted *counted;
@@ -506,6 +532,8 @@ int main(void)
     a_drain_waits_for_calls();
     a_drain_may_take_any_time();
     a_call_after_the_end_hears_of_the_end();
+    what_has_ended_does_not_start();
+    no_engine_is_an_argument_that_is_refused();
     every_accepted_call_is_answered_once();
     calls_have_a_limit();
     an_answer_that_cannot_be_read_is_an_answer();
