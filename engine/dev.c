@@ -126,7 +126,8 @@ static int read_port(const struct tael_words *words, const char **port)
     else if (words->count == 3 && strcmp(words->rest[1], "--port") == 0)
         *port = words->rest[2];
     long number = *port != NULL ? strtol(*port, &end, 10) : 0;
-    if (number >= 1 && number <= 65535 && *end == '\0' && (*port)[0] != '+')
+    bool digits = number > 0 && (*port)[0] >= '1' && (*port)[0] <= '9' && *end == '\0';
+    if (digits && number <= 65535)
         return TAEL_EXIT_DONE;
     tael_complain(words, &wrong, "tael dev --help");
     return TAEL_EXIT_USAGE;

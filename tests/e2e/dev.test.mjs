@@ -279,7 +279,7 @@ test('what stands in the way is named, with what to do', { timeout: 120_000 }, a
         new RegExp(`^tael: cannot listen on 127\\.0\\.0\\.1:${dev.port} \\(api\\): in use[^\n]*\nnext: tael dev --port `));
     ends(6, ['dev', `--port=${await freePort()}`], dev,
         new RegExp(`in use by another engine, process ${dev.process.child.pid} [^\n]*\nnext: stop that process, or work in another folder\n$`));
-    for (const words of [['--port', '0'], ['--port', 'x'], ['--port', '65536'], ['--port'], ['now'], ['--prot', '1']])
+    for (const words of [['--port', '0'], ['--port', 'x'], ['--port', ' 8180'], ['--port', '08180'], ['--port', '65536'], ['--port'], ['now'], ['--prot', '1']])
         ends(2, ['dev', ...words], second, /^tael: tael dev takes --port N[^\n]*\nnext: tael dev --help\n$/);
     second.save('tael.lua', 'return { data = "/proc/nothing/data" }\n');
     ends(3, ['dev', '--port', String(await freePort())], second,
