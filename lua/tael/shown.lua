@@ -1,19 +1,17 @@
---- What others have written, as messages quote it: cut to so many bytes, never inside a character. Bytes that
---- are no text become question marks: a message goes out as JSON, which knows text alone.
+--- Somebody else's text, to be quoted in an answer or a message: it is cut between two characters, never in
+--- one, and what is not UTF-8 gets into no JSON.
+
 ---@param text string
----@param max integer bytes
+---@param max integer? bytes; as many as there are
 ---@return string
 local function shown(text, max)
-    local cut = text:sub(1, max)
-    if utf8.len(cut) then
-        return cut
+    if not utf8.len(text) then
+        text = text:gsub("[\128-\255]", "?")
     end
-    local last = utf8.offset(cut, 0, #cut) -- where the character begins that the last byte belongs to
-    local whole = cut:sub(1, last - 1)
-    if #text > max and utf8.len(whole) then
-        return whole
+    if max and #text > max then
+        text = text:sub(1, utf8.offset(text, 0, max + 1) - 1)
     end
-    return (cut:gsub("[\128-\255]", "?"))
+    return text
 end
 
 return shown

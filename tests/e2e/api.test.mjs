@@ -221,6 +221,15 @@ test('fields are checked to their limits', async () => {
     }
 });
 
+test('an unknown name is quoted between its characters', async () => {
+    const long = '支付'.repeat(40); // its 64th byte is in the middle of one
+    const answer = await engine.create(order(), { [long]: 1 });
+    assert.deepEqual([answer.status, answer.body.code], [400, 'unknown_field'], answer.text);
+    assert.equal(answer.body.detail, `unknown field '${long.slice(0, 21)}'`);
+    const nobody = await engine.get(`/v1/scripts/merchants/${encodeURIComponent(long)}/versions`, { key: await engine.newKey('demo.test', ['scripts:read']) });
+    assert.deepEqual([nobody.status, nobody.body.detail], [404, `There is no merchant '${long.slice(0, 21)}'.`], nobody.text);
+});
+
 test('a key that came with an order that was there already means no other body from then on', async () => {
     const name = order(), headers = { 'idempotency-key': `late-${name}` };
     const first = await engine.create(name);

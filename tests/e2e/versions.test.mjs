@@ -113,6 +113,9 @@ test('what is wrong is refused with file and line, and what ran goes on', async 
         [{ 'rules.lua': 'os.exit(1)\nreturn {}' }, 422, 'script_refused', 'merchants/demo.test/rules.lua', 1],
         [{ ...rules('x'), 'spec/rules_spec.lua': 'it("is right", function()\n    assert.equal(1, 2)\nend)' }, 422, 'spec_failed',
             'merchants/demo.test/spec/rules_spec.lua', 2],
+        [{ ...rules('x'), 'spec/rules_spec.lua': `it("a${'中'.repeat(100)}", function()\n    error("\\xff")\nend)` }, 422, 'spec_failed',
+            'merchants/demo.test/spec/rules_spec.lua', 2], // the name is longer than what is told of it
+        [{ 'rules.lua': 'return { ["\\xff"] = function() end }' }, 422, 'script_refused', undefined, undefined],
     ];
     for (const [files, status, code, file, line] of wrong) {
         const answer = await push(files);

@@ -1,6 +1,7 @@
 --- The record of a notification's checks: which passed, which failed and why, and how long each took.
 --- Stored in short form, and only when something failed; shown in full.
 local json = require "tael.json"
+local shown = require "tael.shown"
 
 local verdict = {}
 verdict.__index = verdict
@@ -14,12 +15,8 @@ verdict.ORDER = {
 local DETAIL_MAX = 200
 
 --- A detail may quote an anonymous sender: it is cut, and bytes that are no text do not get into JSON.
-local function shown(detail)
-    local text = detail and detail:sub(1, DETAIL_MAX)
-    if text and not utf8.len(text) then
-        text = text:gsub("[\128-\255]", "?")
-    end
-    return text
+local function quoted(detail)
+    return detail and shown(detail, DETAIL_MAX)
 end
 
 --- A record is a flat list of name, word and microseconds, three for each check; what has a detail is in
@@ -35,7 +32,7 @@ local function add(self, name, word, now, detail)
     self.since, self.count = now, count + 3
     if detail then
         self.details = self.details or {}
-        self.details[name] = shown(detail)
+        self.details[name] = quoted(detail)
     end
 end
 

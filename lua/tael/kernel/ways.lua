@@ -3,6 +3,7 @@
 local alarms = require "tael.kernel.alarms"
 local nearest = require "tael.nearest"
 local registry = require "tael.kernel.registry"
+local shown = require "tael.shown"
 local sorted = require "tael.sorted"
 local task = require "tael.task"
 
@@ -24,8 +25,7 @@ end
 local SHOWN_MAX, WAYS_SHOWN = 40, 4
 
 local function word(text)
-    local cut = text:sub(1, SHOWN_MAX):gsub("%c", " ")
-    return utf8.len(cut) and cut or (cut:gsub("[\128-\255]", "?"))
+    return (shown(text, SHOWN_MAX):gsub("%c", " "))
 end
 
 --- A way as a rule gives it: 'alipai', {account = 'two'}.

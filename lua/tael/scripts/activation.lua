@@ -8,6 +8,7 @@ local owners = require "tael.scripts.owners"
 local renewal = require "tael.scripts.renewal"
 local refusals = require "tael.scripts.refusals"
 local shares = require "tael.scripts.shares"
+local shown = require "tael.shown"
 local task = require "tael.task"
 local time = require "tael.time"
 local versions = require "tael.scripts.versions"
@@ -18,7 +19,7 @@ local activation = {}
 local function error_of(text, code)
     local file, line, rest = text:match("^([%w_./-]+%.lua):(%d+): (.*)$")
     return { file = file, line = file and math.tointeger(tonumber(line)) or nil, code = code,
-        detail = rest or text }
+        detail = shown(rest or text) }
 end
 
 local checking = {} ---@type table<string, true> by the key of the owner, on this worker

@@ -1,6 +1,7 @@
 --- The rules that a merchant's rules.lua may hold: what each is given, what it may give back, and what holds
 --- when it is absent or fails. One table, for asking, for checking and for the reference.
 local nearest = require "tael.nearest"
+local shown = require "tael.shown"
 
 local contract = {}
 
@@ -19,9 +20,9 @@ local function not_this(value, words)
     elseif type(value) ~= "string" then
         return ", not " .. tostring(value)
     end
-    local near, shown = words and nearest(value, words), value:sub(1, SHOWN_MAX):gsub("%c", " ")
-    shown = utf8.len(shown) and shown or shown:gsub("[\128-\255]", "?")
-    return (', not "%s"%s'):format(shown, near and (': did you mean "%s"?'):format(near) or "")
+    local near = words and nearest(value, words)
+    local word = shown(value, SHOWN_MAX):gsub("%c", " ")
+    return (', not "%s"%s'):format(word, near and (': did you mean "%s"?'):format(near) or "")
 end
 
 local function check_reason(reason)
@@ -58,7 +59,7 @@ local function check_limits(limits)
     end
     for name, value in pairs(limits) do
         if not LIMITS[name] then
-            return nil, "there is no limit '" .. tostring(name):sub(1, SHOWN_MAX)
+            return nil, "there is no limit '" .. shown(tostring(name), SHOWN_MAX)
                 .. "': there are max_amount, max_day_amount and max_day_count"
         elseif math.type(value) ~= "integer" or value < 1 or value > LIMIT_MAX then
             return nil, ("%s is an integer%s, at least 1%s"):format(name,

@@ -1,6 +1,7 @@
 --- Scripts that were refused and do not run, as any worker has met them: for /readyz and the log. What ran
 --- before goes on.
 local log = require "tael.log"
+local shown = require "tael.shown"
 local task = require "tael.task"
 local workers = require "tael.kernel.workers"
 
@@ -49,10 +50,7 @@ end
 ---@param why string with file and line where there is one
 ---@param runs string? what goes on
 function refusals.note(owner, why, runs)
-    why = why:sub(1, WHY_MAX)
-    if not utf8.len(why) then
-        why = why:gsub("[\128-\255]", "?")
-    end
+    why = shown(why, WHY_MAX)
     local told = known[owner] == why -- by another worker
     workers.ask("scripts.refused", { owner = owner, error = why })
     if not told then
