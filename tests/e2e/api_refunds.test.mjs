@@ -165,6 +165,10 @@ test('lists: of a payment, of the merchant, by state, number and time, page by p
     const page = (await engine.get('/v1/refunds?limit=1')).body;
     const foreign = await engine.get(`/v1/refunds?state=failed&cursor=${encodeURIComponent(page.next_cursor)}`);
     assert.deepEqual([foreign.status, foreign.body.code], [400, 'invalid_cursor']);
+    const of = async (one, cursor = '') => engine.get(`/v1/payments/${one.id}/refunds?limit=1${cursor && `&cursor=${encodeURIComponent(cursor)}`}`);
+    const { next_cursor } = (await of(payment)).body;
+    const elsewhere = await of(await paid(100), next_cursor);
+    assert.deepEqual([(await of(payment, next_cursor)).status, elsewhere.status, elsewhere.body.code], [200, 400, 'invalid_cursor']);
     assert.equal((await engine.get('/v1/refunds?payment=pay_x')).status, 400);
 });
 

@@ -8,9 +8,11 @@ local time = require "tael.time"
 
 local lists = {}
 
---- One path may be listed in several orders, and a cursor is of one of them.
+--- The path as it was asked for: what its parameters name is what is listed. One path may be listed in
+--- several orders, and a cursor is of one of them.
 local function about(call, order)
-    local text = cursor.about(call.route.path, call.caller.merchant, call.query)
+    local path = call.route.path:gsub("{([%w_]+)}", call.params)
+    local text = cursor.about(path, call.caller.merchant, call.query)
     return order and text .. "\n" .. order or text
 end
 
