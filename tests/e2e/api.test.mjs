@@ -322,6 +322,13 @@ test('events after one come in the order of commits, nothing missed, nothing twi
     } while (next);
     assert.deepEqual(seen.map((event) => event.data.id), payments.map((payment) => payment.id));
     assert.deepEqual(seen.map((event) => event.type), payments.map(() => 'payment.created'));
+    await created({}, { key: otherKey });
+    const theirs = (await engine.get('/v1/events?limit=1', { key: otherKey })).body.data[0];
+    for (const query of ['', `&payment=${payments[0].id}`, '&wait=0']) {
+        const foreign = await engine.get(`/v1/events?after=${theirs.id}${query}`);
+        assert.deepEqual([foreign.status, foreign.body.errors], [400, [{ parameter: 'after', code: 'invalid_parameter',
+            detail: 'after names no event of yours' }]], foreign.text);
+    }
     const one = await engine.get(`/v1/events/${seen[0].id}`);
     assert.equal(one.body.sequence, 1);
     assert.match(one.body.chain.hash, /^[0-9a-f]{64}$/);

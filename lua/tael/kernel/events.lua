@@ -246,16 +246,18 @@ local function list_chain(filters)
 end
 
 local function page_of(filters)
-    if filters.payment then
-        return list_chain(filters)
-    elseif filters.after and filters.after > 0 then
+    if filters.after and filters.after > 0 then
         local row, err = row_of(filters.after)
         if err then
             return unavailable()
         elseif not row then
-            return nil, { code = "invalid_parameter", detail = "after names no event of yours",
-                pointer = "after" }
+            local detail = "after names no event of yours"
+            return nil, { code = "invalid_parameter", detail = detail, errors = {
+                { parameter = "after", code = "invalid_parameter", detail = detail } } }
         end
+    end
+    if filters.payment then
+        return list_chain(filters)
     end
     local page = collector(filters)
     local done
