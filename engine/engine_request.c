@@ -180,7 +180,8 @@ struct answer {
 
 static const char failed_body[] =
     "{\"type\":\"https://tael.dev/problems/internal\",\"title\":\"Internal error\","
-    "\"status\":500,\"code\":\"internal\",\"retriable\":true}";
+    "\"status\":500,\"code\":\"internal\",\"detail\":\"Repeat the request a little later.\","
+    "\"retriable\":true}";
 
 static void send_answer(struct handling *handling, const struct answer *answer)
 {
@@ -206,7 +207,8 @@ static void send_failed(struct handling *handling)
 
 static const char busy_body[] =
     "{\"type\":\"https://tael.dev/problems/overloaded\",\"title\":\"Too much to do\","
-    "\"status\":503,\"code\":\"overloaded\",\"retriable\":true}";
+    "\"status\":503,\"code\":\"overloaded\",\"detail\":\"Repeat the request a little later.\","
+    "\"retriable\":true}";
 
 /* There is no memory for a task, or for what it has to do. */
 static struct answer busy_answer(void)

@@ -81,6 +81,13 @@ test('its parameters are those that the engine takes', async () => {
     }
 });
 
+test('a body that is too large is refused as it is described', async () => {
+    const answer = await engine.post('/v1/payments', 'x'.repeat(300000));
+    assert.deepEqual([answer.status, answer.body.code, answer.body.instance], [413, 'too_large', undefined], answer.text);
+    const described = document.paths['/v1/payments'].post.responses[413].content['application/problem+json'];
+    new Document(document).fits(described.schema, answer.body, 'too large');
+});
+
 test('every route answers as it is described when nobody says who asks', async () => {
     const checked = new Document(document);
     let count = 0;

@@ -60,6 +60,7 @@ static void an_engine_answers_calls(void)
     body = call(engine, "GET", "/raise", NULL, &status);
     CHECK(status == 500);
     CHECK_NAMED(body != NULL && !holds(body, "secret"), "a raise says nothing to the outside");
+    CHECK_NAMED(holds(body, "\"detail\":\"Repeat"), "but what to do, as every problem does");
     free(body);
     body = call(engine, "GET", "/nonsense", NULL, &status);
     CHECK(status == 500);

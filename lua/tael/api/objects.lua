@@ -414,7 +414,8 @@ schemas.script_diff = object("What differs between two versions.", {
 schemas.problem = object("Why a request was refused (RFC 9457).", {
     type = text "address of the page about code", title = text "code in words", status = integer "of HTTP",
     code = text "for programs", detail = text "one sentence that says what to do",
-    instance = text "path of the request", request_id = id("req", "of this answer"),
+    instance = text "path of the request; not there where it was refused before anybody read it",
+    request_id = id("req", "of this answer; not there where instance is not"),
     retriable = boolean "the same request may be repeated as it is",
     errors = list_of(object("one thing that is wrong", {
         pointer = text "JSON pointer into the body", parameter = text "of the query",
@@ -427,7 +428,7 @@ schemas.problem = object("Why a request was refused (RFC 9457).", {
     refundable = integer("what can still be given back" .. amount_unit),
     limit = enum("of the merchant's rules", "max_amount max_day_amount max_day_count"),
     max = integer "what the limit allows", free_at = moment "when the next day begins",
-}, "errors existing state allowed refundable limit max free_at request_id")
+}, "errors existing state allowed refundable limit max free_at instance request_id")
 
 --- A page of a list.
 ---@param name string of the objects in it
