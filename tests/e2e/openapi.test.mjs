@@ -40,6 +40,7 @@ test('what it does not say of an answer is found', () => {
 
 test('it is served without a key, on every listener', async () => {
     assert.equal((await fetch(`${engine.operations}/v1/openapi.json`)).status, 200);
+    new Document(document).check('GET', '/v1/openapi.json', await engine.get('/v1/openapi.json', { key: null }));
     assert.equal(document.servers[0].url, engine.url);
     assert.match(document.info.version, /^\d+\.\d+\.\d+/);
 });

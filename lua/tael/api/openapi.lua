@@ -54,7 +54,8 @@ end
 --- "payment": the object, "payment*": a page of a list of it; or a media type and what it is.
 local function content_of(answer)
     if type(answer) == "table" then
-        return answer.about, { [answer.media] = { schema = { type = "string" } } }
+        local kind = answer.media == "application/json" and "object" or "string"
+        return answer.about, { [answer.media] = { schema = { type = kind } } }
     end
     local item = answer:match("^(.*)%*$")
     local schema = objects.ref(item and item .. "_list" or answer)
