@@ -150,7 +150,8 @@ describe("sandbox behaviour", function()
     local function asked(...)
         local state = { faults = {}, notices = {}, magic = false }
         for _, ask in ipairs { ... } do
-            behaviour.ask(state.faults, ask[1], ask[2], { name = ask[3], times = ask[4] or 1, since = 0 })
+            behaviour.ask(state.faults, ask[1], ask[2], { name = ask[3], times = ask[4] or 1, since = 0,
+                ops = faults.ops(ask[3]) })
         end
         return state
     end
@@ -176,6 +177,22 @@ describe("sandbox behaviour", function()
         assert.is_nil(name(state, "refund", "T"))
     end)
 
+    it("meets one order by whatever it asks for first", function()
+        local state = asked({ "*", "T", "html" }, { "*", nil, "empty" })
+        assert.are.equal("empty", name(state, "query", "U"))
+        assert.are.equal("html", name(state, "query", "T"))
+        assert.is_nil(name(state, "query", "T"))
+    end)
+
+    it("waits for what it can meet", function()
+        local state = asked({ "*", nil, "in_process" }, { "*", "T", "payer_balance_too_low" })
+        assert.is_nil(name(state, "query"))
+        assert.are.equal("in_process", name(state, "refund"))
+        assert.is_nil(behaviour.of_payer(state, { app_id = "1", out_trade_no = "U", total = 1 }))
+        local met = behaviour.of_payer(state, { app_id = "1", out_trade_no = "T", total = 1 })
+        assert.are.equal("payer_balance_too_low", met and met.name)
+    end)
+
     it("does not meet pages and payers unless they are named", function()
         local state = asked({ "*", nil, "html" })
         assert.is_nil(name(state, "page"))
@@ -187,6 +204,9 @@ describe("sandbox behaviour", function()
         local state = asked({ "refund", nil, "html" }, { "refund", "T", "html" },
             { "refund_query", nil, "html" })
         behaviour.forget(state.faults, "refund")
+        assert.are.same({ { op = "refund_query", fault = "html", times = 1 } }, behaviour.list(state.faults))
+        behaviour.ask(state.faults, "close", "T", { name = "empty", times = 1, since = 0 })
+        behaviour.forget(state.faults, nil, "T")
         assert.are.same({ { op = "refund_query", fault = "html", times = 1 } }, behaviour.list(state.faults))
         behaviour.forget(state.faults)
         assert.are.same({}, behaviour.list(state.faults))

@@ -17,6 +17,7 @@ local behaviour = {}
 ---@field sub_code? string
 ---@field since integer when it was asked for, or first met
 ---@field times? integer left
+---@field ops? table<string, true> what alone it can meet
 
 --- Runs fn in a task of its own and waits: a unit of work in it does not tie this task to its end, so that a
 --- client that goes away still ends the waiting of a request that is never answered.
@@ -54,9 +55,19 @@ local function is_over(fault, app_id)
     return balance ~= nil and balance.topped_up_at > fault.since
 end
 
-local function take(map, key, app_id)
+--- What can meet any call meets pages and payers only where they are named.
+local function can_meet(fault, at, op)
+    if fault.ops then
+        return fault.ops[op]
+    end
+    return at ~= "*" or op ~= "page" and op ~= "pay"
+end
+
+--- What was asked for at an op or at all ("*"); it waits for what it can meet.
+local function take(map, at, number, op, app_id)
+    local key = key_of(at, number)
     local fault = map[key]
-    if not fault then
+    if not fault or not can_meet(fault, at, op) then
         return nil
     elseif is_over(fault, app_id) then
         map[key] = nil
@@ -69,8 +80,8 @@ local function take(map, key, app_id)
 end
 
 local function asked(map, op, number, app_id)
-    return take(map, key_of(op, number), app_id) or take(map, op, app_id)
-        or op ~= "page" and op ~= "pay" and take(map, "*", app_id) or nil
+    local of_order = number and (take(map, op, number, op, app_id) or take(map, "*", number, op, app_id))
+    return of_order or take(map, op, nil, op, app_id) or take(map, "*", nil, op, app_id)
 end
 
 --- A fault for the next calls; it replaces the one that stood there.
@@ -82,12 +93,19 @@ function behaviour.ask(map, op, number, fault)
     map[key_of(op, number)] = fault
 end
 
---- Forgets what was asked for: of one op, or all.
+local function parts_of(key)
+    local op, number = key:match("^(%S+) ?(.*)$")
+    return op, number ~= "" and number or nil
+end
+
+--- Forgets what was asked for: of one op, of one order, or all.
 ---@param map table
 ---@param op string?
-function behaviour.forget(map, op)
+---@param number string?
+function behaviour.forget(map, op, number)
     for key in pairs(map) do
-        if not op or key == op or key:sub(1, #op + 1) == op .. " " then
+        local of_op, of_order = parts_of(key)
+        if (not op or op == of_op) and (not number or number == of_order) then
             map[key] = nil
         end
     end
@@ -99,9 +117,9 @@ end
 function behaviour.list(map)
     local list = {}
     for key, fault in pairs(map) do
-        local op, number = key:match("^(%S+) ?(.*)$")
+        local op, number = parts_of(key)
         list[#list + 1] = {
-            op = op, out_trade_no = number ~= "" and number or nil, fault = fault.name, times = fault.times,
+            op = op, out_trade_no = number, fault = fault.name, times = fault.times,
             ms = fault.ms, sub_code = fault.sub_code, key = key,
         }
     end
@@ -207,7 +225,6 @@ end
 ---@return { name: string?, ms: integer? }
 function behaviour.notice(state, trade, op)
     local fault = asked(state.notices, op, trade.out_trade_no, trade.app_id)
-        or take(state.notices, "*", trade.app_id)
     local by_magic = not fault and op == "pay" and state.magic ~= false
     local rule = by_magic and magic.rule("total", trade.total, "notice")
     return fault or rule and { name = rule.fault } or {}

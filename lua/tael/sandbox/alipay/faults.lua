@@ -214,6 +214,12 @@ function faults.name(name, op)
     return name
 end
 
+---@param name string
+---@return table<string, true>? ops what alone it can meet
+function faults.ops(name)
+    return kinds[name].ops
+end
+
 ---@return { name: string, says: string, acts: boolean, ops: string[]? }[]
 function faults.list()
     local list = {}

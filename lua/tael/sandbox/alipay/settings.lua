@@ -63,7 +63,7 @@ end
 
 local ops = { page = true, precreate = true, query = true, close = true, cancel = true, refund = true,
     refund_query = true, pay = true, ["*"] = true }
-local notice_ops = { pay = true, refund = true, ["*"] = true }
+local notice_ops = { pay = true, refund = true }
 
 local function shown(state)
     local list = behaviour.list(state.faults)
@@ -81,14 +81,14 @@ local function count(value, otherwise, max)
     return math.type(value) == "integer" and value >= 1 and value <= max and value or nil
 end
 
---- {fault, op?, times?, ms?, sub_code?, out_trade_no?}; null: none any more, of that op or at all. Gives
---- what is to be done, or what is wrong.
+--- {fault, op?, times?, ms?, sub_code?, out_trade_no?}; null: none any more, of that op and order or at all.
+--- Gives what is to be done, or what is wrong.
 local function ask_fault(state, body)
     local op = body.op or "*"
     if not ops[op] then
         return nil, "no such op"
     elseif body.fault == json.null then
-        return function() behaviour.forget(state.faults, body.op) end
+        return function() behaviour.forget(state.faults, body.op, body.out_trade_no) end
     end
     local name, times = faults.name(body.fault, op), count(body.times, 1, 1000000)
     local ms, sub_code = count(body.ms, 0, 600000), body.sub_code
@@ -100,6 +100,7 @@ local function ask_fault(state, body)
     return function()
         behaviour.ask(state.faults, op, body.out_trade_no, {
             name = name, times = times, ms = ms > 0 and ms or nil, sub_code = sub_code, since = time.now(),
+            ops = faults.ops(name),
         })
     end
 end
@@ -107,10 +108,10 @@ end
 --- {notices, op? = pay|refund, times?, ms?, out_trade_no?}; null: none any more.
 local function ask_notices(state, body)
     local op = body.op or "*"
-    if not notice_ops[op] then
+    if op ~= "*" and not notice_ops[op] then
         return nil, "op of notices is pay or refund"
     elseif body.notices == json.null then
-        return function() behaviour.forget(state.notices, body.op) end
+        return function() behaviour.forget(state.notices, body.op, body.out_trade_no) end
     end
     local times, ms = count(body.times, 1, 1000000), count(body.ms, 0, LATEST)
     if not help.is_notice(body.notices) then
@@ -119,8 +120,10 @@ local function ask_notices(state, body)
         return nil, "times is 1 … 1000000, ms at least 1"
     end
     return function()
-        behaviour.ask(state.notices, op, body.out_trade_no,
-            { name = body.notices, times = times, ms = ms > 0 and ms or nil, since = time.now() })
+        behaviour.ask(state.notices, op, body.out_trade_no, {
+            name = body.notices, times = times, ms = ms > 0 and ms or nil, since = time.now(),
+            ops = notice_ops,
+        })
     end
 end
 
