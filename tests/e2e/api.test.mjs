@@ -206,6 +206,7 @@ test('fields are checked to their limits', async () => {
         '/return_url': [{ return_url: 'http://shop.example/' }, { return_url: 'https://u:p@shop.example/' }, { return_url: 'javascript:alert(1)' }, { return_url: `https://shop.example/${'x'.repeat(255)}` }],
         '/metadata': [{ metadata: Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`k${i}`, 'v'])) }],
         '/metadata/a b': [{ metadata: { 'a b': 'v' } }],
+        [`/metadata/${'a'.repeat(41)}`]: [{ metadata: { ['a'.repeat(41)]: 'v' } }],
         '/metadata/a': [{ metadata: { a: 1 } }, { metadata: { a: 'x'.repeat(501) } }],
         '/payer/ip': [{ payer: { ip: '1.2.3.4' } }],
         '/capture': [{ capture: 'manual' }],

@@ -57,7 +57,7 @@ test('its schemas of requests and the checks of the engine agree', async () => {
         [{ ...good, curency: 'CNY' }, false], [{ ...good, product: 'paper' }, false], [{ ...good, expires_in: 59 }, false],
         [{ ...good, expires_at: 'soon' }, false], [{ ...good, metadata: { 'a b': 'x' } }, false], [{ ...good, metadata: { a: 1 } }, false],
         [{ ...good, payer: { ip: 'x' } }, false], [{ ...good, payer: [] }, false], [[], false], ['x', false],
-        [{ ...good, account: 'UPPER' }, false], [{ amount: 1 }, false],
+        [{ ...good, metadata: { ['a'.repeat(41)]: 'x' } }, false], [{ ...good, account: 'UPPER' }, false], [{ amount: 1 }, false],
     ];
     const validate = checked.validator(schema);
     for (const [body, fits] of bodies) {

@@ -83,7 +83,8 @@ function types.map(field)
     end
     return {
         type = "object", maxProperties = field.count, additionalProperties = value,
-        propertyNames = { pattern = json_schema.regex(field.key), description = field.key_form },
+        propertyNames = { pattern = json_schema.regex(field.key), maxLength = field.key_max,
+            description = field.key_form },
     }
 end
 

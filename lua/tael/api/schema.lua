@@ -24,14 +24,12 @@ local METADATA_BYTES = 4096
 schema.empty = { fields = {}, optional = true }
 
 schema.metadata = {
-    type = "map", count = 20, key = "^[%w_.%-]+$", key_form = "1 to 40 letters, digits, '_', '.' or '-'",
+    type = "map", count = 20, key = "^[%w_.%-]+$", key_max = 40,
+    key_form = "1 to 40 letters, digits, '_', '.' or '-'",
     value = { type = "string", bytes = 500, control = true },
     check = function(value)
         local bytes = 0
         for name, text in pairs(value) do
-            if #name > 40 then
-                return "has a name longer than 40 characters"
-            end
             bytes = bytes + #name + (type(text) == "string" and #text or 0)
         end
         return bytes > METADATA_BYTES and "must have at most 4 KiB in all" or nil

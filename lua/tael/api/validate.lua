@@ -5,7 +5,7 @@
 ---   string   min max (characters) bytes (most bytes) match (pattern, with `form` for people) control
 ---   integer  min max      boolean      enum  values      time  RFC 3339      list (queries)  values, count
 ---   words    values (an array of some of them, each once)
----   object   fields       map   key (pattern, with `key_form`), count, value (a field), nulls
+---   object   fields       map   key (pattern, with `key_form`), key_max, count, value (a field), nulls
 --- check = function(value) → wrong?, code? for what the types do not say. Null counts as absent, but in a map
 --- with `nulls`: there it is a value of its own.
 local json = require "tael.json"
@@ -132,7 +132,7 @@ function types.map(field, value, errors, place)
     local count = 0
     for name, member in pairs(value) do
         count = count + 1
-        if not name:find(field.key) then
+        if not name:find(field.key) or #name > (field.key_max or math.maxinteger) then
             add(errors, place_of(place, name), "invalid_field", "has a name that is not " .. field.key_form)
         elseif not (field.nulls and member == json.null) then
             check_value(field.value, member, errors, place, name)
