@@ -255,11 +255,14 @@ static enum tael_http_gate take_expect(struct tael_http_head *head, struct tael_
     return TAEL_HTTP_GATE_MORE;
 }
 
+/* Clients that speak HTTP/2, too, offer it with each request; RFC 9110 §7.8: it may be ignored. The
+ * copy is without the field, and the parser behind never waits for another protocol. */
 static enum tael_http_gate take_upgrade(struct tael_http_head *head, struct tael_span value)
 {
     (void)value;
-    return refuse(&head->refusal,
-                  (struct tael_http_refusal){501, "invalid_header", "Upgrade is not offered."});
+    head->fields--;
+    head->left_out++;
+    return TAEL_HTTP_GATE_MORE;
 }
 
 static enum tael_http_gate take_encoding(struct tael_http_head *head, struct tael_span value)
@@ -292,7 +295,7 @@ static enum tael_http_gate take_field(struct tael_http_head *head,
         return refuse_form(&head->refusal, "A header line begins with a blank.");
     if (!cut(&line, ':', &name) || !tael_http_is_token(name))
         return refuse_form(&head->refusal, "A header line does not begin with a name and a colon.");
-    if (++head->fields > limits->fields)
+    if (++head->fields + head->left_out > limits->fields)
         return refuse(&head->refusal, head_too_large);
     for (size_t i = 0; i < sizeof(framing) / sizeof(framing[0]); i++) {
         if (tael_http_same(name, framing[i].name))
@@ -358,6 +361,12 @@ static char *put(char *out, struct tael_span text)
     return out + text.len;
 }
 
+static bool is_left_out(struct tael_span line)
+{
+    struct tael_span name = {NULL, 0};
+    return cut(&line, ':', &name) && tael_http_same(name, "upgrade");
+}
+
 static char *put_field(char *out, struct tael_span line, struct tael_http_header *header)
 {
     struct tael_span name = {NULL, 0};
@@ -379,15 +388,17 @@ size_t tael_http_head_copy(const struct tael_http_head *head, const char *data, 
     struct tael_span rest = {data + head->start, head->at - head->start};
     struct tael_span line = {NULL, 0};
     char *at = out;
-    for (size_t i = 0; cut(&rest, '\n', &line); i++) {
+    size_t fields = 0;
+    for (bool first = true; cut(&rest, '\n', &line); first = false) {
         line.len--; /* CR */
-        if (i > 0 && line.len > 0) {
-            assert(i <= head->fields);
-            at = put_field(at, line, &headers[i - 1]);
-        } else {
+        if (first || line.len == 0) {
             at = put(put(at, line), tael_span_of("\r\n"));
+        } else if (!is_left_out(line)) {
+            assert(fields < head->fields);
+            at = put_field(at, line, &headers[fields++]);
         }
     }
+    assert(fields == head->fields);
     *method = (struct tael_span){out, head->method_len};
     *target = (struct tael_span){out + (head->target_at - head->start), head->target_len};
     assert((size_t)(at - out) <= tael_http_head_room(head));

@@ -24,9 +24,10 @@ struct tael_http_refusal { /* texts are static; detail is one sentence for the c
 
 struct tael_http_head { /* all zero: nothing seen yet */
     size_t at;          /* bytes scanned; the length of the head when DONE */
-    size_t start; /* of the request line: 0, or 2 after the one empty line that is let through */
-    size_t line;  /* start of the line being scanned */
-    size_t fields;
+    size_t start;    /* of the request line: 0, or 2 after the one empty line that is let through */
+    size_t line;     /* start of the line being scanned */
+    size_t fields;   /* of the copy */
+    size_t left_out; /* others */
     uint64_t length; /* value of Content-Length, at most INT64_MAX */
     uint32_t method_len, target_at, target_len;
     bool blank;            /* the one empty line that is let through in front has been */
