@@ -11,7 +11,7 @@ package.loaded["tael.store"] = {
         elseif name == "event.get" then
             return { world.events[params.event] }
         elseif name == "payment.get" then
-            return { { id = 1, last_event = 13 } }
+            return { { id = 1, last_event = world.last_event } }
         elseif name == "event.tail" then
             local rows = {}
             for id = 11, 13 do
@@ -32,7 +32,7 @@ package.loaded["tael.kernel.context"] = {}
 local events = require "tael.kernel.events"
 
 before_each(function()
-    world = { reads = 0, events = {} }
+    world = { reads = 0, events = {}, last_event = 13 }
     for version = 1, 3 do
         world.events[10 + version] = { id = 10 + version, merchant = 3, payment = 1, object = 1,
             version = version, prev = version > 1 and 9 + version or nil, type = "payment.updated",
@@ -72,3 +72,22 @@ for name, filters in pairs(lists) do
         end
     end)
 end
+
+it("of a long chain each event has its object as of then, and the chain is read once", function()
+    local long = 100
+    for version = 4, long do
+        local data = ('{"details":{"metadata":{"version":"%d"}}}'):format(version)
+        world.events[10 + version] = setmetatable({ id = 10 + version, version = version, prev = 9 + version,
+            data = data }, { __index = world.events[13] })
+    end
+    world.last_event = 10 + long
+    local list = assert(events.list { limit = long, payment = 1 })
+    assert.are.equal(long, #list)
+    for i, event in ipairs(list) do
+        local version = long + 1 - i
+        assert.are.equal(version, event.data.version)
+        assert.are.equal(version > 3 and tostring(version) or nil, (event.data.metadata or {}).version)
+        assert.are.equal(version > 1, event.data.closing)
+    end
+    assert.is_true(world.reads < 6 * long, world.reads .. " reads")
+end)

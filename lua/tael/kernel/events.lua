@@ -25,11 +25,11 @@ local function row_of(id)
     return rows[1]
 end
 
---- The event and those before it in its chain, oldest first; nil when one cannot be read.
+--- The event and those before it in its chain, newest first; nil when one cannot be read.
 local function chain_to(row)
     local list, at = {}, row
     while at do
-        table.insert(list, 1, at)
+        list[#list + 1] = at
         local before = at.prev
         at = before and row_of(before)
         if before and not at then
@@ -39,16 +39,9 @@ local function chain_to(row)
     return list
 end
 
---- The object of the event as of the event. A payment's next_action is for who created it, not for the
---- record, and an attempt's calls are asked for at the payment.
-local function object_as_of(row)
-    local folded, list = fold.new(), chain_to(row)
-    if not list then
-        return nil
-    end
-    for _, event in ipairs(list) do
-        fold.add(folded, event)
-    end
+--- The object of the event, of which `folded` is the payment as of then. A payment's next_action is for who
+--- created it, not for the record, and an attempt's calls are asked for at the payment.
+local function object_of(row, folded)
     local kind = row.type:match("^(%l+)%.")
     if kind == "refund" and folded.refunds[row.object] then
         return views.refund(folded.refunds[row.object])
@@ -59,12 +52,37 @@ local function object_as_of(row)
         json.null)
 end
 
-local function view_of(row, seal)
-    local object = object_as_of(row)
-    if not object then
-        return unavailable()
+--- The newest event of each payment among these.
+local function newest_of(rows)
+    local list, at = {}, {}
+    for _, row in ipairs(rows) do
+        local i = at[row.payment] or #list + 1
+        at[row.payment] = i
+        list[i] = list[i] and list[i].version > row.version and list[i] or row
     end
-    return views.event(row, object, seal or seals.number_of(row.id))
+    return list
+end
+
+--- The objects of events, each as of its event. A payment's chain is read and folded once for all of them: it
+--- may be long, and most of a page be of one payment.
+---@param rows table[] of events
+---@return table<integer, table>? objects by the event's id; nil when an event cannot be read
+local function objects_as_of(rows)
+    local wanted, objects = {}, {}
+    for _, row in ipairs(rows) do
+        wanted[row.id] = true
+    end
+    for _, newest in ipairs(newest_of(rows)) do
+        local folded, chain = fold.new(), chain_to(newest)
+        if not chain then
+            return nil
+        end
+        for i = #chain, 1, -1 do
+            fold.add(folded, chain[i])
+            objects[chain[i].id] = wanted[chain[i].id] and object_of(chain[i], folded) or nil
+        end
+    end
+    return objects
 end
 
 ---@param text string "evt_…"
@@ -81,7 +99,11 @@ function events.get(text)
     elseif not row then
         return nil, { code = "not_found", detail = "there is no such event" }
     end
-    return view_of(row)
+    local objects = objects_as_of { row }
+    if not objects then
+        return unavailable()
+    end
+    return views.event(row, objects[row.id], seals.number_of(row.id))
 end
 
 -- ---- ids in the order of commits ----
@@ -194,7 +216,7 @@ end
 --- Collects matching rows until the page is full or enough has been looked at; next is where to go on. One
 --- that the store does not give makes the page worthless: whoever goes on behind it would never see it.
 local function collector(filters)
-    local page = { rows = {}, seen = 0 }
+    local page = { rows = {}, seals = {}, seen = 0 }
     function page.each(id, seal)
         local row, err = row_of(id)
         if err then
@@ -203,7 +225,7 @@ local function collector(filters)
         end
         page.seen, page.last = page.seen + 1, id
         if row and (not filters.type or row.type == filters.type) then
-            page.rows[#page.rows + 1] = { row, seal }
+            page.rows[#page.rows + 1], page.seals[id] = row, seal
         end
         if #page.rows == filters.limit or page.seen == SCAN then
             page.next = id
@@ -285,12 +307,12 @@ function events.list(filters)
     elseif page.unread then
         return unavailable()
     end
-    local list = {}
-    for i, found in ipairs(page.rows) do
-        list[i], err = view_of(found[1], found[2])
-        if not list[i] then
-            return nil, err
-        end
+    local list, objects = {}, objects_as_of(page.rows)
+    if not objects then
+        return unavailable()
+    end
+    for i, row in ipairs(page.rows) do
+        list[i] = views.event(row, objects[row.id], page.seals[row.id] or seals.number_of(row.id))
     end
     return list, page.next, page.last
 end
