@@ -132,6 +132,17 @@ test('explain says of a tampered one which check failed on which bytes', () => {
     assert.match(ends(1, ['notifications', 'explain', 'ntf_0'], here()).stderr, /\nnext: .*notifications list\n$/);
 });
 
+test('what anybody may send does nothing to the terminal in which it is read', async () => {
+    const sent = await fetch(`${engine.url}/notify/alipay/alipay-demo`, { method: 'POST',
+        headers: { 'content-type': 'application/x-www-form-urlencoded' }, body: 'a=%1b%5D0%3Bx%07%0Apassed%c2%9b2J' });
+    assert.equal(await sent.text(), 'fail');
+    const [{ id }] = objects(ends(0, ['notifications', 'list', '--verdict', 'refused', '--limit', '1', '--json'], here()).stdout);
+    const { stdout } = ends(1, ['notifications', 'explain', id], here());
+    assert.match(stdout, /^signed text, redacted: a=\\u001b\]0;x\\u0007\\u000apassed\\u009b2J$/m);
+    for (const words of [['explain', id], ['show', id], ['list'], ['explain', id, '--json']])
+        assert.doesNotMatch(tael(['notifications', ...words], here()).all, /[\x00-\x09\x0b-\x1f\x7f-\x9f]/);
+});
+
 test('keys api makes a key that works, for a merchant that exists', async () => {
     const { stdout, stderr } = ends(0, ['keys', 'api', 'demo.test', '--note', 'till 3'], here());
     assert.match(stdout, /^tael_test_[0-9A-Za-z]{48}\n$/);

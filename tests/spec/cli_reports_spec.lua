@@ -57,6 +57,11 @@ describe("notifications explain", function()
         assert.are.equal("compare the keys", next_step)
     end)
 
+    it("keeps on its line what nobody has signed", function()
+        local lines = notifications.explain_lines(view { signed_text = "a=1\n\27[2Jpassed all checks" })
+        assert.are.equal("signed text, redacted: a=1\\u000a\\u001b[2Jpassed all checks", lines[4])
+    end)
+
     for label, case in pairs({
         ["a repeat"] = { { effect = "none", first = "ntf_0" }, "a repeat of ntf_0; nothing changed" },
         ["a late payment"] = { { effect = "late" }, "it paid pay_1, which was closed already" },
@@ -177,6 +182,33 @@ describe("the screen", function()
         end
         local _, steps = complaints.text():gsub("\nnext: [^\n]+", "")
         assert.are.equal(8, steps)
+    end)
+
+    it("writes what would act on a terminal as its code, but for its own colours", function()
+        screen.set { colours = true }
+        screen.line("a\27[2Jb\r\127" .. screen.paint("red", "c\27]0;d\7") .. "\0[9m\27[8m\tx\ny")
+        assert.are.equal("a\\u001b[2Jb\\u000d\\u007f"
+            .. "\27[31mc\\u001b]0;d\\u0007\27[0m\\u0000[9m\\u001b[8m\tx\ny\n",
+            out.text())
+        screen.columns { { "\u{9b}31m\u{202e}支\u{2066}", screen.paint("green", "ok") },
+            { "a\nb", "x\27[32m" } }
+        assert.is_truthy(out.text():find("\n\\u009b31m\\u202e支\\u2066  \27[32mok\27[0m\na\\nb ", 1, true))
+        screen.problem { exit = 1, message = "\27c", more = { "\27c" }, next = "\27c" }
+        screen.hint "\27[31mc"
+        assert.are.equal("tael: \\u001bc\n  \\u001bc\nnext: \\u001bc\n\\u001b[31mc\n", complaints.text())
+    end)
+
+    it("writes no colour at all where none is wanted, and JSON that says the same", function()
+        screen.line "\27[31ma\27[0m"
+        screen.object { a = "\u{9b}\u{2028}\27支" }
+        assert.are.equal('\\u001b[31ma\\u001b[0m\n{"a":"\\u009b\\u2028\\u001b支"}\n', out.text())
+    end)
+
+    it("keeps a file as it is, but for who reads it in a terminal", function()
+        screen.file "a\27[2J\r\n"
+        screen.set { terminal = true }
+        screen.file "a\27[2J\n"
+        assert.are.equal("a\27[2J\r\na\\u001b[2J\n", out.text())
     end)
 
     it("leaves out hints and heads when it is to be quiet", function()

@@ -190,10 +190,10 @@ end
 --- Language and colours of this call.
 local function prepare(args)
     local terminal = require "tael.terminal"
-    local no_colour = os.getenv("NO_COLOR")
+    local no_colour, in_terminal = os.getenv("NO_COLOR"), terminal.is "stdout"
     screen.set {
-        quiet = args.quiet, colours = terminal.is "stdout" and (not no_colour or no_colour == ""),
-        config = args.config,
+        terminal = in_terminal, colours = in_terminal and (not no_colour or no_colour == ""),
+        quiet = args.quiet, config = args.config,
     }
     local language = texts.language(args.lang, os.getenv)
     if not texts.use(language) then

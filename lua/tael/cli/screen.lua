@@ -1,12 +1,14 @@
 --- What people and programs read: answers on stdout, problems on stderr with one line `next:`.
 --- Colours are only for terminals, and only where they say what a word says too.
 local json = require "tael.json"
+local plain = require "tael.cli.plain"
 local text = require("tael.cli.texts").of
 
 local screen = {}
 
 local out, problems = io.stdout, io.stderr
 local coloured, quiet = false, false
+local in_terminal = false
 local config ---@type string? a file that was named on the command line
 
 --- For specs.
@@ -16,9 +18,10 @@ function screen.write_to(answers, complaints)
     out, problems = answers, complaints
 end
 
----@param how { colours: boolean, quiet: boolean, config: string? }
+---@param how { terminal: boolean?, colours: boolean?, quiet: boolean?, config: string? }
 function screen.set(how)
     coloured, quiet, config = how.colours or false, how.quiet or false, how.config
+    in_terminal = how.terminal or false
 end
 
 ---@return boolean
@@ -63,19 +66,25 @@ end
 
 ---@param line string
 function screen.line(line)
-    out:write(line, "\n")
+    out:write(plain.lines(line, coloured), "\n")
 end
 
 --- The beginning of a line that is still to end.
 ---@param part string
 function screen.part(part)
-    out:write(part)
+    out:write(plain.lines(part, coloured))
     out:flush()
+end
+
+--- A file's text: as it is for whoever keeps it, to be read in a terminal.
+---@param content string
+function screen.file(content)
+    out:write(in_terminal and plain.lines(content, false) or content)
 end
 
 ---@param value any one object, on one line
 function screen.object(value)
-    out:write(json.encode(value), "\n")
+    out:write(plain.json(json.encode(value)), "\n")
 end
 
 --- Before waiting: what was said is to be seen.
@@ -88,7 +97,7 @@ end
 function screen.hint(line)
     if not quiet then
         out:flush()
-        problems:write(line, "\n")
+        problems:write(plain.lines(line, false), "\n")
     end
 end
 
@@ -117,12 +126,12 @@ end
 ---@param failure tael.cli.Failure
 function screen.problem(failure)
     out:flush()
-    problems:write("tael: ", failure.message, "\n")
+    problems:write("tael: ", plain.lines(failure.message, false), "\n")
     for _, line in ipairs(failure.more or {}) do
-        problems:write("  ", line, "\n")
+        problems:write("  ", plain.lines(line, false), "\n")
     end
     local step = failure.next or text("next.exit." .. failure.exit)
-    problems:write(next_line(step), "\n")
+    problems:write(plain.lines(next_line(step), false), "\n")
 end
 
 -- ---- values and columns ----
@@ -150,12 +159,12 @@ end
 ---@param value string
 ---@return integer
 function screen.width(value)
-    local plain = value:gsub("\27%[[%d;]*m", "")
-    if not utf8.len(plain) then
-        return #plain
+    local shown = value:gsub("\27%[[%d;]*m", "")
+    if not utf8.len(shown) then
+        return #shown
     end
     local width = 0
-    for _, code in utf8.codes(plain) do
+    for _, code in utf8.codes(shown) do
         width = width + (is_wide(code) and 2 or 1)
     end
     return width
@@ -169,20 +178,27 @@ function screen.pad(value, width)
     return value .. (" "):rep(width - screen.width(value))
 end
 
+--- A value as it stands in its column: on one line.
+local function cell_of(value)
+    return (plain.lines(screen.text(value), coloured):gsub("[\n\t]", { ["\n"] = "\\n", ["\t"] = "\\t" }))
+end
+
 --- Rows as columns of one width each, without blanks at the end of a line.
 ---@param rows any[][]
 ---@param indent string?
 function screen.columns(rows, indent)
-    local widths = {}
-    for _, row in ipairs(rows) do
-        for i, cell in ipairs(row) do
-            widths[i] = math.max(widths[i] or 0, screen.width(screen.text(cell)))
+    local widths, all = {}, {}
+    for r, row in ipairs(rows) do
+        all[r] = {}
+        for i, value in ipairs(row) do
+            all[r][i] = cell_of(value)
+            widths[i] = math.max(widths[i] or 0, screen.width(all[r][i]))
         end
     end
-    for _, row in ipairs(rows) do
+    for _, row in ipairs(all) do
         local cells = {}
         for i, cell in ipairs(row) do
-            cells[i] = screen.pad(screen.text(cell), widths[i])
+            cells[i] = screen.pad(cell, widths[i])
         end
         screen.line((indent or "") .. (table.concat(cells, "  "):gsub("%s+$", "")))
     end

@@ -17,15 +17,10 @@ local scripts = { name = "scripts" }
 local OF_MERCHANT, OF_OPERATOR = "/v1/scripts/merchants/{}", "/v1/scripts/{}"
 local FOLDER, ACTIVE = "folder", "active"
 
---- What somebody else has written, for a terminal.
-local function plain(value)
-    return (value:gsub("%c", " "))
-end
-
 --- The operator's are reached over the engine's own socket alone.
 local function path_of_part(call, part, more, ...)
     if not own_scripts.is_part(part) then
-        return exits.fail(exits.usage, text("scripts.no_part", { part = plain(part) }),
+        return exits.fail(exits.usage, text("scripts.no_part", { part = part }),
             text("scripts.no_part.next", { parts = table.concat(own_scripts.PARTS, ", ") }))
     elseif not call.client.socket then
         return exits.fail(exits.usage, text "scripts.part_is_local", text "scripts.part_is_local.next")
@@ -172,7 +167,7 @@ local function list(call)
     done, failure = listing.show(call, path, "columns.scripts", function(version)
         count = count + 1
         return { version.id, version.active and screen.paint("green", "●") or "", version.generation,
-            plain(version.author), version.created_at, plain(version.message:match "^[^\n]*") }
+            version.author, version.created_at, version.message:match "^[^\n]*" }
     end)
     if done and count == 0 and not call.json and not call.flags.cursor then
         screen.hint(text "scripts.none")
@@ -202,9 +197,9 @@ local function print_version(version)
     screen.line(("%s  %s  %s"):format(version.id, version.generation, version.active
         and screen.paint("green", text "scripts.active") or ""):match "^(.-)%s*$")
     screen.columns({
-        { text "scripts.show.author", plain(version.author) }, { text "scripts.show.actor", version.actor },
+        { text "scripts.show.author", version.author }, { text "scripts.show.actor", version.actor },
         { text "scripts.show.created", version.created_at }, { text "scripts.show.base", version.base },
-        { text "scripts.show.message", plain(version.message) },
+        { text "scripts.show.message", version.message },
     }, "  ")
     screen.line("")
     for _, path in ipairs(files_of.paths(version.files)) do
@@ -238,7 +233,7 @@ local function show(call)
         return exits.fail(exits.no, text("scripts.no_file", { path = path, id = version.id }),
             "tael scripts show " .. version.id .. words_of(call))
     else
-        screen.part(version.files[path])
+        screen.file(version.files[path])
     end
     return exits.done
 end

@@ -16,7 +16,8 @@ end
 
 --- "12:01:07.102 created   CNY 12.34"
 local function line(at, word, rest)
-    return ("%s %s %s"):format(objects.clock(at), screen.pad(text("story." .. word), WORD_WIDTH), rest)
+    return ("%s %s %s"):format(objects.clock(at), screen.pad(text("story." .. word), WORD_WIDTH),
+        (rest:gsub("\n", "\\n")))
 end
 
 local function present(...)

@@ -1,5 +1,7 @@
 --- What commands say, in the reader's language: one catalogue a language, keyed by word. Codes, states, names
 --- of commands and of options are the same in all of them.
+local plain = require "tael.cli.plain"
+
 local texts = {}
 
 texts.LANGUAGES = { "en", "zh" }
@@ -51,7 +53,8 @@ function texts.use(language)
     return false
 end
 
---- The text of a key, with {name} replaced by values.name. A key or value that is missing raises.
+--- The text of a key, with {name} replaced by values.name, which stays on its line. A key or value that is
+--- missing raises.
 ---@param key string
 ---@param values table<string, string|integer>?
 ---@return string
@@ -62,7 +65,7 @@ function texts.of(key, values)
         if value == nil then
             error(("text '%s' needs '%s'"):format(key, name), 3)
         end
-        return tostring(value)
+        return plain.value(tostring(value))
     end))
 end
 
