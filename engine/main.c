@@ -4,6 +4,8 @@
  */
 #include "tael.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -25,14 +27,6 @@ static void forbid_dumps(void)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* Whatever is opened next would be written to as stdout, or read as stdin. */
-static void keep_standard_open(void)
-{
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
-            return; /* the engine refuses to start then */
-}
-
 /* The words go to Lua as JSON. */
 static bool are_text(char **list, int count)
 {
@@ -46,10 +40,32 @@ static bool are_text(char **list, int count)
     return true;
 }
 
+/* Who starts a program may have closed its standard streams: then a store or a socket would have
+ * their numbers, and what is said would be written into it. Here each is there, and refuses. */
+static void keep_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
+static int print_version(const struct tael_words *words)
+{
+    tael_error err = {.status = TAEL_EINTERNAL};
+    signal(SIGPIPE, SIG_IGN);
+    printf("tael %s\n", tael_version());
+    if (fflush(stdout) == 0 || errno == EPIPE)
+        return TAEL_EXIT_DONE;
+    snprintf(err.message, sizeof(err.message), "the version cannot be written: %s",
+             strerror(errno));
+    tael_complain(words, &err, NULL);
+    return TAEL_EXIT_UNKNOWN;
+}
+
 int main(int argc, char **argv)
 {
     struct tael_words words = {0};
-    keep_standard_open();
+    keep_streams();
     forbid_dumps(); /* commands hold keys as well as the server */
     if (argc > 0 && !are_text(argv + 1, argc - 1))
         return TAEL_EXIT_USAGE;
@@ -58,17 +74,15 @@ int main(int argc, char **argv)
     if (words.config == NULL && access("tael.lua", R_OK) == 0)
         words.config = "tael.lua";
     if (words.help || words.asks_help || words.count == 0)
-        return tael_end_output(tael_command(&words));
+        return tael_command(&words);
     const char *command = words.rest[0];
-    if (strcmp(command, "version") == 0 && words.count == 1 && !words.json) {
-        printf("tael %s\n", tael_version());
-        return tael_end_output(TAEL_EXIT_DONE);
-    }
+    if (strcmp(command, "version") == 0 && words.count == 1 && !words.json)
+        return print_version(&words);
     if (strcmp(command, "serve") == 0 && words.count == 1)
         return tael_serve(&words, "tael.server");
     if (strcmp(command, "sandbox") == 0)
         return tael_serve(&words, "tael.sandbox.app");
     if (strcmp(command, "dev") == 0)
         return tael_dev(&words);
-    return tael_end_output(tael_command(&words));
+    return tael_command(&words);
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <poll.h>
 #include <unistd.h>
 
 /* ---- output ---- */
@@ -21,27 +20,6 @@ void tael_print(int fd, const char *data, size_t len)
         data += n;
         len -= (size_t)n;
     }
-}
-
-/* One that has read enough has closed its end; where output goes elsewhere there is none. */
-static bool reader_is_gone(void)
-{
-    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
-    return poll(&out, 1, 0) == 1 && (out.revents & POLLERR) != 0;
-}
-
-int tael_end_output(int code)
-{
-    bool lost = ferror(stdout) != 0; /* of an earlier piece: its reason is forgotten */
-    const char *reason = "";
-    if (fflush(stdout) != 0) {
-        lost = true;
-        reason = strerror(errno);
-    }
-    if (!lost || reader_is_gone())
-        return code;
-    fprintf(stderr, "tael: stdout cannot be written%s%s\n", reason[0] != '\0' ? ": " : "", reason);
-    return code == TAEL_EXIT_DONE ? TAEL_EXIT_INTERNAL : code;
 }
 
 /* As a shell reads one word. */

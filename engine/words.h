@@ -17,6 +17,7 @@ enum {
     TAEL_EXIT_USAGE = 2,
     TAEL_EXIT_CONFIG = 3,
     TAEL_EXIT_STORE = 6,
+    TAEL_EXIT_UNKNOWN = 7,
     TAEL_EXIT_INTERNAL = 70,
     TAEL_EXIT_REHEARSE = 100 /* never left to the shell: see rehearse.h */
 };
@@ -45,8 +46,6 @@ void tael_say_next(const struct tael_words *words, const char *next);
 /* Says on stderr what went wrong and, unless NULL, what to do next; returns the exit code. */
 int tael_complain(const struct tael_words *words, const tael_error *err, const char *next);
 
-/* The code that a command ends with: what it had to say may not have come to its reader. */
-int tael_end_output(int code);
 /* Writes all of it; gives up when nobody reads. */
 void tael_print(int fd, const char *data, size_t len);
 

@@ -151,6 +151,28 @@ test('keys api makes a key that works, for a merchant that exists', async () => 
     assert.match(ends(1, ['keys', 'api', 'nobody'], here()).stderr, /\nnext: tael config show/);
 });
 
+/** Runs a command with its streams as a shell sets them. */
+const shell = (streams, words) => spawnSync('/bin/sh', ['-c', `exec "$0" "$@" ${streams}`, program, ...words],
+    { cwd: engine.folder, env: { ...process.env, ...here().env }, encoding: 'utf8', timeout: 60_000 });
+
+test('an answer that cannot be written is no success', () => {
+    for (const words of [['version'], ['version', '--json'], ['payments', 'list'], ['--help'], ['keys', 'api', 'demo.test', '--quiet']])
+        for (const [streams, reason] of [['>/dev/full', 'No space left on device'], ['>&-', 'Bad file descriptor']]) {
+            const { status, stderr } = shell(streams, words);
+            assert.equal(status, 7, `${words} ${streams}: ${stderr}`);
+            assert.match(stderr, new RegExp(`^tael: .* written: ${reason}\\n`, 'm'));
+        }
+    const { status, stderr } = shell('>/dev/full', ['payments', 'show', 'nobody']);
+    assert.equal(status, 1, 'what was refused is told as that');
+    assert.match(stderr, /^tael: no payment has the order 'nobody'\nnext: [^\n]*\n$/);
+});
+
+test('no stream at all is needed', () => {
+    for (const streams of ['<&-', '2>&-', '<&- 2>&-'])
+        assert.match(shell(streams, ['payments', 'list', '--json', '--limit', '1']).stdout, /^\{.*\}\n$/, streams);
+    assert.equal(shell('<&- >&- 2>&-', ['payments', 'list']).status, 7);
+});
+
 test('another engine is asked by address and key', () => {
     const args = ['payments', 'show', payment.id, '--url', engine.url];
     const elsewhere = { cwd: temporaryFolder('elsewhere'), env: {} };

@@ -275,6 +275,17 @@ test('events tail prints what happens from now on', async () => {
     for (const line of one.stdout.trim().split('\n')) assert.match(line, /^\d{4}-\S+Z  evt_\w{26}  (refund|payment)\./);
 });
 
+test('events tail ends when nobody reads it any more', async () => {
+    const run = start(['events', 'tail', '--json']);
+    await until('it waits', () => /waiting for events/.test(run.stderr));
+    run.child.stdout.destroy();
+    paid();
+    const late = setTimeout(() => process.kill(run.child.pid, 'SIGKILL'), 30_000);
+    assert.equal(await run.ended, 0);
+    clearTimeout(late);
+    assert.doesNotMatch(run.stderr, /written/);
+});
+
 test('explain tells the story from the payment, its refund, event or notification', () => {
     const payment = paid('--order', 'E1');
     const refund = object(['refund', payment.id, '1', '--id', 'RE1']);

@@ -21,8 +21,9 @@ function support.file()
             for _, text in ipairs { ... } do
                 written[#written + 1] = text
             end
+            return true
         end,
-        flush = function() end,
+        flush = function() return true end,
         text = function() return table.concat(written) end,
     }
 end

@@ -44,7 +44,7 @@ end
 
 local DAY_MS = 86400000
 
---- Prints events until Ctrl-C, or until there were so many.
+--- Prints events until Ctrl-C, until there were so many, or until nobody reads them any more.
 local function tail(call)
     local news, failure = following.begin(call.client, { payment = call.flags.payment, type = call.flags.type,
         after = call.flags.after })
@@ -56,7 +56,7 @@ local function tail(call)
     screen.hint(text "events.tail")
     box:spawn(watch(news))
     local left = call.flags.count or math.huge
-    while left > 0 do
+    while left > 0 and not screen.broken() do
         local name, value = box:take(DAY_MS)
         if name == "failure" then
             return nil, value

@@ -203,6 +203,18 @@ local function prepare(args)
     return true
 end
 
+--- What was done and not told is told as that, if only by the exit code.
+local function ended(exit)
+    screen.flush()
+    local how, reason = screen.broken()
+    if how ~= "failed" then
+        return exit
+    end
+    screen.problem { exit = exits.unknown, message = text("screen.unwritten", { reason = reason }),
+        next = text "screen.unwritten.next" }
+    return exit == exits.done and exits.unknown or exit
+end
+
 ---@param args table {argv, json, quiet, help, url?, key?, merchant?, lang?, config? = as it was named,
 --- store_error? = {code, message}}
 ---@param pass table of the plan
@@ -213,9 +225,7 @@ function cli.run(args, pass)
         screen.problem(failure)
         return failure.exit
     end
-    local exit = run(args, pass)
-    screen.flush()
-    return exit
+    return ended(run(args, pass))
 end
 
 return cli

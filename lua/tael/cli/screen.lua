@@ -9,13 +9,14 @@ local screen = {}
 local out, problems = io.stdout, io.stderr
 local coloured, quiet = false, false
 local in_terminal = false
+local unwritten ---@type { reason: string, code: integer }? the first answer that did not arrive
 local config ---@type string? a file that was named on the command line
 
 --- For specs.
 ---@param answers file*
 ---@param complaints file*
 function screen.write_to(answers, complaints)
-    out, problems = answers, complaints
+    out, problems, unwritten = answers, complaints, nil
 end
 
 ---@param how { terminal: boolean?, colours: boolean?, quiet: boolean?, config: string? }
@@ -64,39 +65,60 @@ end
 
 -- ---- lines ----
 
+local function noted(done, reason, code)
+    if not done and not unwritten then
+        unwritten = { reason = reason, code = code }
+    end
+end
+
+local function put(...)
+    noted(out:write(...))
+end
+
+--- Before waiting: what was said is to be seen.
+function screen.flush()
+    noted(out:flush())
+end
+
+local EPIPE = 32
+
+--- Has an answer not arrived? Whoever closed a pipe has read what was wanted: that is no failure.
+---@return "closed"|"failed"|nil how
+---@return string? reason
+function screen.broken()
+    if unwritten then
+        return unwritten.code == EPIPE and "closed" or "failed", unwritten.reason
+    end
+end
+
 ---@param line string
 function screen.line(line)
-    out:write(plain.lines(line, coloured), "\n")
+    put(plain.lines(line, coloured), "\n")
 end
 
 --- The beginning of a line that is still to end.
 ---@param part string
 function screen.part(part)
-    out:write(plain.lines(part, coloured))
-    out:flush()
+    put(plain.lines(part, coloured))
+    screen.flush()
 end
 
 --- A file's text: as it is for whoever keeps it, to be read in a terminal.
 ---@param content string
 function screen.file(content)
-    out:write(in_terminal and plain.lines(content, false) or content)
+    put(in_terminal and plain.lines(content, false) or content)
 end
 
 ---@param value any one object, on one line
 function screen.object(value)
-    out:write(plain.json(json.encode(value)), "\n")
-end
-
---- Before waiting: what was said is to be seen.
-function screen.flush()
-    out:flush()
+    put(plain.json(json.encode(value)), "\n")
 end
 
 --- A hint beside the answer; programs that read stdout do not see it.
 ---@param line string
 function screen.hint(line)
     if not quiet then
-        out:flush()
+        screen.flush()
         problems:write(plain.lines(line, false), "\n")
     end
 end
@@ -125,7 +147,7 @@ end
 
 ---@param failure tael.cli.Failure
 function screen.problem(failure)
-    out:flush()
+    screen.flush()
     problems:write("tael: ", plain.lines(failure.message, false), "\n")
     for _, line in ipairs(failure.more or {}) do
         problems:write("  ", plain.lines(line, false), "\n")

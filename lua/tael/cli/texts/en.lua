@@ -11,6 +11,8 @@ return {
     ["next.exit.7"] = "look again in a while: what was sent may have had its effect",
     ["next.exit.70"] = "report this with the whole output",
 
+    ["screen.unwritten"] = "the answer could not be written: {reason}",
+    ["screen.unwritten.next"] = "the command itself has had its effect; repeat only what may be done twice",
     ["list.none"] = "none",
     ["list.next_page"] = "next page: {command}",
     ["columns.attempts"] = "ID|STATE|ACCOUNT|ORDER NUMBER|TRADE NUMBER|CALLS|EVIDENCE|CREATED",

@@ -11,6 +11,8 @@ return {
     ["next.exit.7"] = "过一会儿再看：已发出的请求可能已经生效",
     ["next.exit.70"] = "请连同全部输出一起报告",
 
+    ["screen.unwritten"] = "答复无法写出：{reason}",
+    ["screen.unwritten.next"] = "命令本身已执行；只重复可以重做的操作",
     ["list.none"] = "没有",
     ["list.next_page"] = "下一页：{command}",
     ["columns.attempts"] = "编号|状态|账号|订单号|交易号|调用|凭据|创建时间",
