@@ -56,9 +56,9 @@ static void say(const char *format, ...)
 static const char *config_path(const struct dev *dev)
 {
     const char *named = dev->words->config;
-    if (named != NULL && strcmp(named, "tael.lua") != 0)
+    if (named != NULL && strcmp(named, TAEL_WORDS_FILE) != 0)
         return named;
-    return access("tael.lua", F_OK) == 0 ? "tael.lua" : NULL;
+    return tael_words_file_here() ? TAEL_WORDS_FILE : NULL;
 }
 
 static bool stopped(struct dev *dev)

@@ -71,8 +71,8 @@ int main(int argc, char **argv)
         return TAEL_EXIT_USAGE;
     tael_words_read(&words, argv + 1, argc > 0 ? argc - 1 : 0);
     words.config_named = words.config != NULL;
-    if (words.config == NULL && access("tael.lua", R_OK) == 0)
-        words.config = "tael.lua";
+    if (words.config == NULL && tael_words_file_here())
+        words.config = TAEL_WORDS_FILE;
     if (words.help || words.asks_help || words.count == 0)
         return tael_command(&words);
     const char *command = words.rest[0];

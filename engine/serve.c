@@ -48,7 +48,7 @@ const char *tael_serve_next(const tael_error *err, bool dev)
 /* Whoever has no tael.lua wanted development: doctor would find nothing wrong with that. */
 static const char *next_of(const tael_error *err, const struct tael_words *words)
 {
-    bool alone = !words->dev && words->config == NULL && access("tael.lua", F_OK) != 0;
+    bool alone = !words->dev && words->config == NULL;
     if (alone && (strcmp(err->code, "open") == 0 || strcmp(err->code, "store_behind") == 0))
         return "tael dev runs without a tael.lua; tael init makes one";
     return tael_serve_next(err, words->dev);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- output ---- */
@@ -204,6 +205,12 @@ static bool take_value(struct tael_words *words, char **list, int count, int *i,
         }
     }
     return false;
+}
+
+bool tael_words_file_here(void)
+{
+    struct stat ignored;
+    return lstat(TAEL_WORDS_FILE, &ignored) == 0 || errno != ENOENT;
 }
 
 void tael_words_read(struct tael_words *words, char **list, int count)

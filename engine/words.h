@@ -35,6 +35,13 @@ struct tael_words {
  * command and what is for it, or a word that the command line refuses. Keeps pointers into list. */
 void tael_words_read(struct tael_words *words, char **list, int count);
 
+/* The configuration when none is named. */
+#define TAEL_WORDS_FILE "tael.lua"
+
+/* Does it lie in this folder? One that cannot be read, or a link that leads nowhere, does: an
+ * engine that went by its defaults instead would have another store. */
+bool tael_words_file_here(void);
+
 /* {"json":false,"quiet":false,"help":false,"argv":["keys","show","x"],"url":"…","lang":"zh"},
  * NUL-terminated; store: why the store could
  * not be opened, or NULL. */

@@ -371,6 +371,16 @@ test('a wrong configuration stops every command that needs one, with file and li
     at.remove();
 });
 
+test('a configuration that cannot be read is not the same as none', () => {
+    const at = { cwd: temporaryFolder('unread'), env: free };
+    fs.symlinkSync('nowhere/tael.lua', path.join(at.cwd, 'tael.lua'));
+    for (const words of [['config', 'check'], ['config', 'show'], ['payments', 'list'], ['migrate'], ['serve'], ['dev']])
+        assert.match(ends(3, words, at).stderr, /tael\.lua: No such file or directory\nnext: /);
+    assert.match(ends(1, ['doctor'], at).stdout, /^fail config +tael\.lua: No such file or directory/);
+    assert.deepEqual(fs.readdirSync(at.cwd), ['tael.lua'], 'nothing was made by defaults');
+    fs.rmSync(at.cwd, { recursive: true });
+});
+
 test('config show gives values, their origin, and no secret', () => {
     const at = place();
     fs.writeFileSync(at.file('master'), 'a master secret of 32 bytes ....', { mode: 0o600 });
