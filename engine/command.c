@@ -48,6 +48,7 @@ int tael_command(const struct tael_words *words)
     tael_engine *engine = NULL;
     tael_error err = {0};
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is told as one that cannot be written */
     umask(S_IRWXG | S_IRWXO);
     tael_status rc = open_command(words, NULL, &args, &engine, &err);
     if (is_of_store(rc)) {

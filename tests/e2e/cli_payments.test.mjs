@@ -407,6 +407,17 @@ test('init makes a folder that dev runs, and writes over nothing', () => {
     fs.rmSync(at.cwd, { recursive: true });
 });
 
+test('init leaves no half of a file', () => {
+    const at = { cwd: temporaryFolder('half'), env: here.env };
+    const { status, stderr } = spawnSync('/bin/sh', ['-c', 'ulimit -f 0; exec "$0" init', program],
+        { cwd: at.cwd, env: { ...process.env, ...at.env }, encoding: 'utf8' });
+    assert.equal(status, 1, stderr);
+    assert.match(stderr, /^tael: tael\.lua cannot be written: File too large\nnext: /);
+    assert.ok(!fs.existsSync(path.join(at.cwd, 'tael.lua')));
+    assert.match(ends(0, ['init'], at).stdout, /^created tael\.lua /);
+    fs.rmSync(at.cwd, { recursive: true });
+});
+
 test('commands find an engine and its sandbox at addresses that the file does not name', async () => {
     const own = { cwd: temporaryFolder('port'), env: {} };
     ends(0, ['init'], own);

@@ -16,6 +16,16 @@ describe("tael init", function()
         end)
     end
 
+    for given, folders in pairs {
+        ["/"] = { "/", "/scripts" }, ["no/such//"] = { "no/such", "no/such/scripts" }, ["."] = { "scripts" },
+    } do
+        it("makes its folders in " .. given, function()
+            local plan = {}
+            project.plan(plan, nil, { rest = { given }, root = "/no/such" })
+            assert.are.same(folders, { table.unpack(plan.folders, 1, #folders) })
+        end)
+    end
+
     for _, language in ipairs(texts.LANGUAGES) do
         it("writes a configuration that is right: " .. language, function()
             texts.use(language)

@@ -10,13 +10,13 @@ local project = { name = "init", usage = "[DIR]", min = 0, max = 1, any_config =
 local NAME_MAX = 20
 local FALLBACK = "shop"
 
---- The folder as its maker wrote it, and the place of a file in it.
+--- The folder as its maker wrote it, and what stands before a file in it.
 local function folder_of(rest)
-    local folder = rest[1] and rest[1]:gsub("/+$", "")
+    local folder = rest[1] and rest[1]:gsub("(.)/+$", "%1")
     if not folder or folder == "." or folder == "" then
-        return nil
+        return nil, ""
     end
-    return folder
+    return folder, folder == "/" and "/" or folder .. "/"
 end
 
 --- A slug from the folder's name, which may be in any language.
@@ -37,8 +37,7 @@ end
 local SCRIPTS = "scripts/merchants/%s.test"
 
 function project.plan(plan, _, about)
-    local folder = folder_of(about.rest)
-    local prefix = folder and folder .. "/" or ""
+    local folder, prefix = folder_of(about.rest)
     if settings.exists(prefix .. "tael.lua") then
         return
     end
@@ -136,11 +135,25 @@ local function editor_settings(call)
     }, { sort = true }) .. "\n"
 end
 
-local function write(path, content)
+--- Half a file is none: the next time it would be in the way.
+local function put_file(path, content)
     local file, reason = io.open(path, "wb")
-    local written = file and file:write(content) and file:close()
-    if not written then
-        return exits.fail(exits.no, text("init.unwritten", { path = path, reason = reason or "-" }),
+    if not file then
+        return nil, reason
+    end
+    local done, failed = file:write(content)
+    local closed, unflushed = file:close()
+    if done and closed then
+        return true
+    end
+    os.remove(path)
+    return nil, failed or unflushed
+end
+
+local function write(path, content)
+    local done, reason = put_file(path, content)
+    if not done then
+        return exits.fail(exits.no, text("init.unwritten", { path = path, reason = reason }),
             text "init.unwritten.next")
     end
     return true
@@ -163,8 +176,7 @@ local function write_all(files, prefix)
 end
 
 function project.run(call)
-    local folder = folder_of(call.rest)
-    local prefix = folder and folder .. "/" or ""
+    local folder, prefix = folder_of(call.rest)
     if settings.exists(prefix .. "tael.lua") then
         return exits.fail(exits.no, text("init.exists", { path = prefix .. "tael.lua" }),
             text "init.exists.next")
@@ -183,7 +195,7 @@ function project.run(call)
         screen.object { folder = folder or ".", files = json.array(created) }
         return exits.done
     end
-    local place = folder and folder .. "/  " or ""
+    local place = folder and prefix .. "  " or ""
     screen.line(text("init.created", { files = place .. table.concat(created, "  ") }))
     local go = folder and "cd " .. screen.word(folder) .. " && " or ""
     screen.line(text("label.next", { step = go .. "tael dev" }))
