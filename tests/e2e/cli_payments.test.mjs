@@ -426,6 +426,15 @@ test('commands find an engine and its sandbox at addresses that the file does no
         await until('the engine answers', () => tael(['payments', 'list'], own).code === 0);
         assert.match(ends(0, ['pay', '5', '--yes'], own).stdout, /paid in/);
         assert.match(ends(0, ['doctor'], own).stdout, /^ok +ports +.* {2}ours$/m);
+        // what waits for a person is told of as that, whoever was to play the buyer
+        for (const words of [[], ['--yes'], ['--yes', '--json']]) {
+            const { stdout, stderr } = ends(1, ['pay', '1000000', ...words], own);
+            const [id] = stdout.match(/pay_\w{26}/);
+            if (words.includes('--json')) assert.equal(objects(stdout)[0].state, 'review');
+            assert.match(stderr, new RegExp(`^tael: ${id} waits for a person's decision \\(risk\\)\nnext: tael explain ${id}, `));
+            assert.match(ends(1, ['trigger', 'notify.duplicate', id], own).stderr,
+                /^tael: the payment is at no channel yet\nnext: tael payments list --state review\n$/);
+        }
         // scripts that are nobody's are told of: here, and at the next start
         const [slug] = fs.readdirSync(path.join(own.cwd, 'scripts/merchants'));
         const misspelt = slug.replace('.test', '.tset');

@@ -149,6 +149,10 @@ local function presenter(call, buyer, payment)
 end
 
 local function wait_and_report(call, payment)
+    if paying.has_ended(payment) then
+        end_line(call, payment, 0)
+        return report(call, payment, 0)
+    end
     local buyer, failure = buyer_of(call, payment)
     if not buyer and call.flags.yes then
         end_line(call)

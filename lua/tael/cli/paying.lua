@@ -184,6 +184,13 @@ end
 
 local ENDED = { paid = true, closed = true, failed = true, review = true }
 
+--- Is there nothing to wait for? Whoever waits for a review waits for a person.
+---@param payment table
+---@return boolean
+function paying.has_ended(payment)
+    return ENDED[payment.state] or false
+end
+
 ---@param call tael.cli.Call
 ---@param id string
 ---@return string? order_no of the newest attempt
@@ -299,7 +306,7 @@ function paying.await(call, payment, how)
         box:put "enter"
     end
     local begun = time.monotonic()
-    while not ENDED[payment.state] do
+    while not paying.has_ended(payment) do
         local left = begun + limit_of(payment, how) - time.monotonic()
         local name, value = box:take(math.max(left, 0))
         if name == "timeout" then

@@ -32,10 +32,13 @@ end
 
 --- The sandbox of this folder, if it is the channel of this account.
 ---@param call tael.cli.Call
----@param slug string of the account
+---@param slug string|lightuserdata of the payment's account; null: it has none yet
 ---@return tael.cli.Simulator?
 ---@return tael.cli.Failure?
 function simulator.of(call, slug)
+    if slug == json.null then
+        return exits.fail(exits.no, text "simulator.no_account", "tael payments list --state review")
+    end
     local account = account_of(call.config, slug)
     if not account or account.gateway ~= "http://" .. call.config.sandbox.listen .. "/gateway.do" then
         return exits.fail(exits.no, text("simulator.foreign", { account = slug }),

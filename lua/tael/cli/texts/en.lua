@@ -114,6 +114,7 @@ return {
     ["pay.ended.review"] = "{id} waits for a person's decision ({reason})",
     ["pay.ended.review.next"] = "tael explain {id}, then tael payments review {id}",
     ["simulator.none"] = "no account of this merchant is served by the sandbox of this folder",
+    ["simulator.no_account"] = "the payment is at no channel yet",
     ["simulator.foreign"] = "account {account} is not served by the sandbox of this folder",
     ["simulator.foreign.next"] = "pay with the channel's own app, or run tael dev in the folder of the "
         .. "engine",

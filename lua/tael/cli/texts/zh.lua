@@ -107,6 +107,7 @@ return {
     ["pay.ended.review"] = "{id} 待人工裁定（{reason}）",
     ["pay.ended.review.next"] = "tael explain {id}，然后 tael payments review {id}",
     ["simulator.none"] = "此商户没有由此目录的沙箱服务的账号",
+    ["simulator.no_account"] = "该支付尚未选定渠道",
     ["simulator.foreign"] = "账号 {account} 不由此目录的沙箱服务",
     ["simulator.foreign.next"] = "用渠道自己的应用付款，或在引擎的目录运行 tael dev",
     ["simulator.silent"] = "沙箱 {at} 没有应答：{reason}",
