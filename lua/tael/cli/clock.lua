@@ -31,7 +31,11 @@ end
 local function closed_in(watched)
     local closed = 0
     for _, news in ipairs(watched) do
-        closed = closed + #(news:next(0) or {})
+        local page
+        repeat
+            page = news:next(0) or {}
+            closed = closed + #page
+        until #page == 0
     end
     return closed
 end
