@@ -71,6 +71,30 @@ test('payments list takes filters and goes on page by page', () => {
     assert.match(ends(0, next.split(' '), here()).stdout, new RegExp(payment.id));
 });
 
+test('the next page is asked of the same engine, for the same merchant', () => {
+    const follow = (command) => spawnSync('/bin/sh', ['-c', command.replace(/^tael /, '"$0" '), program],
+        { cwd: here().cwd, env: { ...process.env, ...here().env, TAEL_KEY: engine.key }, encoding: 'utf8' });
+    fs.writeFileSync(path.join(engine.folder, 'an other.lua'), 'return { dev = true }');
+    const list = ['payments', 'list', '--limit', '1'];
+    for (const [words, next] of [
+        [['--merchant', 'demo.test', ...list], / --merchant demo\.test /],
+        [['--url', engine.url, '--key', engine.key, ...list], new RegExp(` --url '${engine.url}'`)],
+        [['--config', 'an other.lua', ...list], /^tael --config 'an other\.lua' payments list /],
+        [['events', 'list', '--limit', '1', '--type', 'payment.created'], / --type payment\.created /],
+    ]) {
+        const [, command] = ends(0, words, here()).stderr.match(/^next page: (.*)$/m);
+        assert.match(command, next);
+        assert.doesNotMatch(command, /--key/);
+        const { status, stdout, stderr } = follow(command);
+        assert.equal(status, 0, command + stderr);
+        assert.match(stdout, new RegExp(payment.id));
+    }
+    assert.match(ends(0, ['--config', 'an other.lua', 'payments', 'show', payment.id], here()).stderr,
+        /^its story: tael --config 'an other\.lua' explain pay_/);
+    assert.match(ends(2, ['--config', 'an other.lua', 'pay'], here()).stderr, /^usage: tael pay AMOUNT/m);
+    fs.rmSync(path.join(engine.folder, 'an other.lua'));
+});
+
 test('payments show gives the payment, its attempt and the evidence', async () => {
     const { stdout } = ends(0, ['payments', 'show', payment.id], here());
     assert.match(stdout, new RegExp(`^${payment.id}  paid  CNY 12\\.34\n`));
@@ -316,6 +340,7 @@ test('what to do next is said of the file that was named', () => {
     assert.equal(next(1, 'migrate', '--dry-run'), `${told} migrate`);
     assert.ok(next(4, 'payments', 'list').startsWith(`start one here (${told} dev, or ${told} serve), or name another: --config `));
     assert.equal(ends(2, ['payments', 'lsit', '--help'], at).stderr.match(/next: (.*)/)[1], 'tael payments --help');
+    assert.ok(ends(1, [...named, 'doctor'], at).stdout.includes(`→ ${told} keys generate`));
     assert.ok(!fs.existsSync(at.file('data')));
     at.remove();
 });

@@ -62,7 +62,7 @@ end
 
 local function wrong_words(found, message)
     screen.problem { exit = exits.usage, message = message, next = "tael " .. found.path .. " --help" }
-    screen.hint(commands.usage(found))
+    screen.aside(commands.usage(found))
     return exits.usage
 end
 
@@ -77,6 +77,7 @@ end
 
 local function make_client(call, args)
     local url, key = call.flags.url or args.url, call.flags.key or args.key
+    call.flags.url, call.flags.merchant = url, call.flags.merchant or args.merchant
     if url and not url:find("^https?://[^/%s%c][^%s%c]*$") then
         return exits.fail(exits.usage, text("client.no_url", { given = url }), text "client.no_url.next")
     end
@@ -88,7 +89,7 @@ local function make_client(call, args)
     end
     local made = client.new({
         config = call.config, socket = settings.socket(call.config), url = url, key = key,
-        merchant = call.flags.merchant or args.merchant,
+        merchant = call.flags.merchant,
     }, require("tael.http").request)
     made.path = client.path
     return made
@@ -132,7 +133,7 @@ local function overview(args)
         return exits.done
     end
     screen.problem { exit = exits.usage, message = text "commands.none", next = "tael --help" }
-    screen.hint(commands.overview())
+    screen.aside(commands.overview())
     return exits.usage
 end
 

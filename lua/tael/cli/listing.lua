@@ -36,10 +36,10 @@ local function next_page(call, cursor)
     end
     table.sort(names)
     for _, name in ipairs(names) do
-        parts[#parts + 1] = ("--%s %s"):format(name, call.flags[name])
+        parts[#parts + 1] = ("--%s %s"):format(name, screen.word(tostring(call.flags[name])))
     end
     for _, word in ipairs(call.rest) do
-        parts[#parts + 1] = word
+        parts[#parts + 1] = screen.word(word)
     end
     parts[#parts + 1] = "--cursor " .. cursor
     return table.concat(parts, " ")

@@ -114,15 +114,6 @@ function screen.object(value)
     put(plain.json(json.encode(value)), "\n")
 end
 
---- A hint beside the answer; programs that read stdout do not see it.
----@param line string
-function screen.hint(line)
-    if not quiet then
-        screen.flush()
-        problems:write(plain.lines(line, false), "\n")
-    end
-end
-
 --- A path as a shell reads one word.
 ---@param path string
 ---@return string
@@ -130,19 +121,40 @@ function screen.word(path)
     return path:find("^[%w_./+-]+$") and path or "'" .. path:gsub("'", "'\\''") .. "'"
 end
 
---- The line `next:`. Commands in it name the file that this one was given; init reads none.
-local function next_line(step)
+--- A text whose commands name the file that this one was given; init reads none.
+---@param said string
+---@return string
+function screen.with_config(said)
     local with = config and "tael --config " .. screen.word(config) .. " "
-    local told = with and step:gsub("%f[%w]tael (%l+)", function(command)
+    local told = with and said:gsub("%f[%w]tael (%l+)", function(command)
         return command ~= "init" and with .. command or nil
     end)
-    return text("label.next", { step = told or step })
+    return told or said
+end
+
+--- A text beside the answer, as it is; programs that read stdout do not see it.
+---@param said string
+function screen.aside(said)
+    if not quiet then
+        screen.flush()
+        problems:write(plain.lines(said, false), "\n")
+    end
+end
+
+--- A hint beside the answer.
+---@param line string
+function screen.hint(line)
+    screen.aside(screen.with_config(line))
+end
+
+local function next_line(step)
+    return text("label.next", { step = screen.with_config(step) })
 end
 
 --- A hint on what to do next, after an answer that is not a failure.
 ---@param step string
 function screen.next(step)
-    screen.hint(next_line(step))
+    screen.aside(next_line(step))
 end
 
 ---@param failure tael.cli.Failure
