@@ -129,8 +129,7 @@ static int read_port(const struct tael_words *words, const char **port)
     bool digits = number > 0 && (*port)[0] >= '1' && (*port)[0] <= '9' && *end == '\0';
     if (digits && number <= 65535)
         return TAEL_EXIT_DONE;
-    tael_complain(words, &wrong, "tael dev --help");
-    return TAEL_EXIT_USAGE;
+    return tael_complain(words, &wrong, "tael dev --help");
 }
 
 /* ---- the check ---- */

@@ -31,6 +31,8 @@ const char *tael_serve_next(const tael_error *err, bool dev)
         return dev ? "tael dev --port 8180 takes other addresses; or stop what listens there"
                    : "stop what listens there, or name another address: http.listen, "
                      "operations.listen or sandbox.listen in tael.lua";
+    if (strcmp(err->code, "usage") == 0)
+        return "tael sandbox --help"; /* the other words of servers are looked at before */
     if (strcmp(err->code, "folder") == 0)
         return "make it, or let this user write there; data in tael.lua names another";
     if (strcmp(err->code, "store_behind") == 0)

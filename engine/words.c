@@ -67,6 +67,8 @@ int tael_complain(const struct tael_words *words, const tael_error *err, const c
     fprintf(stderr, "tael: %s\n", err->message);
     if (next != NULL)
         tael_say_next(words, next);
+    if (strcmp(err->code, "usage") == 0)
+        return TAEL_EXIT_USAGE;
     switch (err->status) {
     case TAEL_ECONFIG:
     case TAEL_ESCRIPT:

@@ -466,6 +466,15 @@ test('misuse ends with 2, says what was meant, and changes nothing', () => {
     wrong(['--config', '', 'serve'], /^tael: --config needs a value: --config FILE\nnext: tael --help\n$/);
     wrong(['serve', '--config'], /^tael: --config needs a value: --config FILE\nnext: tael serve --help\n/);
     wrong(['payments', 'list', '--lang='], /^tael: --lang needs a value: --lang zh\|en\nnext: /);
+    for (const none of [['--config', ''], ['--config=']]) {
+        wrong([...none, 'doctor'], /^tael: --config needs a value: --config FILE\nnext: tael --help\n$/);
+        wrong(['doctor', ...none], /^tael: --config needs a value: --config FILE\nnext: tael doctor --help\n/);
+        wrong(['serve', ...none], /^tael: --config needs a value: --config FILE\nnext: tael serve --help\n/);
+    }
+    wrong(['--key', '', 'payments', 'list'], /^tael: --key needs a value: --key KEY\nnext: /);
+    wrong(['--merchant=', 'payments', 'list'], /^tael: --merchant needs a value: --merchant SLUG\nnext: /);
+    for (const words of [['--nope'], ['--speed'], ['--speed', '0'], ['--listen=x']])
+        wrong(['sandbox', ...words], /^tael: sandbox: .*\nnext: tael sandbox --help\n$/);
     wrong(['--lang', 'fr', 'version', 'x'], /^tael: there is no language 'fr'; there are en, zh\nnext: /);
     wrong(['paymnts'], /^tael: unknown command 'paymnts'; did you mean 'payments'\?\nnext: tael --help\n$/);
     wrong(['zzzzzzzz'], /^tael: unknown command 'zzzzzzzz'\nnext: /);

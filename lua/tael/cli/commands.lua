@@ -70,10 +70,11 @@ local function by_name(list)
 end
 
 local function unknown_option(word)
+    local named = word:gsub("=$", "") -- with nothing behind it
     local known = { dev = true, takeover = true, help = true }
     for _, option in ipairs(OF_ALL) do
         known[option[1]] = true
-        if option[2] and word:gsub("=$", "") == "--" .. option[1] then
+        if option[2] and named == "--" .. option[1] then
             return text("words.value", { name = option[1], value = option[2] })
         end
     end
