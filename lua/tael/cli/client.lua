@@ -70,17 +70,21 @@ local exit_of_status = {
     [429] = exits.unknown, [503] = exits.unreachable,
 }
 
+--- What is no fault of the engine, whatever its status.
+local exit_of_code = {
+    store_unavailable = exits.store, not_implemented_by_channel = exits.no,
+    channel_refused_configuration = exits.configuration, script_failed = exits.no, script_timeout = exits.no,
+}
+
 local function exit_of(status, code)
-    if code == "store_unavailable" then
-        return exits.store
-    end
-    return exit_of_status[status] or status >= 500 and exits.internal or exits.no
+    return exit_of_code[code] or exit_of_status[status] or status >= 500 and exits.internal or exits.no
 end
 
 local HAVE_NEXT = {
     unauthenticated = true, bad_token = true, key_expired = true, key_revoked = true, forbidden = true,
     invalid_header = true, store_unavailable = true, internal = true, rate_limited = true, draining = true,
-    script_refused = true, spec_failed = true, generation_conflict = true,
+    script_refused = true, spec_failed = true, generation_conflict = true, script_failed = true,
+    script_timeout = true,
 }
 
 local function next_of(problem)

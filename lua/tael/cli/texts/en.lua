@@ -56,6 +56,8 @@ return {
     ["client.next.generation_conflict"] = "what runs: tael scripts list",
     ["client.next.store_unavailable"] = "tael doctor",
     ["client.next.internal"] = "the engine's log says more, under {request}",
+    ["client.next.script_failed"] = "the engine's log says more, under {request}",
+    ["client.next.script_timeout"] = "the engine's log says more, under {request}",
     ["client.next.rate_limited"] = "wait a moment, then repeat it",
     ["client.next.draining"] = "the engine is stopping; repeat it once an engine runs again",
 

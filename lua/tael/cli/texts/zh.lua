@@ -52,6 +52,8 @@ return {
     ["client.next.generation_conflict"] = "正在运行的是：tael scripts list",
     ["client.next.store_unavailable"] = "tael doctor",
     ["client.next.internal"] = "引擎的日志里有详情，编号 {request}",
+    ["client.next.script_failed"] = "引擎的日志里有详情，编号 {request}",
+    ["client.next.script_timeout"] = "引擎的日志里有详情，编号 {request}",
     ["client.next.rate_limited"] = "稍等片刻再试",
     ["client.next.draining"] = "引擎正在停止；等引擎重新运行后再试",
 
