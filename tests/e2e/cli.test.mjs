@@ -406,6 +406,22 @@ test('a configuration that cannot be read is not the same as none', () => {
     fs.rmSync(at.cwd, { recursive: true });
 });
 
+test('a data folder whose sockets would have too long a path is told of before serve refuses it', () => {
+    const at = place(`return { data = "/tmp/${'d'.repeat(120)}" }`);
+    const wrong = /data: the path is too long: \/tmp\/d+\/tael\.takeover has more than 107 bytes/;
+    assert.match(ends(3, ['config', 'check'], at).stderr, wrong);
+    assert.match(ends(1, ['doctor'], at).stdout, new RegExp(`^fail config +${wrong.source}`, 'm'));
+    at.remove();
+});
+
+test('doctor finds an engine whose store is in memory', async () => {
+    const own = await new Engine({ env: { TAEL_STORE__URL: 'memory:' } }).start();
+    const { stdout } = ends(0, ['doctor'], { cwd: own.folder, env: { ...listening(own.ports), TAEL_STORE__URL: 'memory:' } });
+    assert.match(stdout, /^ok +engine +\S+ .*ready/m);
+    assert.match(stdout, /^ok +ports .* {2}ours$/m);
+    await own.remove();
+});
+
 test('config show gives values, their origin, and no secret', () => {
     const at = place();
     fs.writeFileSync(at.file('master'), 'a master secret of 32 bytes ....', { mode: 0o600 });

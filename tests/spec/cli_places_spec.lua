@@ -19,9 +19,26 @@ describe("ports", function()
 
     it("are taken where somebody listens, not where somebody speaks", function()
         local path = file(LIST)
-        assert.are.same({ [8080] = true, [8090] = true }, places.listening { path, "/nowhere" })
+        assert.are.same({ [8080] = { "0100007F" }, [8090] = { "00000000000000000000000001000000" } },
+            places.listening { path, "/nowhere" })
         os.remove(path)
     end)
+
+    for label, case in pairs {
+        ["the same address"] = { "0100007F", "127.0.0.1:8080", true },
+        ["another address"] = { "0200007F", "127.0.0.1:8080", false },
+        ["another port"] = { "0100007F", "127.0.0.1:8081", false },
+        ["all addresses"] = { "00000000", "127.0.0.1:8080", true },
+        ["all addresses of IPv6 too"] = { ("0"):rep(32), "127.0.0.1:8080", true },
+        ["the same, as IPv6 writes it"] = { "0000000000000000FFFF00000100007F", "127.0.0.1:8080", true },
+        ["another one of IPv6"] = { "00000000000000000000000001000000", "127.0.0.1:8080", false },
+        ["any, for all addresses"] = { "0200007F", "0.0.0.0:8080", true },
+        ["any, for one of IPv6"] = { "0200007F", "[::1]:8080", true },
+    } do
+        it("are taken, or not, by who listens on " .. label, function()
+            assert.are.equal(case[3], places.is_taken(case[2], { [8080] = { case[1] } }))
+        end)
+    end
 
     it("that nobody has are free", function()
         local check = places.ports({ pass = {}, config = { http = { listen = { "127.0.0.1:1" } },

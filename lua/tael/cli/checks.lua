@@ -4,6 +4,7 @@ local configuration = require "tael.cli.configuration"
 local crypto = require "tael.crypto"
 local keyring = require "tael.cli.keyring"
 local machine = require "tael.machine"
+local plan_of = require "tael.config.plan"
 local places = require "tael.cli.places"
 local script_checks = require "tael.cli.script_checks"
 local settings = require "tael.cli.settings"
@@ -28,6 +29,10 @@ local ok, warn, fail = places.ok, places.warn, places.fail
 function checks.config(call)
     if not call.config then
         return fail(call.config_error.message, text "config.wrong.next")
+    end
+    local listeners, err = plan_of.listeners(call.config)
+    if not listeners then
+        return fail(err.message, text "config.wrong.next")
     end
     local file = call.options.config_path or text "config.no_file"
     return ok(call.config.dev and text("doctor.config_dev", { file = file }) or file)

@@ -5,6 +5,7 @@ local durations = require "tael.config.durations"
 local exits = require "tael.cli.exits"
 local json = require "tael.json"
 local loader = require "tael.channel.loader"
+local plan_of = require "tael.config.plan"
 local rates = require "tael.config.rates"
 local schema = require "tael.config.schema"
 local screen = require "tael.cli.screen"
@@ -48,6 +49,10 @@ function configuration.wrong_account(config, packages, where)
 end
 
 local function check(call)
+    local listeners, err = plan_of.listeners(call.config)
+    if not listeners then
+        return exits.fail(exits.configuration, err.message, text "config.wrong.next")
+    end
     local wrong = configuration.wrong_account(call.config)
     if wrong then
         return exits.fail(exits.configuration, wrong, text "config.account.next")

@@ -19,10 +19,10 @@ local doctor = {
 function doctor.plan(plan, config, about)
     if not config then
         return
-    elseif config.store.path == ":memory:" then
-        plan.pass.store = "memory"
     elseif settings.listens(settings.socket(config)) then
         plan.pass.store = "owned"
+    elseif config.store.path == ":memory:" then
+        plan.pass.store = "memory"
     elseif about.store_error then
         plan.pass.store = "refused"
     elseif not settings.exists(config.store.path) then

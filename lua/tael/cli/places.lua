@@ -60,17 +60,19 @@ local function listeners(config, system)
     return list
 end
 
---- Ports on which somebody listens, by the kernel's lists.
+--- Ports on which somebody listens, each with the addresses, by the kernel's lists and as they write them.
 ---@param files string[]
----@return table<integer, true>
+---@return table<integer, string[]>
 function places.listening(files)
     local ports = {}
     for _, path in ipairs(files) do
         local file = io.open(path, "rb")
         for line in file and file:lines() or function() end do
-            local port, state = line:match("^%s*%d+: %x+:(%x%x%x%x) %x+:%x%x%x%x (%x%x)")
+            local at, port, state = line:match("^%s*%d+: (%x+):(%x%x%x%x) %x+:%x%x%x%x (%x%x)")
             if state == "0A" then
-                ports[tonumber(port, 16)] = true
+                port = tonumber(port, 16)
+                ports[port] = ports[port] or {}
+                table.insert(ports[port], at)
             end
         end
         if file then
@@ -80,6 +82,26 @@ function places.listening(files)
     return ports
 end
 
+local MAPPED = ("0"):rep(16) .. "FFFF0000" -- in front of an IPv4 address in the list of IPv6
+
+--- Would a listener of this address meet one of those on its port? One of all addresses meets every other;
+--- what is no IPv4 address is taken for such a one.
+---@param address string "127.0.0.1:8080"
+---@param taken table<integer, string[]>
+---@return boolean
+function places.is_taken(address, taken)
+    local at = taken[tonumber(address:match(":(%d+)$"))] or {}
+    local a, b, c, d = address:match("^(%d+)%.(%d+)%.(%d+)%.(%d+):")
+    local own = a and ("%08X"):format(string.unpack("=I4", string.char(a, b, c, d)))
+    for _, other in ipairs(at) do
+        if not own or own == other or not other:find("[^0]") or not own:find("[^0]")
+            or MAPPED .. own == other then
+            return true
+        end
+    end
+    return false
+end
+
 --- "127.0.0.1:8080 free  …"; a port that another program holds fails, unless our engine runs: it has them.
 function places.ports(call, seen)
     local ours = call.pass.store == "owned"
@@ -87,7 +109,7 @@ function places.ports(call, seen)
     local words = {}
     for i, listener in ipairs(listeners(call.config, seen.system)) do
         local key, address = listener[1], listener[2]
-        local busy = taken[tonumber(address:match(":(%d+)$"))]
+        local busy = places.is_taken(address, taken)
         if busy and not ours then
             return fail(text("doctor.port_taken", { address = address, key = key }),
                 text("doctor.port_taken.next", { key = key }))
