@@ -2,9 +2,11 @@
 local crypto = require "tael.crypto"
 local exits = require "tael.cli.exits"
 local following = require "tael.cli.following"
+local objects = require "tael.cli.objects"
 local paying = require "tael.cli.paying"
 local refunds = require "tael.cli.refunds"
 local screen = require "tael.cli.screen"
+local text = require("tael.cli.texts").of
 local time = require "tael.time"
 local words = require "tael.cli.words"
 
@@ -40,6 +42,11 @@ function refund.give_back(call, payment, body)
     local made, failure = call.client:request("POST",
         call.client.path("/v1/payments/{}/refunds", payment.id),
         { body = body, key = "cli-" .. crypto.hex.encode(crypto.random(12)) })
+    local left = failure and failure.problem and math.tointeger(failure.problem.refundable)
+    if left then -- as the amount was asked for, not in minor units
+        failure.message = text("refund.exceeds", { left = objects.amount(payment, left) })
+        failure.more = nil
+    end
     if not made and failure.exit == exits.unknown then
         failure.next = "tael refunds list --payment " .. payment.id
     elseif not made then

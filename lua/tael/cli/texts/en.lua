@@ -147,6 +147,8 @@ return {
     ["moves.no_note"] = "a decision needs a reason",
     ["moves.no_note.next"] = "--note TEXT",
     ["moves.second_person"] = "a second person must decide the same",
+    ["refund.exceeds"] = "at most {left} can be given back: the rest is refunded, or on its way "
+        .. "(refund_exceeds_captured)",
     ["refunds.show.number"] = "number",
     ["refunds.show.reason"] = "reason",
     ["refunds.show.refund_no"] = "our number",

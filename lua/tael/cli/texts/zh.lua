@@ -138,6 +138,7 @@ return {
     ["moves.no_note"] = "裁定需要理由",
     ["moves.no_note.next"] = "--note TEXT",
     ["moves.second_person"] = "需要第二个人作出同样的裁定",
+    ["refund.exceeds"] = "最多可退 {left}：其余已退款或正在退款 (refund_exceeds_captured)",
     ["refunds.show.number"] = "退款号",
     ["refunds.show.reason"] = "说明",
     ["refunds.show.refund_no"] = "我方号码",
