@@ -236,12 +236,17 @@ test('refund gives back a part, then the rest, then nothing more', () => {
     const rest = object(['refund', payment.id]);
     assert.equal(rest.amount, 1000);
     assert.equal(object(['payments', 'show', payment.id]).refundable_amount, 0);
+    assert.match(ends(1, ['refund', payment.id, '0.01']).stderr, /^tael: at most CNY 0\.00 can be given back: /);
     assert.match(ends(1, ['refund', payment.id, '0.01']).stderr, /refund_exceeds_captured.*\nnext: tael payments show pay_/);
     assert.match(ends(2, ['refund', payment.id, '0,01']).stderr, /is not an amount of CNY\nnext: /);
     assert.match(ends(1, ['refund', nobody]).stderr, /\nnext: tael payments list --state paid\n$/);
 
     const list = ends(0, ['refunds', 'list', '--payment', payment.id]).stdout;
     assert.match(list, /^ID +STATE +AMOUNT +PAYMENT +NUMBER +CREATED\nref_/);
+    assert.equal(ends(0, ['refunds', 'list', '--payment', payment.merchant_order_id]).stdout, list, 'its order will do');
+    for (const of of ['events', 'notifications'])
+        assert.equal(ends(0, [of, 'list', '--payment', payment.merchant_order_id]).stdout, ends(0, [of, 'list', '--payment', payment.id]).stdout);
+    assert.match(ends(1, ['events', 'tail', '--payment', 'no-such-order']).stderr, /^tael: no payment has the order 'no-such-order'\nnext: /);
     assert.deepEqual(objects(ends(0, ['refunds', 'list', '--id', 'R1', '--json']).stdout).map(({ id }) => id), [again.id]);
     const shown = ends(0, ['refunds', 'show', again.id]).stdout;
     assert.match(shown, /^ref_\w+ {2}succeeded {2}CNY 2\.34 .*\n {2}number +R1\n {2}reason +cold\n/);

@@ -102,17 +102,18 @@ local function perform(call, args)
         return exits.fail(exits.configuration, call.config_error.message, text "config.wrong.next")
     end
     if command.asks and call.config then
-        local failure
-        call.client, failure = make_client(call, args)
+        local wrong
+        call.client, wrong = make_client(call, args)
         if not call.client then
-            return nil, failure
+            return nil, wrong
         end
     end
-    if command.payment then
-        local found, failure = orders.resolve(call, command.payment)
-        if not found then
-            return nil, failure
-        end
+    local found, failure = orders.resolve(call, call.flags, "payment")
+    if found and command.payment then
+        found, failure = orders.resolve(call, call.rest, command.payment)
+    end
+    if not found then
+        return nil, failure
     end
     return command.run(call)
 end

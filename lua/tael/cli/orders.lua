@@ -9,13 +9,14 @@ local function is_id(word)
     return #word == 30 and word:find("^%l%l%l_%w+$") ~= nil
 end
 
---- Replaces an order among the command's words by the payment's id.
+--- Replaces an order among the command's words or options by the payment's id.
 ---@param call tael.cli.Call
----@param place integer of the word
+---@param words table<string|integer, any> call.rest or call.flags
+---@param place integer|string of the word
 ---@return boolean? done
 ---@return tael.cli.Failure?
-function orders.resolve(call, place)
-    local word = call.rest[place]
+function orders.resolve(call, words, place)
+    local word = words[place]
     if not word or not call.client or is_id(word) then
         return true
     end
@@ -25,7 +26,7 @@ function orders.resolve(call, place)
     elseif not page.data[1] then
         return exits.fail(exits.no, text("orders.none", { order = word }), "tael payments list")
     end
-    call.rest[place] = page.data[1].id
+    words[place] = page.data[1].id
     return true
 end
 
