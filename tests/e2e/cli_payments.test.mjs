@@ -356,6 +356,13 @@ test('trigger lists what there is, and says what the engine made of each', async
     assert.match(ends(1, ['trigger', 'payment.paid', nobody]).stderr, /\nnext: tael payments list\n$/);
 });
 
+test('trigger counts what comes beyond a page of notifications', () => {
+    assert.match(ends(0, ['trigger', 'notify.duplicate', '--times', '120']).stdout,
+        /^delivered the same alipay notification 121 times: 1 applied, 120 recognised as replay\n$/);
+    assert.equal(objects(ends(0, ['trigger', 'notify.tamper', '--times', '101', '--json']).stdout).length, 101);
+    assert.match(ends(0, ['trigger', 'notify.tamper']).stdout, /^delivered an alipay notification .*: 1 refused at signature\n$/);
+});
+
 test('clock advance says what came due', async () => {
     const many = 101; // more than a page of events
     for (let i = 0; i < many; i++) assert.equal((await engine.create(`due-${i}`)).status, 201);

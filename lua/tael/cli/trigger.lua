@@ -138,18 +138,32 @@ end
 
 -- ---- notifications ----
 
---- The newest notifications: of this payment, or refused before it was known whose they were.
-local function received(call, payment)
-    local page, failure = call.client:get("/v1/notifications", { limit = 100 })
-    if not page then
-        return nil, failure
-    end
-    local by_id = {}
-    for _, view in ipairs(page.data) do
-        local of = objects.given(view.payment)
-        by_id[view.id] = (of == payment.id or not of) and view or nil
-    end
-    return by_id
+--- The newest notifications: of this payment, or refused before it was known whose they were. With those from
+--- before: all that have come since, and the same again.
+---@param call tael.cli.Call
+---@param payment table
+---@param before { newest: string?, views: table<string, table> }?
+---@return { newest: string?, views: table<string, table> }?
+---@return tael.cli.Failure?
+local function received(call, payment, before)
+    local found, query = { views = {} }, { limit = 100 }
+    repeat
+        local page, failure = call.client:get("/v1/notifications", query)
+        if not page then
+            return nil, failure
+        end
+        local since = true
+        for _, view in ipairs(page.data) do
+            local of = objects.given(view.payment)
+            since = not before or not before.newest or view.id > before.newest
+            if (of == payment.id or not of) and (since or before.views[view.id]) then
+                found.views[view.id] = view
+            end
+            found.newest = found.newest or view.id
+        end
+        query.cursor = before and since and objects.given(page.next_cursor) or nil
+    until not query.cursor
+    return found
 end
 
 --- How many were applied, were told again, or were refused and where; by the text of each.
@@ -233,14 +247,14 @@ local function deliver(call, payment, sandbox, name, times)
 end
 
 local function print_outcome(call, payment, sandbox, name, before)
-    local after, failure = received(call, payment)
+    local after, failure = received(call, payment, before)
     if not after then
         return nil, failure
     end
-    local sums = count(before, after)
+    local sums = count(before.views, after.views)
     if call.json then
-        for id, view in pairs(after) do
-            if not before[id] then
+        for id, view in pairs(after.views) do
+            if not before.views[id] then
                 screen.object(view)
             end
         end
