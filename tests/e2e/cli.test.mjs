@@ -414,6 +414,13 @@ test('a data folder whose sockets would have too long a path is told of before s
     at.remove();
 });
 
+test('doctor says of a data folder that cannot be made what serve would', () => {
+    const at = place('return { data = "no/such" }');
+    assert.match(ends(1, ['doctor'], at).stdout, /^fail disk +cannot write into \S*no\/such: .*No such file or directory +→ /m);
+    assert.match(ends(3, ['migrate'], at).stderr, /cannot make the folder \S*no\/such: No such file or directory/);
+    at.remove();
+});
+
 test('doctor finds an engine whose store is in memory', async () => {
     const own = await new Engine({ env: { TAEL_STORE__URL: 'memory:' } }).start();
     const { stdout } = ends(0, ['doctor'], { cwd: own.folder, env: { ...listening(own.ports), TAEL_STORE__URL: 'memory:' } });

@@ -186,11 +186,11 @@ end
 
 function places.disk(call)
     local folder = call.config.data
-    if not settings.exists(folder) then
+    local is_new = not settings.exists(folder)
+    local written, reason = write_try(is_new and (folder:match("^(.+)/[^/]+$") or "/") or folder)
+    if written and is_new then
         return ok(text("doctor.folder_new", { folder = folder }))
-    end
-    local written, reason = write_try(folder)
-    if not written then
+    elseif not written then
         reason = reason or text "doctor.disk_full"
         return fail(text("doctor.disk_closed", { folder = folder, reason = reason }), text "doctor.disk.next")
     end
