@@ -27,17 +27,18 @@ static void forbid_dumps(void)
     prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
-/* The words go to Lua as JSON. */
-static bool are_text(char **list, int count)
+/* The words go to Lua as JSON: TAEL_EXIT_DONE, or the code to end with. */
+static int check_words(const struct tael_words *words, char **list, int count)
 {
+    tael_error err = {.status = TAEL_EINVAL, .code = "usage"};
     for (int i = 0; i < count; i++) {
         if (tael_utf8_is(list[i], strlen(list[i])))
             continue;
-        fprintf(stderr, "tael: word %d of the command line is not UTF-8\nnext: tael --help\n",
-                i + 1);
-        return false;
+        snprintf(err.message, sizeof(err.message), "word %d of the command line is not UTF-8",
+                 i + 1);
+        return tael_complain(words, &err, "use a terminal and names of files in UTF-8");
     }
-    return true;
+    return TAEL_EXIT_DONE;
 }
 
 /* Who starts a program may have closed its standard streams: then a store or a socket would have
@@ -67,8 +68,9 @@ int main(int argc, char **argv)
     struct tael_words words = {0};
     keep_streams();
     forbid_dumps(); /* commands hold keys as well as the server */
-    if (argc > 0 && !are_text(argv + 1, argc - 1))
-        return TAEL_EXIT_USAGE;
+    int code = check_words(&words, argv + 1, argc > 0 ? argc - 1 : 0);
+    if (code != TAEL_EXIT_DONE)
+        return code;
     tael_words_read(&words, argv + 1, argc > 0 ? argc - 1 : 0);
     words.config_named = words.config != NULL;
     if (words.config == NULL && tael_words_file_here())

@@ -212,6 +212,16 @@ test('another engine is asked by address and key', () => {
     fs.rmdirSync(elsewhere.cwd);
 });
 
+test('a key or merchant that cannot stand in a request is told of, the key without showing it', () => {
+    for (const key of [`${engine.key}\r`, `${engine.key}\r\nx: y`, 'a b']) {
+        const { stderr } = ends(2, ['payments', 'list', '--url', engine.url], { ...here(), env: { ...here().env, TAEL_KEY: key } });
+        assert.match(stderr, /^tael: the API key has blanks or other characters .*\nnext: --key KEY, or the variable TAEL_KEY\n$/);
+        assert.equal(ends(2, ['payments', 'list', '--key', key], here()).stderr, stderr);
+    }
+    for (const words of [['--merchant', 'a\nb', 'payments', 'list'], ['payments', 'list', '--merchant', 'a b']])
+        assert.match(ends(2, words, here()).stderr, /^tael: there is no merchant 'a.*b'\nnext: name the merchant/);
+});
+
 test('a wrong value is refused with what is right', () => {
     const { stderr } = ends(2, ['payments', 'list', '--state', 'payd'], here());
     assert.match(stderr, /^tael: state must be one of: .*paid.*\nnext: tael payments list --help\n$/);
@@ -519,10 +529,10 @@ test('misuse ends with 2, says what was meant, and changes nothing', () => {
 test('what is not UTF-8, a word or the folder, is named as that', () => {
     const at = { cwd: temporaryFolder('words'), encoding: 'utf8' };
     const shell = (line) => spawnSync('sh', ['-c', line.replaceAll('tael', `"${program}"`)], at);
-    for (const words of ['explain A1 "$(printf "\\377")"', '--config "$(printf "\\355\\240\\200").lua" config show']) {
+    for (const words of ['explain A1 "$(printf "\\377")"', 'serve --config "$(printf "\\377").lua"', '--config "$(printf "\\355\\240\\200").lua" config show']) {
         const { status, stderr } = shell(`exec tael ${words}`);
         assert.equal(status, 2);
-        assert.match(stderr, /^tael: word [23] of the command line is not UTF-8\nnext: tael --help\n$/);
+        assert.match(stderr, /^tael: word [23] of the command line is not UTF-8\nnext: use a terminal and names of files in UTF-8\n$/);
     }
     for (const command of ['config show', 'serve --dev', 'dev', 'doctor']) {
         const { status, stderr } = shell(`mkdir -p "$(printf "x\\377")" && cd "$(printf "x\\377")" && exec tael ${command}`);

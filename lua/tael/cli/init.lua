@@ -87,9 +87,16 @@ local function make_client(call, args)
             return exits.fail(exits.usage, text "client.no_key", text "client.no_key.next")
         end
     end
+    local merchant = call.flags.merchant
+    if key and not key:find("^[\33-\126]+$") then
+        return exits.fail(exits.usage, text "client.odd_key", text "client.no_key.next")
+    elseif merchant and not merchant:find("^[%w.-]+$") then
+        return exits.fail(exits.usage, text("client.odd_merchant", { given = merchant }),
+            text "client.next.invalid_header")
+    end
     local made = client.new({
         config = call.config, socket = settings.socket(call.config), url = url, key = key,
-        merchant = call.flags.merchant,
+        merchant = merchant,
     }, require("tael.http").request)
     made.path = client.path
     return made

@@ -42,6 +42,8 @@ return {
     ["client.no_object"] = "the answer is not a JSON object",
     ["client.no_url"] = "'{given}' is not an address of an engine",
     ["client.no_url.next"] = "--url takes an address such as http://127.0.0.1:8080",
+    ["client.odd_key"] = "the API key has blanks or other characters that no key has, perhaps at its end",
+    ["client.odd_merchant"] = "there is no merchant '{given}'",
     ["client.no_key"] = "--url needs an API key",
     ["client.no_key.next"] = "--key KEY, or the variable TAEL_KEY",
     ["client.next.unauthenticated"] = "make a key on the engine's machine: tael keys api MERCHANT",

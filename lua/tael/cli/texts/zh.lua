@@ -39,6 +39,8 @@ return {
     ["client.no_object"] = "回答不是 JSON 对象",
     ["client.no_url"] = "'{given}' 不是引擎的地址",
     ["client.no_url.next"] = "--url 的地址写成例如 http://127.0.0.1:8080",
+    ["client.odd_key"] = "API key 含有空白或密钥不会有的字符，可能在末尾",
+    ["client.odd_merchant"] = "没有商户 '{given}'",
     ["client.no_key"] = "--url 需要 API 密钥",
     ["client.no_key.next"] = "--key KEY，或环境变量 TAEL_KEY",
     ["client.next.unauthenticated"] = "在引擎所在的机器上新建密钥：tael keys api MERCHANT",
