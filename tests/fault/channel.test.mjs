@@ -2,36 +2,10 @@
 // with answers that prove nothing. In the end the channel's own bill says what the books say, and what cannot end raises an alarm.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Engine, freePort, sleep, temporaryFolder, until } from '../e2e/tael.mjs';
-
-/** Between engine and channel: can refuse connections, so that certainly no byte leaves. */
-class Wire {
-    constructor(port, target) {
-        Object.assign(this, { port, target, sockets: new Set() });
-    }
-
-    async open() {
-        this.server = net.createServer((socket) => {
-            const upstream = net.connect(this.target, '127.0.0.1');
-            for (const [from, to] of [[socket, upstream], [upstream, socket]]) {
-                this.sockets.add(from);
-                from.pipe(to);
-                from.on('error', () => to.destroy());
-                from.on('close', () => { this.sockets.delete(from); to.destroy(); });
-            }
-        });
-        await new Promise((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
-    }
-
-    async cut() {
-        const closed = new Promise((resolve) => this.server.close(resolve));
-        for (const socket of this.sockets) socket.destroy();
-        await closed;
-    }
-}
+import { Wire } from './wire.mjs';
 
 const configuration = (port) => `return { dev = true, merchants = { ["demo.test"] = { mode = "test", accounts = {
     ["alipay-demo"] = { channel = "alipay", environment = "sandbox", app_id = "2021000000000001",

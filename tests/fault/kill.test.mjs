@@ -6,19 +6,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Engine, freePort, Process, sleep, temporaryFolder, until } from '../e2e/tael.mjs';
+import { seeded } from './random.mjs';
 import { KINDS, Shoppers } from './shoppers.mjs';
 
 const rounds = Number(process.env.ROUNDS ?? 24);
 const seed = Number(process.env.SEED ?? Date.now() % 1e6);
 const clients = 8;
 
-let state = seed;
-const random = (below) => { // mulberry32
-    state = (state + 0x6d2b79f5) | 0;
-    let z = Math.imul(state ^ (state >>> 15), 1 | state);
-    z = (z + Math.imul(z ^ (z >>> 7), 61 | z)) ^ z;
-    return ((z ^ (z >>> 14)) >>> 0) % below;
-};
+const random = seeded(seed);
 
 const configuration = (sandbox) => `return { dev = true, merchants = { ["demo.test"] = { mode = "test", accounts = {
     ["alipay-demo"] = { channel = "alipay", environment = "sandbox", app_id = "2021000000000001",

@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Alipay } from '../e2e/alipay.mjs';
 import { sleep, until } from '../e2e/tael.mjs';
+import { allOf } from './pages.mjs';
 
 /** What can be acknowledged about an order. */
 export const KINDS = ['created', 'notified', 'refunded', 'closed'];
@@ -110,16 +111,8 @@ export class Shoppers {
 
     // ---- in the end ----
 
-    /** All of a list, page by page. */
-    async all(target) {
-        const rows = [];
-        for (let cursor = null; ;) {
-            const { status, body, text } = await this.read(`${target}${cursor ? `&cursor=${cursor}` : ''}`);
-            assert.equal(status, 200, text);
-            rows.push(...body.data);
-            cursor = body.next_cursor;
-            if (body.data.length === 0 || !cursor) return rows;
-        }
+    all(target) {
+        return allOf((page) => this.read(page), target);
     }
 
     /** The books by order. More than one payment of an order is a doubled create. */
