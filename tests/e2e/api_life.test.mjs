@@ -39,6 +39,21 @@ const payer = async (payment, action) => {
 const apart = () => sleep(1100); // two calls about one order are a second apart
 const act = (payment, what, body, options) => engine.post(`/v1/payments/${payment.id}/${what}`, body, options);
 
+test('metadata that has changed often enough stays as it is', async () => {
+    const payment = await created();
+    const patch = (n) => engine.request('PATCH', `/v1/payments/${payment.id}`, { body: { metadata: { n: String(n) } } });
+    for (let n = payment.version; n < 500; n++) {
+        const { status, text } = await patch(n);
+        assert.equal(status, 200, text);
+    }
+    const more = await patch(500);
+    assert.deepEqual([more.status, more.body.code], [409, 'state_conflict'], more.text);
+    assert.match(more.body.detail, /has 500 events/);
+    assert.equal((await patch(499)).status, 200, 'what changes nothing');
+    assert.equal((await engine.payment(payment.id)).metadata.n, '499');
+    assert.equal((await engine.post(`/v1/payments/${payment.id}/close`)).status, 202, 'its life goes on');
+});
+
 test('metadata is merged, null removes, in every state', async () => {
     const payment = await created({ metadata: { a: '1', b: '2' } });
     const patch = (metadata, options) => engine.request('PATCH', `/v1/payments/${payment.id}`, { body: { metadata }, ...options });

@@ -73,8 +73,9 @@ add("GET", "/v1/payments/{id}", API, payments.get, {
 })
 add("PATCH", "/v1/payments/{id}", API, life.metadata, {
     id = "updatePayment", about = "Merges metadata", scope = "payments:write",
-    text = "A member that is null is removed. Metadata may change in every state.",
-    body = life.metadata_schema, answers = { [200] = "payment" },
+    text = "A member that is null is removed. Metadata may change in every state, until the payment has 500 "
+        .. "events.",
+    body = life.metadata_schema, answers = { [200] = "payment" }, problems = "state_conflict",
 })
 add("POST", "/v1/payments/{id}/close", API, life.close, {
     id = "closePayment", about = "Closes a payment that nobody has paid", scope = "payments:write",

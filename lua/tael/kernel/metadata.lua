@@ -1,5 +1,6 @@
 --- A payment's metadata, amended after its creation. The accepted input stands once, in the event that
---- detail_event names; an amendment is a new event with the whole of it.
+--- detail_event names; an amendment is a new event with the whole of it. Whoever reads an event of the
+--- payment reads its chain: what has changed often enough changes no more.
 local details_of = require "tael.kernel.details"
 local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
@@ -15,6 +16,7 @@ local metadata = {}
 
 local ROUNDS = 3
 local MEMBERS_MAX, BYTES_MAX = 20, 4096
+local EVENTS_MAX = 500 -- of the payment; its chain may then be some 2 MiB
 
 --- Old and new together; null removes a member.
 local function merged(old, patch)
@@ -63,6 +65,9 @@ local function amend(payment, patch, actor)
         return nil, { code = "invalid_field", pointer = "/metadata", detail = wrong }
     elseif not changed then
         return true
+    elseif payment.version >= EVENTS_MAX then
+        return nil, { code = "state_conflict", detail = ("the payment has %d events: from %d on its metadata "
+            .. "stays as it is; keep what changes often with yourself"):format(payment.version, EVENTS_MAX) }
     end
     return settle.commit(unit(payment, details, actor))
 end
@@ -72,7 +77,7 @@ end
 ---@param patch table<string, any> texts by name, json.null removes
 ---@param actor string
 ---@return table? view of the payment
----@return table? err {code, detail, pointer?}
+---@return table? err {code, detail, pointer?}: not_found, invalid_field, state_conflict …
 function metadata.merge(id_text, patch, actor)
     local id = ids.decode("pay", id_text)
     for _ = 1, ROUNDS do
@@ -87,7 +92,7 @@ function metadata.merge(id_text, patch, actor)
         if done then
             events_wake.announce(task.scope())
             return payments.get(id_text)
-        elseif err.pointer then
+        elseif err.detail then
             return nil, err
         elseif err.code ~= "guard" then
             return payments.store_problem(err)
