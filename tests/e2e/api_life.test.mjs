@@ -279,6 +279,16 @@ test('there is a picture only while there is something to scan', async () => {
         assert.equal((await engine.get(`/qr/${id}.svg`, { key: null })).status, 404, id);
 });
 
+test('a further order that there is no time left for is told as that, not as a field of the request', async () => {
+    const payment = await created({ expires_in: 90, parallel: 'refund_surplus' });
+    await engine.advance(40);
+    const answer = await act(payment, 'attempts', { channel: 'alipay', product: 'qr' });
+    assert.deepEqual([answer.status, answer.body.code, answer.body.errors], [409, 'state_conflict', undefined], answer.text);
+    assert.match(answer.body.detail, /^no order of this payment can be made now: alipay: an order must live 1m to 2h/);
+    const wrong = await act(payment, 'attempts', { channel: 'alipay', product: 'wap' });
+    assert.deepEqual([wrong.status, wrong.body.errors[0].pointer], [400, '/product'], wrong.text);
+});
+
 test('the clock of development mode goes ahead, and what comes due is done', async () => {
     const payment = await created({ expires_in: 600 });
     const answer = await local('POST', '/v1/system/clock', { advance_in: 1200 });

@@ -106,17 +106,34 @@ local function build_problem(err)
     return problem(err.code, err.detail, pointer)
 end
 
---- A further attempt, or the first: checked and built, with what was against it as a problem that names the
---- request's field.
+--- The first attempt, checked and built.
 ---@param input tael.kernel.OrderPlan
 ---@return tael.kernel.Order?
----@return table? problem
-function creation.plan_attempt(input)
+---@return table? problem that names the request's field
+local function plan_first(input)
     local order, err = orders.plan(input)
     if not order then
         return build_problem(err)
     end
     return order
+end
+
+--- A way is what the request for a further attempt may say itself.
+local OF_A_WAY = { ["/product"] = true, ["/channel"] = true, ["/account"] = true }
+
+--- An attempt of a payment that is there already: what is wrong with the payment's own fields, or has become
+--- too short of its time, is no fault of this request.
+---@param input tael.kernel.OrderPlan
+---@return tael.kernel.Order?
+---@return table? problem
+function creation.plan_attempt(input)
+    local order, err = plan_first(input)
+    if not order and err and err.pointer and not OF_A_WAY[err.pointer] then
+        err.pointer = nil
+        err.code = err.code == "invalid_field" and "state_conflict" or err.code
+        err.detail = "no order of this payment can be made now: " .. err.detail
+    end
+    return order, err
 end
 
 local WHATEVER_WAY = { "limits", "risk", "price", "route" }
@@ -262,7 +279,7 @@ local function plan(request)
         return columns
     end
     local order
-    order, err = creation.plan_attempt {
+    order, err = plan_first {
         payment = { id = payment, merchant_order_id = input.merchant_order_id, amount = input.amount,
             currency = input.currency },
         details = columns.details, account = account, product = product, expires_at = expires_at,
