@@ -8,7 +8,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Alipay } from '../e2e/alipay.mjs';
 import { Shop } from '../e2e/shop.mjs';
-import { freePort, sleep, until } from '../e2e/tael.mjs';
+import { freePort, root, sleep, until } from '../e2e/tael.mjs';
 import { allOf } from './pages.mjs';
 import { seeded } from './random.mjs';
 import { Wire } from './wire.mjs';
@@ -28,6 +28,14 @@ const env = {
     TAEL_WORKERS: '2', TAEL_DRAIN: '3s', TAEL_CLIENT__TOTAL: '1500ms', TAEL_PAYMENTS__POLL: '200ms,500ms,1s,2s',
     TAEL_PAYMENTS__GRACE: '1s', TAEL_PAYMENTS__ALARM_UNKNOWN: '5s', TAEL_STORE__CHECKPOINT_PAGES: '200',
 };
+
+/** Some wait for a person, and some are not wanted. */
+const RULES = `return { risk = function(payment)
+    local last = payment.amount % 10
+    if last == 7 then return "review", "a seven" elseif last == 9 then return "deny", "a nine" end
+    return "allow"
+end }
+`;
 
 class Chaos {
     constructor(shop, wire) {
@@ -99,13 +107,14 @@ class Chaos {
         const order = { name, amount, ways: new Map(), refunds: new Map() };
         const created = await this.ask('POST', '/v1/payments', body);
         if (created.status !== 201 && created.status !== 200) {
-            if (created.status !== 422) this.wrong.push(`create: ${created.status} ${created.text}`);
+            if (created.status !== 402 || amount % 10 !== 9) this.wrong.push(`create: ${created.status} ${created.text}`);
             return;
         }
         order.id = created.body.id;
         this.known.set(name, order);
         this.count('created');
         this.remember(order, created.body, (await this.attempts(order.id))[0]?.order_no);
+        if (created.body.state === 'review' && chance(70)) await this.decide(order, pick(['pending', 'pending', 'closed']));
         const steps = [() => this.openAndPay(order)];
         const post = (what) => async () => {
             const answer = await this.ask('POST', `/v1/payments/${order.id}/${what}`, {});
@@ -127,6 +136,16 @@ class Chaos {
         const end = Date.now() + 1500;
         while (Date.now() < end && (await this.ask('GET', `/v1/payments/${order.id}`)).body.state === 'pending') await sleep(100);
         await this.refund(order);
+    }
+
+    /** A person's decision about what a rule has held back. */
+    async decide(order, decision) {
+        const { status, body, text } = await this.ask('POST', `/v1/payments/${order.id}/review`, { decision, note: 'looked at it' });
+        if (status !== 200 && status !== 409) this.wrong.push(`review: ${status} ${text}`);
+        if (status === 200) {
+            this.count(`decided ${decision}`);
+            this.remember(order, body, (await this.attempts(order.id))[0]?.order_no);
+        }
     }
 
     start() {
@@ -259,8 +278,11 @@ test(`books and channel agree after ${seconds} seconds of everything at once (SE
     await shop.start();
     const wire = new Wire(await freePort(), shop.ports.sandbox);
     await wire.open();
-    const file = path.join(shop.folder, 'tael.lua');
-    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(`${shop.sandbox}/gateway.do`, `http://127.0.0.1:${wire.port}/gateway.do`));
+    const file = path.join(shop.folder, 'tael.lua'), scripts = path.join(shop.folder, 'scripts');
+    fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });
+    fs.writeFileSync(path.join(scripts, 'merchants/demo.test/rules.lua'), RULES);
+    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(path.join(root, 'scripts'), scripts)
+        .replace(`${shop.sandbox}/gateway.do`, `http://127.0.0.1:${wire.port}/gateway.do`));
     t.after(() => [shop.process, shop.sandboxProcess].forEach((program) => program.stop('SIGKILL')));
     await shop.restart();
     shop.key = await shop.newKey('demo.test', ['payments:read', 'payments:write', 'refunds:write', 'admin']);
