@@ -104,14 +104,22 @@ static tael_status resolve_root(const tael_options *options, char out[PATH_MAX],
 }
 
 /* It goes to Lua and its JSON, which is text. */
+static tael_status check_text(const char *name, const char *path, tael_error *err)
+{
+    if (path == NULL || tael_utf8_is(path, strlen(path)))
+        return TAEL_OK;
+    tael_error_set(err, TAEL_ECONFIG, name,
+                   "%s: the path of this %s is not UTF-8; rename it, or use another", name,
+                   strcmp(name, "config_path") == 0 ? "file" : "folder");
+    return TAEL_ECONFIG;
+}
+
 static tael_status find_root(const tael_options *options, char out[PATH_MAX], tael_error *err)
 {
-    tael_status rc = resolve_root(options, out, err);
-    if (rc != TAEL_OK || tael_utf8_is(out, strlen(out)))
-        return rc;
-    tael_error_set(err, TAEL_ECONFIG, "root",
-                   "root: the path of this folder is not UTF-8; rename it, or use another");
-    return TAEL_ECONFIG;
+    tael_status rc = check_text("config_path", options->config_path, err);
+    if (rc == TAEL_OK)
+        rc = resolve_root(options, out, err);
+    return rc == TAEL_OK ? check_text("root", out, err) : rc;
 }
 
 static tael_status find_lua(tael_engine *engine, const tael_options *options, tael_error *err)
@@ -123,7 +131,7 @@ static tael_status find_lua(tael_engine *engine, const tael_options *options, ta
                    realpath(options->lua_root, real) != NULL ? real : options->lua_root))
         return TAEL_ENOMEM;
     if (engine->lua_root != NULL)
-        return TAEL_OK;
+        return check_text("lua_root", engine->lua_root, err);
     tael_error_set(err, TAEL_ECONFIG, "lua_root",
                    "Tael's Lua files were not found beside the program; set lua_root");
     return TAEL_ECONFIG;

@@ -406,6 +406,16 @@ test('a wrong configuration stops every command that needs one, with file and li
     at.remove();
 });
 
+test('a configuration in another encoding than UTF-8 is refused with its line', () => {
+    const at = { cwd: temporaryFolder('gbk'), env: free };
+    fs.writeFileSync(path.join(at.cwd, 'tael.lua'), Buffer.from('return { dev = true, merchants = {\n'
+        + '    ["shop.test"] = { mode = "test", name = "\xd6\xd0" } } }\n', 'latin1'));
+    for (const words of [['config', 'check'], ['serve'], ['payments', 'list']])
+        assert.match(ends(3, words, at).stderr, /^tael: tael\.lua:2: merchants\.shop\.test\.name: must be text in UTF-8\nnext: /);
+    assert.match(ends(3, ['dev'], at).stderr, /^ {2}tael\.lua:2:\d+: merchants\.shop\.test\.name: must be text in UTF-8\n.*name = "\?\?"/m);
+    fs.rmSync(at.cwd, { recursive: true });
+});
+
 test('a configuration that cannot be read is not the same as none', () => {
     const at = { cwd: temporaryFolder('unread'), env: free };
     fs.symlinkSync('nowhere/tael.lua', path.join(at.cwd, 'tael.lua'));

@@ -48,6 +48,14 @@ describe("channel.account.check", function()
         end)
     end
 
+    it("refuses text in another encoding: it is kept and shown as JSON", function()
+        local free = { fields = { shop = { type = "string" } } }
+        local fields, err = account.check(free, { shop = "\xd6\xd0" }, "sandbox")
+        assert.is_nil(fields)
+        assert.are.equal("shop: must be text in UTF-8", err.message)
+        assert.are.same({ shop = "中" }, account.check(free, { shop = "中" }, "sandbox"))
+    end)
+
     it("fills in the gateway of the environment", function()
         local fields = fields_with { gateway = "absent" }
         assert.are.equal("https://openapi.alipay.com/gateway.do",

@@ -35,6 +35,20 @@ describe("a fault", function()
             "1: expected 1, got 2 (spec 'is'; 1 of 1 failed)"))
     end)
 
+    it("is text in UTF-8 that does nothing to a terminal, whatever the file holds", function()
+        assert.are.equal(table.concat({
+            "  a.lua:1:1: name: must be text in UTF-8",
+            "  1 | name = '??'",
+            "    | ^", "",
+        }, "\n"), shown("a.lua", "name = '\xd6\xd0'", "1: name: must be text in UTF-8"))
+        assert.are.equal(table.concat({
+            "  a.lua:1:9: 'y' is \\u001b[2J\\u009b",
+            "  1 | a = '\\u202e' y",
+            "    |              ^", "",
+        }, "\n"), shown("a.lua", "a = '\u{202e}' y", "1: 'y' is \27[2J\u{9b}"))
+        assert.are.equal("  ?\\u0007\n", report.text({ message = "\xff\7" }))
+    end)
+
     it("is marked in its line, with the word that was meant", function()
         assert.are.equal(table.concat({
             "  a.lua:2:8: syntax error near '1'",

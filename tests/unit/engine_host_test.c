@@ -66,6 +66,22 @@ static void a_root_has_to_be_there(void)
     }
 }
 
+static void paths_have_to_be_text(void)
+{
+    for (int i = 0; i < 2; i++) {
+        tael_options options = TAEL_OPTIONS_INIT;
+        tael_engine *engine = NULL;
+        tael_error err = {0};
+        options.root = "tests";
+        options.config_path = i == 0 ? "tests/\xff.lua" : NULL;
+        options.lua_root = i == 0 ? "lua" : "tests/\xff";
+        CHECK(tael_engine_open(&engine, &options, &err) == TAEL_ECONFIG && engine == NULL);
+        CHECK(strcmp(err.code, i == 0 ? "config_path" : "lua_root") == 0);
+        CHECK_NAMED(strstr(err.message, "is not UTF-8") != NULL, err.message);
+        tael_engine_close(engine);
+    }
+}
+
 static void a_newer_header_is_told_from_a_mistake(void)
 {
     struct { /* as a later header may have it */
@@ -523,6 +539,7 @@ int main(void)
     few_descriptors_are_a_refusal();
     a_host_may_go_elsewhere();
     a_root_has_to_be_there();
+    paths_have_to_be_text();
     a_newer_header_is_told_from_a_mistake();
     the_first_descriptors_have_to_be_open();
     engines_do_not_hear_of_locales();

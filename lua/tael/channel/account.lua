@@ -19,6 +19,8 @@ local function check_string(field, value)
         return "is longer than " .. (field.max or 4096) .. " bytes"
     elseif value:find("[%z\1-\31\127]") then
         return "holds a control character"
+    elseif not utf8.len(value) then
+        return "must be text in UTF-8"
     elseif field.match and not value:find(field.match) then
         return "has a wrong form"
     end

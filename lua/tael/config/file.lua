@@ -65,10 +65,13 @@ local function environment(context)
             return text == nil and default or text
         end,
         file = function(path)
-            local at = values.check({ type = "path" }, path, context)
-            local text, reason = file.source(at)
+            local at, wrong = values.check({ type = "path" }, path, context)
+            local text
+            if at then
+                text, wrong = file.source(at)
+            end
             if not text then
-                error(reason, 2)
+                error(at and wrong or "a file's path " .. wrong, 2)
             end
             context.read[at] = text
             return (text:gsub("\r?\n$", ""))

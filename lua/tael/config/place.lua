@@ -1,14 +1,15 @@
 --- Where something stands in tael.lua, for messages; and how a configuration is refused.
 local nearest = require "tael.nearest"
+local shown = require "tael.shown"
 
 local place = {}
 
 ---@param code string
----@param message string
+---@param message string may quote the file, in whatever encoding it was written
 ---@return nil
 ---@return { code: string, message: string }
 function place.fail(code, message)
-    return nil, { code = code, message = message }
+    return nil, { code = code, message = shown(message) }
 end
 
 --- Comments as blanks of the same length, so that a name in one is not taken for a key.

@@ -32,6 +32,8 @@ local function plain_text(key, value)
         return nil, "must not be empty"
     elseif value:find("[%c]") then
         return nil, "must not hold control characters"
+    elseif not utf8.len(value) then
+        return nil, "must be text in UTF-8"
     elseif key.max and #value > key.max then
         return nil, "must not be longer than " .. key.max .. " bytes"
     end
@@ -172,7 +174,7 @@ function checks.secret(_, value, context)
         return nil, "holds a secret and must not stand in the file; "
             .. "use secret.file(\"…\") or secret.env(\"…\")"
     elseif value.secret == "file" then
-        return { secret = "file", at = checks.path({}, value.at, context) }
+        return checks.file({}, value, context)
     end
     return { secret = "env", at = value.at }
 end

@@ -5,7 +5,9 @@
 ---   14 | retrun 1
 ---      |        ^   did you mean "return"?
 local nearest = require "tael.nearest"
+local plain = require "tael.cli.plain"
 local screen = require "tael.cli.screen"
+local shown = require "tael.shown"
 
 local report = {}
 
@@ -27,7 +29,7 @@ local function line_of(path, number)
     for line in ((text or "") .. "\n"):gmatch("(.-)\r?\n") do
         at = at + 1
         if at == number then
-            return line
+            return shown(line)
         end
     end
 end
@@ -46,8 +48,8 @@ end
 
 --- Where a text stands in a line, a whole word if it is one.
 local function place_of(line, text)
-    local plain = text:gsub("%W", "%%%0")
-    return line:find(text:find("^[%w_]+$") and "%f[%w_]" .. plain .. "%f[^%w_]" or plain)
+    local pattern = text:gsub("%W", "%%%0")
+    return line:find(text:find("^[%w_]+$") and "%f[%w_]" .. pattern .. "%f[^%w_]" or pattern)
 end
 
 --- The byte of its line where a fault is: at what the message quotes, else where the text begins.
@@ -60,20 +62,24 @@ local function byte_of(line, message)
     return quoted and quoted ~= "" and place_of(line, quoted) or line:find("%S") or 1
 end
 
-local function shown(path, root)
+local function path_of(path, root)
     if root and path:sub(1, #root + 1) == root .. "/" then
         return path:sub(#root + 2)
     end
     return path
 end
 
+--- A piece of the line, for a terminal.
+local function visible(piece)
+    return plain.json((piece:gsub("%c", " ")))
+end
+
 local function marked(line, number, byte, message)
     local label = ("%d"):format(number)
     local blank = (" "):rep(#label)
-    local text = line:gsub("%c", " ")
     local near = message:find("near", 1, true) and meant(line, byte)
-    local indent = (" "):rep(screen.width(text:sub(1, byte - 1)))
-    return ("  %s | %s\n  %s | %s^%s"):format(label, text, blank, indent,
+    local indent = (" "):rep(screen.width(visible(line:sub(1, byte - 1))))
+    return ("  %s | %s\n  %s | %s^%s"):format(label, visible(line), blank, indent,
         near and ('   did you mean "%s"?'):format(near) or "")
 end
 
@@ -82,18 +88,19 @@ end
 ---@param root string? paths below it are shown from there
 ---@return string
 function report.text(err, root)
-    local file, number, message = err.message:match("^([^\n]-):(%d+): ([^\n]*)")
+    local first = shown(err.message):match("^[^\n]*")
+    local file, number, message = first:match("^(.-):(%d+): (.*)")
     number = math.tointeger(tonumber(number))
     if not file then
-        return "  " .. err.message:gsub("\n.*", "") .. "\n"
+        return "  " .. plain.value(first) .. "\n"
     end
     local line = line_of(err.file or file, number)
     if not line or #line > LINE_MAX then
-        return ("  %s:%d: %s\n"):format(shown(file, root), number, message)
+        return ("  %s:%d: %s\n"):format(path_of(file, root), number, plain.value(message))
     end
     local byte = byte_of(line, message)
     local column = (utf8.len(line:sub(1, byte - 1)) or byte - 1) + 1
-    return ("  %s:%d:%d: %s\n%s\n"):format(shown(file, root), number, column, message,
+    return ("  %s:%d:%d: %s\n%s\n"):format(path_of(file, root), number, column, plain.value(message),
         marked(line, number, byte, message))
 end
 
