@@ -116,7 +116,8 @@ static bool choose_addresses(const char *port)
 /* The words behind "dev": nothing, or --port N. */
 static int read_port(const struct tael_words *words, const char **port)
 {
-    const tael_error wrong = {TAEL_EINVAL, "usage", "tael dev takes --port N, 1 to 65535"};
+    const tael_error wrong = {TAEL_EINVAL, "usage",
+                              "tael dev takes --port N, 1 to 65535, and --config FILE"};
     char *end = NULL;
     *port = NULL;
     if (words->count == 1)

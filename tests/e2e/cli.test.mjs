@@ -518,6 +518,9 @@ test('misuse ends with 2, says what was meant, and changes nothing', () => {
     wrong(['--merchant=', 'payments', 'list'], /^tael: --merchant needs a value: --merchant SLUG\nnext: /);
     for (const words of [['--nope'], ['--speed'], ['--speed', '0'], ['--listen=x']])
         wrong(['sandbox', ...words], /^tael: sandbox: .*\nnext: tael sandbox --help\n$/);
+    for (const words of [['--data='], ['--data', ''], ['--listen='], ['--config='], ['--config', ''], ['--lang']])
+        wrong(['sandbox', ...words], new RegExp(`^tael: sandbox: ${words[0].replace('=', '')} needs a value\nnext: tael sandbox --help\n$`));
+    wrong(['dev', '--config='], /^tael: tael dev takes --port N, 1 to 65535, and --config FILE\nnext: /);
     wrong(['--lang', 'fr', 'version', 'x'], /^tael: there is no language 'fr'; there are en, zh\nnext: /);
     wrong(['paymnts'], /^tael: unknown command 'paymnts'; did you mean 'payments'\?\nnext: tael --help\n$/);
     wrong(['zzzzzzzz'], /^tael: unknown command 'zzzzzzzz'\nnext: /);

@@ -39,6 +39,8 @@ function options.of(config)
 end
 
 local flags = { ["--listen"] = "listen", ["--data"] = "data", ["--speed"] = "speed" }
+-- the program takes these itself, if they have a value
+local of_program = { ["--config"] = true, ["--lang"] = true }
 
 local function read_words(argv)
     local words = {}
@@ -46,14 +48,14 @@ local function read_words(argv)
     while i <= #argv do
         local name, value = argv[i]:match("^(%-%-%l+)=(.*)$")
         name = name or argv[i]
-        if not flags[name] then
+        if not flags[name] and not of_program[name] then
             return nil, "unknown option '" .. argv[i] .. "'; there are --listen, --data and --speed"
         end
         if not value then
             i = i + 1
             value = argv[i]
         end
-        if not value then
+        if not value or value == "" or of_program[name] then
             return nil, name .. " needs a value"
         end
         words[flags[name]] = value

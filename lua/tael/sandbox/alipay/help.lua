@@ -22,8 +22,8 @@ local addresses = {
     { "GET /sandbox/deliveries[?out_trade_no=]", "notifications: of one order, else those still to be sent" },
     { "POST /sandbox/notify", "{out_trade_no, variant, fields?, times?} sends a notification now" },
     { "GET|POST /sandbox/behaviour",
-        "{op?, fault, times?, ms?, sub_code?, out_trade_no?} {notices, op?, times?, ms?} {notify} "
-        .. "{refund_notify: partial|all|none} {magic}" },
+        "{op?, fault, times?, ms?, sub_code?, out_trade_no?} {notices, op?, times?, ms?, out_trade_no?} "
+        .. "{notify} {refund_notify: partial|all|none} {magic}; fault or notices null: none any more" },
     { "POST /sandbox/clock", "{advance_ms} sets the clock ahead" },
     { "GET /sandbox/help", "this page as JSON" },
 }
