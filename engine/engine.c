@@ -298,7 +298,6 @@ tael_status tael_engine_open(tael_engine **out, const tael_options *options, tae
 
 static void *worker_main(void *arg)
 {
-    tael_thread_go_plain();
     tael_worker_run(arg);
     return NULL;
 }
@@ -450,7 +449,7 @@ static tael_status join_workers(tael_engine *engine)
     return clean ? TAEL_OK : TAEL_ETIMEOUT;
 }
 
-tael_status tael_engine_run(tael_engine *engine)
+static tael_status run(tael_engine *engine)
 {
     bool runs = engine != NULL && atomic_load(&engine->running);
     tael_status rc = runs ? TAEL_OK : tael_engine_start(engine, NULL);
@@ -459,6 +458,14 @@ tael_status tael_engine_run(tael_engine *engine)
     rc = join_workers(engine);
     TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.stopped",
              tael_log_text("drain", rc == TAEL_OK ? "clean" : "deadline passed"));
+    return rc;
+}
+
+tael_status tael_engine_run(tael_engine *engine)
+{
+    locale_t before = tael_thread_go_plain();
+    tael_status rc = run(engine);
+    tael_thread_go_back(before);
     return rc;
 }
 

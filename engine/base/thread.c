@@ -8,10 +8,19 @@
 
 enum { PROMPT_SLICE_NS = 100 * 1000 }; /* the least that there is */
 
+static void *run_plain(void *arg)
+{
+    const struct tael_thread *thread = arg;
+    tael_thread_go_plain();
+    return thread->run(thread->arg);
+}
+
 tael_status tael_thread_start(struct tael_thread *thread, const char *name, void *(*run)(void *),
                               void *arg)
 {
-    if (pthread_create(&thread->id, NULL, run, arg) != 0)
+    thread->run = run;
+    thread->arg = arg;
+    if (pthread_create(&thread->id, NULL, run_plain, thread) != 0)
         return TAEL_ENOMEM;
     thread->runs = true;
     (void)pthread_setname_np(thread->id, name);

@@ -13,9 +13,12 @@
 struct tael_thread { /* all zero: there is none */
     pthread_t id;    /* while runs is set */
     bool runs;
+    void *(*run)(void *arg);
+    void *arg;
 };
 
-/* name: what ps, top and debuggers show, at most 15 bytes. TAEL_ENOMEM: the system gives none. */
+/* name: what ps, top and debuggers show, at most 15 bytes. *thread stays where it is till the end.
+ * The thread is a plain one (below). TAEL_ENOMEM: the system gives none. */
 tael_status tael_thread_start(struct tael_thread *thread, const char *name, void *(*run)(void *),
                               void *arg);
 /* The calling thread does little at a time, and others wait for it: where it shares a core with a

@@ -3,8 +3,9 @@
  *
  * Ownership: what tael_*_open returns is freed by its _close (NULL allowed). Strings passed in are
  * copied before the call returns. Memory handed to a callback is valid until it returns. Threads:
- * [any] may be called from any thread. Callbacks run on one of the engine's threads (in close on
- * its caller's), in the C locale whatever the process has chosen. Failure:
+ * [any] may be called from any thread. Callbacks run on one of the engine's threads (in close, and
+ * the log's in open, start and run, on the caller's), in the C locale whatever the process has
+ * chosen. Failure:
  * tael_status; text in tael_error if given. The library never prints, exits, aborts for lack of
  *   memory or sets signal handlers. Several engines may live in one process.
  *   Descriptors 0, 1 and 2 have to be open as long as there is one (/dev/null will do).

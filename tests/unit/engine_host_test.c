@@ -149,6 +149,15 @@ static void engines_do_not_hear_of_locales(void)
     CHECK_NAMED(MB_CUR_MAX > 1, "the host's own thread keeps its locale");
     tael_engine_close(engine);
     CHECK(on_open && on_call && at_end && MB_CUR_MAX > 1);
+
+    bool on_run = true;
+    options.log_user = &on_run;
+    CHECK(tael_engine_open_app(&engine, &options, &setup, NULL) == TAEL_OK);
+    CHECK(tael_engine_start(engine, NULL) == TAEL_OK);
+    tael_engine_stop(engine, 0);
+    CHECK(tael_engine_run(engine) == TAEL_OK);
+    CHECK_NAMED(on_run && MB_CUR_MAX > 1, "what is logged at the end, too");
+    tael_engine_close(engine);
     setlocale(LC_ALL, "C");
 }
 

@@ -1,4 +1,5 @@
-/* thread_test.c - a prompt thread is one still, of the same kind and priority. */
+/* thread_test.c - a prompt thread is one still, of the same kind and priority; each is of
+ * the C locale. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +7,8 @@
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+
+#include <locale.h>
 
 #include "base/thread.h"
 #include "tap.h"
@@ -44,8 +47,27 @@ static void *prompt(void *data)
     return NULL;
 }
 
+static void *note_plain(void *plain)
+{
+    *(bool *)plain = MB_CUR_MAX == 1;
+    return NULL;
+}
+
+/* What threads log and Lua makes of letters is not for the host's locale. */
+static void a_thread_is_plain(void)
+{
+    struct tael_thread thread = {0};
+    bool plain = false;
+    CHECK(setlocale(LC_ALL, "C.UTF-8") != NULL && MB_CUR_MAX > 1);
+    CHECK(tael_thread_start(&thread, "plain", note_plain, &plain) == TAEL_OK);
+    tael_thread_join(&thread);
+    CHECK(plain && MB_CUR_MAX > 1);
+    setlocale(LC_ALL, "C");
+}
+
 int main(void)
 {
+    a_thread_is_plain();
     struct tael_thread thread = {0};
     struct attributes seen[2] = {0};
     uint64_t usual = attributes().runtime;
