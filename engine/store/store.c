@@ -190,7 +190,8 @@ static tael_status load_migrations(struct tael_store *store,
     return TAEL_OK;
 }
 
-/* Without leave to migrate, a file that is not there is not made. */
+/* Without leave to migrate, a file that is not there is not made. One that this user may not see is
+ * not the same: a migration would not help. */
 static tael_status check_there(struct tael_store *store, tael_error *err)
 {
     if (store->memory || store->migrate || store->migration_count == 0)
@@ -200,6 +201,10 @@ static tael_status check_there(struct tael_store *store, tael_error *err)
     if (vfs != NULL && vfs->xAccess(vfs, store->path, SQLITE_ACCESS_EXISTS, &there) == SQLITE_OK &&
         there != 0)
         return TAEL_OK;
+    struct stat about;
+    if (store->world->vfs == NULL && stat(store->path, &about) != 0 && errno != ENOENT)
+        return tael_store_fail(err, TAEL_ESTORE, "store_file", "%s: %s", store->path,
+                               strerror(errno));
     return tael_store_fail(err, TAEL_EVERSION, "store_behind",
                            "%s does not exist yet; run the migration first", store->path);
 }

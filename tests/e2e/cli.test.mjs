@@ -438,6 +438,12 @@ test('doctor says of a data folder that cannot be made what serve would', () => 
     const at = place('return { data = "no/such" }');
     assert.match(ends(1, ['doctor'], at).stdout, /^fail disk +cannot write into \S*no\/such: .*No such file or directory +→ /m);
     assert.match(ends(3, ['migrate'], at).stderr, /cannot make the folder \S*no\/such: No such file or directory/);
+    fs.writeFileSync(at.file('tael.lua'), shop());
+    fs.mkdirSync(at.file('data'), { mode: 0o700 });
+    fs.symlinkSync('tael.db', at.file('data/tael.db')); // it leads nowhere but to itself: nobody can read it
+    assert.match(ends(1, ['doctor'], at).stdout, /^fail store +\S*data\/tael\.db: /m);
+    assert.match(ends(1, ['init'], { cwd: at.file('data'), env: free }, fs.symlinkSync('tael.lua', at.file('data/tael.lua'))).stderr,
+        /^tael: tael\.lua is there already/);
     at.remove();
 });
 

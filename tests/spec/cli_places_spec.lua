@@ -159,5 +159,10 @@ describe("the disk", function()
         assert.are.equal("ok", places.disk({ config = { data = os.tmpname() .. ".new" } }).verdict)
         assert.are.equal("fail", places.disk({ config = { data = "/nowhere/data" } }).verdict)
         assert.are.equal("fail", places.disk({ config = { data = "/proc" } }).verdict)
+        local loop = os.tmpname() .. ".loop"
+        assert(os.execute(("ln -s %s %s"):format(loop, loop)))
+        found = places.disk { config = { data = loop } }
+        os.remove(loop)
+        assert.are.equal("fail", found.verdict, "what is there and cannot be read is not made")
     end)
 end)

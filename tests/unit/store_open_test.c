@@ -119,6 +119,9 @@ static void migrations_are_applied_once(void)
     fixture.options.migrate = false; /* nothing there, and no leave to make it */
     CHECK(fixture_open(&fixture, &err) == TAEL_EVERSION && is(err.code, "store_behind"));
     CHECK(mode_of(&fixture, "") == -1 && mode_of(&fixture, ".lock") == -1);
+    CHECK(symlink(fixture.path, fixture.path) == 0); /* there, but not to be looked at */
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE && is(err.code, "store_file"));
+    CHECK(unlink(fixture.path) == 0);
     fixture.options.migrate = true;
     fixture.options.migration_count = 1;
     fixture_must_open(&fixture);

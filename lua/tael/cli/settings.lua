@@ -4,12 +4,22 @@ local plan = require "tael.config.plan"
 
 local settings = {}
 
-local function exists(path)
-    local file = io.open(path, "rb")
+local ENOENT, ENOTDIR = 2, 20
+
+local function open_errno(path)
+    local file, _, errno = io.open(path, "rb")
     if file then
         file:close()
     end
-    return file ~= nil
+    return errno
+end
+
+--- Is something there under that name? What cannot be read is, too: nothing new can be made in its place.
+---@param path string
+---@return boolean
+function settings.exists(path)
+    local errno = open_errno(path)
+    return errno ~= ENOENT and errno ~= ENOTDIR
 end
 
 --- Without a file, a folder in which development mode has run stays a development folder: its keys lie in
@@ -21,7 +31,8 @@ function settings.load(options)
     local given = { path = options.config_path, root = options.root, lua_root = options.lua_root,
         dev = options.dev }
     local loaded, err = config.load(given)
-    if loaded and not loaded.dev and not options.config_path and exists(loaded.data .. "/demo.key") then
+    if loaded and not loaded.dev and not options.config_path
+        and not open_errno(loaded.data .. "/demo.key") then
         given.dev = true
         return config.load(given)
     end
@@ -74,7 +85,5 @@ function settings.store_message(loaded, refused)
     end
     return path .. ": " .. refused.message
 end
-
-settings.exists = exists
 
 return settings
