@@ -106,6 +106,37 @@ describe("a merchant's spec", function()
         assert.are.same({ "ip_attempts_1h" }, generation.counting.names)
     end)
 
+    it("is told in one line where texts have several", function()
+        assert.matches([[:1: expected "a\nb", got "c" ]], (failure_of [[
+            it("fails", function() assert.equal("a\nb", "c") end)]]))
+    end)
+
+    it("runs what stands behind a test that failed", function()
+        local _, result = failure_of [[
+            describe("a place", function()
+                local used = 0
+                before_each(function() used = used + 1 end)
+                after_each(function() used = used - 1 end)
+                it("fails", function() error "no" end)
+                it("is clean again", function() assert.equal(1, used) end)
+                it("does not end", function() while true do end end)
+                it("is new", function() assert.equal(1, used) end)
+            end)]]
+        assert.are.same({ 2, 2 }, { result.passed, result.failed })
+    end)
+
+    it("has no world outside of a test", function()
+        for _, call in ipairs { [[on("charge", function() end)]], [[advance("1h")]], "sandbox()" } do
+            assert.matches(("rules_spec.lua:2: %s: only in a test, or in what stands before each"):format(
+                call:match "^%l+"), (failure_of('local t = require "tael.test"\nt.' .. call)))
+        end
+    end)
+
+    it("has no time beyond all times", function()
+        assert.matches([[advance: a time such as "90s"]], (failure_of [[
+            it("waits", function() require("tael.test").advance "99999999999999999999h" end)]]))
+    end)
+
     it("has words for effects that there are", function()
         local _, why = check [[
             local t = require "tael.test"

@@ -189,6 +189,14 @@ local function perform(run, name, given)
     return ask_spec(run, name, given)
 end
 
+--- What stands behind a test that raised. After anything worse the isolate is a new one.
+local function clean_up(run, told, number)
+    if told[1] == "failed" and told[2] == "raised" then
+        local _, used = run.unit:ask(ENTRY, { { "after", 1 } }, { number }, steps_of(run))
+        run.left = run.left - used
+    end
+end
+
 local function run_one(run, result, number, name)
     local opened <close> = run.unit:open(ENTRY, { "run", 1 }, { number }, steps_of(run))
     local _ <close> = setmetatable({}, { __close = function() run.left = run.left - opened:used() end })
@@ -211,6 +219,7 @@ local function run_one(run, result, number, name)
     if told[1] == "done" then
         result.passed = result.passed + 1
     else
+        clean_up(run, told, number)
         fail(result, name, told[1] == "failed" and tostring(told[3]):match("^[^\n]*")
             or ("more than %d effects in one test"):format(EFFECTS_MAX))
     end

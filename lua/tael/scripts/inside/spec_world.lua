@@ -7,13 +7,22 @@ local world = {}
 
 local NOW = 1764374400000 -- 2025-11-29T00:00:00Z
 local UNITS = { ms = 1, s = 1000, m = 60000, h = 3600000, d = 86400000 }
+local LONGEST = 1 << 53 -- ms
 
 local now, seed, ids, kept, versions, said, real
+local begun = false -- a test: outside of one there is no world
 
 --- Before each test.
 function world.begin()
     now, seed, ids, kept, versions, said, real = NOW, 1, 0, {}, 0, {}, false
     world.log, world.metrics = {}, {}
+    begun = true
+end
+
+local function must_be_in_test(word)
+    if not begun then
+        error(word .. ": only in a test, or in what stands before each", 3)
+    end
 end
 
 --- Raises what is wrong where the spec called.
@@ -27,12 +36,14 @@ end
 --- Puts the clock ahead.
 ---@param by integer|string ms, or such as "90s", "1h"
 function world.advance(by)
+    must_be_in_test "advance"
     local number, unit = tostring(by):match("^(%d+)(%a*)$")
     local factor = unit == "" and 1 or UNITS[unit]
-    if not number or not factor then
+    local count = factor and math.tointeger(tonumber(number))
+    if not count or count > LONGEST // factor then
         error("advance: a time such as \"90s\", \"1h\" or ms", 2)
     end
-    local ms = math.tointeger(tonumber(number)) * factor
+    local ms = count * factor
     if real then
         ask_sandbox("advance", ms)
     else
@@ -45,6 +56,7 @@ end
 --- From now on in this test effects are performed: payments are made in an engine of the test's own, at the
 --- simulators of the channels, and the clock is that engine's. Where there are none the test is pending.
 function world.sandbox()
+    must_be_in_test "sandbox"
     require("tael").sandbox.begin()
     real = true
 end
@@ -85,6 +97,7 @@ function world.on(name, fn)
         error(("on: there is no effect '%s'%s"):format(name:sub(1, 64),
             near and "; did you mean '" .. near .. "'?" or ": scripts/EFFECTS.md has them"), 2)
     end
+    must_be_in_test "on"
     said[name] = fn
 end
 

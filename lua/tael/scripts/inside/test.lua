@@ -14,7 +14,8 @@ local SHOWN_MAX, DEPTH_MAX = 200, 4
 
 local function shown(value, depth)
     if type(value) == "string" then
-        return ("%q"):format(#value > SHOWN_MAX and value:sub(1, SHOWN_MAX) .. "…" or value)
+        local text = ("%q"):format(#value > SHOWN_MAX and value:sub(1, SHOWN_MAX) .. "…" or value)
+        return (text:gsub("\\\n", "\\n")) -- a failure is told in one line
     elseif type(value) ~= "table" then
         return tostring(value)
     elseif depth == 0 then
@@ -200,7 +201,7 @@ local function after(at)
     end
 end
 
---- For whom runs specs: which there are, and one of them. A test that fails raises.
+--- For whom runs specs: which there are, one of them, and what stands behind one that raised: it failed.
 test.runner = {
     list = function()
         local names = {}
@@ -216,6 +217,9 @@ test.runner = {
         one.run()
         after(one.context)
         return true
+    end,
+    after = function(number)
+        after(list[number].context)
     end,
     effect = world.effect,
 }
