@@ -275,6 +275,12 @@ test('the store proves itself after all this, and what is changed in it is found
         ["DELETE FROM refunds WHERE id = (SELECT MAX(id) FROM refunds)", /ref_\w+ +the events name it/],
         ["UPDATE calls SET answer = (SELECT answer FROM calls WHERE answer IS NOT NULL ORDER BY id LIMIT 1) WHERE id = "
             + '(SELECT MAX(evidence) FROM refunds)', /cal_\w+ +the evidence's bytes do not open/],
+        // of what cannot be read at all it is said too, and the rest is looked at
+        [`UPDATE events SET data = '{"pay' WHERE id = (SELECT MAX(id) FROM events)`, /evt_\w+ +it holds no JSON object\n(.*\n)*ok +seals/],
+        [`UPDATE events SET data = json_set(data, '$.refund', 'x') WHERE id = (SELECT MAX(id) FROM events WHERE type LIKE 'refund.%')`,
+            /evt_\w+ +its refund is no object\n/],
+        ['UPDATE events SET prev = id WHERE id = (SELECT MAX(id) FROM events WHERE payment IS NOT NULL)',
+            /evt_\w+ +the event before it is no older one\n/],
     ];
     execFileSync('cp', ['-a', path.join(engine.folder, 'data'), path.join(engine.folder, 'kept')]);
     for (const [change, expected] of changes) {

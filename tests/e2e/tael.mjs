@@ -169,7 +169,7 @@ export class Engine {
     /** What `tael doctor --deep` says of this engine's folder: { text, status }. */
     doctor() {
         const { status, stdout, stderr } = spawnSync(program, ['doctor', '--deep', '--dev'],
-            { cwd: this.folder, env: { ...process.env, ...this.environment }, encoding: 'utf8' });
+            { cwd: this.folder, env: { ...process.env, ...this.environment }, encoding: 'utf8', timeout: 60_000 });
         return { text: stdout, status, problem: stderr };
     }
 

@@ -45,13 +45,50 @@ local function touch(rows, event, columns)
     row.updated_at = event.at
 end
 
+local parts = { "payment", "attempt", "refund", "details", "evidence" }
+local named = { attempt = true, refund = true, evidence = true } -- by an id
+
+local function part_wrong(name, columns)
+    if type(columns) ~= "table" then
+        return ("its %s is no object"):format(name)
+    elseif named[name] and math.type(columns.id) ~= "integer" then
+        return ("its %s has no id"):format(name)
+    elseif name == "evidence" and type(columns.kind) ~= "string" then
+        return "its evidence is of no kind"
+    elseif columns.request ~= nil and type(columns.request) ~= "string" then
+        return ("its %s has no digest of a request"):format(name)
+    end
+end
+
+--- What an event holds, in the form that fold.add takes; nil and what is wrong with it.
+---@param event table row of events
+---@return table? data
+---@return string? wrong
+function fold.read(event)
+    local data = json.decode(event.data)
+    if type(data) ~= "table" then
+        return nil, "it holds no JSON object"
+    end
+    for _, name in ipairs(parts) do
+        local wrong = data[name] ~= nil and part_wrong(name, data[name])
+        if wrong then
+            return nil, wrong
+        end
+    end
+    return data
+end
+
 --- Adds one event, in the order of versions.
 ---@param folded tael.kernel.Folded
 ---@param event table row of events
-function fold.add(folded, event)
-    local data = json.decode(event.data)
-    if type(data) ~= "table" then
-        error(("event %d holds no JSON object"):format(event.id), 0)
+---@param data table? what it holds, when that was read
+function fold.add(folded, event, data)
+    local wrong
+    if not data then
+        data, wrong = fold.read(event)
+    end
+    if not data then
+        error(("event %d: %s"):format(event.id, wrong), 0)
     end
     local row = folded.payment
     if event.version == 1 then

@@ -6,7 +6,6 @@ local chain = require "tael.kernel.chain"
 local crypto = require "tael.crypto"
 local fold = require "tael.kernel.fold"
 local ids = require "tael.kernel.ids"
-local json = require "tael.json"
 local proofs = require "tael.kernel.proofs"
 local registry = require "tael.kernel.registry"
 local seals = require "tael.kernel.seals"
@@ -64,40 +63,63 @@ local function events_of(payment, found)
         end
         table.insert(list, 1, row)
         at = row.prev
+        if at and at >= row.id then
+            report(found, "chain", payment.merchant, ids.encode("evt", row.id),
+                "the event before it is no older one")
+            return nil
+        end
     end
     return list
 end
 
 --- What an event is about, by its type and what it holds.
-local function object_of(payment, event)
+local function object_of(payment, event, data)
     local kind = event.type:match("^(%l+)%.")
     if kind == "payment" then
         return payment.id
     end
-    local columns = json.decode(event.data)[kind]
-    return columns and columns.id
+    return data[kind] and data[kind].id
 end
 
-local function check_link(payment, before, event, version, found)
+local function check_link(payment, before, event, version, data, found)
     local name = ids.encode("evt", event.id)
     if event.payment ~= payment.id or event.version ~= version then
         report(found, "chain", payment.merchant, name, ("is not version %d of its payment"):format(version))
     elseif event.hash ~= chain.hash(before and before.hash, event) then
         report(found, "chain", payment.merchant, name, "its hash does not fit what it says")
     end
-    if event.object ~= object_of(payment, event) then
+    if data and event.object ~= object_of(payment, event, data) then
         report(found, "chain", payment.merchant, name, "it names another object than its type says")
     end
 end
 
 --- What moved money is still there, and still says what the event says that it said.
-local function check_evidence(payment, event, found)
-    local proof = json.decode(event.data).evidence
+local function check_evidence(payment, event, proof, found)
     local wrong = proof and proofs.wrong(proof)
     if wrong then
         report(found, "evidence", payment.merchant, ids.encode(proof.kind, proof.id)
             or ids.encode("evt", event.id), wrong)
     end
+end
+
+--- Checks each event and adds them up; nil where one cannot be read: nothing follows from the rest.
+---@return tael.kernel.Folded?
+local function fold_events(payment, events, found)
+    local folded = fold.new()
+    for i, event in ipairs(events) do
+        local data, wrong = fold.read(event)
+        check_link(payment, events[i - 1], event, i, data, found)
+        if data then
+            check_evidence(payment, event, data.evidence, found)
+        else
+            report(found, "chain", payment.merchant, ids.encode("evt", event.id), wrong)
+        end
+        folded = data and folded
+        if folded then
+            fold.add(folded, event, data)
+        end
+    end
+    return folded
 end
 
 local function compare(prefix, wanted, row, found)
@@ -133,8 +155,9 @@ local function check_sums(payment, folded, found)
     local reserved, refunded = 0, 0
     for _, refund in pairs(folded.refunds) do
         local released = refund.state == "failed" or refund.state == "cancelled"
-        reserved = reserved + (released and 0 or refund.amount)
-        refunded = refunded + (refund.state == "succeeded" and refund.amount or 0)
+        local amount = math.type(refund.amount) == "integer" and refund.amount or 0
+        reserved = reserved + (released and 0 or amount)
+        refunded = refunded + (refund.state == "succeeded" and amount or 0)
     end
     if reserved ~= payment.refund_reserved or refunded ~= payment.refunded_amount then
         report(found, "row", payment.merchant, ids.encode("pay", payment.id),
@@ -148,15 +171,13 @@ local function check_payment(payment, found, counts)
     if not events then
         return
     end
-    local folded = fold.new()
-    for i, event in ipairs(events) do
-        check_link(payment, events[i - 1], event, i, found)
-        check_evidence(payment, event, found)
-        fold.add(folded, event)
+    counts.events = counts.events + #events
+    local folded = fold_events(payment, events, found)
+    if not folded then
+        return
     end
     compare("pay", folded.payment, payment, found)
     check_sums(payment, folded, found)
-    counts.events = counts.events + #events
     for which in pairs(children) do
         counts[which] = counts[which] + check_children(payment, folded, which, found)
     end
