@@ -80,6 +80,15 @@ static tael_status db_failed(struct tael_db *db, struct tael_store *store, int c
     return tael_store_fail(err, tael_db_status(code), "store_database", "%s: %s", store->path, why);
 }
 
+/* The same where the store is not at hand: a database in memory has no name. */
+static tael_status statement_failed(struct tael_db *db, int code, const char *why, tael_error *err)
+{
+    const char *file = sqlite3_db_filename(db->handle, "main");
+    bool named = file != NULL && *file != '\0';
+    return tael_store_fail(err, tael_db_status(code), "store_database", "%s%s%s", named ? file : "",
+                           named ? ": " : "", why);
+}
+
 /* ---- small statements ---- */
 
 tael_status tael_db_exec(struct tael_db *db, const char *sql, tael_error *err)
@@ -87,8 +96,7 @@ tael_status tael_db_exec(struct tael_db *db, const char *sql, tael_error *err)
     int code = tael_db_saw(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
     if (code == SQLITE_OK)
         return TAEL_OK;
-    return tael_store_fail(err, tael_db_status(code), "store_database", "%s",
-                           sqlite3_errmsg(db->handle));
+    return statement_failed(db, code, sqlite3_errmsg(db->handle), err);
 }
 
 tael_status tael_db_number(struct tael_db *db, const char *sql, int64_t *out, tael_error *err)
@@ -103,8 +111,8 @@ tael_status tael_db_number(struct tael_db *db, const char *sql, int64_t *out, ta
     if (code == SQLITE_ROW)
         return TAEL_OK;
     tael_db_saw(db, code);
-    return tael_store_fail(err, tael_db_status(code), "store_database", "%s",
-                           code == SQLITE_DONE ? "a row is missing" : sqlite3_errmsg(db->handle));
+    return statement_failed(
+        db, code, code == SQLITE_DONE ? "a row is missing" : sqlite3_errmsg(db->handle), err);
 }
 
 int tael_db_control(struct tael_db *db, enum tael_control control)
@@ -300,9 +308,10 @@ static tael_status prepare(struct tael_db *db, const struct tael_statement *stat
     }
     if (wrong == NULL)
         return TAEL_OK;
-    return tael_store_fail(err, tael_db_status(code) == TAEL_ENOMEM ? TAEL_ENOMEM : TAEL_ECONFIG,
-                           "store_sql", "%s:%d: %s: %s", statement->file, statement->line,
-                           statement->name, wrong);
+    if (code != SQLITE_OK && code != SQLITE_ERROR) /* of the file, not of the text */
+        return statement_failed(db, code, wrong, err);
+    return tael_store_fail(err, TAEL_ECONFIG, "store_sql", "%s:%d: %s: %s", statement->file,
+                           statement->line, statement->name, wrong);
 }
 
 static tael_status make_room(struct tael_db *db, const struct tael_store *store)

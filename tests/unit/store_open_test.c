@@ -320,6 +320,23 @@ static bool is_locked(const struct fixture *fixture)
     return found;
 }
 
+static void a_file_that_was_cut_is_named(void)
+{
+    struct fixture fixture;
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    fixture_close(&fixture);
+    for (int64_t size = size_of(&fixture, "") - 512; size > 0; size -= 512) {
+        CHECK(truncate(fixture.path, size) == 0);
+        tael_status rc = fixture_open(&fixture, &err);
+        CHECK(rc == TAEL_OK || (rc == TAEL_ESTORE && strstr(err.message, fixture.path) != NULL));
+        if (rc == TAEL_OK)
+            fixture_close(&fixture);
+    }
+    fixture_end(&fixture);
+}
+
 /* The log is copied beside the writer and begins anew: it does not grow with what is written. */
 static void a_log_does_not_grow_for_ever(void)
 {
@@ -357,6 +374,7 @@ int main(void)
     migrations_do_not_change();
     wrong_statements_are_named_at_open();
     other_files_are_left_alone();
+    a_file_that_was_cut_is_named();
     memory_serves_without_a_file(false);
     memory_serves_without_a_file(true);
     return tap_end();
