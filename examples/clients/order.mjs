@@ -5,13 +5,13 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const url = process.env.TAEL_URL ?? 'http://127.0.0.1:8080';
-const key = process.env.TAEL_KEY ?? readFileSync('data/demo.key', 'utf8').trim();
 const [order, amount = '1234', subject = 'coffee'] = process.argv.slice(2);
 if (!order) {
     console.error('usage: node order.mjs ORDER [AMOUNT [SUBJECT]]');
     process.exit(2);
 }
+const url = process.env.TAEL_URL ?? 'http://127.0.0.1:8080';
+const key = process.env.TAEL_KEY ?? readFileSync('data/demo.key', 'utf8').trim();
 
 /** The API's answer; a problem is thrown with its code and what to do. */
 async function call(method, path, body) {
@@ -19,12 +19,18 @@ async function call(method, path, body) {
         method, headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
         body: body && JSON.stringify(body), signal: AbortSignal.timeout(10_000),
     });
-    const answer = await response.json();
-    if (!response.ok) throw Object.assign(new Error(`${answer.code}: ${answer.detail}`), answer);
+    const text = await response.text();
+    let answer = {}; // a proxy answers in words of its own
+    try { answer = JSON.parse(text); } catch { if (response.ok) throw new Error(`${url} is no Tael: its answer is no JSON`); }
+    if (!response.ok) {
+        throw Object.assign(new Error(answer.code ? `${answer.code}: ${answer.detail}` : `HTTP ${response.status}`),
+            { retriable: response.status >= 500 }, answer);
+    }
     return answer;
 }
 
-const LOST = ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'UND_ERR_SOCKET'];
+const LOST = ['ECONNREFUSED', 'ECONNRESET', 'ETIMEDOUT', 'EPIPE', 'EHOSTUNREACH', 'ENETUNREACH', 'EAI_AGAIN', 'UND_ERR_SOCKET',
+    'UND_ERR_CONNECT_TIMEOUT'];
 
 /** The same request again while there is no answer, or one that says so: nothing is done twice. */
 async function callUntilAnswered(...request) {
