@@ -23,6 +23,7 @@ local effects = {}
 ---@field map boolean? a table of texts by name
 ---@field from string? module and member that hold the fields: "tael.api.payments.create_schema"
 ---@field class string? what the annotations call it
+---@field needed string? a field that scripts must give, though others who call the API need not
 
 ---@type tael.Effect[]
 effects.list = {}
@@ -76,7 +77,8 @@ add("query", "Asks the channel now, at most once a second for an order.", { PAYM
 add("refund", "Gives money back.", {
     PAYMENT,
     arg("options", "table", "the fields of POST /v1/payments/{id}/refunds; merchant_refund_id is needed",
-        { from = "tael.api.refunds.create_schema", class = "tael.RefundInput" }),
+        { from = "tael.api.refunds.create_schema", class = "tael.RefundInput",
+            needed = "merchant_refund_id" }),
 }, { { type = "tael.Refund", about = "as the API shows it", may_fail = true } }, {
     errors = "merchant_refund_id_taken payment_not_refundable refund_exceeds_captured amount_out_of_range "
         .. "not_implemented_by_channel not_found store_unavailable",

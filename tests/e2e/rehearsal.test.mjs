@@ -127,11 +127,16 @@ end)
 it("advances too far", function()
     t.sandbox()
     t.advance "401d"
+end)
+it("refunds without a number of its own", function()
+    t.on("refund", function() return { id = "ref_1" } end)
+    require("tael").refund("pay_1", { amount = 1 })
 end)\n` });
     const done = run('test', 'scripts/merchants/wrong');
     assert.equal(done.status, 1, done.stderr);
     for (const line of ['wrong/spec/orders_spec.lua:5: expected "paid", got "pending"',
-        'wrong/spec/orders_spec.lua:9: pay: a payment or its id is needed, not "pay_0"', 'wrong/spec/orders_spec.lua:13: advance: at most 400 days'])
+        'wrong/spec/orders_spec.lua:9: pay: a payment or its id is needed, not "pay_0"', 'wrong/spec/orders_spec.lua:13: advance: at most 400 days',
+        'wrong/spec/orders_spec.lua:17: tael.refund: merchant_refund_id is missing: with it nothing happens twice'])
         assert.ok(done.stdout.includes(line), `${line}\n${done.stdout}`);
 });
 

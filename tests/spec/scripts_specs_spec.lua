@@ -259,6 +259,10 @@ describe("a merchant's spec", function()
                 "routes.lua:",
             ['t.on("http.get", function() error("mine", 0) end) t.request("GET", "/stock/tea")'] =
                 "mine",
+            ['require("tael").state.put("k", ("x"):rep(4095))'] =
+                "tael.state.put: value must have at most 4096 bytes as JSON",
+            ['require("tael").state.get(("x"):rep(129))'] =
+                "tael.state.get: key must be a text of 1 to 128 bytes",
             ['require("tael").date(("%S"):rep(200))'] = "format must have at most 256 bytes",
             ['require("tael").date("\\xff")'] = "format must be UTF-8",
             ['require("tael").http.get(5)'] = "tael.http.get: url must be a text, not a number",

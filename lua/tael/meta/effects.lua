@@ -98,7 +98,7 @@ local tael = {}
 
 ---@class tael.RefundInput
 ---@field amount integer? minor units; without it all that is refundable
----@field merchant_refund_id string?
+---@field merchant_refund_id string
 ---@field reason string? shown to the payer by some channels
 
 ---@class tael.HttpOptions

@@ -114,6 +114,8 @@ function checks.table(declared, value, name)
         return check_field({ type = "map", value = { type = "string" } }, value, name)
     elseif declared.fields or declared.from then
         return check_fields(arguments.fields_of(declared), value, "")
+            or declared.needed and value[declared.needed] == nil
+            and declared.needed .. " is missing: with it nothing happens twice" or nil
     end
 end
 

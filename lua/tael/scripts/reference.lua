@@ -54,7 +54,8 @@ local function input_class(arg)
     local fields, lines = arguments.fields_of(arg), { "---@class " .. arg.class }
     for _, name in ipairs(sorted(fields)) do
         local one = fields[name]
-        lines[#lines + 1] = field(name, FIELD_TYPES[one.type] or "string", not one.required, one.doc)
+        lines[#lines + 1] = field(name, FIELD_TYPES[one.type] or "string",
+            not one.required and name ~= arg.needed, one.doc)
     end
     return table.concat(lines, "\n")
 end

@@ -92,9 +92,6 @@ function M.query(run, payment)
 end
 
 function M.refund(run, payment, options)
-    if not options.merchant_refund_id then
-        return nil, "merchant_refund_id is missing: with it no refund happens twice"
-    end
     local body, refused = accepted(refunds_api.create_schema, options)
     if not body then
         return told(refused)

@@ -130,7 +130,19 @@ function effects.metric(name, value, labels)
     return true
 end
 
+--- What the engine refuses of a key and a value (scripts/effects/state.lua).
+local function check_state(name, key, value)
+    local wrong = (key == "" or #key > 128 or key:find "%c")
+        and "key must be a text of 1 to 128 bytes without control characters"
+        or value ~= nil and #require("tael").json.encode(value) > 4096
+        and "value must have at most 4096 bytes as JSON"
+    if wrong then
+        error(("tael.%s: %s"):format(name, wrong), 0)
+    end
+end
+
 effects["state.get"] = function(key)
+    check_state("state.get", key)
     local row = kept[key]
     if not row then
         return nil, 0
@@ -139,6 +151,7 @@ effects["state.get"] = function(key)
 end
 
 effects["state.put"] = function(key, value, version)
+    check_state("state.put", key, value)
     local row = kept[key]
     if version and version ~= (row and row.version or 0) then
         return nil, { code = "conflict", message = "the key has another version now" }
