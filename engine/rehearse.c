@@ -173,7 +173,7 @@ int tael_rehearse(const struct tael_words *words)
     hold_signals(true); /* before there are threads */
     if (!make_folder(&rehearsal)) {
         hold_signals(false);
-        err.status = TAEL_EINVAL;
+        err.status = TAEL_ECONFIG;
         snprintf(err.message, sizeof(err.message), "%s: no folder can be made for the rehearsal",
                  rehearsal.folder);
         return tael_complain(words, &err, "set TMPDIR");

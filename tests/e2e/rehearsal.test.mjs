@@ -193,6 +193,33 @@ test('a folder for temporary files may be called anything', () => {
     fs.rmSync(odd, { recursive: true });
 });
 
+const ASKS = { 'rules.lua': RULES, 'spec/asks_spec.lua': 'local t = require "tael.test"\nit("asks for sandboxes", function() t.sandbox() end)\n' };
+
+test('merchants without an account are given one that nobody else has', () => {
+    const own = path.join(folder, 'several.lua'), long = 'a-merchant-whose-name-is-long';
+    fs.writeFileSync(own, `return { dev = true, scripts = { folder = "several" }, merchants = { shop = { mode = "test" },
+        ["ours.test"] = { mode = "test" }, ["ours-test"] = { mode = "test" }, ["${long}.test"] = { mode = "test" },
+        ours = { mode = "test", accounts = { ["shop-alipay"] = { channel = "alipay", environment = "sandbox", key = "demo.alipay",
+            app_id = "2021000000000001", seller_id = "2088000000000001", alipay_key = "sandbox.alipay" } } } } }\n`);
+    for (const slug of ['shop', 'ours', 'ours.test', 'ours-test', `${long}.test`]) write(`../../several/merchants/${slug}`, ASKS);
+    const done = run('--config', own, 'test');
+    assert.equal(done.status, 0, done.stdout + done.stderr);
+    assert.equal(done.stdout.match(/ 1 passed, 0 failed, 0 pending/g).length, 5, done.stdout);
+    fs.rmSync(own);
+});
+
+test('a folder that has no name of a merchant is named, and a place that is not there', () => {
+    write('asks', ASKS);
+    const env = { PATH: process.env.PATH, HOME: folder, TMPDIR: temporary };
+    const here = spawnSync(program, ['test', '.'], { cwd: path.join(merchants, 'asks'), encoding: 'utf8', env });
+    assert.equal(here.status, 1);
+    assert.match(here.stderr, /^tael: \.: in the channels' sandboxes a merchant is called as its folder, .*\nnext: name the folder/);
+    const nowhere = spawnSync(program, ['test', 'scripts/merchants/asks'], { cwd: folder, encoding: 'utf8',
+        env: { ...env, TMPDIR: '/nowhere' } });
+    assert.equal(nowhere.status, 3);
+    assert.match(nowhere.stderr, /^tael: \/nowhere\/tael-rehearsal-\w+: no folder can be made for the rehearsal\nnext: set TMPDIR\n$/);
+});
+
 test("the guide's spec runs with the guide's route", () => {
     write('guide', { 'routes.lua': guide('routes["POST /orders"]')[0], 'spec/orders_spec.lua': guide('t.sandbox()')[0] });
     const done = run('test', 'scripts/merchants/guide', '--json');

@@ -6,6 +6,7 @@ local loading = require "tael.scripts.loading"
 local own_scripts = require "tael.cli.own_scripts"
 local screen = require "tael.cli.screen"
 local text = require("tael.cli.texts").of
+local values = require "tael.config.values"
 
 local REHEARSE = 100 -- nothing is done yet: the command is to be run in a rehearsal (engine/words.h)
 
@@ -70,6 +71,10 @@ function test.run(call)
     end
     local rehearsal, wrong = call.pass.rehearsal, 0
     if not rehearsal and wants_sandboxes(list) then
+        if not values.is_merchant(list[1].merchant) then
+            return exits.fail(exits.no, text("test.no_slug", { path = call.rest[1] }),
+                text "test.no_slug.next")
+        end
         return REHEARSE
     end
     for _, own in ipairs(list) do

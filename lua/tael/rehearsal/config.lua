@@ -3,6 +3,7 @@
 local plan_of = require "tael.config.plan"
 local settings = require "tael.cli.settings"
 local sorted = require "tael.sorted"
+local values = require "tael.config.values"
 
 local config = {}
 
@@ -15,8 +16,29 @@ local SPEED = 1000 -- of the simulator's notifications
 local ACCOUNT = [[[%q] = { channel = "alipay", environment = "sandbox", app_id = "%d", seller_id = "%d",
     key = "rehearsal.alipay", alipay_key = %q, zone = %q }, ]]
 
+--- Slugs of accounts that are configured: each is of one merchant alone.
+local function taken_in(merchants)
+    local taken = {}
+    for _, merchant in pairs(merchants) do
+        for name in pairs(merchant.accounts or {}) do
+            taken[name] = true
+        end
+    end
+    return taken
+end
+
+--- An account's slug that nobody has, after its merchant where that can be.
+local function free_name(slug, taken, number)
+    local name = slug:gsub("%.", "-") .. "-alipay"
+    while taken[name] or not values.is_account(name) do
+        name, number = "alipay-" .. number, number + 1
+    end
+    taken[name] = true
+    return name
+end
+
 --- As they are configured, or one where none is.
-local function accounts_of(slug, merchant, number)
+local function accounts_of(slug, merchant, number, taken)
     local list = {}
     for _, name in ipairs(sorted(merchant.accounts)) do
         local account = merchant.accounts[name]
@@ -25,7 +47,7 @@ local function accounts_of(slug, merchant, number)
         end
     end
     if #list == 0 then
-        list[1] = { name = slug:gsub("%.", "-") .. "-alipay", zone = "+08:00" }
+        list[1] = { name = free_name(slug, taken, number), zone = "+08:00" }
     end
     local parts = {}
     for i, account in ipairs(list) do
@@ -65,11 +87,11 @@ function config.make(options)
     real = real or { merchants = {}, scripts = { folder = options.root .. "/scripts" } }
     local slug, folder = named(options)
     local merchants = slug and { [slug] = real.merchants[slug] or {} } or real.merchants
-    local parts = {}
+    local parts, taken = {}, taken_in(merchants)
     for i, name in ipairs(sorted(merchants)) do
         local merchant = merchants[name]
         parts[i] = ('[%q] = { mode = "test", zone = %q, policies = { %s}, accounts = { %s} },\n'):format(name,
-            merchant.zone or "+08:00", policies_of(merchant), accounts_of(name, merchant, i))
+            merchant.zone or "+08:00", policies_of(merchant), accounts_of(name, merchant, i, taken))
     end
     local text = ([[return { workers = 1, log = { level = "error" }, scripts = { folder = %q },
         http = { listen = { %q } }, operations = { listen = false }, sandbox = { listen = %q, speed = %d },

@@ -278,6 +278,9 @@ return {
     ["check.none.next"] = "write scripts/merchants/SLUG/rules.lua, or name a folder: tael check PATH",
 
     -- test, scripts
+    ["test.no_slug"] = "{path}: in the channels' sandboxes a merchant is called as its folder, and that is "
+        .. "no slug",
+    ["test.no_slug.next"] = "name the folder by its slug, such as scripts/merchants/acme: tael test PATH",
     ["test.done"] = "{merchant}  {passed} passed, {failed} failed, {pending} pending",
     ["scripts.no_config"] = "there is no tael.lua in {folder}: whose scripts?",
     ["scripts.no_config.next"] = "go to the folder of tael.lua, or name it: --config FILE; or add "

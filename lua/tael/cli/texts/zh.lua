@@ -264,6 +264,8 @@ return {
     ["check.none.next"] = "编写 scripts/merchants/SLUG/rules.lua，或指定文件夹：tael check PATH",
 
     -- test, scripts
+    ["test.no_slug"] = "{path}：在渠道沙箱中商户以其文件夹命名，而这不是合法的商户名",
+    ["test.no_slug.next"] = "用商户名指定文件夹，例如 scripts/merchants/acme：tael test PATH",
     ["test.done"] = "{merchant}  通过 {passed}，失败 {failed}，待写 {pending}",
     ["scripts.no_config"] = "{folder} 里没有 tael.lua：是哪个商户的脚本？",
     ["scripts.no_config.next"] = "进入 tael.lua 所在的目录，或用 --config FILE 指定；也可加上 --merchant SLUG",
