@@ -588,3 +588,24 @@ test('every command tells how it is used', () => {
     assert.deepEqual(fs.readdirSync(at.cwd), []);
     fs.rmdirSync(at.cwd);
 });
+
+test('a store whose ids were made with another secret is left alone, and doctor says what to do', async () => {
+    const shop = await new Engine().start();
+    const payment = await shop.create('K1');
+    await shop.stop();
+    const keys = path.join(shop.folder, 'data/keys'), kept = `${keys}.kept`;
+    fs.renameSync(keys, kept);
+    assert.match(shop.doctor().text, /^fail keys .*\/data\/keys: not there +→ put the files back from a backup/m);
+    const lost = spawnSync(program, ['serve', '--dev'], { cwd: shop.folder, env: { ...process.env, ...shop.environment },
+        encoding: 'utf8', timeout: 30_000 });
+    assert.equal(lost.status, 3);
+    assert.match(lost.stderr, /^tael: the engine's secret 'ids' is not the one that this store began with: .*\nnext: tael doctor\n/m);
+    assert.match(shop.doctor().text, /^fail keys +ids\.secret is not the one .* +→ put the files back from a backup/m);
+    fs.rmSync(keys, { recursive: true });
+    fs.renameSync(kept, keys);
+    await shop.start();
+    assert.equal((await shop.payment(payment.id)).id, payment.id);
+    await shop.stop();
+    assert.match(shop.doctor().text, /^ok +keys /m);
+    await shop.remove();
+});

@@ -71,9 +71,13 @@ checks.scripts = script_checks.check
 
 -- ---- keys ----
 
-local function next_for_folder(config, err)
+local function next_for_missing(seen)
+    return seen.has_store and text "doctor.secrets_lost.next" or "tael keys generate"
+end
+
+local function next_for_folder(config, err, seen)
     if err.code == "not_found" then
-        return "tael keys generate"
+        return next_for_missing(seen)
     elseif err.message:find("another user", 1, true) then
         return text("doctor.folder_owner.next", { folder = config.keys.folder })
     elseif err.code == "forbidden" then
@@ -116,15 +120,16 @@ function checks.keys(call, seen)
     if not opened and err.code == "not_found" and config.dev and not seen.has_store then
         return ok(text("doctor.folder_new", { folder = config.keys.folder }))
     elseif not opened then
-        return fail(err.message, next_for_folder(config, err))
+        return fail(err.message, next_for_folder(config, err, seen))
     end
     local missing, wrong = missing_secrets()
     if not missing then
         return fail(wrong, text "doctor.secret_damaged.next")
     elseif #missing > 0 then
         return fail(text("doctor.secrets_missing", { folder = config.keys.folder,
-            names = table.concat(missing, ", ") }),
-            seen.has_store and text "doctor.secrets_lost.next" or "tael keys generate")
+            names = table.concat(missing, ", ") }), next_for_missing(seen))
+    elseif call.pass.store == "open" and require("tael.kernel.id_key").fits() == false then
+        return fail(text "doctor.secret_other", text "doctor.secrets_lost.next")
     end
     local days, name = oldest_pair(config, seen)
     if not days then
