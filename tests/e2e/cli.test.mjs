@@ -596,6 +596,7 @@ test('a store whose ids were made with another secret is left alone, and doctor 
     const keys = path.join(shop.folder, 'data/keys'), kept = `${keys}.kept`;
     fs.renameSync(keys, kept);
     assert.match(shop.doctor().text, /^fail keys .*\/data\/keys: not there +→ put the files back from a backup/m);
+    assert.match(shop.doctor().text, /^fail chain +\/\S+\/data\/keys: not there +→/m);
     const lost = spawnSync(program, ['serve', '--dev'], { cwd: shop.folder, env: { ...process.env, ...shop.environment },
         encoding: 'utf8', timeout: 30_000 });
     assert.equal(lost.status, 3);

@@ -1,5 +1,6 @@
 --- The deep part of tael doctor: the store proved against its own record, in the file that this
 --- command has opened. What a running engine owns is not looked at: it changes under the eyes.
+local keyring = require "tael.cli.keyring"
 local text = require("tael.cli.texts").of
 
 local deep = {}
@@ -77,6 +78,10 @@ end
 
 --- Here, in the file that this command has opened.
 local function prove(call)
+    local opened, err = keyring.open(call.config)
+    if not opened then
+        error(err, 0)
+    end
     require("tael.kernel.registry").load(call.config)
     return deep.lines(require("tael.kernel.rebuild").verify())
 end
