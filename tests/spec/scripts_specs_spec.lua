@@ -211,6 +211,9 @@ describe("a merchant's spec", function()
             routes["POST /echo"] = { auth = "none", handler = function(request)
                 return { status = 201, json = request.json, headers = { ["x-ip"] = request.ip } }
             end }
+            routes["GET /sent"] = { auth = "none", handler = function(request)
+                return { json = { signed = request.headers["x-signed"], page = request.query.page } }
+            end }
             return routes]] }
         local generation, why, result = check([[
             local t = require "tael.test"
@@ -245,6 +248,8 @@ describe("a merchant's spec", function()
                     local r = t.request("POST", "/echo", { json = { a = { 1, 2 } }, ip = "198.51.100.1" })
                     assert.are.same({ 201, { a = { 1, 2 } }, "198.51.100.1" },
                         { r.status, r.json, r.headers["x-ip"] })
+                    r = t.request("GET", "/sent", { headers = { ["X-Signed"] = "s" }, query = { page = 2 } })
+                    assert.are.same({ signed = "s", page = "2" }, r.json)
                     assert.equal(400, t.request("POST", "/echo", { text = "{" }).status)
                     assert.equal(404, t.request("PUT", "/echo").status)
                 end)

@@ -219,6 +219,16 @@ local function find(routes, method, path)
     return found, params
 end
 
+--- As they come over HTTP: texts by name.
+local function texts(given, lower)
+    local out = {}
+    for name, value in pairs(given or {}) do
+        name = tostring(name)
+        out[lower and name:lower() or name] = tostring(value)
+    end
+    return out
+end
+
 local HAS_BODY = { POST = true, PUT = true, PATCH = true }
 
 --- Asks the merchant's own routes.lua.
@@ -245,8 +255,9 @@ function world.request(method, path, given)
         body = text
     end
     local answer = route.call(key, {
-        method = method, path = "/m/spec" .. path, params = params, query = given.query or {},
-        headers = given.headers or {}, body = body, form = given.form, ip = given.ip or "203.0.113.7",
+        method = method, path = "/m/spec" .. path, params = params, query = texts(given.query),
+        headers = texts(given.headers, true), body = body, form = given.form and texts(given.form),
+        ip = given.ip or "203.0.113.7",
     }, kind)
     if answer.refused then
         return { status = 400, headers = {}, body = "" }
