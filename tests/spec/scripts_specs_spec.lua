@@ -211,6 +211,9 @@ describe("a merchant's spec", function()
             routes["POST /echo"] = { auth = "none", handler = function(request)
                 return { status = 201, json = request.json, headers = { ["x-ip"] = request.ip } }
             end }
+            routes["GET /named/:name"] = { auth = "none", handler = function(request)
+                return { text = request.params.name }
+            end }
             routes["GET /sent"] = { auth = "none", handler = function(request)
                 return { json = { signed = request.headers["x-signed"], page = request.query.page } }
             end }
@@ -250,6 +253,7 @@ describe("a merchant's spec", function()
                         { r.status, r.json, r.headers["x-ip"] })
                     r = t.request("GET", "/sent", { headers = { ["X-Signed"] = "s" }, query = { page = 2 } })
                     assert.are.same({ signed = "s", page = "2" }, r.json)
+                    assert.equal("a b", t.request("GET", "/named/a%20b").body)
                     assert.equal(400, t.request("POST", "/echo", { text = "{" }).status)
                     assert.equal(404, t.request("PUT", "/echo").status)
                 end)
@@ -264,6 +268,8 @@ describe("a merchant's spec", function()
                 "routes.lua:",
             ['t.on("http.get", function() error("mine", 0) end) t.request("GET", "/stock/tea")'] =
                 "mine",
+            ['local _, why = pcall(t.request, "GET", "/sent?a=1") error(why, 0)'] =
+                "request: what stands behind '?' goes into query = { … }",
             ['require("tael").state.put("k", ("x"):rep(4095))'] =
                 "tael.state.put: value must have at most 4096 bytes as JSON",
             ['require("tael").state.get(("x"):rep(129))'] =

@@ -184,6 +184,10 @@ local function split(path)
     return segments
 end
 
+local function decoded(segment)
+    return (segment:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
 --- The parameters of a path; nil: it is another one's. How many of its parts are literal.
 local function match(pattern, path)
     local wanted, given, params, literal = split(pattern), split(path), {}, 0
@@ -193,8 +197,8 @@ local function match(pattern, path)
     for i, part in ipairs(wanted) do
         local name = part:match("^:(.+)$")
         if name then
-            params[name] = given[i]
-        elseif part ~= given[i] then
+            params[name] = decoded(given[i])
+        elseif part ~= decoded(given[i]) then
             return nil
         else
             literal = literal + 1
@@ -240,6 +244,9 @@ function world.request(method, path, given)
     local tael, route = require "tael", require "tael.route"
     local routes = require "routes"
     given = given or {}
+    if path:find("?", 1, true) then
+        error("request: what stands behind '?' goes into query = { … }", 2)
+    end
     local key, params = find(routes, method, path)
     if not key then
         return { status = 404, headers = {}, body = "" }
