@@ -120,6 +120,7 @@ struct tael_worker {
     struct tael_timer *deadline;  /* of the ebb, then of the drain */
     struct tael_timer *tls_look;  /* at the files of certificates; worker 1 */
     bool leaving, resumed, draining, http_drained, late, drained, clean;
+    bool closing; /* nothing may ask the state any more */
     size_t calls; /* in-process calls not yet answered; the worker's thread */
 };
 
@@ -251,6 +252,8 @@ void tael_worker_push_app(lua_State *L, const struct tael_worker *worker, const 
 void tael_worker_on_request(void *user, struct tael_http_request *request);
 void tael_worker_on_gone(void *user, struct tael_http_request *request);
 size_t tael_worker_on_body_max(void *user, const struct tael_http_request *head);
+/* What app.name() gives, to out of TAEL_HTTP_NAME_MAX bytes; false: nothing that may be sent. */
+bool tael_worker_name(void *user, char *out);
 struct tael_worker_refusal { /* texts; NULL: none */
     const char *code;        /* the application's word */
     const char *detail;

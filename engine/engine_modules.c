@@ -18,7 +18,7 @@ static const struct {
     {"tael.script", tael_open_script},   {"tael.terminal", tael_open_terminal},
     {"tael.machine", tael_open_machine}, {"tael.text", tael_open_text},
     {"tael.isolate", tael_open_isolate}, {"tael.folder", tael_open_folder},
-    {"tael.routes", tael_open_routes},
+    {"tael.routes", tael_open_routes},   {"tael.problems", tael_open_problems},
 };
 
 tael_status tael_engine_preload(struct tael_state *state)

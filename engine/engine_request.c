@@ -15,6 +15,7 @@
 
 #include "engine.h"
 #include "engine_routes.h"
+#include "net/http_problem.h"
 
 /* ---- a request on its way ---- */
 
@@ -178,11 +179,6 @@ struct answer {
     struct tael_http_flaw flaw;
 };
 
-static const char failed_body[] =
-    "{\"type\":\"https://tael.dev/problems/internal\",\"title\":\"Internal error\","
-    "\"status\":500,\"code\":\"internal\",\"detail\":\"Repeat the request a little later.\","
-    "\"retriable\":true}";
-
 static void send_answer(struct handling *handling, const struct answer *answer)
 {
     handling->answered = true;
@@ -194,32 +190,58 @@ static void send_answer(struct handling *handling, const struct answer *answer)
         answer_call(handling, TAEL_OK, answer->status, answer->body);
 }
 
-static void send_failed(struct handling *handling)
+/* ---- what is answered when the application does not ---- */
+
+struct naming {
+    const struct tael_worker *worker;
+    char *out;
+    bool named;
+};
+
+static int name_protected(lua_State *L)
 {
-    struct answer answer = {
-        .status = 500,
-        .headers = {{tael_span_of("content-type"), tael_span_of("application/problem+json")}},
-        .header_count = 1,
-        .body = tael_span_of(failed_body),
-    };
-    send_answer(handling, &answer);
+    struct naming *naming = lua_touserdata(L, 1);
+    tael_worker_push_app(L, naming->worker, "name");
+    if (!lua_isfunction(L, -1))
+        return 0;
+    lua_call(L, 0, 1);
+    size_t len = 0;
+    const char *text = lua_tolstring(L, -1, &len);
+    naming->named = text != NULL && len < TAEL_HTTP_NAME_MAX &&
+                    tael_http_is_token((struct tael_span){text, len});
+    if (naming->named)
+        memcpy(naming->out, text, len + 1);
+    return 0;
 }
 
-static const char busy_body[] =
-    "{\"type\":\"https://tael.dev/problems/overloaded\",\"title\":\"Too much to do\","
-    "\"status\":503,\"code\":\"overloaded\",\"detail\":\"Repeat the request a little later.\","
-    "\"retriable\":true}";
-
-/* There is no memory for a task, or for what it has to do. */
-static struct answer busy_answer(void)
+bool tael_worker_name(void *user, char *out)
 {
-    return (struct answer){
-        .status = 503,
-        .headers = {{tael_span_of("content-type"), tael_span_of("application/problem+json")},
-                    {tael_span_of("retry-after"), tael_span_of("1")}},
-        .header_count = 2,
-        .body = tael_span_of(busy_body),
-    };
+    struct tael_worker *worker = user;
+    struct naming naming = {worker, out, false};
+    return !worker->closing &&
+           tael_state_call(worker->state, name_protected, &naming, NULL) == TAEL_OK && naming.named;
+}
+
+/* The application failed, and so did app.failed; or there was no time for them. */
+static const struct tael_http_refusal failed = {500, "internal",
+                                                "Repeat the request a little later."};
+/* There is no memory for a task, or for what it has to do. */
+static const struct tael_http_refusal busy = {503, "overloaded",
+                                              "Repeat the request a little later."};
+
+/* Without memory it has no body. */
+static void send_problem(struct handling *handling, const struct tael_http_refusal *refusal)
+{
+    char name[TAEL_HTTP_NAME_MAX] = "";
+    struct tael_buf body = {0};
+    struct answer answer = {.status = refusal->status};
+    if (!tael_worker_name(handling->worker, name))
+        name[0] = '\0';
+    answer.header_count = tael_http_problem_fields(answer.headers, refusal, name);
+    if (tael_http_problem_body(&body, refusal, name) == TAEL_OK)
+        answer.body = (struct tael_span){body.data, body.len};
+    send_answer(handling, &answer);
+    tael_buf_free(&body);
 }
 
 static struct tael_span span_at(lua_State *L, int idx)
@@ -354,7 +376,7 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
         handling->request->user = NULL;
     if (status == TAEL_ECLOSED) { /* the client is gone, or the engine closes */
         if (handling->request != NULL)
-            send_failed(handling);
+            send_problem(handling, &failed);
         else
             answer_call(handling, TAEL_ECLOSED, 0, (struct tael_span){NULL, 0});
         handling_free(handling);
@@ -371,12 +393,8 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
             TAEL_LOG(handling->worker->engine->log, TAEL_LOG_ERROR, "request.failed",
                      tael_log_text("error", "the answer cannot be read"));
     }
-    if (!handling->answered && no_memory) {
-        struct answer busy = busy_answer();
-        send_answer(handling, &busy);
-    } else if (!handling->answered) {
-        send_failed(handling);
-    }
+    if (!handling->answered)
+        send_problem(handling, no_memory ? &busy : &failed);
     handling_free(handling);
 }
 
@@ -384,9 +402,8 @@ static void ask(const struct handling *wanted)
 {
     struct tael_http_request *request = wanted->request;
     struct handling *handling = malloc(sizeof(*handling));
-    struct answer busy = busy_answer();
     if (handling == NULL) {
-        tael_http_respond(request, busy.status, busy.headers, busy.header_count, busy.body);
+        send_problem(&(struct handling){.worker = wanted->worker, .request = request}, &busy);
         if (wanted->admitted != NULL)
             wanted->admitted(wanted->user, NULL);
         return;
@@ -394,7 +411,7 @@ static void ask(const struct handling *wanted)
     *handling = *wanted;
     if (tael_task_spawn(handling->worker->state, prepare_request, handling, request_done, handling,
                         &handling->task) != TAEL_OK) {
-        send_answer(handling, &busy);
+        send_problem(handling, &busy);
         handling_free(handling);
         return;
     }

@@ -211,6 +211,7 @@ static tael_status open_server(struct tael_worker *worker)
         .handler = {.request = tael_worker_on_request,
                     .gone = tael_worker_on_gone,
                     .body_max = tael_worker_on_body_max,
+                    .name = tael_worker_name,
                     .user = worker},
     };
     options.limits.connections = connections_max(engine);
@@ -398,6 +399,7 @@ void tael_worker_run(struct tael_worker *worker)
 void tael_worker_close(struct tael_worker *worker)
 {
     atomic_store(&worker->wakeable, NULL);
+    worker->closing = true;
     tael_state_free(
         worker->state); /* cancels the tasks: their undos still find client and server */
     tael_routes_free(worker->routes);

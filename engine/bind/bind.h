@@ -28,6 +28,7 @@ int tael_open_folder(lua_State *L);   /* tael.folder */
 int tael_open_limit(lua_State *L);    /* tael.limit */
 int tael_open_terminal(lua_State *L); /* tael.terminal */
 int tael_open_text(lua_State *L);     /* tael.text: what a text may hold */
+int tael_open_problems(lua_State *L); /* tael.problems: those that the engine answers itself */
 int tael_open_routes(lua_State *L);  /* tael.routes: the operator's own endpoints, given as texts */
 int tael_open_machine(lua_State *L); /* tael.machine: what tael doctor looks at */
 

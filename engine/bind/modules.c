@@ -27,6 +27,7 @@ int luaopen_tael_modules(lua_State *L)
         {"tael.qr", tael_open_qr},
         {"tael.script", tael_open_script},
         {"tael.machine", tael_open_machine},
+        {"tael.problems", tael_open_problems},
         {"tael.terminal", tael_open_terminal},
         {"tael.text", tael_open_text},
         {"tael.isolate", tael_open_isolate},

@@ -4,6 +4,7 @@
 #include "net/http_answer.h"
 
 #include "base/decimal.h"
+#include "net/http_problem.h"
 
 static const struct {
     int status;
@@ -136,29 +137,21 @@ tael_status tael_http_answer_write(struct tael_buf *out, const struct tael_http_
 }
 
 tael_status tael_http_answer_problem(struct tael_buf *out, const struct tael_http_refusal *refusal,
-                                     enum tael_http_persistence persistence, bool head_only)
+                                     const char *name, enum tael_http_persistence persistence,
+                                     bool head_only)
 {
     struct tael_buf body = {0};
-    const struct tael_http_header headers[] = {
-        {tael_span_of("Content-Type"), tael_span_of("application/problem+json")},
-        {tael_span_of("Retry-After"), tael_span_of("1")}, /* when it is worth while to repeat */
-    };
-    bool retriable = refusal->status == 408 || refusal->status == 500 || refusal->status == 503;
-    /* code, title and detail are our own literals: nothing in them needs escaping */
-    tael_status status =
-        tael_buf_printf(&body,
-                        "{\"type\":\"https://tael.dev/problems/%s\",\"title\":\"%s\",\"status\":%d,"
-                        "\"code\":\"%s\",\"detail\":\"%s\",\"retriable\":%s}",
-                        refusal->code, tael_http_reason(refusal->status), refusal->status,
-                        refusal->code, refusal->detail, retriable ? "true" : "false");
+    struct tael_http_header fields[TAEL_HTTP_PROBLEM_FIELDS];
+    tael_status status = tael_http_problem_body(&body, refusal, name);
     if (status == TAEL_OK)
         status = tael_http_answer_write(
-            out, &(struct tael_http_answer){.status = refusal->status,
-                                            .headers = headers,
-                                            .count = refusal->status == 503 ? 2 : 1,
-                                            .body = {body.data, body.len},
-                                            .persistence = persistence,
-                                            .head_only = head_only});
+            out,
+            &(struct tael_http_answer){.status = refusal->status,
+                                       .headers = fields,
+                                       .count = tael_http_problem_fields(fields, refusal, name),
+                                       .body = {body.data, body.len},
+                                       .persistence = persistence,
+                                       .head_only = head_only});
     tael_buf_free(&body);
     return status;
 }

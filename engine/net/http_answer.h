@@ -24,9 +24,11 @@ struct tael_http_answer {
  */
 tael_status tael_http_answer_write(struct tael_buf *out, const struct tael_http_answer *answer);
 
-/* Appends an answer made by the server itself: application/problem+json. */
+/* Appends an answer made by the server itself: application/problem+json. name: its own, "": none.
+ */
 tael_status tael_http_answer_problem(struct tael_buf *out, const struct tael_http_refusal *refusal,
-                                     enum tael_http_persistence persistence, bool head_only);
+                                     const char *name, enum tael_http_persistence persistence,
+                                     bool head_only);
 
 const char *tael_http_reason(int status); /* "Not Found", "" when not known; static */
 

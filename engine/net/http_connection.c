@@ -15,6 +15,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "net/http_problem.h"
 #include "net/tls_server.h"
 
 enum { OUT_KEPT = 64 * 1024 }; /* bytes that the server keeps for the next answer */
@@ -97,23 +98,47 @@ static void send_out(struct tael_http_connection *connection)
         tael_buf_free(out);
 }
 
+static void log_problem(struct tael_http_connection *connection, tael_log_level level,
+                        const struct tael_http_refusal *refusal, const char *name)
+{
+    const struct tael_log_field fields[] = {
+        tael_log_text("listener", connection->listener->name),
+        tael_log_text("peer", tael_stream_peer(connection->stream)),
+        tael_log_int("status", refusal->status),
+        tael_log_text("code", refusal->code),
+        tael_log_text("detail", refusal->detail),
+        tael_log_text("request", name),
+    };
+    size_t count = sizeof(fields) / sizeof(fields[0]) - (name[0] == '\0');
+    if (tael_log_wants(connection->server->log, level))
+        tael_log_write(connection->server->log, level, "http.refused", fields, count);
+}
+
 void tael_http_connection_log(struct tael_http_connection *connection, tael_log_level level,
                               const struct tael_http_refusal *refusal)
 {
-    TAEL_LOG(connection->server->log, level, "http.refused",
-             tael_log_text("listener", connection->listener->name),
-             tael_log_text("peer", tael_stream_peer(connection->stream)),
-             tael_log_int("status", refusal->status), tael_log_text("code", refusal->code),
-             tael_log_text("detail", refusal->detail));
+    log_problem(connection, level, refusal, "");
+}
+
+/* To server->out, as the server's own answer. */
+static tael_status put_problem(struct tael_http_connection *connection, tael_log_level level,
+                               const struct tael_http_refusal *refusal,
+                               enum tael_http_persistence persistence, bool head_only)
+{
+    const struct tael_http_handler *handler = &connection->server->handler;
+    char name[TAEL_HTTP_NAME_MAX] = "";
+    if (handler->name != NULL && !handler->name(handler->user, name))
+        name[0] = '\0';
+    log_problem(connection, level, refusal, name);
+    return tael_http_answer_problem(&connection->server->out, refusal, name, persistence,
+                                    head_only);
 }
 
 static void answer_failure(struct tael_http_connection *connection)
 {
-    struct tael_buf *out = &connection->server->out;
     connection->closing = true;
-    tael_http_connection_log(connection, TAEL_LOG_INFO, &connection->failure);
-    if (tael_http_answer_problem(out, &connection->failure, TAEL_HTTP_PERSIST_CLOSE, false) !=
-        TAEL_OK)
+    if (put_problem(connection, TAEL_LOG_INFO, &connection->failure, TAEL_HTTP_PERSIST_CLOSE,
+                    false) != TAEL_OK)
         tael_http_connection_close(connection);
     else
         send_out(connection);
@@ -309,8 +334,8 @@ static void write_answer(struct tael_http_connection *connection, struct tael_ht
     tael_status status = tael_http_answer_write(out, answer);
     if (status == TAEL_EINVAL) {
         /* our own caller's mistake: the client gets an answer all the same */
-        tael_http_connection_log(connection, TAEL_LOG_ERROR, &bad_answer);
-        status = tael_http_answer_problem(out, &bad_answer, answer->persistence, answer->head_only);
+        status = put_problem(connection, TAEL_LOG_ERROR, &bad_answer, answer->persistence,
+                             answer->head_only);
     } else if (status == TAEL_OK && flaw != NULL) {
         status = hold_back(connection, answer, flaw);
     }

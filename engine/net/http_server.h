@@ -56,6 +56,9 @@ struct tael_http_handler {
     void (*gone)(void *user, struct tael_http_request *request);
     /* Largest body for this request, asked as soon as the head is there; NULL or 0: limits.body. */
     size_t (*body_max)(void *user, const struct tael_http_request *head);
+    /* Writes what an answer is called that the server makes itself (Tael-Request-Id) to out, which
+     * has TAEL_HTTP_NAME_MAX bytes. false, or NULL: it has no name. */
+    bool (*name)(void *user, char *out);
     void *user;
 };
 

@@ -219,7 +219,17 @@ end
 --- Only what the API itself could not answer comes here.
 function app.failed(request)
     local problem = require "tael.api.problem"
-    return problem.response(problem.new("internal"), { instance = request.path })
+    local request_id = app.name()
+    local response = problem.response(problem.new("internal"),
+        { instance = request.path, request_id = request_id })
+    response.headers["tael-request-id"] = request_id
+    return response
+end
+
+--- Of an answer that the engine makes by itself.
+---@return string
+function app.name()
+    return require("tael.kernel.ids").encode("req", require("tael.store").next_id())
 end
 
 return app

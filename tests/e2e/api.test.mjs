@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Alipay } from './alipay.mjs';
@@ -36,6 +37,19 @@ function plain(method, target, headers = {}, body) {
         request.on('error', reject);
         request.end(body);
     });
+}
+
+/** The same for what no client would send: the answer, as { status, headers, body }, of a connection that ends. */
+async function bytes(text) {
+    let answer = '';
+    await new Promise((resolve, reject) => {
+        const socket = net.connect(engine.ports.api, '127.0.0.1', () => socket.write(text));
+        socket.on('data', (data) => { answer += data; }).on('end', resolve).on('error', reject);
+    });
+    const [head, body] = answer.split('\r\n\r\n');
+    const [line, ...fields] = head.split('\r\n');
+    return { status: Number(line.split(' ')[1]), body: JSON.parse(body),
+        headers: new Headers(fields.map((field) => field.split(': '))) };
 }
 
 before(async () => {
@@ -82,6 +96,29 @@ test('every answer carries a request id and the version', async () => {
     assert.equal(answer.headers.get('tael-version'), '2026-11-01');
     const unknown = await engine.get('/v1/payments', { headers: { 'tael-version': '2020-01-01' } });
     assert.deepEqual([unknown.status, unknown.body.code], [400, 'unsupported_version']);
+});
+
+test('so does what is refused before the API is asked, under the same name as by the API', async () => {
+    const head = `Host: a\r\nAuthorization: Bearer ${engine.key}\r\nContent-Type: application/json\r\n`;
+    const seen = new Set();
+    for (const [text, status, code] of [
+        ['GET /healthz HTTP/1.1\r\n\r\n', 400, 'invalid_header'],
+        [`GET /${'a'.repeat(9000)} HTTP/1.1\r\n\r\n`, 414, 'uri_too_long'],
+        [`GET /healthz HTTP/1.1\r\nHost: a\r\nA: ${'a'.repeat(9000)}\r\n\r\n`, 431, 'headers_too_large'],
+        [`POST /v1/payments HTTP/1.1\r\n${head}Content-Length: 999999999\r\n\r\n`, 413, 'too_large'],
+        [`POST /v1/payments HTTP/1.1\r\n${head}Content-Encoding: gzip\r\n\r\n`, 415, 'unsupported_media_type'],
+        ['FOO /healthz HTTP/1.1\r\nHost: a\r\n\r\n', 501, 'method_not_allowed'],
+        ['GET /healthz HTTP/1.1\r\nHost: a\r\n', 408, 'request_timeout'],
+    ]) {
+        const answer = await bytes(text), { body } = answer, id = answer.headers.get('tael-request-id');
+        assert.deepEqual([answer.status, body.status, body.code], [status, status, code]);
+        assert.match(id, /^req_[0-9A-HJKMNP-TV-Z]{26}$/, code);
+        assert.equal(body.request_id, id);
+        seen.add(id);
+        const page = (await engine.get(`/problems/${code}`, { key: null })).text;
+        assert.ok(page.includes(`${body.title} (HTTP `), `${body.title}: ${page}`);
+    }
+    assert.equal(seen.size, 7);
 });
 
 test('a problem is whole and says nothing of the inside', async () => {

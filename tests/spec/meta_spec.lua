@@ -10,7 +10,7 @@ describe("the annotations of", function()
     end
 
     for _, name in ipairs { "crypto", "decimal", "engine", "form", "id", "json", "limit", "log", "machine",
-        "message", "qr", "routes", "script", "terminal", "text", "time" } do
+        "message", "problems", "qr", "routes", "script", "terminal", "text", "time" } do
         it("tael." .. name, function()
             local written = dofile("lua/tael/meta/" .. name .. ".lua")
             assert.are.same(functions(require("tael." .. name)), functions(written))

@@ -244,28 +244,38 @@ static void an_answer_that_may_not_be_sent_is_a_500(void)
     site_close(&site);
 }
 
-static void the_servers_own_answers_are_problems(void)
+static void own_answer_without_host(bool nameless, const char *field, const char *member)
 {
     struct site site;
     struct wire wire;
     site_open(&site, 8, NULL);
+    site.nameless = nameless;
     wire_connect(&wire, site.loop, site.address);
     wire_send(&wire, "GET / HTTP/1.1\r\n\r\n");
     site_run(&site, SOON);
-    static const char body[] =
-        "{\"type\":\"https://tael.dev/problems/invalid_header\",\"title\":\"Bad Request\","
-        "\"status\":400,\"code\":\"invalid_header\",\"detail\":\"Host is missing.\","
-        "\"retriable\":false}";
-    char want[512];
+    char body[256], want[512];
+    snprintf(
+        body, sizeof(body),
+        "{\"type\":\"https://tael.dev/problems/invalid_header\",\"title\":\"A header is wrong\","
+        "\"status\":400,\"code\":\"invalid_header\",\"detail\":\"Host is missing.\",%s"
+        "\"retriable\":false}",
+        member);
     snprintf(want, sizeof(want),
-             "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\n"
+             "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\n%s"
              "Content-Length: %zu\r\nConnection: close\r\n\r\n%s",
-             strlen(body), body);
+             field, strlen(body), body);
     CHECK(wire_is(&wire, want));
     CHECK(wire.ended && wire.why == TAEL_OK);
     CHECK(site_logged(&site, "\"event\":\"http.refused\""));
+    CHECK(site_logged(&site, "\"request\":\"req_1\"") == !nameless);
     wire_free(&wire);
     site_close(&site);
+}
+
+static void the_servers_own_answers_are_problems(void)
+{
+    own_answer_without_host(false, "Tael-Request-Id: req_1\r\n", "\"request_id\":\"req_1\",");
+    own_answer_without_host(true, "", "");
 }
 
 /* ---- bodies ---- */

@@ -27,6 +27,7 @@ struct site {
     size_t held_count, requests, gone;
     struct tael_http_request *last_gone;
     bool answer_gone;     /* answer from inside the gone callback */
+    bool nameless;        /* the server's own answers have no name */
     bool free_in_request; /* free the server from inside the request callback */
     size_t drained;       /* how often done came */
     bool clean;           /* what it said */
@@ -139,6 +140,13 @@ static inline size_t site_body_max(void *user, const struct tael_http_request *h
     return site_path_begins(head, "/small") ? 10 : 0;
 }
 
+static inline bool site_name(void *user, char *out)
+{
+    const struct site *site = user;
+    strcpy(out, "req_1");
+    return !site->nameless;
+}
+
 static inline void site_on_drained(void *user, bool clean)
 {
     struct site *site = user;
@@ -162,7 +170,11 @@ static inline void site_open(struct site *site, uint64_t seed,
         .loop = site->loop,
         .log = site->log,
         .limits = limits != NULL ? *limits : (struct tael_http_limits){0},
-        .handler = {site_on_request, site_on_gone, site_body_max, site},
+        .handler = {.request = site_on_request,
+                    .gone = site_on_gone,
+                    .body_max = site_body_max,
+                    .name = site_name,
+                    .user = site},
     };
     if (tael_http_server_new(&site->server, &options) != TAEL_OK ||
         tael_http_server_listen(site->server, "api", "127.0.0.1:0", &site->address) != TAEL_OK)

@@ -415,7 +415,7 @@ schemas.problem = object("Why a request was refused (RFC 9457).", {
     type = text "address of the page about code", title = text "code in words", status = integer "of HTTP",
     code = text "for programs", detail = text "one sentence that says what to do",
     instance = text "path of the request; not there where it was refused before anybody read it",
-    request_id = id("req", "of this answer; not there where instance is not"),
+    request_id = id("req", "of this answer; not there where the engine is too short of memory, or stops"),
     retriable = boolean "the same request may be repeated as it is",
     errors = list_of(object("one thing that is wrong", {
         pointer = text "JSON pointer into the body", parameter = text "of the query",

@@ -22,7 +22,8 @@ local PARAMETERS = {
 }
 
 local HEADERS = {
-    ["Tael-Request-Id"] = { description = "names this answer in the engine's log",
+    ["Tael-Request-Id"] = { description = "names this answer in the engine's log; not there only where the "
+        .. "engine refuses by itself while it is short of memory, or stops",
         schema = { type = "string" } },
     ["Tael-Version"] = { description = "version of the answer", schema = { type = "string" } },
     ["RateLimit-Policy"] = { description = 'requests (q) in seconds (w), such as "key";q=500;w=1',

@@ -2,6 +2,7 @@
 --- 1 A code that is not in the table is a mistake of ours and becomes `internal`. 2 Nothing of files, SQL,
 --- stacks or libraries stands in a problem; `detail` is one sentence that says what to do.
 local json = require "tael.json"
+local titles = require("tael.problems").titles() -- of those that the engine answers itself, too
 
 local problem = {}
 
@@ -24,7 +25,7 @@ problem.codes = {
     unknown_field = row(400, "A field is not known", "Remove or correct the field that errors names."),
     missing_field = row(400, "A field is missing", "Add the field that errors names."),
     invalid_parameter = row(400, "A parameter is wrong", "Correct the parameter that errors names."),
-    invalid_header = row(400, "A header is wrong", "Correct the header that errors names."),
+    invalid_header = row(400, titles.invalid_header, "Correct the header that errors names."),
     invalid_cursor = row(400, "The cursor cannot be used",
         "Start the list again without a cursor: cursors hold for one query, one merchant and 24 hours."),
     unsupported_version = row(400, "This version of the API is not known",
@@ -57,9 +58,9 @@ problem.codes = {
     ip_not_allowed = row(403, "This address is not allowed", "Call from an allowed address."),
 
     not_found = row(404, "There is no such thing", "Check the address and the id."),
-    method_not_allowed = row(405, "This method is not allowed here", "Use a method that Allow names."),
+    method_not_allowed = row(405, titles.method_not_allowed, "Use a method that Allow names."),
     not_acceptable = row(406, "No acceptable form of the answer", "Accept application/json."),
-    request_timeout = row(408, "The request took too long", "Send it again.", R),
+    request_timeout = row(408, titles.request_timeout, "Send it again.", R),
 
     merchant_order_id_taken = row(409, "The merchant_order_id is taken",
         "A payment with this merchant_order_id and another content exists; use a new one."),
@@ -75,9 +76,9 @@ problem.codes = {
     generation_conflict = row(409, "Other scripts run by now",
         "Read which version is active and decide anew."),
 
-    too_large = row(413, "The body is too large", "Send less."),
-    uri_too_long = row(414, "The address is too long", "Use a shorter address."),
-    unsupported_media_type = row(415, "The body has a wrong media type",
+    too_large = row(413, titles.too_large, "Send less."),
+    uri_too_long = row(414, titles.uri_too_long, "Use a shorter address."),
+    unsupported_media_type = row(415, titles.unsupported_media_type,
         "Send Content-Type: application/json, not compressed."),
 
     idempotency_key_reused = row(422, "The Idempotency-Key was used with another body",
@@ -88,9 +89,9 @@ problem.codes = {
 
     rate_limited = row(429, "Too many requests", "Wait as Retry-After says, then repeat.", R),
     too_many_open = row(429, "Too many open operations", "Wait as Retry-After says, then repeat.", R),
-    headers_too_large = row(431, "The headers are too large", "Send fewer or shorter headers."),
+    headers_too_large = row(431, titles.headers_too_large, "Send fewer or shorter headers."),
 
-    internal = row(500, "Internal error",
+    internal = row(500, titles.internal,
         "Repeat the request; with the same Idempotency-Key or merchant_order_id nothing happens twice.", R),
     not_implemented_by_channel = row(501, "The channel cannot do this", "Use another channel."),
     channel_refused_configuration = row(502, "The channel refuses the account's configuration",
@@ -101,12 +102,12 @@ problem.codes = {
         "The operator finds the cause in the log by request_id."),
 
     store_unavailable = row(503, "The store does not answer", "Repeat the request a little later.", R),
-    overloaded = row(503, "Too much to do", "Repeat the request a little later.", R),
+    overloaded = row(503, titles.overloaded, "Repeat the request a little later.", R),
     no_channel_available = row(503, "No channel can take this payment",
         "Name another channel or account, or repeat later.", R),
     script_unavailable = row(503, "The merchant's scripts cannot be asked now",
         "Repeat the request a little later.", R),
-    draining = row(503, "The engine is stopping",
+    draining = row(503, titles.draining,
         "Repeat the request at once: another process answers.", R),
 }
 

@@ -10,6 +10,7 @@
 ---@field admit? fun(request: tael.app.Request): tael.app.Admitted|tael.app.Response for plan.routes
 ---@field refuse? fun(request: tael.app.Request, refusal: tael.app.Refusal): tael.app.Response one of them
 ---@field failed? fun(request: tael.app.Request, message: string): tael.app.Response when handle raised
+---@field name? fun(): string what an answer is called that the engine makes itself; cannot wait
 
 ---@class tael.app.Options
 ---@field config_path string?  tael.lua

@@ -81,4 +81,8 @@ function app.handle(request)
     return handler and handler(request) or { status = 404, headers = {}, body = "not found" }
 end
 
+function app.name()
+    return "req_" .. app.context.worker
+end
+
 return app
