@@ -129,7 +129,8 @@ static bool is_authority(struct tael_span text)
     return true;
 }
 
-static bool is_absolute(struct tael_span target)
+/* "http://host:1/path": *authority becomes what stands before the path. */
+static bool is_absolute(struct tael_span target, struct tael_span *authority)
 {
     struct tael_span scheme = {NULL, 0};
     if (!cut(&target, ':', &scheme) ||
@@ -137,14 +138,15 @@ static bool is_absolute(struct tael_span target)
         return false;
     if (target.len < 3 || memcmp(target.data, "//", 2) != 0)
         return false;
-    struct tael_span authority = {target.data + 2, 0};
-    while (authority.len < target.len - 2 && authority.data[authority.len] != '/' &&
-           authority.data[authority.len] != '?')
-        authority.len++;
-    return authority.len > 0 && authority.data[0] != ':' && is_authority(authority);
+    *authority = (struct tael_span){target.data + 2, 0};
+    while (authority->len < target.len - 2 && authority->data[authority->len] != '/' &&
+           authority->data[authority->len] != '?')
+        authority->len++;
+    return authority->len > 0 && authority->data[0] != ':' && is_authority(*authority);
 }
 
-static const char *target_fault(struct tael_span method, struct tael_span target)
+static const char *target_fault(struct tael_span method, struct tael_span target,
+                                struct tael_span *authority)
 {
     if (target.len == 0)
         return "The request line has an empty target or doubled spaces.";
@@ -155,7 +157,7 @@ static const char *target_fault(struct tael_span method, struct tael_span target
         if (c == '#')
             return "The target holds a fragment.";
     }
-    if (target.data[0] == '/' || is_absolute(target))
+    if (target.data[0] == '/' || is_absolute(target, authority))
         return NULL;
     if (tael_span_is(target, "*") && tael_span_is(method, "OPTIONS"))
         return NULL;
@@ -172,7 +174,8 @@ static enum tael_http_gate take_request_line(struct tael_http_head *head, const 
         return refuse_form(refusal, "The request line does not begin with a method and one space.");
     if (!cut(&line, ' ', &target))
         return refuse_form(refusal, "The request line has no version.");
-    const char *fault = target_fault(method, target);
+    struct tael_span authority = {target.data, 0};
+    const char *fault = target_fault(method, target, &authority);
     if (fault != NULL)
         return refuse_form(refusal, fault);
     if (!tael_span_is(line, "HTTP/1.1") && !tael_span_is(line, "HTTP/1.0"))
@@ -183,6 +186,8 @@ static enum tael_http_gate take_request_line(struct tael_http_head *head, const 
     head->method_len = (uint32_t)method.len;
     head->target_at = (uint32_t)(target.data - data);
     head->target_len = (uint32_t)target.len;
+    head->authority_at = (uint32_t)(authority.data - data);
+    head->authority_len = (uint32_t)authority.len;
     head->request_line = true;
     return TAEL_HTTP_GATE_MORE;
 }
@@ -367,11 +372,14 @@ static bool is_left_out(struct tael_span line)
     return cut(&line, ':', &name) && tael_http_same(name, "upgrade");
 }
 
-static char *put_field(char *out, struct tael_span line, struct tael_http_header *header)
+/* authority: Host's value, where it has a length. */
+static char *put_field(char *out, struct tael_span line, struct tael_span authority,
+                       struct tael_http_header *header)
 {
     struct tael_span name = {NULL, 0};
     cut(&line, ':', &name);
-    struct tael_span value = trim(line);
+    struct tael_span value =
+        authority.len > 0 && tael_http_same(name, "host") ? authority : trim(line);
     header->name = (struct tael_span){out, name.len};
     for (size_t i = 0; i < name.len; i++)
         *out++ = lower(name.data[i]);
@@ -381,26 +389,51 @@ static char *put_field(char *out, struct tael_span line, struct tael_http_header
     return put(out, tael_span_of("\r\n"));
 }
 
+/* The path and query that a target in absolute form asks for. "/" stands in front where there is no
+ * path. What is written never gets longer by it: "http://" goes, and the authority moves at most.
+ */
+static char *put_request_line(char *out, const struct tael_http_head *head, const char *data,
+                              struct tael_span line, struct tael_span *target)
+{
+    struct tael_span path = {data + head->target_at, head->target_len};
+    if (head->authority_len > 0) {
+        path.data = data + head->authority_at + head->authority_len;
+        path.len = head->target_len - (size_t)(path.data - (data + head->target_at));
+    }
+    size_t before = head->target_at - head->start;
+    size_t behind = before + head->target_len;
+    out = put(out, (struct tael_span){line.data, before});
+    target->data = out;
+    if (path.len == 0 || path.data[0] == '?')
+        out = put(out, tael_span_of("/"));
+    out = put(out, path);
+    target->len = (size_t)(out - target->data);
+    out = put(out, (struct tael_span){line.data + behind, line.len - behind});
+    return put(out, tael_span_of("\r\n"));
+}
+
 size_t tael_http_head_copy(const struct tael_http_head *head, const char *data, char *out,
                            struct tael_span *method, struct tael_span *target,
                            struct tael_http_header *headers)
 {
     struct tael_span rest = {data + head->start, head->at - head->start};
     struct tael_span line = {NULL, 0};
+    struct tael_span authority = {data + head->authority_at, head->authority_len};
     char *at = out;
     size_t fields = 0;
     for (bool first = true; cut(&rest, '\n', &line); first = false) {
         line.len--; /* CR */
-        if (first || line.len == 0) {
+        if (first) {
+            at = put_request_line(at, head, data, line, target);
+        } else if (line.len == 0) {
             at = put(put(at, line), tael_span_of("\r\n"));
         } else if (!is_left_out(line)) {
             assert(fields < head->fields);
-            at = put_field(at, line, &headers[fields++]);
+            at = put_field(at, line, authority, &headers[fields++]);
         }
     }
     assert(fields == head->fields);
     *method = (struct tael_span){out, head->method_len};
-    *target = (struct tael_span){out + (head->target_at - head->start), head->target_len};
     assert((size_t)(at - out) <= tael_http_head_room(head));
     return (size_t)(at - out);
 }

@@ -30,6 +30,7 @@ struct tael_http_head { /* all zero: nothing seen yet */
     size_t left_out; /* others */
     uint64_t length; /* value of Content-Length, at most INT64_MAX */
     uint32_t method_len, target_at, target_len;
+    uint32_t authority_at, authority_len; /* in a target in absolute form; else of length 0 */
     bool blank;            /* the one empty line that is let through in front has been */
     bool cr, request_line; /* last byte was CR; the request line is complete */
     bool minor;            /* HTTP/1.1, not 1.0 */
@@ -50,8 +51,9 @@ tael_http_head_room(const struct tael_http_head *head) /* bytes that copy writes
 }
 
 /* Writes the head that was DONE in its plainest form (names in lower case, ": ", no blanks around
- * values) to out and its parts to method, target and headers (head->fields of them). Returns the
- * bytes written. */
+ * values; of a target in absolute form path and query alone, its authority in the place of what
+ * Host says: RFC 9112 §3.2.2) to out and its parts to method, target and headers (head->fields of
+ * them). Returns the bytes written. */
 size_t tael_http_head_copy(const struct tael_http_head *head, const char *data, char *out,
                            struct tael_span *method, struct tael_span *target,
                            struct tael_http_header *headers);

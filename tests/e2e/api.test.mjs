@@ -121,6 +121,17 @@ test('so does what is refused before the API is asked, under the same name as by
     assert.equal(seen.size, 7);
 });
 
+test('a target in absolute form asks for its path, whatever Host says', async () => { // RFC 9112 §3.2.2
+    const fields = `Host: a\r\nConnection: close\r\nAuthorization: Bearer ${engine.key}\r\n\r\n`;
+    for (const target of ['http://pay.example/v1/payments?limit=1', 'https://a:8443/v1/payments?limit=1']) {
+        const answer = await bytes(`GET ${target} HTTP/1.1\r\n${fields}`);
+        assert.deepEqual([answer.status, 'data' in answer.body], [200, true], target);
+    }
+    for (const [target, status] of [['http://a', 404], ['http://a?x=1', 404], ['http://u@a/v1/payments', 400],
+        ['ftp://a/v1/payments', 400], ['http://a/v1/../v1/payments', 400]])
+        assert.equal((await bytes(`GET ${target} HTTP/1.1\r\n${fields}`)).status, status, target);
+});
+
 test('a problem is whole and says nothing of the inside', async () => {
     const answer = await engine.create(order(), { amount: '12' });
     assert.equal(answer.headers.get('content-type'), 'application/problem+json');

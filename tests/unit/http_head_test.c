@@ -9,6 +9,7 @@
  * both in hexadecimal.
  */
 #include "base/sim.h"
+#include "net/http_head.h"
 #include "net/http_server.h"
 #include "tap.h"
 #include "wire.h"
@@ -182,11 +183,11 @@ static const struct row accepted[] = {
         "GET / HTTP/1.1\r\n" H "Connection: upgrade, close\r\nUpgrade: websocket\r\n\r\n",
         "GET / []\n"),
     ROW("OPTIONS *", "OPTIONS * HTTP/1.1\r\n" H "\r\n", "OPTIONS * []\n"),
-    ROW("absolute form", "GET http://a:80/b?c HTTP/1.1\r\n" H "\r\n", "GET http://a:80/b?c []\n"),
-    ROW("absolute form, scheme in capitals", "GET HTTP://a/ HTTP/1.1\r\n" H "\r\n",
-        "GET HTTP://a/ []\n"),
-    ROW("absolute form without a path", "GET http://a?x HTTP/1.1\r\n" H "\r\n",
-        "GET http://a?x []\n"),
+    ROW("absolute form", "GET http://a:80/b?c HTTP/1.1\r\n" H "\r\n", "GET /b?c []\n"),
+    ROW("absolute form, scheme in capitals", "GET HTTP://a/ HTTP/1.1\r\n" H "\r\n", "GET / []\n"),
+    ROW("absolute form without a path", "GET http://a?x HTTP/1.1\r\n" H "\r\n", "GET /?x []\n"),
+    ROW("absolute form, the address alone", "GET https://a HTTP/1.1\r\n" H "\r\n", "GET / []\n"),
+    ROW("absolute form of another host", "GET http://bb:1/c HTTP/1.1\r\n" H "\r\n", "GET /c []\n"),
     ROW("odd but printable target", "GET /a//b;c=%20\"<>\\^`{|}~?d?e HTTP/1.1\r\n" H "\r\n",
         "GET /a//b;c=%20\"<>\\^`{|}~?d?e []\n"),
     ROW("HEAD", "HEAD / HTTP/1.1\r\n" H "\r\n", "HEAD / []\n"),
@@ -524,6 +525,31 @@ static void body_of(size_t len, bool chunked, const char *want)
     tael_buf_free(&seen);
 }
 
+/* ---- the copy ---- */
+
+static void copied(const char *bytes, const char *want)
+{
+    static const struct tael_http_limits limits = {
+        .line = 200, .head = 200, .fields = 4, .field = 200};
+    struct tael_http_head head = {0};
+    struct tael_http_header headers[4];
+    struct tael_span method, target;
+    char out[256];
+    size_t len = strlen(bytes);
+    CHECK(tael_http_head_scan(&head, &limits, bytes, len) == TAEL_HTTP_GATE_DONE);
+    CHECK(head.fields <= 4 && tael_http_head_room(&head) <= sizeof(out));
+    size_t written = tael_http_head_copy(&head, bytes, out, &method, &target, headers);
+    CHECK_NAMED(written == strlen(want) && memcmp(out, want, written) == 0, want);
+}
+
+static void an_absolute_target_says_the_host(void)
+{
+    copied("GET http://pay.example:1/b?c HTTP/1.1\r\nX: y\r\nHost:a\r\n\r\n",
+           "GET /b?c HTTP/1.1\r\nx: y\r\nhost: pay.example:1\r\n\r\n");
+    copied("\r\nGET http://b HTTP/1.1\r\nHost:\r\n\r\n", "GET / HTTP/1.1\r\nhost: b\r\n\r\n");
+    copied("GET /b HTTP/1.1\r\nHOST:a:2 \r\n\r\n", "GET /b HTTP/1.1\r\nhost: a:2\r\n\r\n");
+}
+
 /* ---- damaged requests: whatever the verdict is, it must not depend on the cut ---- */
 
 static uint64_t draw(uint64_t *state) /* splitmix64 */
@@ -608,6 +634,7 @@ int main(int argc, char **argv)
     body_of(BODY_MAX + 1, true, "!413");
     if (listing)
         return 0;
+    an_absolute_target_says_the_host();
     DAMAGED(accepted);
     DAMAGED(bad_length);
     DAMAGED(bad_chunk);
