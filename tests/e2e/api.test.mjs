@@ -83,6 +83,13 @@ test('a payment has every documented field', async () => {
     assert.deepEqual(answer.body.metadata, { a: 'b' });
 });
 
+test('the payer\'s network is shown, of either family', async () => {
+    for (const [address, shown] of [['203.0.113.7', '203.0.113.0/24'], ['2001:db8:1:2::7', '2001:db8:1::/48']])
+        assert.equal((await created({ payer: { client_ip: address } })).payer.client_ip, shown);
+    const answer = await engine.create(order(), { payer: { client_ip: 'not an ip' } });
+    assert.deepEqual([answer.status, answer.body.errors[0].pointer], [400, '/payer/client_ip']);
+});
+
 test('every answer carries a request id and the version', async () => {
     const seen = new Set();
     for (const target of ['/v1/payments', '/v1/nothing', '/v1/payments/x', '/healthz']) {

@@ -329,3 +329,29 @@ describe("a problem", function()
         assert.is_nil(problem.page "nothing")
     end)
 end)
+
+describe("an order", function()
+    require "tests.spec.kernel_support"
+    local payments = require "tael.api.payments"
+    local function refused(fields)
+        local body = { merchant_order_id = "A1", amount = 1, currency = "CNY", subject = "tea" }
+        for name, value in pairs(fields) do
+            body[name] = value
+        end
+        local accepted, problems = validate.body(payments.create_schema, body)
+        assert.equal(accepted == nil, problems ~= nil)
+        return problems and problems.errors[1]
+    end
+
+    it("has a payer at an address of either family", function()
+        for _, text in ipairs { "203.0.113.7", "2001:db8::7", "::1", "::ffff:203.0.113.7" } do
+            assert.is_nil(refused { payer = { client_ip = text } }, text)
+        end
+        for _, text in ipairs { "not an ip", "999.1.1.1", "010.1.1.1", "203.0.113.7:80", "fe80::1%eth0",
+            "[::1]", "unix" } do
+            local found = refused { payer = { client_ip = text } }
+            assert.same({ pointer = "/payer/client_ip", code = "invalid_field", detail =
+                "payer.client_ip must be an IP address such as 203.0.113.7 or 2001:db8::7" }, found, text)
+        end
+    end)
+end)

@@ -17,11 +17,26 @@ describe("source", function()
         end)
     end
     for _, text in ipairs { "", "256.1.1.1", "1.2.3", "1.2.3.4.5", "a.b.c.d", "1:2:3", "1::2::3", "12345::",
-        "1:2:3:4:5:6:7:8:9", "::ffff:256.1.1.1", "::1.2.3.4:5", "1:2:3:4:5:6:7:1.2.3.4", "unix" } do
+        "1:2:3:4:5:6:7:8:9", "::ffff:256.1.1.1", "::1.2.3.4:5", "1:2:3:4:5:6:7:1.2.3.4", "unix",
+        "010.1.1.1", "1.2.3.04", "::ffff:1.2.3.04" } do
         it("does not read '" .. text .. "'", function()
             assert.is_nil(source.address(text))
         end)
     end
+
+    for address, shown in pairs {
+        ["203.0.113.7"] = "203.0.113.0/24", ["::ffff:203.0.113.7"] = "203.0.113.0/24", ["::1"] = "::/48",
+        ["2001:DB8:1:2:3:4:5:6"] = "2001:db8:1::/48", ["2001:db8::7"] = "2001:db8::/48",
+        ["0:0:1::"] = "0:0:1::/48",
+    } do
+        it("shows of " .. address .. " its network", function()
+            assert.are.equal(shown, source.hint(address))
+        end)
+    end
+    it("shows nothing of what is no address", function()
+        assert.is_nil(source.hint "999.1.1.1")
+        assert.is_nil(source.hint(nil))
+    end)
 
     for _, case in ipairs {
         { "10.0.0.0/8", "10.255.0.1", true }, { "10.0.0.0/8", "11.0.0.1", false },

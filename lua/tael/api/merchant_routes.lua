@@ -216,7 +216,7 @@ local function request_of(call)
     end
     return {
         method = call.request.method, path = call.request.path, params = call.params, query = call.query,
-        headers = headers, body = call.body, form = call.form, ip = call.ip,
+        headers = headers, body = call.body, form = call.form, ip = source.address(call.ip) and call.ip,
     }
 end
 

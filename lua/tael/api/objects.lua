@@ -170,7 +170,7 @@ schemas.payment = resource("payment", "pay", "What a merchant is to be paid, onc
     next_action = nullable(ref "next_action"), failure = nullable(failure),
     payer = nullable(object("who pays, masked", {
         id_hint = nullable(text "some characters of the payer's id at the channel"),
-        client_ip = nullable(text "network of the payer's address"),
+        client_ip = nullable(text "network of the payer's address: 24 bits of IPv4, 48 of IPv6"),
     })),
     return_url = nullable(text "where the payer comes back to"),
     expires_at = moment "when the order ends", paid_at = nullable(moment "when the channel took the money"),

@@ -12,6 +12,7 @@ local payments = require "tael.kernel.payments"
 local refunds = require "tael.kernel.refunds"
 local registry = require "tael.kernel.registry"
 local schema = require "tael.api.schema"
+local source = require "tael.kernel.source"
 
 local M = {}
 
@@ -33,6 +34,11 @@ local function check_return_url(value)
     elseif scheme ~= "https" and not (scheme == "http" and LOOPBACK[name]) then
         return "must be an https URL"
     end
+end
+
+local function check_address(value)
+    return not source.address(value)
+        and "must be an IP address such as 203.0.113.7 or 2001:db8::7" or nil
 end
 
 local function text(max)
@@ -59,8 +65,10 @@ M.create_schema = {
         expires_in = { type = "integer", min = 60, max = 1296000, doc = "seconds" },
         expires_at = { type = "time" },
         payer = { type = "object", fields = {
-            client_ip = text(45), user_agent = text(512), openid = text(128), buyer_id = text(64),
-            buyer_open_id = text(128), name = text(64), id_number = text(32), locale = text(35),
+            client_ip = { type = "string", min = 1, max = 45, check = check_address,
+                doc = "IPv4 or IPv6 address" },
+            user_agent = text(512), openid = text(128), buyer_id = text(64), buyer_open_id = text(128),
+            name = text(64), id_number = text(32), locale = text(35),
         } },
         return_url = { type = "string", max = 255, check = check_return_url,
             doc = "where the payer comes back to, https" },

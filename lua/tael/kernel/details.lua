@@ -3,6 +3,7 @@
 local crypto = require "tael.crypto"
 local json = require "tael.json"
 local secrets = require "tael.kernel.secrets"
+local source = require "tael.kernel.source"
 local store = require "tael.store"
 
 local details = {}
@@ -11,12 +12,6 @@ local FIELDS = { "subject", "description", "return_url", "metadata", "channel_op
 
 local function place(payment)
     return "payer:" .. payment
-end
-
---- "203.0.113.7" -> "203.0.113.0/24"; other forms are not shown.
-local function address_hint(address)
-    local network = type(address) == "string" and address:match("^(%d+%.%d+%.%d+)%.%d+$")
-    return network and network .. ".0/24" or nil
 end
 
 local function id_hint(payer)
@@ -41,7 +36,7 @@ function details.input(input, payment, decision)
         local sealed = secrets.seal(json.encode(input.payer), place(payment))
         out.payer = {
             sealed = crypto.base64.encode(sealed),
-            shown = { id_hint = id_hint(input.payer), client_ip = address_hint(input.payer.client_ip) },
+            shown = { id_hint = id_hint(input.payer), client_ip = source.hint(input.payer.client_ip) },
         }
     end
     return out

@@ -6,7 +6,7 @@ local V4 = ("\0"):rep(10) .. "\255\255"
 
 local function parse_v4(text)
     local a, b, c, d = text:match("^(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)$")
-    if not a then
+    if not a or text:find("%f[%d]0%d") then -- 010 is ten to some and eight to others
         return nil
     end
     local bytes = { tonumber(a), tonumber(b), tonumber(c), tonumber(d) }
@@ -166,6 +166,28 @@ function source.group(address)
         return address
     end
     return bytes:sub(1, 12) == V4 and plain(address) or bytes:sub(1, 8)
+end
+
+local SHOWN_V6 = 6 -- bytes: what a site is given
+
+--- The network of an address, which tells a person from none of many: 24 bits of IPv4, 48 of IPv6.
+---@param address any
+---@return string? network "203.0.113.0/24", "2001:db8:1::/48"; nil: it is no address
+function source.hint(address)
+    local bytes = type(address) == "string" and source.address(address)
+    if not bytes then
+        return nil
+    elseif bytes:sub(1, 12) == V4 then
+        return ("%d.%d.%d.0/24"):format(bytes:byte(13, 15))
+    end
+    local groups = {}
+    for at = 1, SHOWN_V6, 2 do
+        groups[#groups + 1] = ("%x"):format((">I2"):unpack(bytes, at))
+    end
+    while groups[#groups] == "0" do
+        groups[#groups] = nil
+    end
+    return table.concat(groups, ":") .. "::/48"
 end
 
 --- Counts per source and second, forgotten with the second: what an anonymous sender can make us hold is
