@@ -25,11 +25,32 @@ local function check_currency(value)
     end
 end
 
---- https, without user; http only to the caller's own machine, for development.
+--- "[::1]:80" -> "[::1]"; nil: no host and port as RFC 3986 has them.
+local function host_of(authority)
+    local address, port = authority:match("^%[([%x:.]+)%](.*)$")
+    local name = address and source.address(address) and "[" .. address .. "]"
+    if not address then
+        name, port = authority:match("^(%w[%w.%-]*)(.*)$")
+    end
+    local number = port and port:match("^:(%d*)$")
+    local good = name and (port == "" or number and #number <= 5 and (tonumber(number) or 0) <= 65535)
+    return good and name or nil
+end
+
+--- What stands in a Location as it is: ASCII, every % of an escape, one fragment at most (RFC 3986). https,
+--- without user; http only to the caller's own machine, for development.
 local function check_return_url(value)
-    local scheme, host, rest = value:match("^(%l+)://(%[?[%w.:%-]+%]?)(.*)$")
-    local name = host and (host:match("^(%[[%x:]+%])") or host:match("^[^:]+"))
-    if not host or rest ~= "" and not rest:find("^[/?#]") or value:find("[%s<>\"\\^`{|}]") then
+    if value:find("[^!-~]") then
+        return "must be ASCII without blanks: percent-encode other characters, write a host name as xn--…"
+    elseif value:gsub("%%%x%x", ""):find("%", 1, true) then
+        return "must have two hexadecimal digits behind each %"
+    end
+    local scheme, authority, rest = value:match("^(%l+)://([^/?#]*)(.*)$")
+    if authority and authority:find("@", 1, true) then
+        return "must not hold a user name or password"
+    end
+    local name = authority and host_of(authority)
+    if not name or rest:find("[<>\"\\^`{|}]") or rest:find("#.*#") then
         return "must be an absolute https URL"
     elseif scheme ~= "https" and not (scheme == "http" and LOOPBACK[name]) then
         return "must be an https URL"

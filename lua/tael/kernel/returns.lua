@@ -62,7 +62,13 @@ local function page(payment, locale)
     }
 end
 
+--- A byte that a Location cannot hold; URLs that were accepted long ago may.
+local function escaped(byte)
+    return ("%%%02X"):format(byte:byte())
+end
+
 local function redirect(url, payment)
+    url = url:gsub("[^!-~]", escaped)
     local address, fragment = url:match("^([^#]*)(.*)$")
     local mark = address:find("?", 1, true) and "&" or "?"
     return { status = 303, body = "", headers = {
