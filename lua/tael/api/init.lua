@@ -111,9 +111,9 @@ local function check_version(call)
     return true
 end
 
+-- What takes JSON, by how exactly it names it: of several the most exact one holds (RFC 9110 §12.5.1).
 local ACCEPTABLE = {
-    ["*/*"] = true, ["application/*"] = true, ["application/json"] = true,
-    ["application/problem+json"] = true,
+    ["*/*"] = 1, ["application/*"] = 2, ["application/problem+json"] = 3, ["application/json"] = 4,
 }
 
 local function check_accept(call)
@@ -121,11 +121,17 @@ local function check_accept(call)
     if not accept or accept == "" or ACCEPTABLE[accept] then
         return true
     end
+    local exact, taken = 0, false
     for range in accept:lower():gmatch("[^,]+") do
-        local kind = range:match("^%s*([^;%s]+)")
-        if ACCEPTABLE[kind] and not range:find(";%s*q%s*=%s*0%.?0*%s*$") then
-            return true
+        local how = ACCEPTABLE[range:match("^%s*([^;%s]+)")] or 0
+        local refused = range:find(";%s*q%s*=%s*0%.?0*%s*%f[;\0]")
+        if how > exact or how == exact and how > 0 then
+            taken = not refused or how == exact and taken
+            exact = how
         end
+    end
+    if taken then
+        return true
     end
     return nil, problem.new("not_acceptable")
 end
