@@ -122,6 +122,15 @@ test('the browser comes back with a signed return', async () => {
     assert.equal(body.deliveries.length, 1);
 });
 
+test('what the return says stands in front of a fragment', async () => {
+    const page = await open(pageUrl(order(), { returnUrl: 'https://shop.example/return?a=1#/thanks?b' }));
+    const form = page.html.toString().match(/action="(\/cashier\/[0-9a-f]+\/pay)"/)[1];
+    const back = await fetch(sandbox.url + form, { method: 'POST', redirect: 'manual' });
+    const target = new URL(back.headers.get('location'));
+    assert.deepEqual([target.hash, target.searchParams.get('a')], ['#/thanks?b', '1']);
+    assert.equal(target.searchParams.get('method'), 'alipay.trade.page.pay.return');
+});
+
 test('Refuse pays nothing, and the order stays open', async () => {
     const content = order();
     const page = await open(pageUrl(content));

@@ -25,8 +25,9 @@ function cashier.return_target(trade, app)
         total_amount = yuan.text(trade.total),
     }
     fields.sign = wire.sign_fields(fields, app.alipay_key)
-    local mark = trade.return_url:find("?", 1, true) and "&" or "?"
-    return trade.return_url .. mark .. wire.write_form(fields)
+    local address, fragment = trade.return_url:match("^([^#]*)(.*)$")
+    local mark = address:find("?", 1, true) and "&" or "?"
+    return address .. mark .. wire.write_form(fields) .. fragment
 end
 
 local function redirect(location)
