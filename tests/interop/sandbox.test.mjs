@@ -131,6 +131,17 @@ test('what the return says stands in front of a fragment', async () => {
     assert.equal(target.searchParams.get('method'), 'alipay.trade.page.pay.return');
 });
 
+test('a page of another origin pulls no lever', async () => {
+    for (const headers of [{ origin: 'https://evil.example' }, { 'sec-fetch-site': 'cross-site' }]) {
+        const refused = await fetch(`${sandbox.url}/sandbox/behaviour`, { method: 'POST', headers, body: '{}' });
+        assert.equal(refused.status, 403);
+        assert.match((await refused.json()).error, /other origins/);
+        assert.equal((await fetch(`${sandbox.url}/sandbox/behaviour`, { headers })).status, 200);
+    }
+    const own = { origin: sandbox.url, 'sec-fetch-site': 'same-origin' };
+    assert.notEqual((await fetch(`${sandbox.url}/sandbox/behaviour`, { method: 'POST', headers: own, body: '{}' })).status, 403);
+});
+
 test('Refuse pays nothing, and the order stays open', async () => {
     const content = order();
     const page = await open(pageUrl(content));

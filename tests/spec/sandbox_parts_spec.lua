@@ -224,6 +224,22 @@ describe("sandbox behaviour", function()
 end)
 
 describe("sandbox levers", function()
+    it("are pulled by no page of another origin", function()
+        for _, case in ipairs {
+            { false, {} }, { false, { host = "127.0.0.1:8090" } },
+            { false, { host = "127.0.0.1:8090", origin = "http://127.0.0.1:8090", ["sec-fetch-site"] = "same-origin" } },
+            { false, { host = "127.0.0.1:8090", origin = "http://127.0.0.1:8090" } },
+            { false, { host = "sandbox.example", origin = "https://sandbox.example" } },
+            { true, { host = "127.0.0.1:8090", origin = "https://evil.example" } },
+            { true, { host = "127.0.0.1:8090", origin = "http://127.0.0.1:8080" } },
+            { true, { host = "127.0.0.1:8090", origin = "null" } },
+            { true, { host = "127.0.0.1:8090", ["sec-fetch-site"] = "cross-site" } },
+            { true, { host = "127.0.0.1:8090", ["sec-fetch-site"] = "same-site" } },
+        } do
+            assert.equal(case[1], reply.is_foreign { headers = case[2] }, case[2].origin)
+        end
+    end)
+
     it("read parameters and bodies", function()
         local request = { query = "a=1&out_trade_no=T_1&b=x%20y", body = '{"a":1}' }
         assert.are.equal("T_1", reply.parameter(request, "out_trade_no"))

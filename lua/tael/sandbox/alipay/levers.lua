@@ -175,6 +175,9 @@ local routes = {
 ---@param rest string what follows /sandbox/
 ---@return table response
 function levers.handle(state, request, rest)
+    if request.method ~= "GET" and request.method ~= "HEAD" and reply.is_foreign(request) then
+        return reply.refuse(403, "levers are not for pages of other origins: use curl, a test, or a page from here")
+    end
     local number, action = rest:match("^trades/([%w_]+)/?(%l*)$")
     if number then
         return one_trade(state, request, number, action)

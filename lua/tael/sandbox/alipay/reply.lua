@@ -21,6 +21,18 @@ function reply.refuse(status, text)
     return reply.json(status, { error = text })
 end
 
+--- Was it sent by a page of somebody else's that a browser shows? Browsers say whose it is, nobody else does.
+---@param request table
+---@return boolean
+function reply.is_foreign(request)
+    local site, origin = request.headers["sec-fetch-site"], request.headers.origin
+    if site and site ~= "same-origin" and site ~= "none" then
+        return true
+    end
+    local own = "://" .. (request.headers.host or "")
+    return origin ~= nil and origin ~= "http" .. own and origin ~= "https" .. own
+end
+
 --- The body as an object; an empty one is empty.
 ---@param request table
 ---@return table? nil: not an object
