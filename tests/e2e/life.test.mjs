@@ -470,6 +470,7 @@ const twice = async (at) => {
     const second = await at.post(`/v1/payments/${payment.id}/attempts`, { product: 'qr' });
     assert.equal(second.status, 201, second.text);
     assert.equal(second.body.next_action.type, 'qr_code');
+    assert.equal(second.headers.get('location'), `/v1/payments/${payment.id}/attempts`);
     const numbers = (await attemptsOf(payment, at)).map((attempt) => attempt.order_no);
     assert.equal(numbers.length, 2);
     for (const number of numbers) await lever('POST', `trades/${number}/pay`, undefined, at);

@@ -68,6 +68,8 @@ test('the same texts again are the same version', async () => {
     const again = await push(rules('same'), { message: 'another message' });
     assert.deepEqual([first.status, again.status, again.body.id, again.body.message],
         [201, 200, first.body.id, 'a change'], again.text);
+    const read = await engine.operator('GET', first.headers.get('location'));
+    assert.deepEqual([read.status, read.body.id, again.headers.get('location')], [200, first.body.id, null]);
 });
 
 test('a push may be as large as a folder, and no other body', async () => {

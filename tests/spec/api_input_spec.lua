@@ -356,12 +356,14 @@ describe("an order", function()
     end)
 
     it("sends the payer back to what a Location can hold", function()
-        for _, url in ipairs { "https://shop.example", "https://shop.example:8443/a%20b?c=%E8%B0%A2&d[]=1#/thanks",
+        for _, url in ipairs { "https://shop.example",
+            "https://shop.example:8443/a%20b?c=%E8%B0%A2&d[]=1#/thanks",
             "https://[2001:db8::1]:1/", "http://127.0.0.1:8080/x", "http://[::1]", "http://localhost?a",
             "https://xn--fiq228c.example/" } do
             assert.is_nil(refused { return_url = url }, url)
         end
-        local ascii = "must be ASCII without blanks: percent-encode other characters, write a host name as xn--…"
+        local ascii = "must be ASCII without blanks: percent-encode other characters, "
+            .. "write a host name as xn--…"
         local other = "must be an absolute https URL"
         for url, detail in pairs {
             ["https://shop.example/谢谢"] = ascii, ["https://商店.example/"] = ascii, ["https://a/b c"] = ascii,
@@ -369,10 +371,13 @@ describe("an order", function()
             ["https://a/%zz"] = "must have two hexadecimal digits behind each %",
             ["https://u@a/"] = "must not hold a user name or password",
             ["https://u:p@a/"] = "must not hold a user name or password",
-            ["https://a/\r\nX: y"] = "must not hold control characters", ["http://a/"] = "must be an https URL",
+            ["https://a/\r\nX: y"] = "must not hold control characters",
+            ["http://a/"] = "must be an https URL",
             ["http://localhost.evil.example/"] = "must be an https URL", ["https://a/#b#c"] = other,
-            ["https://:80/"] = other, ["https:///a"] = other, ["https://a:b/"] = other, ["https://[::1/"] = other,
-            ["https://a:99999/"] = other, ["https://[zz]/"] = other, ["/a"] = other, ["javascript:alert(1)"] = other,
+            ["https://:80/"] = other, ["https:///a"] = other, ["https://a:b/"] = other,
+            ["https://[::1/"] = other,
+            ["https://a:99999/"] = other, ["https://[zz]/"] = other, ["/a"] = other,
+            ["javascript:alert(1)"] = other,
             ["https://a/<b>"] = other, ["https://a\\b/"] = other,
         } do
             assert.equal("return_url " .. detail, (refused { return_url = url } or {}).detail, url)

@@ -227,7 +227,8 @@ describe("sandbox levers", function()
     it("are pulled by no page of another origin", function()
         for _, case in ipairs {
             { false, {} }, { false, { host = "127.0.0.1:8090" } },
-            { false, { host = "127.0.0.1:8090", origin = "http://127.0.0.1:8090", ["sec-fetch-site"] = "same-origin" } },
+            { false, { host = "127.0.0.1:8090", origin = "http://127.0.0.1:8090",
+                ["sec-fetch-site"] = "same-origin" } },
             { false, { host = "127.0.0.1:8090", origin = "http://127.0.0.1:8090" } },
             { false, { host = "sandbox.example", origin = "https://sandbox.example" } },
             { true, { host = "127.0.0.1:8090", origin = "https://evil.example" } },

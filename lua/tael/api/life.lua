@@ -44,7 +44,10 @@ function M.attempt(call)
     if not result then
         return nil, err
     end
-    return result.started and 201 or 200, result.payment
+    if not result.started then
+        return 200, result.payment
+    end
+    return 201, result.payment, { location = "/v1/payments/" .. result.payment.id .. "/attempts" }
 end
 
 M.metadata_schema = { fields = { metadata = schema.metadata_patch } }

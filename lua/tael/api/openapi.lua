@@ -32,7 +32,7 @@ local HEADERS = {
         schema = { type = "string" } },
     ["Retry-After"] = { description = "seconds until it is worth while to repeat",
         schema = { type = "integer" } },
-    Location = { description = "path of the object that was made", schema = { type = "string" } },
+    Location = { description = "path where what was made is read", schema = { type = "string" } },
     ["Idempotency-Replayed"] = { description = "true: the object was there already",
         schema = { type = "string", const = "true" } },
 }
@@ -71,7 +71,8 @@ local function good_answer(route, status, answer)
         names = names .. " Tael-Version RateLimit-Policy RateLimit"
     end
     if status == 201 then
-        names = names .. " Location" .. (route.idempotent and " Idempotency-Replayed" or "")
+        names = names .. (route.unread and "" or " Location")
+            .. (route.idempotent and " Idempotency-Replayed" or "")
     end
     return { description = about, headers = header_refs(names), content = content }
 end

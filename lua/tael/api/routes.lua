@@ -32,6 +32,7 @@ local routes = {}
 ---@field few boolean?         few addresses of it are asked for, over and over
 ---@field scope string?
 ---@field any_merchant boolean? an operator need not name one
+---@field unread boolean?      what it makes is read nowhere again: no Location
 ---@field idempotent boolean?  Idempotency-Key is looked at
 ---@field body table?         schema of the body
 ---@field json_limits table?  other than tael.json's own
@@ -188,7 +189,7 @@ add("GET", "/v1/accounts/{id}", API, channels.account, {
 })
 add("POST", "/v1/merchants/{slug}/api_keys", "local", merchants.create_key, {
     id = "createApiKey", about = "A new API key", scope = "admin", body = merchants.key_schema,
-    any_merchant = true, answers = { [201] = "api_key" },
+    any_merchant = true, unread = true, answers = { [201] = "api_key" },
 })
 
 -- ---- scripts: merchants', and the operator's own ----

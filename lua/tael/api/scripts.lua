@@ -227,7 +227,12 @@ function M.push(call)
     if not view then
         return nil, err
     end
-    return made and 201 or 200, view
+    if not made then
+        return 200, view
+    end
+    local params = call.params
+    return 201, view, { location = ("/v1/scripts/%s/versions/%s"):format(
+        params.part or "merchants/" .. params.slug, view.id) }
 end
 
 ---@param call tael.api.Call

@@ -176,7 +176,8 @@ local routes = {
 ---@return table response
 function levers.handle(state, request, rest)
     if request.method ~= "GET" and request.method ~= "HEAD" and reply.is_foreign(request) then
-        return reply.refuse(403, "levers are not for pages of other origins: use curl, a test, or a page from here")
+        return reply.refuse(403,
+            "levers are not for pages of other origins: use curl, a test, or a page from here")
     end
     local number, action = rest:match("^trades/([%w_]+)/?(%l*)$")
     if number then
