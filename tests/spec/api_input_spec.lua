@@ -343,6 +343,23 @@ describe("an order", function()
         return problems and problems.errors[1]
     end
 
+    it("has a subject that reads as it is written", function()
+        local control = "subject must not hold control characters"
+        local turned = "subject must not hold characters that turn the direction of what follows "
+            .. "(U+202A to U+202E): use isolates (U+2066 to U+2069)"
+        for text, detail in pairs {
+            ["a\0"] = control, ["a\127"] = control, ["a\u{80}"] = control, ["\u{9B}31m"] = control,
+            ["\u{9F}"] = control, ["\u{202A}a"] = turned, ["12.00\u{202E}00.1"] = turned,
+        } do
+            assert.equal(detail, (refused { subject = text } or {}).detail)
+        end
+        for _, text in ipairs { "茶", "¡ñ\u{A0}", "\u{2029}", "\u{2030}", "שלום \u{2066}tea\u{2069}",
+            "\u{200F}قهوة", "€\u{202F}5" } do
+            assert.is_nil(refused { subject = text }, text)
+        end
+        assert.is_nil(refused { description = "two\nlines", metadata = { a = "b\tc" } })
+    end)
+
     it("has a payer at an address of either family", function()
         for _, text in ipairs { "203.0.113.7", "2001:db8::7", "::1", "::ffff:203.0.113.7" } do
             assert.is_nil(refused { payer = { client_ip = text } }, text)
@@ -367,7 +384,7 @@ describe("an order", function()
         local other = "must be an absolute https URL"
         for url, detail in pairs {
             ["https://shop.example/谢谢"] = ascii, ["https://商店.example/"] = ascii, ["https://a/b c"] = ascii,
-            ["https://a/\u{85}"] = ascii, ["https://a/%"] = "must have two hexadecimal digits behind each %",
+            ["https://a/\u{85}"] = "must not hold control characters", ["https://a/%"] = "must have two hexadecimal digits behind each %",
             ["https://a/%zz"] = "must have two hexadecimal digits behind each %",
             ["https://u@a/"] = "must not hold a user name or password",
             ["https://u:p@a/"] = "must not hold a user name or password",

@@ -5,7 +5,7 @@ local json_schema = {}
 
 -- Classes of Lua's patterns as ECMA-262 has them inside brackets.
 local CLASSES = { a = "A-Za-z", d = "0-9", l = "a-z", u = "A-Z", w = "A-Za-z0-9", x = "A-Fa-f0-9" }
-local NO_CONTROL = "^[^\\u0000-\\u001f\\u007f]*$"
+local NO_CONTROL = "^[^\\u0000-\\u001f\\u007f-\\u009f\\u202a-\\u202e]*$"
 
 --- A Lua pattern of anchors, literals, classes, sets and * + ? as a regular expression.
 ---@param pattern string

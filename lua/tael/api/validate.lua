@@ -34,6 +34,18 @@ local function length_of(text)
     return utf8.len(text) or #text
 end
 
+--- C0, DEL and C1 (U+0080 to U+009F, of which terminals make commands); and what makes one text read as
+--- another: overrides and embeddings (U+202A to U+202E). Marks and isolates are left to those who write
+--- from right to left.
+local function unseen(value)
+    if value:find("%c") or value:find("\xC2[\x80-\x9F]") then
+        return "must not hold control characters"
+    elseif value:find("\xE2\x80[\xAA-\xAE]") then
+        return "must not hold characters that turn the direction of what follows (U+202A to U+202E): "
+            .. "use isolates (U+2066 to U+2069)"
+    end
+end
+
 function types.string(field, value)
     if type(value) ~= "string" then
         return "must be a string"
@@ -43,8 +55,10 @@ function types.string(field, value)
         return "must have at most " .. field.max .. " characters"
     elseif field.bytes and #value > field.bytes then
         return "must have at most " .. field.bytes .. " bytes"
-    elseif not field.control and value:find("%c") then
-        return "must not hold control characters"
+    end
+    local wrong = not field.control and unseen(value)
+    if wrong then
+        return wrong
     elseif field.match and not value:find(field.match) then
         return "must be " .. field.form
     end
