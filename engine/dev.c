@@ -262,7 +262,7 @@ static void take_up(struct dev *dev, const struct tael_watch_change *change)
     } else if (!stopped(dev)) {
         say("[dev] %s — the new text does not load\n%s%s",
             dev->engine != NULL ? "kept the running version" : "not running",
-            status == 422 ? text : err.message, status == 422 ? "" : "\n");
+            status > 200 ? text : err.message, status == 422 ? "" : "\n");
     }
     int ms = (int)((tael_mono_us(dev->world) - from) / 1000);
     if (err.status == TAEL_OK && status == 200 && change->count == 1)
@@ -330,6 +330,8 @@ static int begin(struct dev *dev)
     tael_error err = {0};
     char *text = NULL, *data = NULL;
     int code, status = check(dev, &text, &err);
+    if (status == 403) /* nothing to correct in what is written: a folder cannot be made */
+        tael_error_set(&err, TAEL_ECONFIG, "folder", "%s", text);
     if (status == 422 && !stopped(dev)) {
         fprintf(stderr, "tael: %s\n%s", wrong.message, text);
         tael_say_next(dev->words, "correct it, then tael dev");

@@ -137,6 +137,19 @@ static tael_status find_lua(tael_engine *engine, const tael_options *options, ta
     return TAEL_ECONFIG;
 }
 
+/* A host may go elsewhere, and the file is read again. Links on the way are followed each time. */
+static bool keep_place(char **out, const char *path)
+{
+    char here[PATH_MAX];
+    if (path == NULL || path[0] == '/' || getcwd(here, sizeof(here)) == NULL)
+        return keep(out, path);
+    size_t size = strlen(here) + strlen(path) + 2;
+    *out = malloc(size);
+    if (*out != NULL)
+        snprintf(*out, size, "%s/%s", here, path);
+    return *out != NULL;
+}
+
 static tael_status keep_options(tael_engine *engine, const tael_options *options,
                                 const struct tael_engine_setup *setup, tael_error *err)
 {
@@ -148,6 +161,7 @@ static tael_status keep_options(tael_engine *engine, const tael_options *options
     if (rc != TAEL_OK)
         return rc;
     bool kept = keep(&engine->root, root) && keep(&engine->config_path, options->config_path) &&
+                keep_place(&engine->config_at, options->config_path) &&
                 keep(&engine->config_lua, options->config_lua) &&
                 keep(&engine->app, setup->app != NULL ? setup->app : "tael.server") &&
                 keep(&engine->args_json, setup->args_json);
@@ -527,6 +541,7 @@ void tael_engine_close(tael_engine *engine)
     free(engine->lua_root);
     free(engine->root);
     free(engine->config_path);
+    free(engine->config_at);
     free(engine->config_lua);
     free(engine->app);
     free(engine->args_json);

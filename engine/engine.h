@@ -131,6 +131,7 @@ struct tael_engine {
     struct tael_meter *meter;
     const atomic_bool *stop;
     char *lua_root, *root, *config_path, *config_lua, *app, *args_json;
+    char *config_at; /* config_path from the root of the file system; that is what is shown */
     bool dev, listen, started, closing;
     bool settling; /* the workers' threads have ended */
     bool inherits; /* it began with another's sockets, which are its own once it runs */

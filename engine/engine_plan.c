@@ -372,6 +372,7 @@ static void push_options(lua_State *L, const tael_engine *engine)
     lua_pushcfunction(L, make_folder);
     lua_setfield(L, -2, "make_folder");
     set_text(L, "config_path", engine->config_path);
+    set_text(L, "config_at", engine->config_at);
     set_text(L, "config_lua", engine->config_lua);
     set_text(L, "root", engine->root);
     set_text(L, "lua_root", engine->lua_root);

@@ -226,6 +226,7 @@ end
 
 ---@class tael.config.Options
 ---@field path string?      tael.lua; neither path nor text: all values are defaults
+---@field at string?        where that is read, if not relative to where the process stands
 ---@field text string?      in place of the file
 ---@field root string?      base of relative paths
 ---@field lua_root string?  folder of Tael's own Lua
@@ -241,7 +242,7 @@ end
 local function given_of(context, options)
     if not context.text and options.path then
         local reason
-        context.text, reason = file_of.source(options.path)
+        context.text, reason = file_of.source(options.at or options.path)
         if not context.text then
             return fail("config_not_found", reason)
         end
@@ -306,7 +307,7 @@ end
 ---@param loaded table config
 ---@return boolean
 function config.unchanged(options, loaded)
-    local text = options.text or options.path and file_of.source(options.path)
+    local text = options.text or options.path and file_of.source(options.at or options.path)
     for path, digest in pairs(loaded.reads) do
         if digest_of(file_of.source(path)) ~= digest then
             return false

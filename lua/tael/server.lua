@@ -32,6 +32,7 @@ function app.plan(options)
     if not config then
         return nil, err
     end
+    source.at = options.config_at -- from now on: who holds the engine may go elsewhere
     local listeners
     listeners, err = plan_of.listeners(config)
     if not listeners then

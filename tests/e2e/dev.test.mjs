@@ -283,7 +283,9 @@ test('what stands in the way is named, with what to do', { timeout: 120_000 }, a
         ends(2, ['dev', ...words], second, /^tael: tael dev takes --port N[^\n]*\nnext: tael dev --help\n$/);
     second.save('tael.lua', 'return { data = "/proc/nothing/data" }\n');
     ends(3, ['dev', '--port', String(await freePort())], second,
-        /^tael: what is in this folder does not load\n {2}cannot make the folder \/proc\/nothing\/data[^\n]*\nnext: correct it/);
+        /^tael: cannot make the folder \/proc\/nothing\/data: [^\n]*\nnext: make it, or let this user write there;/);
+    ends(3, ['serve', '--dev'], second,
+        /^tael: cannot make the folder \/proc\/nothing\/data: [^\n]*\nnext: make it, or let this user write there;/);
     second.save('tael.lua', 'return {\n');
     ends(3, ['dev'], second, /^tael: what is in this folder does not load\n {2}tael\.lua:\d:\d: [^\n]*\n {2}\d \| /);
 });

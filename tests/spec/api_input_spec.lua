@@ -384,7 +384,8 @@ describe("an order", function()
         local other = "must be an absolute https URL"
         for url, detail in pairs {
             ["https://shop.example/谢谢"] = ascii, ["https://商店.example/"] = ascii, ["https://a/b c"] = ascii,
-            ["https://a/\u{85}"] = "must not hold control characters", ["https://a/%"] = "must have two hexadecimal digits behind each %",
+            ["https://a/\u{85}"] = "must not hold control characters",
+            ["https://a/%"] = "must have two hexadecimal digits behind each %",
             ["https://a/%zz"] = "must have two hexadecimal digits behind each %",
             ["https://u@a/"] = "must not hold a user name or password",
             ["https://u:p@a/"] = "must not hold a user name or password",

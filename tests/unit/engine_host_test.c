@@ -49,6 +49,41 @@ static void a_host_may_go_elsewhere(void)
     CHECK(chdir(here) == 0);
 }
 
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fputs(text, file) >= 0 && fclose(file) == 0);
+}
+
+static void a_configuration_is_read_again_where_it_was(void)
+{
+    char here[4096], lua[4200], folder[] = "/tmp/tael-host-XXXXXX", file[64];
+    tael_options options = TAEL_OPTIONS_INIT;
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    int status = 0;
+    char *body = NULL;
+    CHECK(getcwd(here, sizeof(here)) != NULL && mkdtemp(folder) != NULL && chdir(folder) == 0);
+    snprintf(lua, sizeof(lua), "%s/lua", here);
+    snprintf(file, sizeof(file), "%s/tael.lua", folder);
+    write_file("tael.lua", "return { dev = true }\n");
+    options.lua_root = lua;
+    options.config_path = "tael.lua";
+    CHECK(tael_engine_open(&engine, &options, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    CHECK(chdir("/") == 0);
+    write_file(file, "return { dev = true, drain = \"9s\" }\n");
+    CHECK(tael_call_wait(engine, "POST", "/-/reload", NULL, NULL, &status, &body, NULL) == TAEL_OK);
+    CHECK_NAMED(status == 200 && body != NULL && strstr(body, "\"drain\"") != NULL,
+                body != NULL ? body : "no answer");
+    tael_free(body);
+    tael_engine_close(engine);
+    CHECK(chdir(here) == 0);
+    char command[96];
+    snprintf(command, sizeof(command), "rm -r %s", folder);
+    CHECK(system(command) == 0);
+}
+
 static void a_root_has_to_be_there(void)
 {
     static const char *const roots[] = {"", "tests/unit/nowhere", "tests/unit/tap.h/data"};
@@ -547,6 +582,7 @@ int main(void)
     alarm(300); /* a hang is a failure */
     few_descriptors_are_a_refusal();
     a_host_may_go_elsewhere();
+    a_configuration_is_read_again_where_it_was();
     a_root_has_to_be_there();
     paths_have_to_be_text();
     a_newer_header_is_told_from_a_mistake();

@@ -118,7 +118,7 @@ function demo.make_keys(config, make_folder)
     for _, folder in ipairs { config.data, config.keys.folder } do
         local made, message = make_folder(folder)
         if not made then
-            return nil, { code = "configuration_invalid", message = message }
+            return nil, { code = "folder", message = message }
         end
     end
     local open, err = key_folder.open(config)

@@ -12,6 +12,8 @@ function app.plan(options)
     local pass = { ok = found ~= nil }
     if found then
         pass.text = table.concat(found, "\n") .. "\n"
+    elseif err.code == "folder" then
+        pass.text, pass.code = err.message, err.code
     else
         pass.text, pass.code = report.text(err, options.root), err.code
     end
@@ -23,10 +25,12 @@ function app.open(context)
     app.pass = context.pass
 end
 
---- 200: the data folder, then every place to be watched, a line each. 422: what is wrong, for a person.
+--- 200: the data folder, then every place to be watched, a line each. 422: what is wrong, for a person;
+--- 403: the folder that cannot be made.
 ---@return table response
 function app.handle()
-    return { status = app.pass.ok and 200 or 422, body = app.pass.text }
+    local status = app.pass.ok and 200 or app.pass.code == "folder" and 403 or 422
+    return { status = status, body = app.pass.text }
 end
 
 return app

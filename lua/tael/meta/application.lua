@@ -14,6 +14,7 @@
 
 ---@class tael.app.Options
 ---@field config_path string?  tael.lua
+---@field config_at string?    the same, absolute: to read it again
 ---@field config_lua string?   text in its place
 ---@field root string          base of relative paths, absolute
 ---@field lua_root string      folder of Tael's own Lua
