@@ -44,7 +44,9 @@ static int machine_file(lua_State *L)
     tael_refuse_pure(L, "machine.file");
     if (stat(luaL_checkstring(L, 1), &found) != 0)
         return fail_errno(L);
-    lua_createtable(L, 0, 5);
+    lua_createtable(L, 0, 6);
+    lua_pushfstring(L, "%I:%I", (LUAI_UACINT)found.st_dev, (LUAI_UACINT)found.st_ino);
+    lua_setfield(L, -2, "identity");
     lua_pushboolean(L, S_ISDIR(found.st_mode));
     lua_setfield(L, -2, "folder");
     lua_pushboolean(L, found.st_uid == geteuid());

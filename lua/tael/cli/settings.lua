@@ -1,5 +1,6 @@
 --- The configuration as a command sees it, and the places that follow from it.
 local config = require "tael.config"
+local machine = require "tael.machine"
 local plan = require "tael.config.plan"
 
 local settings = {}
@@ -42,8 +43,13 @@ end
 --- Where a running engine answers the operator.
 settings.socket = plan.socket
 
+local function identity(path)
+    local file = machine.file(path)
+    return file and file.identity
+end
+
 --- Does a process listen on the socket? A socket file that a killed engine left behind is not in the
---- kernel's list.
+--- kernel's list. That has each by the path that its process went: another one may lead to the same file.
 ---@param path string
 ---@param list string? file to read instead of the kernel's
 ---@return boolean
@@ -52,9 +58,11 @@ function settings.listens(path, list)
     if not file then
         return false
     end
-    local found = false
+    local found, own, name = false, identity(path), path:match("[^/]*$")
     for line in file:lines() do
-        found = found or line:sub(-#path - 1) == " " .. path
+        local other = line:match("^%x+: %x+ %x+ %x+ %x+ %x+ +%d+ (/.*)$")
+        found = found or other == path
+            or other ~= nil and own ~= nil and other:match("[^/]*$") == name and identity(other) == own
     end
     file:close()
     return found

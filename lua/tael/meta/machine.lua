@@ -5,6 +5,7 @@
 local machine = {}
 
 ---@class tael.machine.File
+---@field identity string  the same for two paths that lead to one file
 ---@field folder boolean
 ---@field mode integer      permission bits, such as 384 (0600)
 ---@field size integer      bytes
