@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <dlfcn.h>
 #include <lauxlib.h>
 
 #include "bind/bind.h"
+#include "bind/wire.h"
 
 enum { MAX = 64 /* processes of a worker */ };
 
@@ -103,6 +105,15 @@ static lua_Integer field_integer(lua_State *L, const char *name, lua_Integer oth
     return value;
 }
 
+/* A process would end at once (child/seal.c) and could not say why. Where the limit cannot be read
+ * it is left to try. */
+static bool has_stack(void)
+{
+    struct rlimit stack;
+    return getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_max == RLIM_INFINITY ||
+           stack.rlim_max >= TAEL_WIRE_STACK;
+}
+
 /* isolate.processes{max=, program=, anywhere=} -> true | nil, err */
 int tael_isolate_processes(lua_State *L)
 {
@@ -128,6 +139,11 @@ int tael_isolate_processes(lua_State *L)
     if (options.program == NULL)
         return tael_bind_fail(L, "not_found",
                               "tael-script is neither beside the engine nor in libexec/tael");
+    if (!has_stack())
+        return tael_bind_fail(
+            L, "unavailable",
+            "its processes need 8 MiB of stack each, and the limit is below that: "
+            "raise it (ulimit -Hs, LimitSTACK= of systemd)");
     tael_status rc = tael_children_new(&make_box(L)->children, &options);
     if (rc != TAEL_OK) {
         lua_pushnil(L);

@@ -13,8 +13,9 @@
 
 enum {
     TAEL_WIRE_MAX = 4 * 1024 * 1024, /* bytes of a message behind its length */
-    TAEL_WIRE_GENERATIONS = 4,  /* told last, that a process still knows; a ring on both sides */
-    TAEL_WIRE_FAULT_MAX = 1024, /* bytes of a sentence that says why not */
+    TAEL_WIRE_GENERATIONS = 4, /* told last, that a process still knows; a ring on both sides */
+    TAEL_WIRE_STACK = 8 * 1024 * 1024, /* bytes that a script's process must be able to have */
+    TAEL_WIRE_FAULT_MAX = 1024,        /* bytes of a sentence that says why not */
 };
 
 enum tael_wire_kind {

@@ -18,6 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bind/wire.h"
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
@@ -37,7 +39,7 @@
 #error "the filter of system calls has to be told this architecture (linux/audit.h)"
 #endif
 
-#define STACK   ((rlim_t)8 << 20)
+#define STACK   ((rlim_t)TAEL_WIRE_STACK) /* who starts it looks at this limit before */
 #define ADDRESS ((rlim_t)256 << 20)
 
 /* ---- the filter ---- */

@@ -226,6 +226,19 @@ test('they end with the engine, however it ends', async () => {
     }
 });
 
+test('where a process may not have the stack it needs the engine says so and does not start', async () => {
+    const { spawnSync } = await import('node:child_process');
+    const end = spawnSync('bash', ['-c', `ulimit -s 4096; exec ${program} serve --dev`], {
+        cwd: temporaryFolder('stack'), encoding: 'utf8', timeout: 60000,
+        env: {
+            ...process.env, ...engine.environment, TAEL_HTTP__LISTEN: '127.0.0.1:0', TAEL_OPERATIONS__LISTEN: '127.0.0.1:0',
+            TAEL_SANDBOX__LISTEN: '127.0.0.1:0',
+        },
+    });
+    assert.notEqual(end.status, 0);
+    assert.match(end.stderr, /scripts\.isolation = \\?"process\\?": its processes need 8 MiB of stack[^\n]*LimitSTACK/);
+});
+
 test('where the program is not to be had the engine says so and does not start', async () => {
     const alone = path.join(scripts, 'bin');
     fs.mkdirSync(alone);
