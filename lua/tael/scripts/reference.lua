@@ -132,7 +132,7 @@ local FIXED = [[
 ---@field body string
 ---@field json any of body = "json"; null is tael.json.null
 ---@field form table<string, string>? of body = "form"
----@field ip string whose request it is
+---@field ip string? whose request it is; nil over a local socket, or from the program that holds the engine
 
 --- nil is 204. Beside json, text or body, status is 200 where it is not said.
 ---@class tael.RouteAnswer
