@@ -28,7 +28,8 @@ struct handling {
     const struct tael_worker_refusal *refusal;  /* its second argument, while it is prepared */
     void (*admitted)(void *user, lua_State *L); /* NULL: what it gives is the answer */
     void *user;
-    bool answered;
+    bool answered, logged;
+    char name[TAEL_HTTP_NAME_MAX]; /* of the answer that is made in its place; "": it has none */
 };
 
 struct call {
@@ -229,16 +230,30 @@ static const struct tael_http_refusal failed = {500, "internal",
 static const struct tael_http_refusal busy = {503, "overloaded",
                                               "Repeat the request a little later."};
 
+/* Why there is no answer of the application's, under the name of what is answered in its place. */
+static void log_failed(struct handling *handling, tael_log_level level, const char *why)
+{
+    if (handling->name[0] == '\0' && !tael_worker_name(handling->worker, handling->name))
+        handling->name[0] = '\0';
+    handling->logged = true;
+    const struct tael_log_field fields[] = {
+        tael_log_text("error", why),
+        tael_log_text("request", handling->name),
+    };
+    struct tael_log *log = handling->worker->engine->log;
+    if (tael_log_wants(log, level))
+        tael_log_write(log, level, "request.failed", fields, handling->name[0] != '\0' ? 2 : 1);
+}
+
 /* Without memory it has no body. */
 static void send_problem(struct handling *handling, const struct tael_http_refusal *refusal)
 {
-    char name[TAEL_HTTP_NAME_MAX] = "";
     struct tael_buf body = {0};
     struct answer answer = {.status = refusal->status};
-    if (!tael_worker_name(handling->worker, name))
-        name[0] = '\0';
-    answer.header_count = tael_http_problem_fields(answer.headers, refusal, name);
-    if (tael_http_problem_body(&body, refusal, name) == TAEL_OK)
+    if (!handling->logged)
+        log_failed(handling, TAEL_LOG_INFO, refusal->code);
+    answer.header_count = tael_http_problem_fields(answer.headers, refusal, handling->name);
+    if (tael_http_problem_body(&body, refusal, handling->name) == TAEL_OK)
         answer.body = (struct tael_span){body.data, body.len};
     send_answer(handling, &answer);
     tael_buf_free(&body);
@@ -310,7 +325,8 @@ static bool read_answer(lua_State *L, int idx, struct answer *answer)
     return true;
 }
 
-/* app.failed(request, message) may make a better answer than the plain one; it cannot wait. */
+/* app.failed(request, message, name) may make a better answer than the plain one; it cannot wait.
+ */
 static bool ask_failed(lua_State *L, struct handling *handling, const char *message,
                        struct answer *answer)
 {
@@ -319,7 +335,11 @@ static bool ask_failed(lua_State *L, struct handling *handling, const char *mess
         return false;
     push_request(L, handling);
     lua_pushstring(L, message);
-    return lua_pcall(L, 2, 1, 0) == LUA_OK && read_answer(L, lua_gettop(L), answer);
+    if (handling->name[0] != '\0')
+        lua_pushstring(L, handling->name);
+    else
+        lua_pushnil(L);
+    return lua_pcall(L, 3, 1, 0) == LUA_OK && read_answer(L, lua_gettop(L), answer);
 }
 
 /* The task has ended so; its results follow as arguments. */
@@ -351,8 +371,7 @@ static int answer_protected(lua_State *L)
     const char *message = ended->message != NULL
                               ? ended->message
                               : "the application's answer is not {status=, headers=, body=}";
-    TAEL_LOG(handling->worker->engine->log, TAEL_LOG_ERROR, "request.failed",
-             tael_log_text("error", message));
+    log_failed(handling, TAEL_LOG_ERROR, message);
     memset(&answer, 0, sizeof(answer));
     if (ask_failed(L, handling, message, &answer))
         send_answer(handling, &answer);
@@ -390,8 +409,7 @@ static void request_done(void *user, tael_status status, lua_State *L, int count
         int code = lua_pcall(L, count + 1, 0, 0);
         no_memory = no_memory || code == LUA_ERRMEM;
         if (code != LUA_OK)
-            TAEL_LOG(handling->worker->engine->log, TAEL_LOG_ERROR, "request.failed",
-                     tael_log_text("error", "the answer cannot be read"));
+            log_failed(handling, TAEL_LOG_ERROR, "the answer cannot be read");
     }
     if (!handling->answered)
         send_problem(handling, no_memory ? &busy : &failed);

@@ -218,9 +218,8 @@ function app.refuse(request, refusal)
 end
 
 --- Only what the API itself could not answer comes here.
-function app.failed(request)
+function app.failed(request, _, request_id)
     local problem = require "tael.api.problem"
-    local request_id = app.name()
     local response = problem.response(problem.new("internal"),
         { instance = request.path, request_id = request_id })
     response.headers["tael-request-id"] = request_id

@@ -38,6 +38,43 @@ static bool holds(const char *text, const char *word)
     return text != NULL && strstr(text, word) != NULL;
 }
 
+static void note_failed(void *user, tael_log_level level, const char *json, size_t len)
+{
+    char *last = user;
+    if (level == TAEL_LOG_ERROR && len < 1024)
+        snprintf(last, 1024, "%.*s", (int)len, json);
+}
+
+/* What is answered in the application's place is found in the log by its name. */
+static void a_failure_is_logged_under_its_name(void)
+{
+    static const char *const paths[] = {"/raise", "/nonsense", "/spite"};
+    struct tael_engine_setup setup = {.app = "simtest.echo", .args_json = "{}"};
+    tael_options options = TAEL_OPTIONS_INIT;
+    tael_engine *engine = NULL;
+    tael_error err = {0};
+    char last[1024] = "";
+    options.lua_root = "tests/sim/lua";
+    options.root = "/tmp";
+    options.listen = 0;
+    options.log = note_failed;
+    options.log_user = last;
+    CHECK(tael_engine_open_app(&engine, &options, &setup, &err) == TAEL_OK);
+    CHECK(tael_engine_start(engine, &err) == TAEL_OK);
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        int status = 0;
+        last[0] = '\0';
+        char *body = call(engine, "GET", paths[i], NULL, &status);
+        CHECK(status == 500);
+        CHECK_NAMED(holds(body, "\"request_id\":\"req_1\""), paths[i]);
+        CHECK_NAMED(holds(last, "\"event\":\"request.failed\"") &&
+                        holds(last, "\"request\":\"req_1\""),
+                    last);
+        free(body);
+    }
+    tael_engine_close(engine);
+}
+
 static void an_engine_answers_calls(void)
 {
     tael_engine *engine = NULL;
@@ -389,6 +426,7 @@ static void a_socket_that_cannot_be_had_is_a_failure(void)
 int main(void)
 {
     an_engine_answers_calls();
+    a_failure_is_logged_under_its_name();
     workers_wake_each_other();
     workers_share_one_limit();
     closing_answers_what_is_open();

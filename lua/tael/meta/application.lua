@@ -9,8 +9,11 @@
 ---@field handle fun(request: tael.app.Request): tael.app.Response may wait
 ---@field admit? fun(request: tael.app.Request): tael.app.Admitted|tael.app.Response for plan.routes
 ---@field refuse? fun(request: tael.app.Request, refusal: tael.app.Refusal): tael.app.Response one of them
----@field failed? fun(request: tael.app.Request, message: string): tael.app.Response when handle raised
+---@field failed? tael.app.Failed when handle raised; cannot wait
 ---@field name? fun(): string what an answer is called that the engine makes itself; cannot wait
+
+---@alias tael.app.Failed fun(request: tael.app.Request, message: string, name: string?): tael.app.Response
+---  name is app.name's, under which the log has the message
 
 ---@class tael.app.Options
 ---@field config_path string?  tael.lua
@@ -74,7 +77,7 @@
 ---@field listener string  its name; "call" for one made in the process (tael_call)
 ---@field peer string      "127.0.0.1:51234", "unix", "call"
 ---@field method string
----@field target string    as received
+---@field target string    path and query as received, without what stands before them in absolute form
 ---@field path string
 ---@field query string?
 ---@field headers table<string, string> names in lower case, repeated ones joined by ", "
