@@ -279,6 +279,13 @@ test('the store proves itself after all this, and what is changed in it is found
         [`UPDATE events SET data = '{"pay' WHERE id = (SELECT MAX(id) FROM events)`, /evt_\w+ +it holds no JSON object\n(.*\n)*ok +seals/],
         [`UPDATE events SET data = json_set(data, '$.refund', 'x') WHERE id = (SELECT MAX(id) FROM events WHERE type LIKE 'refund.%')`,
             /evt_\w+ +its refund is no object\n/],
+        [`UPDATE events SET data = '{"payment":["x",1]}' WHERE id = (SELECT MAX(id) FROM events WHERE type LIKE 'payment.%')`,
+            /evt_\w+ +its payment is no object\n(.*\n)*ok +seals/],
+        [`UPDATE events SET data = json_set(data, '$.payment.request', 'x') WHERE version = 1`,
+            /evt_\w+ +its payment has no digest of a request\n(.*\n)*ok +seals/],
+        [`UPDATE events SET data = '[]' WHERE id = (SELECT MAX(id) FROM events)`, /evt_\w+ +it holds no JSON object\n(.*\n)*ok +seals/],
+        [`UPDATE events SET type = 'x.y', data = '{"x":1}' WHERE id = (SELECT MAX(id) FROM events)`,
+            /evt_\w+ +it names another object than its type says\n(.*\n)*ok +seals/],
         ['UPDATE events SET prev = id WHERE id = (SELECT MAX(id) FROM events WHERE payment IS NOT NULL)',
             /evt_\w+ +the event before it is no older one\n/],
     ];

@@ -48,14 +48,19 @@ end
 local parts = { "payment", "attempt", "refund", "details", "evidence" }
 local named = { attempt = true, refund = true, evidence = true } -- by an id
 
+local function is_object(value)
+    return type(value) == "table" and not json.is_array(value)
+end
+
 local function part_wrong(name, columns)
-    if type(columns) ~= "table" then
+    if not is_object(columns) then
         return ("its %s is no object"):format(name)
     elseif named[name] and math.type(columns.id) ~= "integer" then
         return ("its %s has no id"):format(name)
     elseif name == "evidence" and type(columns.kind) ~= "string" then
         return "its evidence is of no kind"
-    elseif columns.request ~= nil and type(columns.request) ~= "string" then
+    elseif columns.request ~= nil and not (type(columns.request) == "string"
+        and crypto.hex.decode(columns.request)) then
         return ("its %s has no digest of a request"):format(name)
     end
 end
@@ -66,7 +71,7 @@ end
 ---@return string? wrong
 function fold.read(event)
     local data = json.decode(event.data)
-    if type(data) ~= "table" then
+    if not is_object(data) then
         return nil, "it holds no JSON object"
     end
     for _, name in ipairs(parts) do

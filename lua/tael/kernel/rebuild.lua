@@ -78,7 +78,7 @@ local function object_of(payment, event, data)
     if kind == "payment" then
         return payment.id
     end
-    return data[kind] and data[kind].id
+    return type(data[kind]) == "table" and data[kind].id or nil
 end
 
 local function check_link(payment, before, event, version, data, found)
