@@ -415,7 +415,8 @@ test('channels and accounts can be read, keys cannot', async () => {
 test('Accept that leaves no JSON is refused', async () => {
     for (const [accept, status] of [['text/html', 406], ['application/json;q=0', 406], ['*/*', 200], ['text/html, application/*;q=0.5', 200],
         ['application/json;q=0, */*', 406], ['*/*;q=0.1, application/json; q=0.000', 406], ['application/*;q=0, application/json', 200],
-        ['*/*;q=0', 406], ['application/json;q=0;x=1', 406], ['application/json;q=0.01', 200]])
+        ['*/*;q=0', 406], ['application/json;q=0;x=1', 406], ['application/json;q=0.01', 200],
+        ['application/problem+json;q=0, application/*', 200], ['application/problem+json;q=0', 406], ['application/problem+json', 200]])
         assert.equal((await engine.get('/v1/payments', { headers: { accept } })).status, status, accept);
 });
 

@@ -111,9 +111,11 @@ local function check_version(call)
     return true
 end
 
--- What takes JSON, by how exactly it names it: of several the most exact one holds (RFC 9110 §12.5.1).
+-- What takes JSON, by how exactly it names it: of several the most exact one holds (RFC 9110 §12.5.1). Who
+-- takes problems takes the rest; who refuses them has said nothing of it.
+local PROBLEM = 3
 local ACCEPTABLE = {
-    ["*/*"] = 1, ["application/*"] = 2, ["application/problem+json"] = 3, ["application/json"] = 4,
+    ["*/*"] = 1, ["application/*"] = 2, ["application/problem+json"] = PROBLEM, ["application/json"] = 4,
 }
 
 local function check_accept(call)
@@ -125,6 +127,9 @@ local function check_accept(call)
     for range in accept:lower():gmatch("[^,]+") do
         local how = ACCEPTABLE[range:match("^%s*([^;%s]+)")] or 0
         local refused = range:find(";%s*q%s*=%s*0%.?0*%s*%f[;\0]")
+        if refused and how == PROBLEM then
+            how = 0
+        end
         if how > exact or how == exact and how > 0 then
             taken = not refused or how == exact and taken
             exact = how
