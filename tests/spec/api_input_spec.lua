@@ -393,7 +393,7 @@ describe("an order", function()
             ["http://a/"] = "must be an https URL",
             ["http://localhost.evil.example/"] = "must be an https URL", ["https://a/#b#c"] = other,
             ["https://:80/"] = other, ["https:///a"] = other, ["https://a:b/"] = other,
-            ["https://[::1/"] = other,
+            ["https://[::1/"] = other, ["https://[203.0.113.7]/"] = other,
             ["https://a:99999/"] = other, ["https://[zz]/"] = other, ["/a"] = other,
             ["javascript:alert(1)"] = other,
             ["https://a/<b>"] = other, ["https://a\\b/"] = other,

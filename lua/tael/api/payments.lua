@@ -27,7 +27,7 @@ end
 
 --- "[::1]:80" -> "[::1]"; nil: no host and port as RFC 3986 has them.
 local function host_of(authority)
-    local address, port = authority:match("^%[([%x:.]+)%](.*)$")
+    local address, port = authority:match("^%[(%x*:[%x:.]+)%](.*)$")
     local name = address and source.address(address) and "[" .. address .. "]"
     if not address then
         name, port = authority:match("^(%w[%w.%-]*)(.*)$")
