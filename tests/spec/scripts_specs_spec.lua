@@ -125,6 +125,30 @@ describe("a merchant's spec", function()
         assert.are.same({ 2, 2 }, { result.passed, result.failed })
     end)
 
+    it("runs it behind a test that has begun and is left where it waits", function()
+        local _, _, result = check [[
+            local t = require "tael.test"
+            describe("a place", function()
+                local used = 0
+                before_each(function() used = used + 1 end)
+                after_each(function() used = used - 1 end)
+                it("asks for sandboxes", function() t.sandbox() end)
+                it("is clean again", function() assert.equal(1, used) end)
+            end)]]
+        assert.are.same({ 1, 0, 1 }, { result.passed, result.failed, result.pending })
+    end)
+
+    it("runs it once, also where it is what fails", function()
+        local _, result = failure_of [[
+            describe("a place", function()
+                local ran = 0
+                after_each(function() ran = ran + 1; assert(ran > 1, "no") end)
+                it("fails", function() end)
+                it("is the next", function() assert.equal(1, ran) end)
+            end)]]
+        assert.are.same({ 1, 1 }, { result.passed, result.failed })
+    end)
+
     it("has no world outside of a test", function()
         for _, call in ipairs { [[on("charge", function() end)]], [[advance("1h")]], "sandbox()" } do
             assert.matches(("rules_spec.lua:2: %s: only in a test, or in what stands before each"):format(

@@ -189,9 +189,10 @@ local function perform(run, name, given)
     return ask_spec(run, name, given)
 end
 
---- What stands behind a test that raised. After anything worse the isolate is a new one.
+--- What stands behind a test that raised, or is left where it waits. After anything worse the isolate is a
+--- new one.
 local function clean_up(run, told, number)
-    if told[1] == "failed" and told[2] == "raised" then
+    if told[1] == "effect" or told[1] == "failed" and told[2] == "raised" then
         local _, used = run.unit:ask(ENTRY, { { "after", 1 } }, { number }, steps_of(run))
         run.left = run.left - used
     end
@@ -208,6 +209,7 @@ local function run_one(run, result, number, name)
         end
         local results, why = perform(run, told[2], table.pack(table.unpack(told, 3, told.n)))
         if why == PENDING then
+            clean_up(run, told, number)
             result.pending = result.pending + 1
             return
         end
