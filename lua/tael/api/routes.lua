@@ -102,8 +102,8 @@ add("POST", "/v1/payments/{id}/attempts", API, life.attempt, {
     text = "Only while no earlier attempt may still take money; beside one that waits for its payer with "
         .. "parallel = refund_surplus. The way of an open attempt is answered as it is, with 200.",
     body = life.attempt_schema, answers = { [200] = "payment", [201] = "payment" },
-    problems = "state_conflict attempt_open product_not_supported no_channel_available "
-        .. "channel_refused_configuration script_failed",
+    problems = "state_conflict attempt_open product_not_supported currency_not_supported amount_out_of_range "
+        .. "no_channel_available channel_refused_configuration script_failed",
 })
 add("POST", "/v1/payments/{id}/review", API, life.review, {
     id = "reviewPayment", about = "A person's decision about a payment under review", scope = "admin",
@@ -111,8 +111,8 @@ add("POST", "/v1/payments/{id}/review", API, life.review, {
         .. "payments.review_approval_above two persons must decide the same. pending lets a payment go its "
         .. "way that a rule held back before any channel heard of it.",
     body = life.review_schema, answers = { [200] = "payment" },
-    problems = MOVE .. " second_approval_required already_resolved product_not_supported amount_out_of_range "
-        .. "script_failed",
+    problems = MOVE .. " second_approval_required already_resolved product_not_supported "
+        .. "currency_not_supported amount_out_of_range script_failed",
 })
 add("GET", "/v1/payments/{id}/timeline", API, life.timeline, {
     id = "getTimeline", about = "The story of a payment", scope = "payments:read",

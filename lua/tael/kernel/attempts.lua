@@ -22,6 +22,7 @@ local ways = require "tael.kernel.ways"
 local attempts = {}
 
 local ROUNDS = 3
+local OF_A_WAY = { product = true, channel = true, account = true } -- what the request may say
 
 local refusals = {
     state_conflict = "the payment takes no further attempt",
@@ -81,8 +82,8 @@ local function begin(payment, account, product, actor)
         return nil, err
     end
     local order
-    order, err = creation.plan_attempt { payment = payment, details = details, account = account,
-        product = product, expires_at = payment.expires_at, prev = payment.attempt }
+    order, err = creation.plan_attempt({ payment = payment, details = details, account = account,
+        product = product, expires_at = payment.expires_at, prev = payment.attempt }, OF_A_WAY)
     if not order then
         return nil, err
     end

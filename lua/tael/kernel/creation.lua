@@ -118,19 +118,20 @@ local function plan_first(input)
     return order
 end
 
---- A way is what the request for a further attempt may say itself.
-local OF_A_WAY = { ["/product"] = true, ["/channel"] = true, ["/account"] = true }
+--- Of the payment, not of the request: nothing that this one could put right.
+local NOT_OF_REQUEST = { invalid_field = true, missing_field = true }
 
 --- An attempt of a payment that is there already: what is wrong with the payment's own fields, or has become
 --- too short of its time, is no fault of this request.
 ---@param input tael.kernel.OrderPlan
+---@param of_request table<string, true> fields that the request may say itself
 ---@return tael.kernel.Order?
 ---@return table? problem
-function creation.plan_attempt(input)
+function creation.plan_attempt(input, of_request)
     local order, err = plan_first(input)
-    if not order and err and err.pointer and not OF_A_WAY[err.pointer] then
+    if not order and err and err.pointer and not of_request[err.pointer:sub(2)] then
         err.pointer = nil
-        err.code = err.code == "invalid_field" and "state_conflict" or err.code
+        err.code = NOT_OF_REQUEST[err.code] and "state_conflict" or err.code
         err.detail = "no order of this payment can be made now: " .. err.detail
     end
     return order, err

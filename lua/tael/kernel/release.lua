@@ -61,8 +61,8 @@ function release.begin(payment, decision, actor)
             detail = "the account that was chosen is not there any more" }
     end
     local order
-    order, err = creation.plan_attempt { payment = payment, details = details, account = account,
-        product = held.product, expires_at = payment.expires_at }
+    order, err = creation.plan_attempt({ payment = payment, details = details, account = account,
+        product = held.product, expires_at = payment.expires_at }, {})
     if not order then
         return nil, err
     end
