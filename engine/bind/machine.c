@@ -37,7 +37,7 @@ static void set_integer(lua_State *L, const char *name, int64_t value)
     lua_setfield(L, -2, name);
 }
 
-/* machine.file(path) -> {folder=, mode=, size=, modified=, owned=} | nil, err */
+/* machine.file(path) -> {identity=, folder=, mode=, size=, modified=, owned=} | nil, err */
 static int machine_file(lua_State *L)
 {
     struct stat found;
