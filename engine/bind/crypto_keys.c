@@ -58,6 +58,16 @@ static int key_bits(lua_State *L)
     return 1;
 }
 
+/* key:check() -> true | nil, err */
+static int key_check(lua_State *L)
+{
+    tael_error err = {0};
+    if (tael_key_check(tael_check_key(L, 1)->key, &err) != TAEL_OK)
+        return tael_fail_with(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* key:sign(digest, text) -> base64 */
 static int key_sign(lua_State *L)
 {
@@ -105,8 +115,8 @@ static struct tael_key_handle *push_key(lua_State *L, int64_t account)
 {
     static const luaL_Reg meta[] = {{"__gc", key_free}, {"__tostring", key_text}, {NULL, NULL}};
     static const luaL_Reg methods[] = {
-        {"sign", key_sign}, {"verify", key_verify},      {"id", key_id},
-        {"bits", key_bits}, {"attest", tael_key_attest}, {NULL, NULL},
+        {"sign", key_sign},   {"verify", key_verify},      {"id", key_id}, {"bits", key_bits},
+        {"check", key_check}, {"attest", tael_key_attest}, {NULL, NULL},
     };
     struct tael_key_handle *handle = lua_newuserdatauv(L, sizeof(*handle), 0);
     *handle = (struct tael_key_handle){.account = account};
@@ -259,9 +269,10 @@ static int read_key(lua_State *L)
     struct key_options options = check_key_options(L, 2);
     struct tael_key_handle *handle = push_key(L, options.account);
     tael_error err = {0};
-    if (tael_key_parse(&handle->key, text, options.use, options.weak, &err) != TAEL_OK)
-        return tael_fail_with(L, &err);
-    return 1;
+    tael_status rc = tael_key_parse(&handle->key, text, options.use, options.weak, &err);
+    if (rc == TAEL_OK) /* where it comes from nobody knows */
+        rc = tael_key_check(handle->key, &err);
+    return rc == TAEL_OK ? 1 : tael_fail_with(L, &err);
 }
 
 /* crypto.secret(name) -> secret | nil, err */

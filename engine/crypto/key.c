@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -21,6 +22,10 @@
 
 #include "crypto/codec.h"
 #include "crypto/secret.h"
+
+enum { SMALL_FACTORS = 128 };
+
+static const char damaged[] = "the RSA key is damaged";
 
 struct tael_key {
     atomic_size_t holders;
@@ -188,12 +193,28 @@ static tael_status set_id(struct tael_key *key)
     return rc;
 }
 
-static bool public_part_is_sound(EVP_PKEY *pair)
+static bool has_small_factor(const BIGNUM *modulus)
 {
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, pair, NULL);
-    bool sound = ctx != NULL && EVP_PKEY_public_check(ctx) == 1;
-    EVP_PKEY_CTX_free(ctx);
-    return sound;
+    for (BN_ULONG factor = 3; factor < SMALL_FACTORS; factor += 2) {
+        BN_ULONG rest = BN_mod_word(modulus, factor);
+        if (rest == 0 || rest == (BN_ULONG)-1)
+            return true;
+    }
+    return false;
+}
+
+/* What a damaged modulus nearly always shows, in a hundredth of the time of tael_key_check. */
+static bool public_part_is_plausible(EVP_PKEY *pair)
+{
+    BIGNUM *modulus = NULL;
+    BIGNUM *exponent = NULL;
+    bool plausible = EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_N, &modulus) == 1 &&
+                     EVP_PKEY_get_bn_param(pair, OSSL_PKEY_PARAM_RSA_E, &exponent) == 1 &&
+                     BN_is_odd(modulus) && BN_is_odd(exponent) && !BN_is_one(exponent) &&
+                     !has_small_factor(modulus);
+    BN_free(modulus);
+    BN_free(exponent);
+    return plausible;
 }
 
 static bool parts_belong_together(const struct tael_key *key)
@@ -213,10 +234,10 @@ static tael_status check_key(const struct tael_key *key, bool weak, tael_error *
         return invalid(err, "the RSA key is too short");
     if (key->bits > TAEL_KEY_BITS_MAX)
         return invalid(err, "the RSA key is too long");
-    if (!public_part_is_sound(key->pair) ||
+    if (!public_part_is_plausible(key->pair) ||
         (key->use == TAEL_KEY_SIGN && !parts_belong_together(key))) {
         ERR_clear_error();
-        return invalid(err, "the RSA key is damaged");
+        return invalid(err, damaged);
     }
     return TAEL_OK;
 }
@@ -322,6 +343,15 @@ enum tael_key_use tael_key_use_of(const struct tael_key *key)
 int tael_key_bits(const struct tael_key *key)
 {
     return key->bits;
+}
+
+tael_status tael_key_check(const struct tael_key *key, tael_error *err)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key->pair, NULL);
+    bool sound = ctx != NULL && EVP_PKEY_public_check(ctx) == 1;
+    EVP_PKEY_CTX_free(ctx);
+    ERR_clear_error();
+    return sound ? TAEL_OK : invalid(err, damaged);
 }
 
 size_t tael_key_signature_len(const struct tael_key *key)

@@ -33,6 +33,10 @@ struct tael_key *tael_key_hold(struct tael_key *key);
 void tael_key_release(struct tael_key *key); /* NULL allowed */
 
 enum tael_key_use tael_key_use_of(const struct tael_key *key);
+/* All that NIST SP 800-89 5.3.3 asks of the public part, in some 3 ms: a key from elsewhere may
+ * have been made so that it proves nothing. Reading one looks for damage alone. TAEL_EINVAL: it is
+ * no sound key. */
+tael_status tael_key_check(const struct tael_key *key, tael_error *err);
 int tael_key_bits(const struct tael_key *key);
 size_t tael_key_signature_len(const struct tael_key *key);
 const char *

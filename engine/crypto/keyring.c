@@ -6,13 +6,14 @@
 
 #include <unistd.h>
 
+#include <search.h>
+
 #include "crypto/codec.h"
 #include "crypto/key_file.h"
 
 enum { NAME_MAX_LEN = 64, FILE_NAME_MAX = NAME_MAX_LEN + 8 };
 
 struct kept { /* a key that was read */
-    struct kept *next;
     char file[FILE_NAME_MAX];
     bool weak;
     struct tael_file_identity identity;
@@ -22,7 +23,7 @@ struct kept { /* a key that was read */
 struct tael_keyring {
     char *folder;
     struct tael_secret *master;
-    struct kept *kept;
+    void *kept; /* a tree (tsearch) of struct kept: there may be one for each merchant */
 };
 
 static const char *const endings[] = {
@@ -75,16 +76,18 @@ tael_status tael_keyring_open(struct tael_keyring **out, const char *folder,
     return TAEL_OK;
 }
 
+static void forget(void *node)
+{
+    struct kept *kept = node;
+    tael_key_release(kept->key);
+    free(kept);
+}
+
 void tael_keyring_free(struct tael_keyring *ring)
 {
     if (ring == NULL)
         return;
-    while (ring->kept != NULL) {
-        struct kept *kept = ring->kept;
-        ring->kept = kept->next;
-        tael_key_release(kept->key);
-        free(kept);
-    }
+    tdestroy(ring->kept, forget);
     tael_secret_release(ring->master);
     free(ring->folder);
     free(ring);
@@ -97,12 +100,37 @@ const char *tael_keyring_folder(const struct tael_keyring *ring)
 
 /* ---- keys ---- */
 
-static struct kept *find_kept(struct tael_keyring *ring, const char *file, bool weak)
+static int in_order(const void *left, const void *right)
 {
-    struct kept *kept = ring->kept;
-    while (kept != NULL && (kept->weak != weak || strcmp(kept->file, file) != 0))
-        kept = kept->next;
-    return kept;
+    const struct kept *a = left;
+    const struct kept *b = right;
+    int order = strcmp(a->file, b->file);
+    return order != 0 ? order : (int)a->weak - (int)b->weak;
+}
+
+static struct kept *find_kept(struct tael_keyring *ring, const struct kept *like)
+{
+    struct kept *const *found = tfind(like, &ring->kept, in_order);
+    return found != NULL ? *found : NULL;
+}
+
+/* Holds the key. Without memory for it the key is not kept, that is all. */
+static void keep(struct tael_keyring *ring, const struct kept *like, struct tael_key *key)
+{
+    struct kept *kept = find_kept(ring, like);
+    if (kept == NULL) {
+        kept = calloc(1, sizeof(*kept));
+        if (kept == NULL)
+            return;
+        *kept = *like;
+        if (tsearch(kept, &ring->kept, in_order) == NULL) {
+            free(kept);
+            return;
+        }
+    }
+    tael_key_release(kept->key);
+    kept->key = tael_key_hold(key);
+    kept->identity = like->identity;
 }
 
 static bool same_file(const struct tael_file_identity *a, const struct tael_file_identity *b)
@@ -129,36 +157,22 @@ static tael_status read_key(struct tael_keyring *ring, const char *file, enum ta
 tael_status tael_keyring_key(struct tael_keyring *ring, const char *name, enum tael_key_use use,
                              bool weak, struct tael_key **out, tael_error *err)
 {
-    char file[FILE_NAME_MAX];
-    struct tael_file_identity identity;
-    struct tael_key *key = NULL;
-    tael_status rc =
-        file_name(file, name, use == TAEL_KEY_SIGN ? TAEL_KIND_KEY : TAEL_KIND_PUB, err);
+    struct kept like = {.weak = weak};
+    enum tael_key_kind kind = use == TAEL_KEY_SIGN ? TAEL_KIND_KEY : TAEL_KIND_PUB;
+    tael_status rc = file_name(like.file, name, kind, err);
     if (rc == TAEL_OK)
-        rc = tael_key_file_identify(ring->folder, file, &identity, err);
+        rc = tael_key_file_identify(ring->folder, like.file, &like.identity, err);
     if (rc != TAEL_OK)
         return rc;
-    struct kept *kept = find_kept(ring, file, weak);
-    if (kept != NULL && same_file(&kept->identity, &identity)) {
+    const struct kept *kept = find_kept(ring, &like);
+    if (kept != NULL && same_file(&kept->identity, &like.identity)) {
         *out = tael_key_hold(kept->key);
         return TAEL_OK;
     }
-    rc = read_key(ring, file, use, weak, &key, err);
-    if (rc != TAEL_OK)
-        return rc;
-    if (kept == NULL && (kept = calloc(1, sizeof(*kept))) != NULL) {
-        memcpy(kept->file, file, sizeof(kept->file));
-        kept->weak = weak;
-        kept->next = ring->kept;
-        ring->kept = kept;
-    }
-    if (kept != NULL) { /* without memory for it the key is not kept, that is all */
-        tael_key_release(kept->key);
-        kept->key = tael_key_hold(key);
-        kept->identity = identity;
-    }
-    *out = key;
-    return TAEL_OK;
+    rc = read_key(ring, like.file, use, weak, out, err);
+    if (rc == TAEL_OK)
+        keep(ring, &like, *out);
+    return rc;
 }
 
 static tael_status no_text(tael_error *err, tael_status rc)

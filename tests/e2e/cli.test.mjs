@@ -2,6 +2,7 @@
 // what they print, where, and with what code they end.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createPublicKey, generatePrimeSync } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -587,6 +588,21 @@ test('every command tells how it is used', () => {
     assert.equal(`tael ${objects(ends(0, ['version', '--json'], at).stdout)[0].version}\n`, version);
     assert.deepEqual(fs.readdirSync(at.cwd), []);
     fs.rmdirSync(at.cwd);
+});
+
+/** RSA's public half with a prime for a modulus: whoever knows it signs as its owner. */
+function keyWithoutSecret() {
+    const n = Buffer.from(generatePrimeSync(2048)).toString('base64url');
+    return createPublicKey({ key: { kty: 'RSA', n, e: 'AQAB' }, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
+}
+
+test('a key of the folder that proves nothing is found by doctor --deep', async () => {
+    const shop = await new Engine().start();
+    await shop.stop();
+    assert.match(shop.doctor().text, /^ok +channels /m);
+    fs.writeFileSync(path.join(shop.folder, 'data/keys/sandbox.alipay.pub'), keyWithoutSecret(), { mode: 0o600 });
+    assert.match(shop.doctor().text, /^fail channels +alipay\/alipay-demo: alipay_key 'sandbox\.alipay': the RSA key is damaged +→ /m);
+    await shop.remove();
 });
 
 test('a store whose ids were made with another secret is left alone, and doctor says what to do', async () => {

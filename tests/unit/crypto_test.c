@@ -623,8 +623,9 @@ static BIGNUM *prime_of(int bits)
     return prime;
 }
 
-/* True when a key of modulus a * b + more and this exponent is taken. */
-static bool is_taken(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, const char *exponent)
+/* True when a key of modulus a * b + more and this exponent is taken; read: its file would be. */
+static bool is_taken_and_read(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, const char *exponent,
+                              bool *read)
 {
     static const struct dress bare = {"", "", "", 0};
     BN_CTX *ctx = BN_CTX_new();
@@ -646,7 +647,10 @@ static bool is_taken(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, const char
         abort();
     char *text = dressed(&der, &bare);
     struct tael_key *key = parse(text, TAEL_KEY_VERIFY, true, NULL);
-    bool taken = key != NULL;
+    *read = key != NULL;
+    tael_error err = {0};
+    bool taken = key != NULL && tael_key_check(key, &err) == TAEL_OK;
+    CHECK(key == NULL || taken || strcmp(err.message, "the RSA key is damaged") == 0);
     tael_key_release(key);
     free(text);
     tael_buf_free(&der);
@@ -659,6 +663,12 @@ static bool is_taken(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, const char
     BN_free(e);
     BN_CTX_free(ctx);
     return taken;
+}
+
+static bool is_taken(const BIGNUM *a, const BIGNUM *b, BN_ULONG more, const char *exponent)
+{
+    bool read;
+    return is_taken_and_read(a, b, more, exponent, &read);
 }
 
 static void public_keys_are_sound(void)
@@ -680,6 +690,14 @@ static void public_keys_are_sound(void)
     CHECK_NAMED(!is_taken(p, p, 0, "65537"), "the square of a prime");
     CHECK_NAMED(!is_taken(square, short_one, 0, "65537"), "the cube of a prime");
     CHECK_NAMED(!is_taken(long_one, factor, 0, "65537"), "a small factor");
+    bool read = false;
+    CHECK_NAMED(!is_taken_and_read(whole, one, 0, "65537", &read) && read,
+                "a prime is no damage, but no key");
+    BN_set_word(factor, 127);
+    CHECK_NAMED(!is_taken_and_read(long_one, factor, 0, "65537", &read) && !read,
+                "a smaller factor is damage");
+    CHECK_NAMED(!is_taken_and_read(p, q, 1, "65537", &read) && !read, "so is an even modulus");
+    CHECK_NAMED(!is_taken_and_read(p, q, 0, "1", &read) && !read, "and the exponent 1");
     BIGNUM *all[] = {p, q, whole, short_one, long_one, square, one, factor};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         BN_free(all[i]);

@@ -140,16 +140,19 @@ end
 
 -- ---- channels ----
 
---- A key that an account names and that is not there or cannot be used.
-local function missing_key(config, found, seen)
-    for _, key in ipairs(keyring.of_account(config, found.account, seen.channels)) do
-        local handle, err
+--- A key that an account names and that is not there or cannot be used. Deep: all of it is looked at.
+local function missing_key(call, found, seen)
+    for _, key in ipairs(keyring.of_account(call.config, found.account, seen.channels)) do
+        local handle, err, _
         if key.kind == "secret" then
-            handle, err = crypto.secret(key.name)
+            _, err = crypto.secret(key.name)
         else
             handle, err = crypto.key(key.name, { use = key.use or "sign" })
         end
-        if not handle then
+        if handle and call.flags.deep then
+            _, err = handle:check()
+        end
+        if err then
             return ("%s/%s: %s '%s': %s"):format(found.account.channel, found.slug, key.field, key.name,
                 err.message)
         end
@@ -168,7 +171,7 @@ function checks.channels(call, seen)
     end
     local names = {}
     for i, found in ipairs(accounts) do
-        wrong = seen.keys and missing_key(config, found, seen)
+        wrong = seen.keys and missing_key(call, found, seen)
         if wrong then
             return fail(wrong, text("doctor.account_key.next", { folder = config.keys.folder }))
         end

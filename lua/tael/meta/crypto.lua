@@ -58,6 +58,12 @@ function key:id() end
 ---@return integer
 function key:bits() end
 
+--- All that can be told of its public part (NIST SP 800-89, 5.3.3), in some 3 ms. What comes from the folder
+--- was only looked at for damage when it was read; what came as text has passed this already.
+---@return true?
+---@return tael.Error? err  "invalid"
+function key:check() end
+
 --- Bytes in locked memory.
 ---@class tael.Secret
 
