@@ -392,6 +392,23 @@ test('doctor names each thing that is wrong and what to do', () => {
     at.remove();
 });
 
+test('of many accounts the first ones are named, and all are looked at', () => {
+    const at = place(`local merchants = {}
+for i = 1, 12 do
+    local name = ("m%02d"):format(i)
+    merchants[name] = { mode = "test", accounts = { [name .. "-main"] = { channel = "alipay", environment = "sandbox",
+        app_id = "20210000000000" .. i, seller_id = "20880000000000" .. i, key = name == "m12" and "twelve" or "ours", alipay_key = "theirs" } } }
+end
+return { merchants = merchants }\n`);
+    ends(0, ['keys', 'generate', 'ours'], at);
+    ends(0, ['keys', 'generate', 'theirs'], at);
+    assert.match(ends(1, ['doctor'], at).stdout, /^fail channels +alipay\/m12-main: key 'twelve': .*not there/m);
+    ends(0, ['keys', 'generate', 'twelve'], at);
+    assert.match(tael(['doctor'], at).stdout, /^ok +channels +alipay\/m01-main .*alipay\/m10-main {2}and 2 more$/m);
+    assert.equal(lines(ends(0, ['keys', 'list', '--quiet'], at).stdout).length, 4 + 2 * 12);
+    at.remove();
+});
+
 test('a wrong configuration stops every command that needs one, with file and line', () => {
     const at = place();
     fs.writeFileSync(at.file('tael.lua'), 'return {\n    workers = "many",\n}\n');

@@ -3,6 +3,7 @@
 local configuration = require "tael.cli.configuration"
 local crypto = require "tael.crypto"
 local keyring = require "tael.cli.keyring"
+local loader = require "tael.channel.loader"
 local machine = require "tael.machine"
 local plan_of = require "tael.config.plan"
 local places = require "tael.cli.places"
@@ -17,6 +18,7 @@ local EARLIEST = 1767225600000 -- 2026-01-01: no clock that is right is before i
 local BACKWARDS_MS = 2000
 local OFFSET_MS = 500          -- more than this and signed times are doubted
 local DAY_MS = 86400000
+local ACCOUNTS_SHOWN = 10
 
 ---@class tael.cli.Check
 ---@field verdict "ok"|"warn"|"fail"
@@ -99,11 +101,17 @@ local function missing_secrets()
     return missing
 end
 
+--- Those that run; where none of the store does, the folder's. Loaded once for all checks.
+local function packages_of(call, seen)
+    seen.channels = seen.channels or loader.load(call.config.scripts.channels)
+    return seen.channels
+end
+
 --- Age of the oldest key pair of an account, in days.
-local function oldest_pair(config, seen)
+local function oldest_pair(config, packages)
     local oldest, oldest_name
     for _, found in ipairs(settings.accounts(config)) do
-        for _, key in ipairs(keyring.of_account(config, found.account, seen.channels)) do
+        for _, key in ipairs(keyring.of_account(found.account, packages)) do
             local file = key.use == "sign" and machine.file(config.keys.folder .. "/" .. key.name .. ".key")
             if file and (not oldest or file.modified < oldest) then
                 oldest, oldest_name = file.modified, key.name
@@ -131,7 +139,7 @@ function checks.keys(call, seen)
     elseif call.pass.store == "open" and require("tael.kernel.id_key").fits() == false then
         return fail(text "doctor.secret_other", text "doctor.secrets_lost.next")
     end
-    local days, name = oldest_pair(config, seen)
+    local days, name = oldest_pair(config, packages_of(call, seen))
     if not days then
         return ok(config.keys.folder)
     end
@@ -141,8 +149,8 @@ end
 -- ---- channels ----
 
 --- A key that an account names and that is not there or cannot be used. Deep: all of it is looked at.
-local function missing_key(call, found, seen)
-    for _, key in ipairs(keyring.of_account(call.config, found.account, seen.channels)) do
+local function missing_key(call, found, packages)
+    for _, key in ipairs(keyring.of_account(found.account, packages)) do
         local handle, err, _
         if key.kind == "secret" then
             _, err = crypto.secret(key.name)
@@ -165,19 +173,22 @@ function checks.channels(call, seen)
     if #accounts == 0 then
         return fail(text "doctor.no_account", text "doctor.no_account.next")
     end
-    local wrong = configuration.wrong_account(config, seen.channels)
+    local packages = packages_of(call, seen)
+    local wrong = configuration.wrong_account(config, packages)
     if wrong then
         return fail(wrong, text "doctor.account.next")
     end
     local names = {}
     for i, found in ipairs(accounts) do
-        wrong = seen.keys and missing_key(call, found, seen)
+        wrong = seen.keys and missing_key(call, found, packages)
         if wrong then
             return fail(wrong, text("doctor.account_key.next", { folder = config.keys.folder }))
         end
         names[i] = found.account.channel .. "/" .. found.slug
     end
-    return ok(table.concat(names, "  "))
+    local shown = table.concat(names, "  ", 1, math.min(#names, ACCOUNTS_SHOWN))
+    return ok(#names <= ACCOUNTS_SHOWN and shown
+        or text("doctor.more_accounts", { names = shown, count = #names - ACCOUNTS_SHOWN }))
 end
 
 -- ---- store ----

@@ -53,14 +53,17 @@ function keyring.secret(name)
     return { kind = "secret", name = name, fingerprint = tostring(handle):match("%((.-)%)") }
 end
 
-local function fingerprint_of(kind, name)
-    local about
-    if kind == "secret" then
-        about = keyring.secret(name)
-    else
-        about = keyring.pair(name)
+--- Gives fingerprints by kind and name; each file is read once, however many accounts name it.
+local function fingerprints()
+    local known = { secret = {}, key = {} }
+    return function(kind, name)
+        local of_kind = known[kind]
+        if of_kind[name] == nil then
+            local about = (kind == "secret" and keyring.secret or keyring.pair)(name)
+            of_kind[name] = about and about.fingerprint or false
+        end
+        return of_kind[name] or nil
     end
-    return about and about.fingerprint
 end
 
 --- Names that an account's fields hold, by its channel's manifest.
@@ -77,12 +80,10 @@ local function names_of(package, account)
 end
 
 --- The keys that an account needs; nothing for a channel that cannot be loaded.
----@param config table
 ---@param account table
----@param packages table<string, tael.channel.Package>? those that run; without them the folder's
+---@param packages table<string, tael.channel.Package>
 ---@return { field: string, kind: string, use: string, name: string }[]
-function keyring.of_account(config, account, packages)
-    packages = packages or loader.load(config.scripts.channels)
+function keyring.of_account(account, packages)
     local ran, package = pcall(function() return packages[account.channel] end)
     return names_of(ran and package or nil, account)
 end
@@ -91,13 +92,13 @@ end
 ---@param config table
 ---@return { name: string, kind: string, fingerprint: string?, used_by: string, account: string? }[]
 function keyring.list(config)
-    local rows = {}
+    local rows, fingerprint_of, packages = {}, fingerprints(), loader.load(config.scripts.channels)
     for _, name in ipairs(keyring.OWN) do
         rows[#rows + 1] = { name = name, kind = "secret", fingerprint = fingerprint_of("secret", name),
             used_by = text("keys.own." .. name) }
     end
     for _, found in ipairs(settings.accounts(config)) do
-        for _, key in ipairs(keyring.of_account(config, found.account)) do
+        for _, key in ipairs(keyring.of_account(found.account, packages)) do
             local account = found.account.channel .. "/" .. found.slug
             rows[#rows + 1] = { name = key.name, kind = key.kind, account = account,
                 fingerprint = fingerprint_of(key.kind, key.name),

@@ -41,6 +41,7 @@ return {
     ["doctor.keys_age"] = "{folder}, oldest pair {name}: {days} d",
     ["doctor.no_account"] = "none configured",
     ["doctor.no_account.next"] = "add an account under merchants in tael.lua",
+    ["doctor.more_accounts"] = "{names}  and {count} more",
     ["doctor.account.next"] = "correct the account, or scripts/channels",
     ["doctor.account_key.next"] = "tael keys generate NAME for our own keys; put the channel's public key "
         .. "into {folder}/NAME.pub",

@@ -40,6 +40,7 @@ return {
     ["doctor.keys_age"] = "{folder}，最旧的密钥对 {name}：{days} 天",
     ["doctor.no_account"] = "没有配置",
     ["doctor.no_account.next"] = "在 tael.lua 的 merchants 下添加账号",
+    ["doctor.more_accounts"] = "{names}  等，另有 {count} 个",
     ["doctor.account.next"] = "更正账号，或 scripts/channels",
     ["doctor.account_key.next"] = "我们自己的密钥用 tael keys generate NAME；渠道的公钥放到 {folder}/NAME.pub",
     ["doctor.store_engine"] = "{detail}，经引擎查询",
