@@ -12,7 +12,10 @@ package.loaded["tael.store"] = {
             return { world.events[params.event] }
         elseif name == "payment.get" then
             return { { id = 1, last_event = world.last_event } }
+        elseif name == "setting.get" then
+            return { world.sealed and { value = (">i8"):pack(world.sealed) } }
         elseif name == "event.tail" then
+            world.tails[#world.tails + 1] = params.after
             local rows = {}
             for id = 11, 13 do
                 rows[#rows + 1] = id > params.after and { id = id } or nil
@@ -32,7 +35,7 @@ package.loaded["tael.kernel.context"] = {}
 local events = require "tael.kernel.events"
 
 before_each(function()
-    world = { reads = 0, events = {}, last_event = 13 }
+    world = { reads = 0, events = {}, last_event = 13, tails = {} }
     for version = 1, 3 do
         world.events[10 + version] = { id = 10 + version, merchant = 3, payment = 1, object = 1,
             version = version, prev = version > 1 and 9 + version or nil, type = "payment.updated",
@@ -72,6 +75,16 @@ for name, filters in pairs(lists) do
         end
     end)
 end
+
+it("what is sealed of all merchants is not looked through for one that was quiet", function()
+    world.sealed = 12
+    for _, filters in ipairs { { limit = 10 }, { limit = 10, after = 11 } } do
+        local list = assert(events.list(filters))
+        assert.are.equal(1, #list)
+        assert.are.same({ 12 }, world.tails)
+        world.tails = {}
+    end
+end)
 
 it("of a long chain each event has its object as of then, and the chain is read once", function()
     local long = 100

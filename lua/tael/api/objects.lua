@@ -435,7 +435,8 @@ schemas.problem = object("Why a request was refused (RFC 9457).", {
 function objects.list(name)
     return object("A page of a list.", {
         data = list_of(ref(name), "the objects"),
-        next_cursor = nullable(text "send it as cursor for the next page; null: this is the last one"),
+        next_cursor = nullable(text("send it as cursor for the next page, also after one that holds "
+            .. "less than was asked for; null: this is the last one")),
     })
 end
 

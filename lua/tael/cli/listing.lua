@@ -7,6 +7,8 @@ local words = require "tael.cli.words"
 
 local listing = {}
 
+local LIMIT = 20 -- of a page, as the API has it
+
 --- Options of a list, with its own filters. An option has the name of the API's parameter, unless it
 --- says another.
 ---@param filters table<string, tael.cli.Option>
@@ -66,6 +68,25 @@ function listing.print(call, list, heads, row)
     end
 end
 
+--- A page, in as many questions as it takes: where few of many fit a filter, an answer holds less than was
+--- asked for, and says where to go on.
+---@return table[]? list
+---@return string|tael.cli.Failure|nil cursor of the next page; or the failure
+local function gather(call, path)
+    local query, list = query_of(call.flags, call.command.options), {}
+    local wanted = query.limit or LIMIT
+    repeat
+        query.limit = wanted - #list
+        local page, failure = call.client:get(path, query)
+        if not page then
+            return nil, failure
+        end
+        table.move(page.data, 1, #page.data, #list + 1, list)
+        query.cursor = page.next_cursor ~= json.null and page.next_cursor or nil
+    until not query.cursor or #list >= wanted
+    return list, query.cursor
+end
+
 ---@param call tael.cli.Call
 ---@param path string of the API
 ---@param heads string key of the columns' heads
@@ -73,13 +94,13 @@ end
 ---@return integer? exit
 ---@return tael.cli.Failure?
 function listing.show(call, path, heads, row)
-    local page, failure = call.client:get(path, query_of(call.flags, call.command.options))
-    if not page then
-        return nil, failure
+    local list, cursor = gather(call, path)
+    if not list then
+        return nil, cursor
     end
-    listing.print(call, page.data, heads, row)
-    if page.next_cursor and page.next_cursor ~= json.null then
-        screen.hint(texts.of("list.next_page", { command = next_page(call, page.next_cursor) }))
+    listing.print(call, list, heads, row)
+    if cursor then
+        screen.hint(texts.of("list.next_page", { command = next_page(call, cursor) }))
     end
     return exits.done
 end

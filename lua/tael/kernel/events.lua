@@ -1,17 +1,20 @@
 --- Events as the API shows them. A merchant's events are found by its seals, then by the unsealed last
---- second; ids are stamped by the one writer in the order of commits, so ascending ids miss nothing and
---- repeat nothing. A payment's events are its chain, walked from the row's last_event.
+--- second, behind what is sealed of all merchants: no index has events by merchant. The one writer stamps
+--- ids in the order of commits, so ascending ids miss nothing and repeat nothing. A payment's events are its
+--- chain, walked from the row's last_event.
 local fold = require "tael.kernel.fold"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local seals = require "tael.kernel.seals"
 local store = require "tael.store"
+local task = require "tael.task"
 local views = require "tael.kernel.views"
 
 local events = {}
 
 local TAIL = 1000
 local SCAN = 2000 -- ids looked at for one page when a type is asked for
+local TURN = 64   -- events read in one turn: others wait for no more
 
 local function unavailable()
     return nil, { code = "store_unavailable", detail = "the store did not answer; ask again" }
@@ -143,14 +146,17 @@ end
 
 --- Ids above `after`, rising, until each says no.
 local function ascend(after, each)
+    local last, more = seals.position(), true -- first: what is sealed up to there, the seals have
+    if not last then
+        return nil
+    end
     local from = 1
     if after > 0 then
         from = seals.number_of(after)
     end
-    local last, more = 0, true
     if from then
         local done = seal_ids(from, 1, function(id, number)
-            last = id
+            last = math.max(last, id)
             if id > after then
                 more = each(id, number)
             end
@@ -192,8 +198,9 @@ end
 
 --- Ids below `before`, falling, until each says no.
 local function descend(before, each)
-    local last = last_seal()
-    local tail = last and tail_ids(last.upto)
+    local sealed = seals.position() -- first: what is sealed up to there, the seals have
+    local last = sealed and last_seal()
+    local tail = last and tail_ids(math.max(last.upto, sealed))
     if not tail then
         return nil
     end
@@ -224,6 +231,9 @@ local function collector(filters)
             return false
         end
         page.seen, page.last = page.seen + 1, id
+        if page.seen % TURN == 0 then
+            task.last()
+        end
         if row and (not filters.type or row.type == filters.type) then
             page.rows[#page.rows + 1], page.seals[id] = row, seal
         end

@@ -11,6 +11,7 @@ local notifications = require "tael.kernel.notifications"
 local redact = require "tael.kernel.redact"
 local refused = require "tael.kernel.refused"
 local registry = require "tael.kernel.registry"
+local scanned = require "tael.kernel.scanned"
 local secrets = require "tael.kernel.secrets"
 local store = require "tael.store"
 local task = require "tael.task"
@@ -154,14 +155,16 @@ end
 
 -- ---- lists ----
 
+local OF_MERCHANT = { piece = "notification.piece", list = "notification.list" }
+
 local function rows_of(filters, n)
+    local params = { before = filters.before, since = filters.since, verdict = filters.verdict,
+        effect = filters.effect, channel = filters.channel }
     if filters.payment then
-        return store.query("notification.list_payment", { payment = filters.payment, before = filters.before,
-            since = filters.since, verdict = filters.verdict, effect = filters.effect,
-            channel = filters.channel, n = n })
+        params.payment, params.n = filters.payment, n
+        return store.query("notification.list_payment", params)
     end
-    return store.query("notification.list", { before = filters.before, since = filters.since,
-        verdict = filters.verdict, effect = filters.effect, channel = filters.channel, n = n })
+    return scanned.list(OF_MERCHANT, params, n)
 end
 
 --- The ring holds only refusals without effect, of no known payment.
@@ -181,21 +184,22 @@ local function ring_entries(filters, n)
         accounts = accounts }
 end
 
---- Newest first, rows and ring together.
+--- Newest first, rows and ring together. A page may hold less than it could.
 ---@param filters table limit, before?, since?, payment?, channel?, verdict?, effect?; numbers, not public ids
 ---@return table[]? views
 ---@return integer|table|nil next, or err
 function inspect.list(filters)
     filters.before, filters.since = filters.before or math.maxinteger, filters.since or 0
     local wanted = filters.limit + 1
-    local rows, err = rows_of(filters, wanted)
+    local rows, rest = rows_of(filters, wanted)
     if not rows then
-        return nil, err
+        return nil, rest
     end
     local all = {}
     for _, row in ipairs(rows) do
         all[#all + 1] = { row, true }
     end
+    filters.since = math.max(filters.since, rest or 0) -- what is older comes behind the rows that are
     for _, entry in ipairs(ring_entries(filters, wanted)) do
         all[#all + 1] = { entry, false }
     end
@@ -204,7 +208,7 @@ function inspect.list(filters)
     for i = 1, math.min(#all, filters.limit) do
         list[i] = view_of(all[i][1], all[i][2], nil, {})
     end
-    return list, #all > filters.limit and all[filters.limit][1].id or nil
+    return list, #all > filters.limit and all[filters.limit][1].id or rest
 end
 
 -- ---- why ----

@@ -3,6 +3,7 @@ local details_of = require "tael.kernel.details"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
 local registry = require "tael.kernel.registry"
+local scanned = require "tael.kernel.scanned"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
 local task = require "tael.task"
@@ -22,7 +23,7 @@ local function store_problem(err)
     local code = err and err.code
     if code == "busy" then
         return nil, { code = "overloaded",
-            detail = "too much is waiting to be stored; send it again shortly" }
+            detail = "too much is waiting at the store; send it again shortly" }
     end
     if code ~= "unavailable" then -- that was told when it began, not for each who meets it
         log.error("store.failed", { code = code, statement = err and err.statement,
@@ -273,29 +274,38 @@ local function rows_of_keys(filters)
     return found
 end
 
---- Newest first. `next` is the `before` of the following page.
+local BY_STATE = { piece = "payment.piece", list = "payment.list" }
+local BY_CHANNEL = { piece = "payment.piece", list = "payment.list_channel" }
+
+--- Those in the order of the index, or what its filters leave of them.
+local function rows_in_order(filters)
+    local params = { before = filters.before, since = filters.since, state = filters.state,
+        channel = filters.channel }
+    if filters.state or filters.channel then
+        return scanned.list(filters.channel and BY_CHANNEL or BY_STATE, params, filters.limit + 1)
+    end
+    params.n = filters.limit + 1
+    return store.query("payment.list", params)
+end
+
+--- Newest first. `next` is the `before` of the following page; with filters one may hold less than it could.
 ---@param filters table limit, before?, since?, state?, channel?, merchant_order_id?, order_no?, trade_no?
 ---@return table[]? views
 ---@return integer|table|nil next, or err
 function payments.list(filters)
     filters.before, filters.since = filters.before or math.maxinteger, filters.since or 0
-    local rows, err = rows_of_keys(filters)
-    if not rows and not err then
-        local params = { before = filters.before, since = filters.since, state = filters.state,
-            n = filters.limit + 1 }
-        params.channel = filters.channel
-        rows, err = store.query(filters.channel and "payment.list_channel" or "payment.list", params)
+    local rows, next_before = rows_of_keys(filters)
+    if not rows and not next_before then
+        rows, next_before = rows_in_order(filters)
     end
     if not rows then
-        return store_problem(err)
+        return store_problem(next_before)
     end
-    local next_before
     if #rows > filters.limit then
         rows[#rows] = nil
         next_before = rows[#rows].id
     end
-    local list
-    list, err = views_of(rows)
+    local list, err = views_of(rows)
     if not list then
         return nil, err
     end

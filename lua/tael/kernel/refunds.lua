@@ -16,6 +16,7 @@ local refund_drive = require "tael.kernel.refund_drive"
 local refund_plan = require "tael.kernel.refund_plan"
 local refund_units = require "tael.kernel.refund_units"
 local registry = require "tael.kernel.registry"
+local scanned = require "tael.kernel.scanned"
 local settle = require "tael.kernel.settle"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
@@ -72,6 +73,9 @@ function refunds.get(id_text)
     return views.refund(row)
 end
 
+local BY_STATE = { piece = "refund.piece", list = "refund.list" }
+
+--- One more than a page holds, if there are as many; else where to go on, when not all was looked at.
 local function rows_of(filters)
     if filters.merchant_refund_id then
         local row, err = one("refund.by_merchant_no", { merchant_refund_id = filters.merchant_refund_id })
@@ -83,28 +87,32 @@ local function rows_of(filters)
             and row.id < filters.before and row.id >= filters.since
         return { fits and row or nil }
     end
-    local rows, err = store.query(filters.payment and "refund.list_payment" or "refund.list", {
-        payment = filters.payment, state = filters.state, before = filters.before, since = filters.since,
-        n = filters.limit + 1,
-    })
-    if not rows then
-        return payments.store_problem(err)
+    local params, n = { payment = filters.payment, state = filters.state, before = filters.before,
+        since = filters.since }, filters.limit + 1
+    local rows, rest
+    if filters.state and not filters.payment then
+        rows, rest = scanned.list(BY_STATE, params, n)
+    else
+        params.n = n
+        rows, rest = store.query(filters.payment and "refund.list_payment" or "refund.list", params)
     end
-    return rows
+    if not rows then
+        return payments.store_problem(rest)
+    end
+    return rows, rest
 end
 
---- Newest first. `next` is the `before` of the following page.
+--- Newest first. `next` is the `before` of the following page; by state one may hold less than it could.
 ---@param filters { limit: integer, before: integer?, since: integer?, state: string?, payment: integer?,
 ---  merchant_refund_id: string? }
 ---@return table[]? views
 ---@return integer|table|nil next, or err
 function refunds.list(filters)
     filters.before, filters.since = filters.before or math.maxinteger, filters.since or 0
-    local rows, err = rows_of(filters)
+    local rows, next_before = rows_of(filters)
     if not rows then
-        return nil, err
+        return nil, next_before
     end
-    local next_before
     if #rows > filters.limit then
         rows[#rows] = nil
         next_before = rows[#rows].id

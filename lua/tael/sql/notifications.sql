@@ -28,6 +28,13 @@ SELECT * FROM notifications WHERE id = :notification;
 -- read
 SELECT id FROM notifications WHERE merchant = :merchant AND payment = :payment AND first = :first ORDER BY id LIMIT 100;
 
+-- Where a piece ends that is looked through for a list: of all merchants, for no index has them by merchant.
+-- name: notification.piece
+-- read list
+-- operator
+SELECT MIN(id) AS low, CAST(COUNT(*) AS BIGINT) AS seen FROM (SELECT id FROM notifications
+WHERE id < :before AND id >= :since ORDER BY id DESC LIMIT :n) AS piece;
+
 -- name: notification.list
 -- read list
 SELECT n.* FROM notifications n WHERE n.merchant = :merchant AND n.id < :before AND n.id >= :since

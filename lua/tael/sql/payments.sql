@@ -155,6 +155,12 @@ SELECT merchant FROM payments WHERE id = :payment;
 -- read
 SELECT * FROM payments WHERE merchant = :merchant AND merchant_order_id = :merchant_order_id;
 
+-- Where a piece of the list ends that is looked through for a filter.
+-- name: payment.piece
+-- read list
+SELECT MIN(id) AS low, CAST(COUNT(*) AS BIGINT) AS seen FROM (SELECT id FROM payments
+WHERE merchant = :merchant AND id < :before AND id >= :since ORDER BY id DESC LIMIT :n) AS piece;
+
 -- name: payment.list
 -- read list
 SELECT * FROM payments WHERE merchant = :merchant AND id < :before AND id >= :since AND (state = :state OR :state IS NULL)

@@ -129,6 +129,12 @@ SELECT CAST(COALESCE(SUM(CASE WHEN state = 'succeeded' THEN amount ELSE 0 END), 
   CAST(COALESCE(SUM(CASE WHEN state = 'failed' OR state = 'cancelled' THEN 0 ELSE 1 END), 0) AS BIGINT) AS n
 FROM refunds WHERE merchant = :merchant AND payment = :payment AND attempt = :attempt;
 
+-- Where a piece of the list ends that is looked through for a filter.
+-- name: refund.piece
+-- read list
+SELECT MIN(id) AS low, CAST(COUNT(*) AS BIGINT) AS seen FROM (SELECT id FROM refunds
+WHERE merchant = :merchant AND id < :before AND id >= :since ORDER BY id DESC LIMIT :n) AS piece;
+
 -- name: refund.list
 -- read list
 SELECT * FROM refunds WHERE merchant = :merchant AND id < :before AND id >= :since AND (state = :state OR :state IS NULL)
