@@ -24,6 +24,7 @@ local KEY = "/jobs" -- of scripts/owners
 local LOOK_MS = 1000
 local STEPS = 100000000 -- some half a second
 local SLACK_MS = 5000
+local ASTRAY_MS = 86400000 -- so far ahead no clock of ours is: a row that says so is of one that went wrong
 
 local here = false -- jobs run on this worker
 local active ---@type tael.scripts.JobGeneration?
@@ -127,11 +128,25 @@ end
 
 -- ---- when ----
 
+--- The job's last slot. One that a clock far ahead has left would keep the job from its next ones until that
+--- time: it ends now.
+---@return table|false|nil last row; false: it was never seen; nil: the store cannot be read
+local function last_of(job, now)
+    local rows = store.query("job.get", { name = job.name })
+    local last = rows and (rows[1] or false)
+    if not last or last.slot <= now + ASTRAY_MS and last.lease <= lease_of(job) + ASTRAY_MS then
+        return last
+    end
+    log.warn("job.clock_was_ahead", { job = job.name, slot = last.slot, lease = last.lease })
+    local slot = math.min(last.slot, now)
+    commit("job.astray", { name = job.name, slot = slot, slot_was = last.slot, lease_was = last.lease })
+    return { state = last.state, slot = slot, lease = 0 }
+end
+
 --- The slot that is due: the newest since the last one, or the last one when it was cut off.
 local function due_slot(job, now)
-    local rows = store.query("job.get", { name = job.name })
-    local last = rows and rows[1]
-    if not rows then
+    local last = last_of(job, now)
+    if last == nil then
         return nil
     elseif not last then
         commit("job.first", { name = job.name, slot = now })
@@ -192,13 +207,17 @@ local wished = {} ---@type integer[] numbers of wishes, the oldest first
 local BUSY = { code = "state_conflict",
     detail = "The job is running, or was cut off and its time is not over." }
 
+--- This moment, or, where the clock went back, the first one after its last slot.
 local function slot_wanted(job, again)
-    if not again then
-        commit("job.first", { name = job.name, slot = time.now() - 1 })
-        return time.now()
+    local now = time.now()
+    local last = last_of(job, now)
+    if again or last == nil then
+        return last and last.slot
+    elseif not last then
+        commit("job.first", { name = job.name, slot = now - 1 })
+        return now
     end
-    local rows = store.query("job.get", { name = job.name })
-    return rows and rows[1] and rows[1].slot
+    return math.max(now, last.slot + 1)
 end
 
 local function fulfil(generation, job, wish, again)

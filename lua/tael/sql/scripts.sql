@@ -70,7 +70,14 @@ UPDATE job_slots SET slot = :slot, state = 'running', lease = :lease
 WHERE merchant = 0 AND name = :name
   AND ((slot < :slot AND (state <> 'running' OR lease < :now)) OR (slot = :slot AND state = 'running' AND lease < :now));
 
---- Whoever has it keeps it for another while.
+-- What a clock that was far ahead has left counts no longer.
+-- name: job.astray
+-- rows: 1 else taken
+-- operator
+UPDATE job_slots SET slot = :slot, lease = 0
+WHERE merchant = 0 AND name = :name AND slot = :slot_was AND lease = :lease_was;
+
+-- Whoever has it keeps it for another while.
 -- name: job.renew
 -- rows: 1 else taken
 -- operator
