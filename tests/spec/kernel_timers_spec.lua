@@ -201,6 +201,19 @@ describe("due timers", function()
         assert.are.equal(5, world.begun[2])
     end)
 
+    it("set while the clock had not been put right yet (1970) are done, then and later", function()
+        world.released = true
+        for _, later in ipairs { 0, support.now } do
+            world.now = 60000
+            plan(3, 1)
+            world.now = world.now + later
+            timers.pass()
+            turn()
+            assert.are.equal(3, world.begun[1])
+            world.timers, world.begun = {}, {}
+        end
+    end)
+
     it("are all done once the channel answers again", function()
         plan(100, 1)
         local rounds = 0

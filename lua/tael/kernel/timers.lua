@@ -235,7 +235,8 @@ local function drop_all(list)
     end
 end
 
-local position = 0 -- in the table: where the next look begins
+local FIRST = math.mininteger -- ids are below zero before 2020: a clock that is not yet put right
+local position = FIRST -- in the table: where the next look begins
 
 --- One page; false when something has to wait for a place.
 local function take(rows)
@@ -272,9 +273,9 @@ function timers.pass()
             report(err)
             return false
         end
-        position = #rows < PAGE and 0 or rows[PAGE].id
+        position = #rows < PAGE and FIRST or rows[PAGE].id
         waiting = not take(rows) or waiting
-        if position == 0 or running:is_full() then
+        if position == FIRST or running:is_full() then
             return waiting
         end
     end
@@ -286,7 +287,7 @@ end
 local function drain_here(ms)
     local ends, before = time.monotonic() + ms, fired_total
     repeat
-        position = 0
+        position = FIRST
         local was = fired_total
         local more = timers.pass()
         if not more and running.count == 0 and fired_total == was then
