@@ -337,6 +337,23 @@ describe("upkeep", function()
         assert.is_false(is_there())
     end)
 
+    it("begins with the oldest row, also when all was kept for longer than there have been ids", function()
+        registry.config.idempotency.retention = 36500 * DAY
+        registry.config.notifications.retention = 36500 * DAY
+        local digest = ("k"):rep(16)
+        assert(store.commit { { "idempotency.insert", { key_digest = digest, object = 1 } } })
+        assert(store.commit { { "call.insert", { call = store.next_id(), object = 1, op = "query",
+            account = 7, request = "raw" } } })
+        retention.pass()
+        now = now + 5 * DAY
+        registry.config.idempotency.retention, registry.config.notifications.retention = DAY, DAY
+        for _ = 1, 4 do
+            retention.pass()
+        end
+        assert.equal(0, #store.query("idempotency.get", { key_digest = digest }))
+        assert.equal("0", db:run("SELECT COUNT(request) FROM calls;")[2])
+    end)
+
     it("removes pieces that no window reaches, and no others", function()
         local wanted = counting("ip_attempts_1h ip_attempts_1d ip_attempts_7d ip_attempts_30d attempts_today",
             "count")

@@ -38,16 +38,26 @@ end
 ---@field span integer? of counters
 ---@field step integer ids
 ---@field first integer? the oldest there is, where that is known
+---@field oldest string? statement that gives it, where it is not
 
---- Forgets what is older, from where the last round ended. A store that was never cleaned begins now: it
---- is younger than what is kept.
+--- Where a store begins that was never cleaned: it may have kept all for long. nil: it cannot be read.
+local function beginning(old, upto)
+    if old.first then
+        return old.first
+    end
+    local rows = store.query(old.oldest)
+    return rows and math.min(rows[1].id or upto, upto - old.step)
+end
+
+--- Forgets what is older, from where the last round ended.
 local function forget(old)
     local from = position_of(old.name)
     local upto = due.before(time.now() - old.keep) -- of a hundred years, too
+    if from == 0 and upto > 0 then
+        from = beginning(old, upto)
+    end
     if not from or upto <= 0 then
         return
-    elseif from == 0 then
-        from = old.first or upto - old.step
     end
     from = math.max(from, old.first or 0)
     for _ = 1, STEPS do
@@ -76,9 +86,9 @@ end
 function retention.pass()
     local keep = registry.config.notifications.retention
     forget { name = "retention.raw", keep = keep, statements = { "notification.forget", "call.forget" },
-        step = HOUR_ID }
+        step = HOUR_ID, oldest = "notification.oldest" }
     forget { name = "retention.idempotency", keep = registry.config.idempotency.retention,
-        statements = { "idempotency.forget" }, step = HOUR_ID }
+        statements = { "idempotency.forget" }, step = HOUR_ID, oldest = "idempotency.oldest" }
     forget_counters()
 end
 

@@ -51,6 +51,12 @@ SELECT n.* FROM notifications n WHERE n.merchant = :merchant AND n.payment = :pa
     OR :channel IS NULL)
 ORDER BY n.id DESC LIMIT :n;
 
+-- Of messages and calls.
+-- name: notification.oldest
+-- read
+-- operator
+SELECT MIN(id) AS id FROM (SELECT MIN(id) AS id FROM notifications UNION ALL SELECT MIN(id) AS id FROM calls) AS each;
+
 -- name: notification.forget
 -- rows: any
 -- operator

@@ -126,6 +126,11 @@ UPDATE attempts SET due = :due WHERE merchant = :merchant AND id = :attempt AND 
 -- bytes: key_digest
 SELECT object FROM idempotency WHERE merchant = :merchant AND digest = :key_digest;
 
+-- name: idempotency.oldest
+-- read
+-- operator
+SELECT MIN(id) AS id FROM idempotency;
+
 -- name: idempotency.forget
 -- rows: any
 -- operator
