@@ -494,6 +494,10 @@ test('money that comes twice: the second goes back', async () => {
     const trades = await Promise.all(numbers.map((number) => lever('GET', `trades/${number}`)));
     assert.deepEqual(trades.map((trade) => trade.refunded).sort(), [0, 1234]);
     await until('the alarm is in the log', () => alarms(engine, 'duplicate_paid').length === 1);
+    const metrics = await (await fetch(`${engine.operations}/metrics`)).text();
+    const [made, done] = ['created', 'succeeded'].map((state) =>
+        metrics.match(new RegExp(`tael_refunds_total\\{channel="alipay",state="${state}"\\} (\\d+)`))?.[1]);
+    assert.equal(made, done, 'a refund that nobody asked for is counted, too');
 });
 
 test('money that comes twice: a person is told', async () => {

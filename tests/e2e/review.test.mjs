@@ -247,4 +247,14 @@ test('above the limit two persons must decide the same', async () => {
     assert.equal(types[0], 'payment.failed');
 });
 
+test('every state that a payment entered is counted, whoever decided', async () => {
+    const text = await (await fetch(`${engine.operations}/metrics`)).text();
+    for (const state of ['review', 'paid', 'closed', 'failed']) {
+        const events = (await engine.get(`/v1/events?type=payment.${state}&limit=100`)).body.data.length;
+        const counted = text.match(new RegExp(`tael_payments_total\\{channel="alipay",state="${state}"\\} (\\d+)`))?.[1];
+        assert.ok(events > 0, state);
+        assert.equal(Number(counted), events, state);
+    }
+});
+
 test('the store proves itself after all these decisions', () => engine.prove());

@@ -26,6 +26,7 @@ package.loaded["tael.kernel.payments"] = {
         return world.payment
     end,
     attempts_of = function() return world.attempts end,
+    entered = function(_, state) world.entered = state end,
     view_of = function(row) return { state = row.state, closing = row.closing } end,
     store_problem = function(err) return nil, { code = "store_unavailable", was = err.code } end,
 }
@@ -63,7 +64,7 @@ package.loaded["tael.task"] = { last = function() end,
     scope = function() return 3 end }
 package.loaded["tael.time"] = { now = function() return support.now end,
     monotonic = function() return support.now end }
-package.loaded["tael.log"] = { info = function() end, error = function() end }
+package.loaded["tael.log"] = { info = function(event) world.logged = event end, error = function() end }
 
 local registry = require "tael.kernel.registry"
 registry.config = { payments = { grace = 120000, poll = { 2000, 5000 } } }
@@ -194,6 +195,7 @@ describe("a close", function()
         assert.are.equal("payment.closed", world.units[1][2][2].type)
         assert.are.equal("closed", result.payment.state)
         assert.are.same({}, world.tended)
+        assert.are.same({ "closed", "payment.closed" }, { world.entered, world.logged })
     end)
 end)
 

@@ -24,7 +24,7 @@ package.loaded["tael.kernel.query"] = {
 package.loaded["tael.kernel.payments"] = {
     attempts_of = function() return { world.attempt } end,
     get = function() return world.payment end,
-    told = function(err) return nil, err end,
+    told = function(err) return nil, err end, entered = function() end,
 }
 package.loaded["tael.kernel.settle"] = {
     commit = function(list)

@@ -152,9 +152,13 @@ local function unit_of(payment, open, wish, actor)
     end
 end
 
-local function announce(payment, actor, wish)
-    log.info("payment.closing", { payment = ids.encode("pay", payment.id), closing = wish, actor = actor,
-        version = payment.version + 1 })
+local function announce(payment, actor, wish, open)
+    local closed = #open == 0
+    if closed then
+        payments.entered(payment, "closed")
+    end
+    log.info(closed and "payment.closed" or "payment.closing", { payment = ids.encode("pay", payment.id),
+        closing = not closed and wish or nil, actor = actor, version = payment.version + 1 })
     task.wake("payment:" .. payment.id)
     events_wake.announce(payment.merchant)
 end
@@ -174,7 +178,7 @@ local function write(payment, wish, actor)
     local done
     done, err = settle.commit(list)
     if done then
-        announce(payment, actor, wish)
+        announce(payment, actor, wish, open)
         return open, true
     elseif err.code == "guard" then
         return "again"

@@ -32,6 +32,7 @@ local function unit_of(payment, reason, actor)
 end
 
 local function announce(payment, reason, actor)
+    payments.entered(payment, "review")
     local id = ids.encode("pay", payment.id)
     log.info("payment.review", { payment = id, actor = actor, reason = "script" })
     alarms.raise("review_wanted", { payment = id, detail = reason })

@@ -14,6 +14,8 @@ local help = {
     tael_scripts_over_share_total = "calls of merchants' scripts left out, being over their share",
     tael_script_calls_total = "calls of merchants' scripts that may have effects, by result",
     tael_script_total = "what merchants' scripts count",
+    tael_jobs_total = "slots of the operator's jobs that came to an end, by result",
+    tael_http_requests_total = "requests answered by Lua, by route, method and status",
     tael_alarms_total = "what a person should know",
 }
 

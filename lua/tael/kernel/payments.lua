@@ -2,6 +2,7 @@
 local details_of = require "tael.kernel.details"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
+local metrics = require "tael.kernel.metrics"
 local registry = require "tael.kernel.registry"
 local scanned = require "tael.kernel.scanned"
 local states = require "tael.kernel.states"
@@ -65,6 +66,27 @@ local function view_of(payment, attempt)
         attempt = rows[1]
     end
     return views.payment(payment, details, attempt)
+end
+
+local count = metrics.by_two("tael_payments_total", "channel", "state")
+
+--- Its newest order's; before there is one, the one that was chosen for it.
+local function account_of(payment)
+    if payment.attempt then
+        local rows = store.query("attempt.get", { attempt = payment.attempt })
+        return rows and rows[1] and rows[1].account
+    end
+    local details = details_of.read(payment)
+    return details and details.held and details.held.account
+end
+
+--- Counts that a payment entered a state without a channel's word.
+---@param payment table row
+---@param state string
+function payments.entered(payment, state)
+    local id = account_of(payment)
+    local account = id and registry.account(id)
+    count(account and account.channel or "", state)
 end
 
 --- The payment as it is paid by this attempt, which need not be its newest.

@@ -224,6 +224,10 @@ local function announce(input, decision, payment, attempt)
     if decision.payment.to then
         count(registry.account(attempt.account).channel, decision.payment.to)
     end
+    if decision.refund then
+        metrics.count("tael_refunds_total", { channel = registry.account(attempt.account).channel,
+            state = "created" })
+    end
     log.info(decision.event, {
         payment = ids.encode("pay", payment.id), attempt = ids.encode("att", attempt.id),
         version = payment.version + 1, effect = decision.effect, actor = input.actor,
