@@ -108,9 +108,9 @@ before_each(function()
     end
 end)
 
-local function plan()
-    return orders.plan { payment = support.payment(), details = {}, account = ACCOUNT, product = "qr",
-        expires_at = support.now + 1800000, prev = 4 }
+local function plan(id)
+    return orders.plan { id = id, payment = support.payment(), details = {}, account = ACCOUNT,
+        product = "qr", expires_at = support.now + 1800000, prev = 4 }
 end
 
 describe("a planned order", function()
@@ -129,6 +129,13 @@ describe("a planned order", function()
         assert.are.equal("sent", order.row.state)
         assert.is_nil(order.next_action)
         assert.are.equal(support.now + 12000, due.ms(order.row.due))
+    end)
+
+    it("is looked at as soon when ids are ahead of the clock, which has gone back", function()
+        world.build = { request = { url = "https://x" } }
+        local order = plan(support.id(world.now + 3600000))
+        assert.are.equal(world.now + 12000, due.ms(order.row.due))
+        assert.are.equal(world.now, order.row.updated_at)
     end)
 
     it("names its timer in its row", function()

@@ -5,11 +5,11 @@
 local call = require "tael.channel.call"
 local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
+local due = require "tael.kernel.due"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
 local recent = require "tael.recent"
 local registry = require "tael.kernel.registry"
-local store = require "tael.store"
 local task = require "tael.task"
 
 local context = {}
@@ -83,7 +83,7 @@ end
 --- Asks the package for what the payer is sent to. Pure and repeatable.
 local function build(payment, details, attempt, account, prepared)
     task.last()
-    local ctx = context.of(payment, details, attempt, account, store.id_ms(attempt.id))
+    local ctx = context.of(payment, details, attempt, account, due.made(attempt.id))
     local request, err = call.build(registry.package(account), "create", prepared, ctx)
     if not request then
         log.warn("channel.build_failed", { channel = account.channel, account = account.slug,

@@ -11,6 +11,7 @@ local context = require "tael.kernel.context"
 local counters = require "tael.kernel.counters"
 local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
+local due = require "tael.kernel.due"
 local events_wake = require "tael.kernel.events_wake"
 local idempotency = require "tael.kernel.idempotency"
 local ids = require "tael.kernel.ids"
@@ -246,12 +247,12 @@ local function plan(request)
         return problem("product_not_supported", "payments are captured automatically", "/capture")
     end
     local payment, attempt = store.next_id(), store.next_id()
-    local now = store.id_ms(attempt)
+    local now = due.made(attempt)
     local expires_at, err = choose_end(input, now)
     if not expires_at then
         return nil, err
     end
-    local judged, unread = ask_rules(input, payment, now)
+    local judged, unread = ask_rules(input, payment, store.id_ms(attempt))
     if not judged then
         return payments.store_problem(unread)
     end

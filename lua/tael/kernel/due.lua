@@ -4,6 +4,7 @@ local crypto = require "tael.crypto"
 local registry = require "tael.kernel.registry"
 local states = require "tael.kernel.states"
 local store = require "tael.store"
+local time = require "tael.time"
 
 local due = {}
 
@@ -44,6 +45,14 @@ end
 ---@return integer ms
 function due.ms(id)
     return (id >> STAMP_BITS) + EPOCH_MS
+end
+
+--- When what has this id was made. Ids never go back: after the clock did, they are ahead of it for a while,
+--- and what is new was made now.
+---@param id integer of a row, not of a timer
+---@return integer ms
+function due.made(id)
+    return math.min(store.id_ms(id), time.now())
 end
 
 --- The pause of a list for what has been waiting this long: short at first, then ever longer. A wait

@@ -52,7 +52,7 @@ end
 ---@return table? err {code, channel?, field?, detail} of the manifest or the package
 function orders.plan(input)
     local id = input.id or store.next_id()
-    local now = store.id_ms(id)
+    local now = due.made(id)
     local row = {
         merchant = task.scope(), id = id, payment = input.payment.id, prev = input.prev,
         account = input.account.id, product = input.product, amount = input.payment.amount,
