@@ -29,7 +29,8 @@ before_each(function()
     end
     store.query = function(name, params) return db:query(name, params) end
     store.commit = function(list) return db:commit(list) end
-    time.now = function() return now end
+    time.now, time.monotonic, time.advanced = function() return now end, function() return now end,
+        function() return 0 end
     registry.config = { notifications = { retention = DAY }, idempotency = { retention = DAY } }
 end)
 after_each(function() db:remove() end)
@@ -335,6 +336,28 @@ describe("upkeep", function()
         now, registry.config.idempotency.retention = now + 2 * DAY, DAY
         retention.pass()
         assert.is_false(is_there())
+    end)
+
+    it("forgets nothing for a day after the clock has jumped: what it shows may be wrong", function()
+        package.loaded["tael.kernel.retention"] = nil
+        local fresh = require "tael.kernel.retention"
+        local ahead, digest = 0, ("k"):rep(16)
+        time.now = function() return now + ahead end
+        local function is_there_after(ms)
+            now = now + ms
+            for _ = 1, 3 do
+                fresh.pass()
+            end
+            return #store.query("idempotency.get", { key_digest = digest }) == 1
+        end
+        assert(store.commit { { "idempotency.insert", { key_digest = digest, object = 1 } } })
+        assert.is_true(is_there_after(HOUR))
+        ahead = 365 * DAY
+        assert.is_true(is_there_after(MINUTE))
+        assert.is_true(is_there_after(HOUR))
+        ahead = 0
+        assert.is_true(is_there_after(MINUTE))
+        assert.is_false(is_there_after(2 * DAY))
     end)
 
     it("begins with the oldest row, also when all was kept for longer than there have been ids", function()

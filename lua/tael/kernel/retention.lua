@@ -1,8 +1,10 @@
 --- Rows that are no longer needed go: raw bytes of messages, idempotency keys, counters that no window
 --- reaches. Each is found by its id, which rises with time; at most an hour of ids in one unit, so that the
---- writer is never held long.
+--- writer is never held long. What is forgotten does not come back, so a clock that has just jumped is not
+--- believed.
 local counters = require "tael.kernel.counters"
 local due = require "tael.kernel.due"
+local log = require "tael.log"
 local registry = require "tael.kernel.registry"
 local settle = require "tael.kernel.settle"
 local store = require "tael.store"
@@ -12,6 +14,7 @@ local retention = {}
 
 local HOUR_ID = 3600000 << 22 -- ids that an hour spans
 local STEPS = 48 -- in one round
+local JUMP_MS, WAIT_MS = 3600000, 86400000 -- of the clock; for somebody to put it right
 local MINUTE_ID = 60000 << 22 -- of counters, of which a payment may have many
 
 local function position_of(name)
@@ -82,8 +85,25 @@ local function forget_counters()
     end
 end
 
+local offset, jumped_at -- of the wall clock from the monotonic one; ms of the latter
+
+--- Has the wall clock, but for what was asked for, kept its pace for a while?
+local function is_steady()
+    local now = time.monotonic()
+    local found = time.now() - now - time.advanced()
+    if offset and math.abs(found - offset) > JUMP_MS then
+        jumped_at = now
+        log.warn("retention.clock_jumped", { by_ms = found - offset, waits_ms = WAIT_MS })
+    end
+    offset = found
+    return not jumped_at or now - jumped_at >= WAIT_MS
+end
+
 --- One round. Scope 0.
 function retention.pass()
+    if not is_steady() then
+        return
+    end
     local keep = registry.config.notifications.retention
     forget { name = "retention.raw", keep = keep, statements = { "notification.forget", "call.forget" },
         step = HOUR_ID, oldest = "notification.oldest" }
