@@ -9,7 +9,7 @@ local workers = {}
 local PATIENCE_MS = { 20, 250, 250 } -- soon once more: a worker that is only just starting hears nothing yet
 local IDLE_MS, PAUSE_MS = 3600000, 1
 local AGAIN_MS = { 1, 2, 4, 8 } -- between questions: what is asked for has often been done at once
-local LIMITS = { max_string = 1048576, max_tokens = 200000 } -- the other worker is ourselves
+local LIMITS = { max_string = 1 << 20, max_tokens = 1 << 24, max_members = 1 << 20 } -- it is ourselves
 
 local topics = {}
 local serving, asked = false, 0

@@ -1,0 +1,52 @@
+-- Counters of two workers in one text: the other worker is this one once more, asked over its mailbox.
+require "tests.spec.kernel_support"
+
+local me, told, server = 2, {}, nil
+
+local stand_in = {
+    worker = function() return me, 2 end,
+    keep = function(_, _, fn) server = coroutine.wrap(fn) end,
+    wait = function(key)
+        return coroutine.isyieldable() and coroutine.yield() or told[key]
+    end,
+    wake = function(key, text)
+        if key == "workers.ask.2" then
+            server(text)
+        else
+            told[key] = text
+        end
+    end,
+}
+
+local NAMES = { "tael.task", "tael.kernel.workers", "tael.kernel.metrics" }
+local before, metrics = {}, nil
+
+setup(function()
+    for _, name in ipairs(NAMES) do
+        before[name], package.loaded[name] = package.loaded[name] or false, nil
+    end
+    package.loaded["tael.task"] = stand_in
+    metrics = require "tael.kernel.metrics"
+    require("tael.kernel.workers").serve()
+    me = 1
+end)
+teardown(function()
+    for _, name in ipairs(NAMES) do
+        package.loaded[name] = before[name] or nil
+    end
+end)
+
+describe("the text of metrics", function()
+    it("has every series of every worker, however many merchants count", function()
+        server() -- to where it waits
+        for i = 1, 40000 do
+            metrics.count("tael_script_total", { merchant = "m" .. i // 200, metric = "n" .. i % 200,
+                labels = "" })
+        end
+        metrics.count("tael_alarms_total", { kind = "job_failed" })
+        local text = metrics.text()
+        assert.matches('tael_alarms_total{kind="job_failed"} 2\n', text, 1, true)
+        assert.matches('tael_script_total{labels="",merchant="m7",metric="n7"} 2\n', text, 1, true)
+        assert.equal(40000, select(2, text:gsub("tael_script_total{", "")))
+    end)
+end)
