@@ -127,8 +127,9 @@ add("crypto.equal", "Are two texts the same? Takes equally long wherever they di
 
 add("state.get", "What was kept under a key.", { arg("key", "text", "at most 128 bytes") }, {
     { type = "any", about = "nil: nothing", may_fail = true },
-    { type = "integer", about = "its version; 0: there is none" },
-}, { errors = "store_unavailable overloaded" })
+    { type = "integer", about = "its version; 0: there is none; an error: nobody knows" },
+}, { errors = "store_unavailable overloaded",
+    note = "nil with an error in place of the version: it could not be read, and may be there." })
 add("state.put", "Keeps a value under a key; nil removes it.", {
     arg("key", "text", "at most 128 bytes"),
     optional("value", "value", "at most 4 KiB as JSON"),

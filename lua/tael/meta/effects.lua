@@ -295,10 +295,11 @@ function tael.crypto.equal(one, other) end
 
 tael.state = {}
 
---- What was kept under a key.
+--- What was kept under a key. nil with an error in place of the version: it could not be read, and may be
+--- there.
 ---@param key string at most 128 bytes
 ---@return any? # nil: nothing
----@return integer # its version; 0: there is none
+---@return integer|tael.ScriptError # its version; 0: there is none; an error: nobody knows
 function tael.state.get(key) end
 
 --- Keeps a value under a key; nil removes it. conflict: somebody else was first; read it again. A merchant

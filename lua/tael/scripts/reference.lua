@@ -83,9 +83,10 @@ local function annotation(effect)
             :gsub("%s+$", ""))
     end
     local may_fail = false
-    for _, given in ipairs(effect.gives) do
+    for i, given in ipairs(effect.gives) do
+        local mark = given.may_fail and "?" or i == 2 and may_fail and "|tael.ScriptError" or ""
         may_fail = may_fail or given.may_fail
-        lines[#lines + 1] = (("---@return %s%s # %s"):format(given.type, given.may_fail and "?" or "",
+        lines[#lines + 1] = (("---@return %s%s # %s"):format(given.type, mark,
             given.about):gsub(" # $", ""))
     end
     if may_fail and #effect.gives == 1 then
