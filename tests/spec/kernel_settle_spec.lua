@@ -217,20 +217,29 @@ describe("a success that the channel states", function()
     end)
 
     it("of an order that was reversed counts only when it was asked for after that", function()
-        world.payments = { support.payment { state = "closed" } }
-        world.attempts[1].state, world.attempts[1].updated_at = "cancelled", support.now + 3000
+        world.payments = { support.payment { state = "closed", last_event = support.id(support.now + 3000) } }
+        world.attempts[1].state = "cancelled"
         apply(nil, asked_at(support.now + 2999))
         assert.are.same({ "attempt.due", "timer.insert", "call.finish" }, names(world.units[1]))
         apply(nil, asked_at(support.now + 3001))
         assert.are.equal("payment.pay", names(world.units[2])[1])
     end)
 
+    it("of such an order does so too while ids stand still, the clock having gone back", function()
+        local ahead = support.now + 3600000
+        world.attempts[1].state = "cancelled"
+        world.payments = { support.payment { state = "closed", last_event = support.id(ahead, 5) } }
+        apply(nil, { proof = { kind = "cal", id = support.id(ahead, 4), digest = ("\1"):rep(32) } })
+        assert.are.same({ "attempt.due", "timer.insert", "call.finish" }, names(world.units[1]))
+        apply(nil, { proof = { kind = "cal", id = support.id(ahead, 6), digest = ("\1"):rep(32) } })
+        assert.are.equal("payment.pay", names(world.units[2])[1])
+    end)
+
     it("of an order that was given back there counts only when it was asked for after that", function()
         world.payments = { support.payment { closing = "cancel" } }
         local given = apply({ state = "unknown", given_back = true, trade_no = "T1" }).attempt
-        world.payments = { support.payment { state = "closed" } }
-        for name, value in pairs { state = given.to, code = given.code, trade_no = given.trade_no,
-            updated_at = support.now + 3000 } do
+        world.payments = { support.payment { state = "closed", last_event = support.id(support.now + 3000) } }
+        for name, value in pairs { state = given.to, code = given.code, trade_no = given.trade_no } do
             world.attempts[1][name] = value
         end
         apply(nil, asked_at(support.now + 2999))

@@ -77,7 +77,7 @@ local function is_reversing(input, payment, attempt)
     if input.fact.state ~= "succeeded" and not input.fact.given_back then
         return nil
     elseif reversed then
-        return store.id_ms(input.proof.id) < attempt.updated_at
+        return input.proof.id < payment.last_event -- by what came first: the clock may have gone back since
     elseif not wanted and (payment.state == "pending" or not states.attempt_open[attempt.state]) then
         return nil
     end
