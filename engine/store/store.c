@@ -37,7 +37,7 @@ enum {
 int64_t tael_store_next_id(struct tael_store *store)
 {
     int64_t ms = tael_now_ms(store->world) - ID_EPOCH_MS;
-    int64_t now = ms > 0 ? ms << ID_SHIFT : 0;
+    int64_t now = ms > 0 && ms <= INT64_MAX >> ID_SHIFT ? ms << ID_SHIFT : 0; /* of 2020 to 2089 */
     int64_t last = atomic_load_explicit(&store->last_id, memory_order_relaxed);
     int64_t next;
     do {
