@@ -50,3 +50,18 @@ test('the buyer clicks Refuse and nothing is paid', async () => {
     assert.equal((await engine.payment(payment.id)).state, 'pending');
     await page.close();
 });
+
+test('who refuses what he has paid in another tab is told that it is paid', async () => {
+    const { payment, page } = await openPage('B3');
+    const other = await browser.newPage();
+    await other.goto(page.url());
+    await page.getByRole('button', { name: /Pay/ }).click();
+    await until('the payment is paid', async () => (await engine.payment(payment.id)).state === 'paid');
+    await other.getByRole('button', { name: /Refuse/ }).click();
+    await other.waitForLoadState();
+    const shown = await other.innerText('body');
+    assert.match(shown, /已支付 Paid/);
+    assert.doesNotMatch(shown, /refused|can still be paid/);
+    await page.close();
+    await other.close();
+});

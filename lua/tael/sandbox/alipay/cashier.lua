@@ -45,6 +45,9 @@ local actions = {
         return redirect("/cashier/" .. now.token)
     end,
     refuse = function(_, trade)
+        if trade.status ~= "WAIT_BUYER_PAY" then -- paid or closed meanwhile, in another tab
+            return redirect("/cashier/" .. trade.token)
+        end
         return pages.refused(trade)
     end,
 }
