@@ -1,5 +1,5 @@
 // browser.test.mjs - a real browser opens the page that the merchant's answer names, clicks Pay, and the payment is
-// paid; another clicks Refuse, and it is not.
+// paid; another clicks Refuse, and it is not. What other pages may do to the sandbox: nothing.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import path from 'node:path';
@@ -64,4 +64,15 @@ test('who refuses what he has paid in another tab is told that it is paid', asyn
     assert.doesNotMatch(shown, /refused|can still be paid/);
     await page.close();
     await other.close();
+});
+
+test('an answer of the gateway repeats markup, and none of it runs', async () => {
+    const page = await browser.newPage();
+    const name = encodeURIComponent('<img src=x onerror=document.title=7>');
+    const answer = await page.goto(`${engine.sandbox}/gateway.do?${name}=1&${name}=2`);
+    assert.match(await answer.text(), /<img src=x onerror/, 'as Alipay does');
+    await page.waitForLoadState('networkidle');
+    assert.equal(await page.title(), '');
+    assert.equal(await page.evaluate(() => self.origin), 'null', 'it is no page of the sandbox');
+    await page.close();
 });

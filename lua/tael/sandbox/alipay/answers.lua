@@ -98,6 +98,8 @@ function answers.root(method)
     return method and method:gsub("%.", "_") .. "_response" or "error_response"
 end
 
+--- HTML by name, as at Alipay, with what the caller wrote in it: a browser that is led here must run none of
+--- it, or any page could pull our levers.
 ---@param body string
 ---@param status integer?
 ---@return table response
@@ -106,6 +108,7 @@ function answers.response(body, status)
         status = status or 200, body = body,
         headers = {
             ["content-type"] = "text/html;charset=utf-8",
+            ["content-security-policy"] = "default-src 'none'; sandbox",
             ["trace_id"] = crypto.hex.encode(crypto.random(16)),
             ["cache-control"] = "no-store",
         },
