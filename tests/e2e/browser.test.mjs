@@ -14,7 +14,8 @@ before(async () => {
     browser = await chromium.launch({
         executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
         args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-            '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+            '--disable-background-networking', '--disable-component-update', '--disable-sync',
+            '--host-resolver-rules=MAP *.rebound.example 127.0.0.1'],
     });
 });
 after(async () => {
@@ -74,5 +75,23 @@ test('an answer of the gateway repeats markup, and none of it runs', async () =>
     await page.waitForLoadState('networkidle');
     assert.equal(await page.title(), '');
     assert.equal(await page.evaluate(() => self.origin), 'null', 'it is no page of the sandbox');
+    await page.close();
+});
+
+test('a foreign name that leads to this machine reads and pulls no lever', async () => {
+    const order = (await engine.create('B4')).body;
+    const page = await browser.newPage();
+    await page.goto(order.next_action.url);
+    const foreign = `http://x.rebound.example:${engine.ports.sandbox}`;
+    const read = await page.goto(`${foreign}/sandbox/trades`);
+    assert.equal(read.status(), 403);
+    assert.match(await read.text(), /x\.rebound\.example/);
+    const pulled = await page.evaluate(async () => (await fetch('/sandbox/behaviour',
+        { method: 'POST', body: '{"notify":true}' })).status);
+    assert.equal(pulled, 403);
+    for (const name of ['localhost', 'x.localhost', '127.0.0.1']) {
+        const own = await page.goto(`http://${name}:${engine.ports.sandbox}/sandbox/trades`);
+        assert.equal(own.status(), 200, name);
+    }
     await page.close();
 });

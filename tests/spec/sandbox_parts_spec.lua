@@ -4,6 +4,7 @@ local support = dofile "tests/spec/channel_support.lua"
 
 local behaviour = require "tael.sandbox.alipay.behaviour"
 local faults = require "tael.sandbox.alipay.faults"
+local hosts = require "tael.sandbox.alipay.hosts"
 local picture = require "tael.sandbox.alipay.picture"
 local reply = require "tael.sandbox.alipay.reply"
 local variants = require "tael.sandbox.alipay.variants"
@@ -238,6 +239,26 @@ describe("sandbox levers", function()
             { true, { host = "127.0.0.1:8090", ["sec-fetch-site"] = "same-site" } },
         } do
             assert.equal(case[1], reply.is_foreign { headers = case[2] }, case[2].origin)
+        end
+    end)
+
+    it("answer on loopback to no name that anybody could have led there", function()
+        local gateway = "https://pay.shop.test:8443/gateway.do?x=1"
+        local own = hosts.own("127.0.0.1:8090", { { gateway = gateway }, {} })
+        for _, host in ipairs { "127.0.0.1:8090", "127.0.0.1", "10.0.2.2:8090", "[::1]:8090", "LocalHost:1",
+            "a.localhost", "pay.shop.test:8443", "pay.shop.test" } do
+            assert.is_false(hosts.is_foreign(own, host), host)
+        end
+        for _, host in ipairs { "evil.example:8090", "127.0.0.1.evil.example", "xlocalhost", "shop.test",
+            "[::1", "" } do
+            assert.is_true(hosts.is_foreign(own, host), host)
+        end
+        assert.is_false(hosts.is_foreign(own, nil))
+        for _, address in ipairs { "0.0.0.0:8090", "[::]:8090", "10.1.2.3:8090", "sandbox:8090" } do
+            assert.is_false(hosts.is_foreign(hosts.own(address, {}), "sandbox:8090"), address)
+        end
+        for _, address in ipairs { "localhost:8090", "[::1]:8090", "127.9.9.9:1" } do
+            assert.is_true(hosts.is_foreign(hosts.own(address, {}), "sandbox:8090"), address)
         end
     end)
 

@@ -1,6 +1,7 @@
 --- What a sandbox is started with: from the words of `tael sandbox`, from a configuration, or handed over by
 --- the engine that it accompanies. The result is plain data:
---- {listen, data, keys, master?, speed, level, apps = {{app_id, seller_id, merchant_key, alipay_key}}}.
+--- {listen, data, keys, master?, speed, level,
+--- apps = {{app_id, seller_id, merchant_key, alipay_key, gateway?}}}.
 local sorted = require "tael.sorted"
 
 local options = {}
@@ -16,6 +17,7 @@ local function apps_of(config)
                 apps[#apps + 1] = {
                     app_id = account.app_id, seller_id = account.seller_id,
                     merchant_key = account.key, alipay_key = account.alipay_key,
+                    gateway = account.gateway,
                 }
             end
         end

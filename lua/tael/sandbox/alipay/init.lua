@@ -9,6 +9,7 @@ local cashier = require "tael.sandbox.alipay.cashier"
 local db = require "tael.sandbox.alipay.db"
 local deliveries = require "tael.sandbox.alipay.deliveries"
 local gateway = require "tael.sandbox.alipay.gateway"
+local hosts = require "tael.sandbox.alipay.hosts"
 local levers = require "tael.sandbox.alipay.levers"
 local money = require "tael.sandbox.alipay.money"
 
@@ -40,7 +41,8 @@ end
 ---@return table? state
 ---@return table? err
 function alipay.open(options)
-    local state = { apps = {}, speed = options.speed, address = options.address, faults = {}, notices = {} }
+    local state = { apps = {}, speed = options.speed, address = options.address, faults = {}, notices = {},
+        hosts = hosts.own(options.address, options.apps) }
     local count = 0
     for _, app in ipairs(options.apps) do
         if app.alipay_key and crypto.exists(app.alipay_key, "key") then

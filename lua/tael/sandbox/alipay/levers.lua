@@ -1,10 +1,12 @@
 --- What tests and curious developers pull: /sandbox/… answers JSON. Trades as they are, payer's actions
 --- without a browser, notifications of chosen kinds, and what money really moved.
 local json = require "tael.json"
+local shown = require "tael.shown"
 
 local db = require "tael.sandbox.alipay.db"
 local deliveries = require "tael.sandbox.alipay.deliveries"
 local help = require "tael.sandbox.alipay.help"
+local hosts = require "tael.sandbox.alipay.hosts"
 local money = require "tael.sandbox.alipay.money"
 local orders = require "tael.sandbox.alipay.orders"
 local payer = require "tael.sandbox.alipay.payer"
@@ -175,7 +177,11 @@ local routes = {
 ---@param rest string what follows /sandbox/
 ---@return table response
 function levers.handle(state, request, rest)
-    if request.method ~= "GET" and request.method ~= "HEAD" and reply.is_foreign(request) then
+    local host = request.headers.host
+    if hosts.is_foreign(state.hosts, host) then
+        return reply.refuse(403, ("levers do not answer to '%s': use localhost, an address, or the host of "
+            .. "an account's gateway"):format(shown(host, 64)))
+    elseif request.method ~= "GET" and request.method ~= "HEAD" and reply.is_foreign(request) then
         return reply.refuse(403,
             "levers are not for pages of other origins: use curl, a test, or a page from here")
     end
