@@ -14,6 +14,8 @@
 
 enum { DAY_MS = 24 * 60 * 60 * 1000, WARN_DAYS = 14 };
 
+#define AGAIN_US (INT64_C(3600) * 1000000) /* between attempts to load the same files */
+
 struct tael_tls_server {
     struct tael_world *world;
     struct tael_log *log;
@@ -24,6 +26,8 @@ struct tael_tls_server {
     pthread_mutex_t loading;             /* one at a time; guards what follows */
     struct tael_file_identity loaded[2]; /* what the last attempt was made with */
     struct tael_file_identity seen[2];   /* by the last look */
+    bool failed;                         /* the last attempt */
+    int64_t tried_us;                    /* when, monotonic */
     int64_t warned_ms;                   /* 0: not yet */
 };
 
@@ -112,6 +116,8 @@ static tael_status load_again(struct tael_tls_server *server, tael_error *err)
 {
     tael_error failure = {TAEL_OK, "", ""};
     tael_status rc = load(server, false, &failure);
+    server->failed = rc != TAEL_OK;
+    server->tried_us = tael_mono_us(server->world);
     if (rc != TAEL_OK)
         TAEL_LOG(server->log, TAEL_LOG_ERROR, "tls.not_loaded",
                  tael_log_text("listener", server->name), tael_log_text("code", failure.code),
@@ -154,6 +160,12 @@ static void age(struct tael_tls_server *server)
     tael_tls_context_release(context);
 }
 
+/* What was in the way may be over: a date to come, no memory, no descriptor. */
+static bool is_due_again(const struct tael_tls_server *server)
+{
+    return server->failed && tael_mono_us(server->world) - server->tried_us >= AGAIN_US;
+}
+
 void tael_tls_server_watch(struct tael_tls_server *server)
 {
     struct tael_file_identity found[2];
@@ -163,7 +175,7 @@ void tael_tls_server_watch(struct tael_tls_server *server)
     bool still = memcmp(found, server->seen, sizeof(found)) == 0;
     bool fresh = memcmp(found, server->loaded, sizeof(found)) != 0;
     memcpy(server->seen, found, sizeof(found));
-    if (both && still && fresh)
+    if (both && still && (fresh || is_due_again(server)))
         load_again(server, NULL);
     warn_of_end(server);
     pthread_mutex_unlock(&server->loading);

@@ -34,9 +34,9 @@ void tael_tls_server_free(struct tael_tls_server *server); /* its connections ar
 tael_status tael_tls_server_reload(struct tael_tls_server *server, tael_error *err);
 
 /* To be called about once a second: loads the files when they are others than those loaded last and
- * have been the same for two calls (who writes two files needs a moment between them). Says once a
- * day that a certificate is about to expire. Lets the keys of tickets go when their time is over.
- * One thread at a time. */
+ * have been the same for two calls (who writes two files needs a moment between them); those that
+ * could not be loaded are tried again once an hour. Says once a day that a certificate is about to
+ * expire. Lets the keys of tickets go when their time is over. One thread at a time. */
 void tael_tls_server_watch(struct tael_tls_server *server);
 
 void tael_tls_server_facts(struct tael_tls_server *server, struct tael_tls_facts *out);

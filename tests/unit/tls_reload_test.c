@@ -414,6 +414,53 @@ static void files_are_seen_when_they_have_come_to_rest(void)
     identity_free(&second);
 }
 
+static void nothing(void *user)
+{
+    (void)user;
+}
+
+/* Lets this time go by, looking once a minute. */
+static void watch_for(struct house *house, int minutes)
+{
+    struct tael_timer *timer = tael_timer_new(house->site.loop, nothing, NULL);
+    for (int i = 0; i < minutes; i++) {
+        tael_timer_start(timer, INT64_C(60) * 1000000);
+        site_run(&house->site, 60000);
+        tael_tls_server_watch(house->tls);
+    }
+    tael_timer_free(timer);
+}
+
+static void what_could_not_be_loaded_is_tried_again(void)
+{
+    struct house house;
+    struct identity now, next, last;
+    struct identity_form form = form_now();
+    identity_make(&now, &form);
+    identity_make(&last, &form);
+    form.from_s += 3 * 3600; /* in two hours */
+    identity_make(&next, &form);
+    house_open(&house, &now);
+    put(&house, &next);
+    watch_for(&house, 110);
+    CHECK(shows(&house, &now) && times_logged(&house, "tls_not_yet") == 2); /* now and then */
+    watch_for(&house, 80);
+    CHECK(shows(&house, &next) && times_logged(&house, "tls.not_loaded") == 2);
+
+    put(&house, &last);
+    tael_tls_server_watch(house.tls);
+    alloc_fail_at(1);
+    tael_tls_server_watch(house.tls);
+    CHECK(alloc_fail_end() && shows(&house, &next));
+    CHECK(times_logged(&house, "out_of_memory") == 1);
+    watch_for(&house, 65);
+    CHECK(shows(&house, &last) && times_logged(&house, "tls.not_loaded") == 3);
+    house_close(&house);
+    identity_free(&now);
+    identity_free(&next);
+    identity_free(&last);
+}
+
 static void the_end_is_announced(void)
 {
     struct house house;
@@ -508,11 +555,6 @@ static void a_reload_without_memory_changes_nothing(void)
 
 /* ---- keys of tickets ---- */
 
-static void nothing(void *user)
-{
-    (void)user;
-}
-
 static bool remembers(const struct tael_tls_tickets *tickets, const unsigned char name[16])
 {
     return memmem(tickets, malloc_usable_size((void *)(uintptr_t)tickets), name, 16) != NULL;
@@ -558,6 +600,7 @@ int main(void)
     new_connections_show_the_new_certificate();
     a_pair_that_is_wrong_changes_nothing();
     files_are_seen_when_they_have_come_to_rest();
+    what_could_not_be_loaded_is_tried_again();
     the_end_is_announced();
     reloads_from_another_thread_lose_no_connection();
     a_reload_without_memory_changes_nothing();
