@@ -285,7 +285,8 @@ add("GET", "/readyz", EVERYWHERE, system.readyz, {
     answers = { [200] = "readiness", [503] = "readiness" },
 })
 add("GET", "/metrics", OPERATIONS, system.metrics, {
-    id = "getMetrics", about = "Counters in Prometheus' form", raw = true, answers = { [200] = PLAIN },
+    id = "getMetrics", about = "Counters in Prometheus' form", raw = true,
+    answers = { [200] = PLAIN, [503] = PLAIN },
 })
 add("GET", "/v1/system", OPERATIONS, system.system, {
     id = "getSystem", about = "What is running", raw = true, answers = { [200] = "system" },

@@ -45,7 +45,11 @@ end
 
 --- Counters of all workers, and what the store knows of itself, in Prometheus' text form.
 function M.metrics()
-    local lines, info = { metrics.text() }, store.info()
+    local counters = metrics.text()
+    if not counters then
+        return plain(503, "A worker did not answer in time, and its counters would be missing. Ask again.\n")
+    end
+    local lines, info = { counters }, store.info()
     local _, workers = task.worker()
     gauge(lines, "tael_workers", "worker threads", workers)
     gauge(lines, "tael_store_queued", "units waiting for the writer", info.queued)

@@ -1,5 +1,6 @@
 --- Counters of the kernel, in Prometheus' text form, summed over the workers.
 local sorted = require "tael.sorted"
+local task = require "tael.task"
 local workers = require "tael.kernel.workers"
 
 local metrics = {}
@@ -99,10 +100,14 @@ workers.answer("metrics", function()
 end)
 
 --- Every counter of every worker, added up. Waits.
----@return string
+---@return string? text nil: a worker did not answer, and a sum without it would look like a restart
 function metrics.text()
-    local sums = {}
-    for _, answer in ipairs(workers.ask("metrics", {})) do
+    local sums, answers = {}, workers.ask("metrics", {})
+    local _, count = task.worker()
+    if #answers < count then
+        return nil
+    end
+    for _, answer in ipairs(answers) do
         for name, series in pairs(answer) do
             sums[name] = sums[name] or {}
             for labels, counter in pairs(series) do
