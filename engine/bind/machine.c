@@ -14,13 +14,10 @@
 #include <unistd.h>
 
 #include <lauxlib.h>
-#include <openssl/asn1.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include "bind/bind.h"
 #include "net/http_client.h"
+#include "net/tls_context.h"
 
 static int fail_errno(lua_State *L)
 {
@@ -99,69 +96,19 @@ static int machine_libcurl(lua_State *L)
 
 /* ---- certificates ---- */
 
-/* A pass phrase is never asked for at the terminal: such a key does not fit. */
-static int no_password(char *buffer, int size, int writing, void *user)
-{
-    (void)buffer, (void)size, (void)writing, (void)user;
-    return -1;
-}
-
-static X509 *read_certificate(const char *path)
-{
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL)
-        return NULL;
-    X509 *certificate = PEM_read_X509(file, NULL, no_password, NULL);
-    fclose(file);
-    return certificate;
-}
-
-static EVP_PKEY *read_key(const char *path)
-{
-    FILE *file = fopen(path, "rbe");
-    if (file == NULL)
-        return NULL;
-    EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, no_password, NULL);
-    fclose(file);
-    return key;
-}
-
-/* Seconds since 1970 as ms; false: not a date. */
-static bool date_of(const ASN1_TIME *date, int64_t *ms)
-{
-    int days, seconds;
-    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
-    bool ok = epoch != NULL && ASN1_TIME_diff(&days, &seconds, epoch, date) == 1;
-    ASN1_TIME_free(epoch);
-    if (ok)
-        *ms = ((int64_t)days * 86400 + seconds) * 1000;
-    return ok;
-}
-
-/* machine.certificate(cert, key) -> {not_before=, not_after=, fits=} | nil, err */
+/* machine.certificate(cert, key) -> {not_before=, not_after=} | nil, err: as a listener loads them
+ */
 static int machine_certificate(lua_State *L)
 {
+    struct tael_tls_facts facts;
+    tael_error failure = {TAEL_OK, "", ""};
     tael_refuse_pure(L, "machine.certificate");
     const char *path = luaL_checkstring(L, 1), *key_path = luaL_checkstring(L, 2);
-    int64_t from = 0, until = 0;
-    X509 *certificate = read_certificate(path);
-    EVP_PKEY *key = read_key(key_path);
-    bool ok = certificate != NULL && date_of(X509_get0_notBefore(certificate), &from) &&
-              date_of(X509_get0_notAfter(certificate), &until);
-    bool has_key = key != NULL;
-    bool fits = ok && has_key && X509_check_private_key(certificate, key) == 1;
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-    ERR_clear_error();
-    if (!ok)
-        return tael_bind_fail(L, "invalid", "holds no certificate that can be read");
-    if (!has_key)
-        return tael_bind_fail(L, "invalid_key", "holds no private key that can be read");
-    lua_createtable(L, 0, 3);
-    set_integer(L, "not_before", from);
-    set_integer(L, "not_after", until);
-    lua_pushboolean(L, fits);
-    lua_setfield(L, -2, "fits");
+    if (tael_tls_context_check(&facts, path, key_path, &failure) != TAEL_OK)
+        return tael_bind_fail(L, failure.code, failure.message);
+    lua_createtable(L, 0, 2);
+    set_integer(L, "not_before", facts.not_before_ms);
+    set_integer(L, "not_after", facts.not_after_ms);
     return 1;
 }
 

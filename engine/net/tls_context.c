@@ -2,6 +2,7 @@
  * has one is refused. */
 #include "net/tls_context.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,15 +219,16 @@ static tael_status load_pair(struct tael_tls_context *context, const char *chain
     return rc;
 }
 
-tael_status tael_tls_context_load(struct tael_tls_context **out, struct tael_world *world,
-                                  const char *chain_path, const char *key_path, tael_error *err)
+/* world NULL: without tickets, to be looked at only. */
+static tael_status load(struct tael_tls_context **out, struct tael_world *world,
+                        const char *chain_path, const char *key_path, tael_error *err)
 {
     tael_error failure = {TAEL_OK, "", ""};
     struct tael_tls_context *context = calloc(1, sizeof(*context));
     tael_status rc = context != NULL ? TAEL_OK : TAEL_ENOMEM;
     if (rc == TAEL_OK) {
         atomic_init(&context->holders, 1);
-        rc = tael_tls_tickets_new(&context->tickets, world);
+        rc = world != NULL ? tael_tls_tickets_new(&context->tickets, world) : TAEL_OK;
     }
     if (rc == TAEL_OK) {
         context->ssl = SSL_CTX_new(TLS_server_method());
@@ -254,6 +256,24 @@ tael_status tael_tls_context_load(struct tael_tls_context **out, struct tael_wor
     if (err != NULL)
         *err = failure;
     return failure.status;
+}
+
+tael_status tael_tls_context_load(struct tael_tls_context **out, struct tael_world *world,
+                                  const char *chain_path, const char *key_path, tael_error *err)
+{
+    assert(world != NULL);
+    return load(out, world, chain_path, key_path, err);
+}
+
+tael_status tael_tls_context_check(struct tael_tls_facts *out, const char *chain_path,
+                                   const char *key_path, tael_error *err)
+{
+    struct tael_tls_context *context = NULL;
+    tael_status rc = load(&context, NULL, chain_path, key_path, err);
+    if (rc == TAEL_OK)
+        *out = context->facts;
+    tael_tls_context_release(context);
+    return rc;
 }
 
 struct tael_tls_context *tael_tls_context_hold(struct tael_tls_context *context)

@@ -23,6 +23,9 @@ struct tael_tls_facts {
  * (may be NULL) names the file; its status is TAEL_ECONFIG, or TAEL_ENOMEM. */
 tael_status tael_tls_context_load(struct tael_tls_context **out, struct tael_world *world,
                                   const char *chain_path, const char *key_path, tael_error *err);
+/* Would these files be loaded? What they are, if so. err as above. */
+tael_status tael_tls_context_check(struct tael_tls_facts *out, const char *chain_path,
+                                   const char *key_path, tael_error *err);
 struct tael_tls_context *tael_tls_context_hold(struct tael_tls_context *context);
 void tael_tls_context_release(struct tael_tls_context *context); /* NULL allowed */
 

@@ -57,16 +57,17 @@ end)
 
 describe("a certificate", function()
     local folder = os.tmpname()
-    local key, other, short, long, gone = folder .. ".key", folder .. ".other", folder .. ".short",
-        folder .. ".long", folder .. ".gone"
+    local key, other, short, long, gone, coming = folder .. ".key", folder .. ".other", folder .. ".short",
+        folder .. ".long", folder .. ".gone", folder .. ".coming"
+    local weak, weak_key, mixed = folder .. ".weak", folder .. ".weak_key", folder .. ".mixed"
 
     local function make(name, command)
         local quiet = (" 2>/dev/null && chmod 600 %s"):format(name)
         assert(os.execute(command .. quiet), command)
     end
 
-    --- `openssl req` makes none that has ended.
-    local function make_ended()
+    --- `openssl req` makes none of another time.
+    local function make_within(out, from, to)
         assert(os.execute("mkdir " .. folder .. ".ca"))
         local base = folder .. ".ca/"
         for name, text in pairs {
@@ -79,8 +80,8 @@ describe("a certificate", function()
         end
         local request = base .. "csr"
         make(request, ("openssl req -new -subj /CN=pay.example -key %s -out %s"):format(key, request))
-        make(gone, ("openssl ca -batch -selfsign -notext -keyfile %s -in %s -out %s -config %scnf "
-            .. "-startdate 20200101000000Z -enddate 20200201000000Z"):format(key, request, gone, base))
+        make(out, ("openssl ca -batch -selfsign -notext -keyfile %s -in %s -out %s -config %scnf "
+            .. "-startdate %s0000Z -enddate %s0000Z"):format(key, request, out, base, from, to))
         assert(os.execute("rm -r " .. base))
     end
 
@@ -94,11 +95,15 @@ describe("a certificate", function()
         local new = "openssl req -x509 -new -subj /CN=pay.example -key " .. key
         make(short, new .. " -days 3 -out " .. short)
         make(long, new .. " -days 90 -out " .. long)
-        make_ended()
+        make_within(gone, "2020010100", "2020020100")
+        make_within(coming, os.date("!%Y%m%d%H", os.time() + 180000), "2075010100")
+        make(weak, ("openssl req -x509 -newkey rsa:1024 -nodes -subj /CN=pay.example -days 90 -keyout %s "
+            .. "-out %s"):format(weak_key, weak))
+        make(mixed, ("cat %s %s > %s"):format(long, weak, mixed))
     end)
     teardown(function()
         time.now = now
-        for _, name in ipairs { folder, key, other, short, long, gone } do
+        for _, name in ipairs { folder, key, other, short, long, gone, coming, weak, weak_key, mixed } do
             os.remove(name)
         end
     end)
@@ -120,6 +125,29 @@ describe("a certificate", function()
 
     it("that has ended fails", function()
         assert.are.equal("fail", check(gone, key).verdict)
+    end)
+
+    it("that has not begun fails", function()
+        assert.are.same({ "fail", "the certificate begins in 3 d" },
+            { check(coming, key).verdict, check(coming, key).detail })
+    end)
+
+    it("that the engine would not load fails, and why", function()
+        os.execute("chmod 600 " .. weak_key)
+        for _, case in ipairs {
+            { mixed, key, "certificate 2 did not issue the one before it" },
+            { weak, weak_key, "ee key too small" },
+        } do
+            local found = check(case[1], case[2])
+            assert.are.equal("fail", found.verdict)
+            assert.is_truthy(found.detail:find(case[1] .. ": ", 1, true), found.detail)
+            assert.is_truthy(found.detail:find(case[3], 1, true), found.detail)
+        end
+        assert(os.execute("chmod 666 " .. long))
+        local open = check(long, key)
+        assert(os.execute("chmod 644 " .. long))
+        assert.are.same({ "fail", long .. ": mode 0666 lets others write it; chmod 644" },
+            { open.verdict, open.detail })
     end)
 
     it("of another key fails, and both are named", function()

@@ -135,8 +135,11 @@ local function open_key(path)
     end
 end
 
-local function days_left(about)
-    return (about.not_after - time.now()) // DAY_MS
+--- What the engine says of files that it would not load.
+local function not_loaded(tls, err)
+    local why = err.code == "tls_mismatch"
+        and text("doctor.tls_differs", { cert = tls.cert, key = tls.key.at }) or err.message
+    return fail(why, text "doctor.tls_files.next")
 end
 
 function places.tls(call, seen)
@@ -154,15 +157,14 @@ function places.tls(call, seen)
     end
     local about, err = machine.certificate(tls.cert, tls.key.at)
     if not about then
-        local path = err.code == "invalid_key" and tls.key.at or tls.cert
-        return fail(text("doctor.file", { path = path, reason = text("doctor.tls_" .. err.code) }),
-            text "doctor.tls_files.next")
-    elseif not about.fits then
-        return fail(text("doctor.tls_differs", { cert = tls.cert, key = tls.key.at }),
-            text "doctor.tls_files.next")
+        return not_loaded(tls, err --[[@as tael.Error]])
     end
-    local days = days_left(about)
-    if days < 0 then
+    local now = time.now()
+    local days = (about.not_after - now) // DAY_MS
+    if about.not_before > now then
+        return fail(text("doctor.tls_not_yet", { days = (about.not_before - now) // DAY_MS + 1 }),
+            text "doctor.tls_not_yet.next")
+    elseif days < 0 then
         return fail(text("doctor.tls_expired", { days = -days }), text "doctor.tls_renew.next")
     elseif days < EXPIRES_SOON_DAYS then
         return warn(text("doctor.tls_days", { days = days }), text "doctor.tls_renew.next")

@@ -33,11 +33,11 @@ function machine.clock() end
 ---@return tael.Error? err "unavailable": it is not there, or too old
 function machine.libcurl() end
 
---- The first certificate of a PEM file, and whether the private key of another is its own.
+--- A certificate's chain and its private key, two PEM files, as a listener would load them.
 ---@param certificate string path
 ---@param key string path
----@return { not_before: integer, not_after: integer, fits: boolean }? about times in ms since 1970 UTC
----@return tael.Error? err "invalid": no certificate; "invalid_key": no key, or one under a pass phrase
+---@return { not_before: integer, not_after: integer }? about times in ms since 1970 UTC
+---@return tael.Error? err its message begins with the file's path; code "tls_mismatch": not that key
 function machine.certificate(certificate, key) end
 
 return machine
