@@ -3,6 +3,7 @@
 local support = dofile "tests/spec/channel_support.lua"
 
 local behaviour = require "tael.sandbox.alipay.behaviour"
+local error_page = require "tael.sandbox.alipay.error_page"
 local faults = require "tael.sandbox.alipay.faults"
 local hosts = require "tael.sandbox.alipay.hosts"
 local picture = require "tael.sandbox.alipay.picture"
@@ -221,6 +222,16 @@ describe("sandbox behaviour", function()
         assert.is_nil(faults.name("html", "pay"))
         assert.is_nil(faults.name(nil, "*"))
         assert.is_nil(faults.name({}, "*"))
+    end)
+end)
+
+describe("a form of the sandbox", function()
+    it("names what is at fault in it in UTF-8, whatever charset it was written in", function()
+        local good, name = wire.read_form({}, "a=1&\xC9\xCC\xC6\xB7=%C9%CC")
+        assert.is_nil(good)
+        assert.are.equal("????", name)
+        local page = error_page.response("isv.invalid-parameter", "参数无效：" .. name)
+        assert.are.equal(200, page.status)
     end)
 end)
 

@@ -1,6 +1,8 @@
 --- The simulated Alipay's own reading, writing, signing and verifying. It shares no code with the channel
 --- package on purpose: that the two agree is shown only by the vectors and the official SDK. What it takes
 --- from the engine is RSA itself.
+local shown = require "tael.shown"
+
 local wire = {}
 
 -- ---- forms ----
@@ -26,7 +28,7 @@ function wire.read_form(into, text)
         local raw_name, raw_value = pair:match("^([^=]*)=?(.*)$")
         local name, value = percent_decode(raw_name), percent_decode(raw_value)
         if not name or not value or not utf8.len(name) or not utf8.len(value) then
-            return nil, raw_name
+            return nil, shown(raw_name)
         end
         local same_charset = name == "charset" and into[name] == value
         if into[name] ~= nil and not same_charset then
