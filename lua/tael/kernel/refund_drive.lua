@@ -168,10 +168,17 @@ local function in_turn(refund)
     return not first or first.id == refund.id or first.state == "created"
 end
 
---- Statements that stand in the unit of the call, and the one that sets the timer.
+local function count(attempt, state)
+    metrics.count("tael_refunds_total",
+        { channel = registry.account(attempt.account).channel, state = state })
+end
+
+--- Statements that stand in the unit of the call, the one that sets the timer, and whether they make the
+--- refund a pending one.
 local function before_call(turn, op, refund, payment, lease)
+    local begins = op == "refund" and (refund.state == "created" or refund.state == "abnormal")
     local list
-    if op == "refund" and (refund.state == "created" or refund.state == "abnormal") then
+    if begins then
         list = refund_units.send { payment = payment, refund = refund, due = lease, actor = turn.actor,
             now = time.now() }
     else
@@ -179,7 +186,7 @@ local function before_call(turn, op, refund, payment, lease)
     end
     local timer = list[#list]
     list[#list + 1] = turn.fired and { "timer.drop", { fired_id = turn.fired.id } } or nil
-    return list, timer
+    return list, timer, begins
 end
 
 --- Whoever comes too late, or for nothing, goes.
@@ -206,10 +213,13 @@ local function send(turn)
             rest(turn)
             return nil, "waits"
         end
-        local with, timer = before_call(turn, op, refund, payment, lease_id(attempt, op, time.now()))
+        local with, timer, begins = before_call(turn, op, refund, payment, lease_id(attempt, op, time.now()))
         local asked, err = calls.send { op = op, object = refund.id, payment = payment, attempt = attempt,
             refund = refund, actor = turn.actor, with = with }
         if asked then
+            if begins then
+                count(attempt, "pending")
+            end
             turn.holds, turn.fired, turn.ask = timer[2].due_id, nil, nil
             return asked
         elseif not is_reread(err) then
@@ -252,8 +262,7 @@ local function announce(turn, decision, refund, attempt)
             detail = decision.detail, actor = turn.actor })
     end
     if decision.to then
-        metrics.count("tael_refunds_total", { channel = registry.account(attempt.account).channel,
-            state = decision.to })
+        count(attempt, decision.to)
         log.info("refund." .. decision.to, { refund = name, amount = refund.amount,
             currency = refund.currency, detail = decision.detail, actor = turn.actor })
         task.wake("payment:" .. refund.payment)
