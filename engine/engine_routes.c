@@ -398,7 +398,8 @@ size_t tael_routes_body_max(const struct tael_routes *routes, const struct tael_
     return place.route->body_max;
 }
 
-void tael_routes_use(struct tael_routes *routes, struct tael_route_set *set)
+/* From now on these answer; NULL: the folder's files. Takes a reference. */
+static void use_set(struct tael_routes *routes, struct tael_route_set *set)
 {
     if (set != NULL)
         tael_route_set_retain(set);
@@ -412,7 +413,7 @@ bool tael_worker_use_routes(struct tael_host *host, struct tael_route_set *set)
     struct tael_worker *worker =
         (struct tael_worker *)((char *)host - offsetof(struct tael_worker, host));
     if (worker->routes != NULL)
-        tael_routes_use(worker->routes, set);
+        use_set(worker->routes, set);
     return worker->routes != NULL;
 }
 

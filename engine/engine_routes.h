@@ -23,8 +23,6 @@ void tael_routes_free(struct tael_routes *routes);
 /* Whether the request is for a route; NULL: there are none. */
 bool tael_routes_takes(const struct tael_routes *routes, const struct tael_http_request *request);
 void tael_routes_serve(struct tael_routes *routes, struct tael_http_request *request);
-/* From now on these answer; NULL: the folder's files. Takes a reference. */
-void tael_routes_use(struct tael_routes *routes, struct tael_route_set *set);
 /* As host.use_routes. */
 bool tael_worker_use_routes(struct tael_host *host, struct tael_route_set *set);
 /* As tael_http_handler.body_max. */

@@ -116,21 +116,6 @@ void tael_buf_free(struct tael_buf *buf)
     buf->len = buf->cap = 0;
 }
 
-bool tael_cursor_take_until(struct tael_cursor *cursor, char stop, size_t max,
-                            struct tael_span *out)
-{
-    assert(cursor->at <= cursor->end);
-    size_t left = (size_t)(cursor->end - cursor->at);
-    if (left == 0)
-        return false;
-    const char *hit = memchr(cursor->at, stop, left <= max ? left : max + 1);
-    if (hit == NULL)
-        return false;
-    *out = (struct tael_span){cursor->at, (size_t)(hit - cursor->at)};
-    cursor->at = hit + 1;
-    return true;
-}
-
 bool tael_cursor_take_text(struct tael_cursor *cursor, const char *text)
 {
     size_t len = strlen(text);

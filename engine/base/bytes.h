@@ -55,9 +55,6 @@ static inline struct tael_cursor tael_cursor_of(const char *data, size_t len)
     return (struct tael_cursor){data, data, data + len};
 }
 
-/* Takes at most max bytes up to stop, and stop itself, which is not in *out. */
-bool tael_cursor_take_until(struct tael_cursor *cursor, char stop, size_t max,
-                            struct tael_span *out);
 bool tael_cursor_take_text(struct tael_cursor *cursor, const char *text);
 
 #endif

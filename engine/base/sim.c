@@ -40,7 +40,7 @@ static struct tael_sim *sim_of_loop(const struct tael_sim_loop *loop)
 
 /* ---- randomness ---- */
 
-uint64_t tael_sim_next(struct tael_sim_random *random)
+static uint64_t draw(struct tael_sim_random *random)
 {
     uint64_t z = random->state += 0x9e3779b97f4a7c15u;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -50,12 +50,12 @@ uint64_t tael_sim_next(struct tael_sim_random *random)
 
 uint64_t tael_sim_below(struct tael_sim *sim, uint64_t limit)
 {
-    return tael_sim_next(&sim->schedule) % limit; /* the bias does not matter here */
+    return draw(&sim->schedule) % limit; /* the bias does not matter here */
 }
 
 uint64_t tael_sim_draw(struct tael_world *world)
 {
-    return tael_sim_next(&tael_sim_of(world)->draws);
+    return draw(&tael_sim_of(world)->draws);
 }
 
 static tael_status random_bytes(struct tael_world *world, void *out, size_t len)
@@ -64,7 +64,7 @@ static tael_status random_bytes(struct tael_world *world, void *out, size_t len)
     uint64_t word = 0;
     for (size_t i = 0; i < len; i++) {
         if (i % 8 == 0)
-            word = tael_sim_next(&tael_sim_of(world)->bytes);
+            word = draw(&tael_sim_of(world)->bytes);
         bytes[i] = (unsigned char)(word >> (i % 8 * 8));
     }
     return TAEL_OK;
@@ -87,7 +87,7 @@ void tael_sim_schedule(struct tael_sim *sim, struct tael_sim_event *event, int64
 {
     tael_heap_remove(&sim->queue, &event->node);
     event->node.at = at_us > sim->now_us ? at_us : sim->now_us;
-    event->node.tie = tael_sim_next(&sim->schedule);
+    event->node.tie = draw(&sim->schedule);
     event->node.seq = ++sim->seq;
     tael_heap_push(&sim->queue, &event->node);
 }
@@ -424,9 +424,9 @@ tael_status tael_sim_new(struct tael_world **out, const struct tael_sim_options 
     sim->start_ms = options->start_ms;
     sim->latency_us = options->latency_us > 0 ? options->latency_us : DEFAULT_LATENCY_US;
     struct tael_sim_random seed = {options->seed};
-    sim->schedule.state = tael_sim_next(&seed);
-    sim->bytes.state = tael_sim_next(&seed);
-    sim->draws.state = tael_sim_next(&seed);
+    sim->schedule.state = draw(&seed);
+    sim->bytes.state = draw(&seed);
+    sim->draws.state = draw(&seed);
     sim->next_port = 20000;
     sim->next_peer = 49152;
     *out = &sim->base;

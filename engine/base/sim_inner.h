@@ -61,7 +61,6 @@ static inline struct tael_sim_loop *tael_sim_loop_of(struct tael_loop *loop)
 }
 
 /* sim.c */
-uint64_t tael_sim_next(struct tael_sim_random *random);
 uint64_t tael_sim_below(struct tael_sim *sim, uint64_t limit); /* 0 … limit-1, of the schedule */
 void tael_sim_schedule(struct tael_sim *sim, struct tael_sim_event *event, int64_t at_us);
 void tael_sim_cancel(struct tael_sim *sim, struct tael_sim_event *event);

@@ -16,8 +16,8 @@
 
 enum { FIELDS_MAX = 1000, LENGTH_MAX = 16 * 1024 * 1024 };
 
-const char *const tael_form_options[] = {"max_fields", "max_name", "max_value",
-                                         "limits",     "charset",  NULL};
+static const char *const option_names[] = {"max_fields", "max_name", "max_value",
+                                           "limits",     "charset",  NULL};
 
 /* ---- decode ---- */
 
@@ -147,7 +147,7 @@ static int form_decode(lua_State *L)
     lua_settop(L, 2);
     if (lua_isnil(L, 2))
         return tael_form_push(L, bytes, 0);
-    tael_check_options(L, 2, tael_form_options);
+    tael_check_options(L, 2, option_names);
     return tael_form_push(L, bytes, 2);
 }
 

@@ -514,13 +514,9 @@ static void make_type(lua_State *L, const char *name, lua_CFunction collect)
 int tael_open_isolate(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"ceiling", isolate_ceiling},
-        {"counts", isolate_counts},
-        {"generation", isolate_generation},
-        {"processes", tael_isolate_processes},
-        {"process_counts", tael_isolate_process_counts},
-        {"shape", tael_isolate_shape},
-        {NULL, NULL},
+        {"ceiling", isolate_ceiling},       {"counts", isolate_counts},
+        {"generation", isolate_generation}, {"processes", tael_isolate_processes},
+        {"shape", tael_isolate_shape},      {NULL, NULL},
     };
     static const luaL_Reg methods[] = {
         {"ask", generation_ask}, {"open", tael_generation_open}, {NULL, NULL}};

@@ -44,8 +44,9 @@ static size_t find(const struct tael_form *form, struct tael_span name)
     return i;
 }
 
-const struct tael_span *tael_message_form_value(const struct tael_form *form,
-                                                const unsigned char *covered, struct tael_span name)
+/* The value of a field; NULL: there is none, or it is not covered. */
+static const struct tael_span *value_of(const struct tael_form *form, const unsigned char *covered,
+                                        struct tael_span name)
 {
     size_t i = find(form, name);
     return i < form->count && is_covered(covered, i) ? &form->fields[i].value : NULL;
@@ -79,8 +80,7 @@ int tael_message_form_push_values(lua_State *L, const struct tael_form *form,
     int top = lua_gettop(L);
     luaL_checkstack(L, top - from + 1, "too many names");
     for (int index = from; index <= top; index++) {
-        const struct tael_span *value =
-            tael_message_form_value(form, covered, tael_check_text(L, index));
+        const struct tael_span *value = value_of(form, covered, tael_check_text(L, index));
         if (value != NULL)
             lua_pushlstring(L, value->data, value->len);
         else

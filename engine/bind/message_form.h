@@ -11,11 +11,7 @@
 
 void tael_message_form_sort(struct tael_form *form); /* by name, in byte order */
 
-/* The value of a field; NULL: there is none, or covered (one byte a field; NULL: all) says no. */
-const struct tael_span *tael_message_form_value(const struct tael_form *form,
-                                                const unsigned char *covered,
-                                                struct tael_span name);
-/* Whether a covered field has this value. */
+/* Whether a covered field has this value. covered: one byte a field; NULL: all. */
 bool tael_message_form_states(const struct tael_form *form, const unsigned char *covered,
                               struct tael_span value);
 /* Pushes a table of the covered fields. */

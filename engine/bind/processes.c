@@ -154,26 +154,3 @@ int tael_isolate_processes(lua_State *L)
     lua_pushboolean(L, 1);
     return 1;
 }
-
-static void set_count(lua_State *L, const char *name, uint64_t count)
-{
-    lua_pushinteger(L, (lua_Integer)count);
-    lua_setfield(L, -2, name);
-}
-
-/* isolate.process_counts() -> {children, waiting, started, crashed, stopped, replaced} | nil */
-int tael_isolate_process_counts(lua_State *L)
-{
-    const struct box *box = find_box(L);
-    if (box == NULL || box->children == NULL)
-        return 0;
-    struct tael_children_counts counts = tael_children_counts(box->children);
-    lua_createtable(L, 0, 6);
-    set_count(L, "children", counts.children);
-    set_count(L, "waiting", counts.waiting);
-    set_count(L, "started", counts.started);
-    set_count(L, "crashed", counts.crashed);
-    set_count(L, "stopped", counts.stopped);
-    set_count(L, "replaced", counts.replaced);
-    return 1;
-}

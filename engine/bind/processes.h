@@ -15,8 +15,6 @@ void tael_processes_distrust(lua_State *L, struct tael_span owner);
 /* The same, of one that is not needed any more. */
 void tael_processes_end(lua_State *L, struct tael_span owner);
 
-/* Functions of tael.isolate. */
-int tael_isolate_processes(lua_State *L);
-int tael_isolate_process_counts(lua_State *L);
+int tael_isolate_processes(lua_State *L); /* isolate.processes */
 
 #endif

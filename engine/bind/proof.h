@@ -42,8 +42,6 @@ void tael_crypto_add_keys(lua_State *L); /* to the module on top of L */
 
 /* ---- forms (form.c) ---- */
 
-extern const char *const tael_form_options[]; /* names that decoding knows */
-
 /* Decodes into memory that is pushed as a userdata, fields in the order they came; NULL: pushes nil
  * and the error instead. The names of limits that options gives must outlive the call only. */
 struct tael_form *tael_form_push_fields(lua_State *L, struct tael_span bytes, int options);

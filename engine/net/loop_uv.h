@@ -66,7 +66,6 @@ struct tael_uv_loop {
     char *read_buffer; /* shared: a read is handed on before the next one */
 };
 
-int64_t tael_uv_now_ms(struct tael_world *world);
 int64_t tael_uv_mono_us(struct tael_world *world);
 extern const struct tael_loop_ops tael_uv_loop_ops;
 

@@ -42,7 +42,7 @@ const struct tael_loop_ops tael_uv_loop_ops = {
     .child_end = tael_uv_child_end,
 };
 
-int64_t tael_uv_now_ms(struct tael_world *world)
+static int64_t now_ms(struct tael_world *world)
 {
     (void)world;
     struct timespec now;
@@ -80,7 +80,7 @@ static void world_free(struct tael_world *world)
 }
 
 static const struct tael_world_ops world_ops = {
-    .now_ms = tael_uv_now_ms,
+    .now_ms = now_ms,
     .mono_us = tael_uv_mono_us,
     .random = random_bytes,
     .loop_new = tael_uv_loop_new,

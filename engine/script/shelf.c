@@ -162,12 +162,6 @@ tael_status tael_shelf_put(struct tael_shelf *shelf, struct tael_span key,
     return TAEL_OK;
 }
 
-void tael_shelf_hold(struct tael_shelved *shelved)
-{
-    assert(shelved->lent > 0);
-    lend(shelved);
-}
-
 void tael_shelf_give(struct tael_shelved *shelved)
 {
     struct tael_shelf *shelf = shelved->shelf;

@@ -39,8 +39,7 @@ struct tael_shelved *tael_shelf_take(struct tael_shelf *shelf, struct tael_span 
  * when it fails: TAEL_ENOMEM. */
 tael_status tael_shelf_put(struct tael_shelf *shelf, struct tael_span key,
                            struct tael_isolate *isolate, struct tael_shelved **out);
-/* Who has it once more: each take, put and hold has its give. */
-void tael_shelf_hold(struct tael_shelved *shelved);
+/* Each take and put has its give. */
 void tael_shelf_give(struct tael_shelved *shelved);
 /* take, or put of a new one with ordered pairs and this ceiling of its own (tael_isolate_new).
  * TAEL_ENOMEM. */

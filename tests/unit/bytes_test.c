@@ -112,30 +112,6 @@ static void failed_allocations_change_nothing(void)
     tael_buf_free(&buf);
 }
 
-static void the_cursor_takes_up_to_a_stop(void)
-{
-    static const struct {
-        const char *text;
-        size_t max;
-        bool taken;
-        const char *token, *rest;
-    } rows[] = {
-        {"a=b", 10, true, "a", "b"},      {"=b", 10, true, "", "b"},
-        {"=", 0, true, "", ""},           {"abc=", 3, true, "abc", ""},
-        {"abcd=", 3, false, "", "abcd="}, {"abc", 10, false, "", "abc"},
-        {"", 10, false, "", ""},          {"abc=d", SIZE_MAX, true, "abc", "d"},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct tael_cursor cursor = tael_cursor_of(rows[i].text, strlen(rows[i].text));
-        struct tael_span out = {"", 0};
-        CHECK_NAMED(tael_cursor_take_until(&cursor, '=', rows[i].max, &out) == rows[i].taken,
-                    rows[i].text);
-        CHECK_NAMED(tael_span_is(out, rows[i].token), rows[i].text);
-        struct tael_span rest = {cursor.at, (size_t)(cursor.end - cursor.at)};
-        CHECK_NAMED(tael_span_is(rest, rows[i].rest), rows[i].text);
-    }
-}
-
 static void the_cursor_takes_text(void)
 {
     struct tael_cursor cursor = tael_cursor_of("HTTP/1.1", 8);
@@ -172,7 +148,6 @@ int main(void)
     consuming_drops_from_the_front();
     printing_obeys_the_ceiling_exactly();
     failed_allocations_change_nothing();
-    the_cursor_takes_up_to_a_stop();
     the_cursor_takes_text();
     statuses_have_names_and_texts();
     return tap_end();

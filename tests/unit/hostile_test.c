@@ -201,7 +201,8 @@ static struct outcome try_once(const struct hostile *script, bool judged)
                outcome.all, (int)why.len, why.data);
         CHECK_NAMED(outcome.neighbour && neighbour_is_well(),
                     "a neighbour is well, meanwhile and behind it");
-        tael_shelf_hold(shelved);
+        if (tael_shelf_take(shelf, tael_span_of("case")) != shelved)
+            abort();
         judge_isolate(shelved, base);
     } else {
         double from = now();

@@ -35,17 +35,6 @@ function isolate.counts() end
 ---@return tael.Error? err not_found: there is no such program; unavailable: it cannot be started here
 function isolate.processes(options) end
 
----@class tael.isolate.ProcessCounts
----@field children integer processes
----@field waiting integer asks that no process has yet
----@field started integer so far
----@field crashed integer so far, by themselves or because they answered nonsense
----@field stopped integer so far, because they did not end in time
----@field replaced integer so far, for another owner's
-
----@return tael.isolate.ProcessCounts? counts nil: isolate.processes was not called
-function isolate.process_counts() end
-
 ---@class tael.isolate.Source
 ---@field name string the owner's, in front of the files' paths in messages: "merchants/acme"
 ---@field key string one for these very texts of this owner
