@@ -37,7 +37,7 @@ tael_status tael_key_refuse(tael_error *err, tael_status status, const char *cod
     return status;
 }
 
-static tael_status refuse_errno(tael_error *err, const char *path, int number)
+tael_status tael_key_refuse_errno(tael_error *err, const char *path, int number)
 {
     char text[128];
     if (number == ENOENT)
@@ -93,7 +93,7 @@ static tael_status check_folder(const char *folder, tael_error *err)
 {
     struct stat st;
     if (stat(folder, &st) != 0)
-        return refuse_errno(err, folder, errno);
+        return tael_key_refuse_errno(err, folder, errno);
     if (!S_ISDIR(st.st_mode))
         return tael_key_refuse(err, TAEL_EINVAL, "invalid", "%s: not a folder", folder);
     if (!is_ours(&st))
@@ -111,9 +111,9 @@ static tael_status open_checked(const char *path, int *out, struct stat *st, tae
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe must not stop us */
     if (fd < 0)
-        return refuse_errno(err, path, errno);
+        return tael_key_refuse_errno(err, path, errno);
     tael_status rc =
-        fstat(fd, st) == 0 ? check_file(st, path, err) : refuse_errno(err, path, errno);
+        fstat(fd, st) == 0 ? check_file(st, path, err) : tael_key_refuse_errno(err, path, errno);
     if (rc == TAEL_OK)
         *out = fd;
     else
@@ -149,7 +149,7 @@ tael_status tael_key_folder_check(const char *folder, tael_error *err)
         return rc;
     DIR *dir = opendir(folder);
     if (dir == NULL)
-        return refuse_errno(err, folder, errno);
+        return tael_key_refuse_errno(err, folder, errno);
     const struct dirent *entry;
     while (rc == TAEL_OK && (entry = readdir(dir)) != NULL) {
         struct tael_file_identity identity;
@@ -257,7 +257,7 @@ static tael_status read_all(int fd, const char *path, struct tael_secure_text *o
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            rc = refuse_errno(err, path, errno);
+            rc = tael_key_refuse_errno(err, path, errno);
         if (got <= 0)
             break;
         len += (size_t)got;
@@ -344,7 +344,7 @@ static tael_status place(const char *folder, const char *path, struct tael_span 
         return tael_key_refuse(err, TAEL_EINVAL, "invalid", "the path of a key is too long");
     int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600 */
     if (fd < 0)
-        return refuse_errno(err, folder, errno);
+        return tael_key_refuse_errno(err, folder, errno);
     tael_status rc = TAEL_OK;
     bool written = fchmod(fd, 0600) == 0 && write_all(fd, text) && fsync(fd) == 0;
     int number = errno;
@@ -353,14 +353,14 @@ static tael_status place(const char *folder, const char *path, struct tael_span 
         written = false;
     }
     if (!written)
-        rc = refuse_errno(err, path, number);
+        rc = tael_key_refuse_errno(err, path, number);
     else if (link(beside, path) != 0)
         rc = errno == EEXIST
                  ? tael_key_refuse(err, TAEL_EINVAL, "exists", "%s: exists already", path)
-                 : refuse_errno(err, path, errno);
+                 : tael_key_refuse_errno(err, path, errno);
     unlink(beside);
     if (rc == TAEL_OK && !sync_folder(folder))
-        rc = refuse_errno(err, folder, errno);
+        rc = tael_key_refuse_errno(err, folder, errno);
     return rc;
 }
 

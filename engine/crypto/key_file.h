@@ -44,5 +44,7 @@ tael_status tael_key_file_write(const char *folder, const char *name,
 /* Fills err and returns status; a format is cut to what err holds. */
 tael_status tael_key_refuse(tael_error *err, tael_status status, const char *code,
                             const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* The same, of a file that the system refuses. */
+tael_status tael_key_refuse_errno(tael_error *err, const char *path, int number);
 
 #endif

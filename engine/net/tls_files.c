@@ -47,15 +47,6 @@ tael_status tael_tls_key_read(const char *path, struct tael_secure_text *out, ta
 
 /* ---- the chain ---- */
 
-static tael_status refuse_errno(tael_error *err, const char *path, int number)
-{
-    char text[128];
-    if (number == ENOENT)
-        return tael_key_refuse(err, TAEL_ENOTFOUND, "not_found", "%s: not there", path);
-    return tael_key_refuse(err, TAEL_EINVAL, number == EACCES ? "forbidden" : "invalid", "%s: %s",
-                           path, strerror_r(number, text, sizeof(text)));
-}
-
 static tael_status check_chain(const struct stat *st, const char *path, tael_error *err)
 {
     if (!S_ISREG(st->st_mode))
@@ -78,7 +69,7 @@ static tael_status read_all(int fd, const char *path, struct tael_buf *out, tael
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return refuse_errno(err, path, errno);
+            return tael_key_refuse_errno(err, path, errno);
         if (got == 0)
             return TAEL_OK;
         tael_status rc = tael_buf_append(out, piece, (size_t)got);
@@ -95,9 +86,9 @@ tael_status tael_tls_chain_read(const char *path, struct tael_buf *out, tael_err
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a pipe must not stop us */
     if (fd < 0)
-        return refuse_errno(err, path, errno);
+        return tael_key_refuse_errno(err, path, errno);
     tael_status rc =
-        fstat(fd, &st) == 0 ? check_chain(&st, path, err) : refuse_errno(err, path, errno);
+        fstat(fd, &st) == 0 ? check_chain(&st, path, err) : tael_key_refuse_errno(err, path, errno);
     if (rc == TAEL_OK)
         rc = read_all(fd, path, out, err);
     close(fd);
