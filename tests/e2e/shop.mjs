@@ -2,7 +2,7 @@
 // a program of its own. Development mode makes the keys and the API key first.
 import fs from 'node:fs';
 import path from 'node:path';
-import { Engine, Process, freePort, root, until } from './tael.mjs';
+import { Engine, Process, root, until } from './tael.mjs';
 
 export class Shop extends Engine {
     async start() {

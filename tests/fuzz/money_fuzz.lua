@@ -3,6 +3,11 @@
 local decimal = require "tael.decimal"
 local money = require "tael.kernel.money"
 
+package.preload["tael.currencies"] = function() -- as isolates have it
+    return require "tael.kernel.currencies"
+end
+local inside = require "tael.scripts.inside.money"
+
 local currencies = { "CNY", "JPY", "BHD", "USD", "KRW", "IQD", "CLF", "XXX" }
 
 --- The form that amounts have, and the digits of the minor units; nil when text is not of it.
@@ -72,7 +77,7 @@ local function check_ratio(a, num, den)
 end
 
 local function check_split(amount, weights)
-    local shares = money.split(amount, weights)
+    local shares = inside.split(amount, weights)
     local sum, total = 0, 0
     for i, share in ipairs(shares) do
         sum, total = sum + share, total + weights[i]

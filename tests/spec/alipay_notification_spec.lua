@@ -51,7 +51,7 @@ end
 
 describe("alipay notification, form and algorithm", function()
     it("passes what is whole", function()
-        assert.is_true(notification.form(package, account, inbound()))
+        assert.is_truthy(notification.claims(package, account, inbound()))
     end)
 
     for what, case in pairs {
@@ -68,8 +68,8 @@ describe("alipay notification, form and algorithm", function()
             "the signature is not as long as the key demands" },
     } do
         it("refuses " .. what, function()
-            local good, refusal = notification.form(package, account, inbound(case[1], case[2]))
-            assert.is_nil(good)
+            local claims, refusal = notification.claims(package, account, inbound(case[1], case[2]))
+            assert.is_nil(claims)
             assert.are.same({ check = case[3], detail = case[4] }, refusal)
         end)
     end

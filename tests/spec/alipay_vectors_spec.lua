@@ -166,8 +166,8 @@ describe("alipay notification vectors", function()
         if not inbound then
             return false, { check = "decode", detail = err.code }
         end
-        local good, refusal = notification.form(package, account, inbound)
-        if not good then
+        local claims, refusal = notification.claims(package, account, inbound)
+        if not claims then
             return false, refusal
         end
         local evidence

@@ -3,6 +3,7 @@ require "tests.spec.kernel_support"
 local codec = require "tael.crypto"
 local durations = require "tael.config.durations"
 local isolate = require "tael.isolate"
+local decimal = require "tael.decimal"
 local money = require "tael.kernel.money"
 local own = require "tael.scripts.own"
 local time = require "tael.time"
@@ -54,7 +55,23 @@ describe("tael.money in an isolate", function()
         end
     end)
 
-    it("adds, splits and takes percent as the kernel does", function()
+    --- Each share is its weight's, rounded down, and one more for the first ones until nothing is left.
+    local function check_split(amount, weights)
+        local shares, sum, total = call("money", "split", { amount, weights }), 0, 0
+        for _, weight in ipairs(weights) do
+            total = total + weight
+        end
+        local was_more = true
+        for i, share in ipairs(shares) do
+            sum = sum + share
+            local more = share - (amount // total * weights[i] + amount % total * weights[i] // total)
+            assert.is_true(more == 0 or more == 1 and was_more and weights[i] > 0, amount)
+            was_more = weights[i] == 0 and was_more or more == 1
+        end
+        assert.are.equal(amount, sum)
+    end
+
+    it("adds, splits and takes percent exactly", function()
         local random = 12345
         local function draw(most)
             random = (random * 6364136223846793005 + 1442695040888963407)
@@ -63,14 +80,33 @@ describe("tael.money in an isolate", function()
         for _ = 1, 100 do
             local amount = draw(100000000000000)
             local percent = ("%d.%06d"):format(draw(150), draw(999999))
-            assert.are.equal(money.percent(amount, percent), call("money", "percent", { amount, percent }))
-            local weights = { draw(9), draw(9) + 1, draw(1000) }
-            assert.are.same(money.split(amount, weights), call("money", "split", { amount, weights }))
+            assert.are.equal(decimal.ratio(amount, decimal.parse(percent, 6), 100000000),
+                call("money", "percent", { amount, percent }))
+            check_split(amount, { draw(9), draw(9) + 1, draw(1000) })
             assert.are.equal(amount + 7, call("money", "add", { amount, 7 }))
             assert.are.equal(amount - 7, call("money", "sub", { amount, 7 }))
         end
-        assert.are.same({ 4, 3, 3 }, call("money", "split", { 10, 3 }))
+        for _, amount in ipairs { 0, 1, 7, 99, 1234567, money.MAX } do
+            for _, weights in ipairs { { 1, 1 }, { 3, 7, 11 }, { 1, 999999937 }, { 0, 5, 0, 2 } } do
+                check_split(amount, weights)
+            end
+        end
     end)
+
+    for told, case in pairs {
+        ["equal shares"] = { "split", { 10, 3 }, { 4, 3, 3 } },
+        ["shares by weight"] = { "split", { 100, { 2, 1 } }, { 67, 33 } },
+        ["nothing for a weight of zero"] = { "split", { 1, { 0, 1, 1 } }, { 0, 1, 0 } },
+        ["a percent of text"] = { "percent", { 1000, "0.6" }, 6 },
+        ["a half, up"] = { "percent", { 50, "1" }, 1 },
+        ["less than a half, down"] = { "percent", { 49, "1" }, 0 },
+        ["a percent of an integer"] = { "percent", { 100, 3 }, 3 },
+        ["all of the most"] = { "percent", { money.MAX, 100 }, money.MAX },
+    } do
+        it("gives " .. told, function()
+            assert.are.same(case[3], call("money", case[1], case[2]))
+        end)
+    end
 
     it("refuses floats, currencies that are none, and what does not fit", function()
         for told, args in pairs {
@@ -80,6 +116,8 @@ describe("tael.money in an isolate", function()
             ["the difference does not fit"] = { "sub", { 0, math.mininteger } },
             ["percent must be an integer or a decimal text"] = { "percent", { 1, 0.5 } },
             ["among nobody"] = { "split", { 10, {} } },
+            ["nothing to split, or among nobody"] = { "split", { 100, { 0, 0 } } },
+            ["nothing to split"] = { "split", { -1, 2 } },
         } do
             local given, why = call("money", args[1], args[2])
             assert.is_nil(given)

@@ -26,7 +26,11 @@ local function refusal_of(said, default)
     return { check = default, detail = said == nil and default or shapes.line(said) }
 end
 
-local function parse(package, prepared, message)
+--- What the message says of itself, when the fields that sign are there and the algorithm, which the message
+--- never chooses, is the account's; nothing of it is proved.
+---@return tael.channel.Claims?
+---@return tael.channel.Refusal?
+function notification.claims(package, prepared, message)
     local ran, claims, said = task.pure(package.notification.parse, prepared, message)
     if not ran then
         return refused("form", "parse raised: " .. shapes.line(claims))
@@ -38,24 +42,6 @@ local function parse(package, prepared, message)
         return refused("form", wrong)
     end
     return checked
-end
-
---- Presence and shape of the fields that sign, and the algorithm, which the message never chooses.
----@return true?
----@return tael.channel.Refusal?
-function notification.form(package, prepared, message)
-    local claims, refusal = parse(package, prepared, message)
-    if not claims then
-        return nil, refusal
-    end
-    return true
-end
-
---- What the message says of itself; nothing of it is proved.
----@return tael.channel.Claims?
----@return tael.channel.Refusal?
-function notification.claims(package, prepared, message)
-    return parse(package, prepared, message)
 end
 
 --- Every identity that the message claims is the account's.

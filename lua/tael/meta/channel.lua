@@ -229,12 +229,8 @@ function call.interpret(package, op, prepared, answer, ctx, err) end
 ---@class tael.channel.notification
 local notification = {}
 
---- Presence and shape of the fields that sign, and the algorithm (threats §3, check 4).
----@return true?
----@return tael.channel.Refusal?
-function notification.form(package, prepared, message) end
-
---- What the message says of itself; claims.at is for the window (check 5), claims.order_no for the log.
+--- What the message says of itself, after presence and shape of the fields that sign, and the algorithm
+--- (threats §3, check 4); claims.at is for the window (check 5), claims.order_no for the log.
 ---@return tael.channel.Claims?
 ---@return tael.channel.Refusal?
 function notification.claims(package, prepared, message) end

@@ -89,10 +89,6 @@ ORDER BY id LIMIT 200;
 SELECT id, op, class, account FROM calls WHERE merchant = :merchant AND object = :object AND (op = :op OR :op IS NULL)
 ORDER BY id DESC LIMIT 1;
 
--- name: call.count
--- read
-SELECT COUNT(*) AS n FROM calls WHERE merchant = :merchant AND object = :object AND op = :op;
-
 -- name: call.forget
 -- rows: any
 -- operator

@@ -50,12 +50,6 @@ local reasons = {
     ["ACQ.TRADE_CANCEL_TIME_OUT"] = "交易撤销超时",
 }
 
----@param code string
----@return boolean
-function answers.is_code(code)
-    return messages[code] ~= nil
-end
-
 --- What went wrong, as the checks and methods say it.
 ---@param code string
 ---@param sub_code string
