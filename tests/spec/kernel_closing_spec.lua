@@ -28,7 +28,9 @@ package.loaded["tael.kernel.payments"] = {
     attempts_of = function() return world.attempts end,
     entered = function(_, state) world.entered = state end,
     view_of = function(row) return { state = row.state, closing = row.closing } end,
-    store_problem = function(err) return nil, { code = "store_unavailable", was = err.code } end,
+    told = function(err)
+        return nil, err.code == "unavailable" and { code = "store_unavailable" } or err
+    end,
 }
 package.loaded["tael.kernel.settle"] = {
     read = function(id)

@@ -4,7 +4,6 @@ local support = require "tests.spec.kernel_support"
 local world
 
 package.loaded["tael.store"] = {
-    query = function() return { world.payment } end,
     id_ms = function(id) return (id >> 22) + support.EPOCH_MS end,
 }
 package.loaded["tael.time"] = { now = function() return world.now end }
@@ -22,6 +21,7 @@ package.loaded["tael.kernel.query"] = {
     look = function() return { call = support.id(world.asked, 5) }, { state = "not_found" } end,
 }
 package.loaded["tael.kernel.payments"] = {
+    row_of = function() return world.payment end,
     attempts_of = function() return { world.attempt } end,
     get = function() return world.payment end,
     told = function(err) return nil, err end, entered = function() end,

@@ -2,6 +2,7 @@
 --- 1 None starts while the channel may be taking money through an earlier one; beside one that only waits
 --- for its payer, only where a second success is given back (states.may_start). 2 Asked for once more, the
 --- same way is the same attempt.
+local change = require "tael.kernel.change"
 local counters = require "tael.kernel.counters"
 local creation = require "tael.kernel.creation"
 local details_of = require "tael.kernel.details"
@@ -14,14 +15,12 @@ local orders = require "tael.kernel.orders"
 local payments = require "tael.kernel.payments"
 local registry = require "tael.kernel.registry"
 local states = require "tael.kernel.states"
-local store = require "tael.store"
 local task = require "tael.task"
 local units = require "tael.kernel.units"
 local ways = require "tael.kernel.ways"
 
 local attempts = {}
 
-local ROUNDS = 3
 local OF_A_WAY = { product = true, channel = true, account = true } -- what the request may say
 
 local refusals = {
@@ -132,28 +131,19 @@ end
 ---@return { payment: table, started: boolean }?
 ---@return table? err {code, detail, pointer?, members?}
 function attempts.start(id_text, input, actor)
-    local id = ids.decode("pay", id_text)
-    for _ = 1, ROUNDS do
-        local rows, err = store.query("payment.get", { payment = id or 0 })
-        if not rows then
-            return payments.store_problem(err)
-        elseif not rows[1] then
-            return nil, { code = "not_found", detail = "there is no such payment" }
+    return change.payment(id_text, function(payment)
+        local done, started, same = round(payment, input, actor)
+        if not done then
+            return nil, started
         end
-        local done, started, same = round(rows[1], input, actor)
-        if done then
-            local view
-            if same then -- a newer one may go another way
-                view, err = payments.view_by(rows[1], same)
-            else
-                view, err = payments.get(id_text)
-            end
-            return view and { payment = view, started = started }, err
-        elseif started.code ~= "guard" then
-            return payments.told(started)
+        local view, err
+        if same then -- a newer one may go another way
+            view, err = payments.view_by(payment, same)
+        else
+            view, err = payments.get(id_text)
         end
-    end
-    return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }
+        return view and { payment = view, started = started }, err
+    end)
 end
 
 return attempts

@@ -4,6 +4,7 @@
 --- 1 Money that came first stays: the payment is paid then. 2 Repeating a wish is harmless. 3 An order that
 --- no payer has opened cannot be closed at the channel: it is watched until its time is over.
 local calls = require "tael.kernel.calls"
+local change = require "tael.kernel.change"
 local counters = require "tael.kernel.counters"
 local due = require "tael.kernel.due"
 local ending = require "tael.kernel.ending"
@@ -21,19 +22,10 @@ local units = require "tael.kernel.units"
 
 local closing = {}
 
-local ROUNDS = 3
 local PATIENCE_MS = 10000
 local PAUSE_MS = 1000 -- between two questions about one order
 
 local ALLOWED = json.array { "created", "pending" }
-
-local function row_of(id_text)
-    local id = ids.decode("pay", id_text)
-    if not id then
-        return nil, { code = "not_found", detail = "there is no such payment" }
-    end
-    return payments.row_of(id)
-end
 
 local function is_open(payment)
     return payment.state == "pending" or payment.state == "created"
@@ -163,9 +155,9 @@ local function announce(payment, actor, wish, open)
     events_wake.announce(payment.merchant)
 end
 
---- Writes the wish; "again" when somebody moved the payment meanwhile.
----@return table[]|"again"|nil open
----@return boolean|table|nil new the wish was not known; or problem
+--- Writes the wish.
+---@return table[]? open
+---@return boolean|table new the wish was not known; or err of the store
 local function write(payment, wish, actor)
     local open, err = open_attempts(payment)
     if not open then
@@ -177,13 +169,11 @@ local function write(payment, wish, actor)
     end
     local done
     done, err = settle.commit(list)
-    if done then
-        announce(payment, actor, wish, open)
-        return open, true
-    elseif err.code == "guard" then
-        return "again"
+    if not done then
+        return nil, err
     end
-    return payments.store_problem(err)
+    announce(payment, actor, wish, open)
+    return open, true
 end
 
 local function conflict(payment)
@@ -192,11 +182,8 @@ local function conflict(payment)
 end
 
 local function carry_out(id_text, wish, actor)
-    for _ = 1, ROUNDS do
-        local payment, err = row_of(id_text)
-        if not payment then
-            return nil, err
-        elseif payment.state == "paid" or payment.state == "closed" then
+    return change.payment(id_text, function(payment)
+        if payment.state == "paid" or payment.state == "closed" then
             return result(payment)
         elseif not is_open(payment) then
             return conflict(payment)
@@ -204,12 +191,10 @@ local function carry_out(id_text, wish, actor)
         local open, new = write(payment, wish, actor)
         if not open then
             return nil, new
-        elseif open ~= "again" then
-            work(open, actor, new)
-            return result(payment)
         end
-    end
-    return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }
+        work(open, actor, new)
+        return result(payment)
+    end)
 end
 
 ---@alias tael.kernel.Closed { payment: table, closing: boolean }
@@ -239,7 +224,7 @@ end
 ---@return tael.kernel.Closed?
 ---@return table? err
 function closing.sync(id_text, actor)
-    local payment, err = row_of(id_text)
+    local payment, err = payments.row_of(ids.decode("pay", id_text) or 0)
     if not payment then
         return nil, err
     end

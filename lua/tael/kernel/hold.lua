@@ -1,11 +1,11 @@
 --- Putting a payment before a person because the merchant's script wants that: whoever pays it meanwhile has
 --- paid it, and what becomes of it a person decides (review.lua). Money that was taken is not held back.
 local alarms = require "tael.kernel.alarms"
+local change = require "tael.kernel.change"
 local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local log = require "tael.log"
-local payments = require "tael.kernel.payments"
 local settle = require "tael.kernel.settle"
 local task = require "tael.task"
 local time = require "tael.time"
@@ -13,7 +13,6 @@ local units = require "tael.kernel.units"
 
 local hold = {}
 
-local ROUNDS = 3
 local ALLOWED = json.array { "created", "pending" }
 
 local function unit_of(payment, reason, actor)
@@ -47,27 +46,20 @@ end
 ---@return true?
 ---@return table? err {code, detail, members?}: not_found, state_conflict …
 function hold.begin(id_text, reason, actor)
-    local id = ids.decode("pay", id_text)
-    for _ = 1, ROUNDS do
-        local payment, err = payments.row_of(id or 0)
-        if not payment then
-            return nil, err
-        elseif payment.state == "review" then
+    return change.payment(id_text, function(payment)
+        if payment.state == "review" then
             return true
         elseif payment.state ~= "pending" and payment.state ~= "created" then
             return nil, { code = "state_conflict", detail = "the payment is " .. payment.state,
                 members = { state = payment.state, allowed = ALLOWED } }
         end
-        local done
-        done, err = settle.commit(unit_of(payment, reason, actor))
-        if done then
-            announce(payment, reason, actor)
-            return true
-        elseif err.code ~= "guard" then
-            return payments.store_problem(err)
+        local done, err = settle.commit(unit_of(payment, reason, actor))
+        if not done then
+            return nil, err
         end
-    end
-    return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }
+        announce(payment, reason, actor)
+        return true
+    end)
 end
 
 return hold

@@ -1,20 +1,18 @@
 --- A payment's metadata, amended after its creation. The accepted input stands once, in the event that
 --- detail_event names; an amendment is a new event with the whole of it. Whoever reads an event of the
 --- payment reads its chain: what has changed often enough changes no more.
+local change = require "tael.kernel.change"
 local details_of = require "tael.kernel.details"
 local events_wake = require "tael.kernel.events_wake"
-local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local payments = require "tael.kernel.payments"
 local settle = require "tael.kernel.settle"
-local store = require "tael.store"
 local task = require "tael.task"
 local time = require "tael.time"
 local units = require "tael.kernel.units"
 
 local metadata = {}
 
-local ROUNDS = 3
 local MEMBERS_MAX, BYTES_MAX = 20, 4096
 local EVENTS_MAX = 500 -- of the payment; its chain may then be some 2 MiB
 
@@ -79,26 +77,14 @@ end
 ---@return table? view of the payment
 ---@return table? err {code, detail, pointer?}: not_found, invalid_field, state_conflict …
 function metadata.merge(id_text, patch, actor)
-    local id = ids.decode("pay", id_text)
-    for _ = 1, ROUNDS do
-        local rows, err = store.query("payment.get", { payment = id or 0 })
-        if not rows then
-            return payments.store_problem(err)
-        elseif not rows[1] then
-            return nil, { code = "not_found", detail = "there is no such payment" }
-        end
-        local done
-        done, err = amend(rows[1], patch, actor)
-        if done then
-            events_wake.announce(task.scope())
-            return payments.get(id_text)
-        elseif err.detail then
+    return change.payment(id_text, function(payment)
+        local done, err = amend(payment, patch, actor)
+        if not done then
             return nil, err
-        elseif err.code ~= "guard" then
-            return payments.store_problem(err)
         end
-    end
-    return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }
+        events_wake.announce(task.scope())
+        return payments.get(id_text)
+    end)
 end
 
 return metadata

@@ -5,7 +5,6 @@ local log = require "tael.log"
 local metrics = require "tael.kernel.metrics"
 local registry = require "tael.kernel.registry"
 local scanned = require "tael.kernel.scanned"
-local states = require "tael.kernel.states"
 local store = require "tael.store"
 local task = require "tael.task"
 local views = require "tael.kernel.views"
@@ -107,6 +106,19 @@ local function row_of(id)
         return store_problem(err)
     elseif not rows[1] then
         return problem("not_found", "there is no such payment")
+    end
+    return rows[1]
+end
+
+--- The first row; nil without a problem: there is none.
+---@param statement string
+---@param params table<string, any>
+---@return table? row
+---@return table? problem
+function payments.one(statement, params)
+    local rows, err = store.query(statement, params)
+    if not rows then
+        return store_problem(err)
     end
     return rows[1]
 end
@@ -334,8 +346,6 @@ function payments.list(filters)
     return list, next_before
 end
 
-payments.find = payments.list
-
 -- ---- what changes them, in files of their own, which need this one first ----
 
 --- Creates a payment for the scope's merchant, or finds the one that this request already made.
@@ -375,8 +385,5 @@ end
 
 payments.store_problem, payments.told, payments.attempts_of = store_problem, told, attempts_of
 payments.row_of, payments.view_of = row_of, view_of
-
---- States that a list may be filtered by.
-payments.states = states.payment
 
 return payments

@@ -20,19 +20,11 @@ local function problem(code, detail, more)
     return nil, err
 end
 
-local function one(statement, params)
-    local rows, err = store.query(statement, params)
-    if not rows then
-        return payments.store_problem(err)
-    end
-    return rows[1]
-end
-
 --- The order that first brought the payment its money, by the chain of events.
 local function first_success(payment)
     local at, found = payment.last_event, nil
     while at do
-        local event, err = one("event.get", { event = at })
+        local event, err = payments.one("event.get", { event = at })
         if not event then
             return nil, err
         end
@@ -65,7 +57,7 @@ local function orders_of(payment)
     end
     for i, order in ipairs(paid) do
         local sums
-        sums, err = one("refund.sums", { payment = payment.id, attempt = order.attempt.id })
+        sums, err = payments.one("refund.sums", { payment = payment.id, attempt = order.attempt.id })
         if not sums then
             return nil, err
         end
@@ -108,7 +100,7 @@ end
 
 --- Refunds of an order that were done or may be.
 local function count_of(attempt)
-    local sums = one("refund.sums", { payment = attempt.payment, attempt = attempt.id })
+    local sums = payments.one("refund.sums", { payment = attempt.payment, attempt = attempt.id })
     return sums and sums.n or 0
 end
 
@@ -158,7 +150,7 @@ end
 ---@return tael.kernel.NewRefund?
 ---@return table? err {code, detail, pointer?, members?}
 function refund_plan.make(request, checked)
-    local payment, err = one("payment.get", { payment = request.payment_id })
+    local payment, err = payments.one("payment.get", { payment = request.payment_id })
     if not payment then
         return nil, err or { code = "not_found", detail = "there is no such payment" }
     end

@@ -36,14 +36,6 @@ local function problem(code, detail, more)
     return nil, err
 end
 
-local function one(statement, params)
-    local rows, err = store.query(statement, params)
-    if not rows then
-        return payments.store_problem(err)
-    end
-    return rows[1]
-end
-
 -- ---- reading ----
 
 ---@param id_text string "ref_…"
@@ -53,7 +45,7 @@ local function row_of(id_text)
     local id = ids.decode("ref", id_text)
     local row, err
     if id then
-        row, err = one("refund.get", { refund = id })
+        row, err = payments.one("refund.get", { refund = id })
     end
     if row or err then
         return row, err
@@ -78,7 +70,8 @@ local BY_STATE = { piece = "refund.piece", list = "refund.list" }
 --- One more than a page holds, if there are as many; else where to go on, when not all was looked at.
 local function rows_of(filters)
     if filters.merchant_refund_id then
-        local row, err = one("refund.by_merchant_no", { merchant_refund_id = filters.merchant_refund_id })
+        local row, err = payments.one("refund.by_merchant_no",
+            { merchant_refund_id = filters.merchant_refund_id })
         if err then
             return nil, err
         end
@@ -136,7 +129,7 @@ end
 local function find_twin(request)
     local object = request.key_digest and idempotency.object(request.key_digest)
     if object then
-        local refund, err = one("refund.get", { refund = object })
+        local refund, err = payments.one("refund.get", { refund = object })
         if refund and (refund.request ~= request.digest or refund.payment ~= request.payment_id) then
             return twin_problem("idempotency_key_reused", refund, nil,
                 "this Idempotency-Key was used for another refund; use a new key")
@@ -146,7 +139,7 @@ local function find_twin(request)
     local number = request.input.merchant_refund_id
     local refund, err = nil, nil
     if number then
-        refund, err = one("refund.by_merchant_no", { merchant_refund_id = number })
+        refund, err = payments.one("refund.by_merchant_no", { merchant_refund_id = number })
     end
     if refund and (refund.request ~= request.digest or refund.payment ~= request.payment_id) then
         return twin_problem("merchant_refund_id_taken", refund, "/merchant_refund_id",
@@ -166,7 +159,7 @@ end
 
 --- Has the channel said anything about it, or is there nothing to wait for?
 local function is_answered(id)
-    local refund = one("refund.get", { refund = id })
+    local refund = payments.one("refund.get", { refund = id })
     if not refund or refund.state ~= "created" and refund.state ~= "pending" then
         return true
     end
@@ -189,7 +182,7 @@ end
 --- Sends it in a task of its own, which no client can end.
 local function begin(id, actor, payment)
     task.spawn(function()
-        local row = one("refund.get", { refund = id })
+        local row = payments.one("refund.get", { refund = id })
         if row then
             refund_drive.start(row, actor)
             refund_drive.waiting(payment)
@@ -198,7 +191,7 @@ local function begin(id, actor, payment)
 end
 
 local function result_of(id, replayed)
-    local row, err = one("refund.get", { refund = id })
+    local row, err = payments.one("refund.get", { refund = id })
     if not row then
         return nil, err or { code = "store_unavailable", detail = "the refund cannot be read; ask again" }
     end
@@ -304,8 +297,5 @@ function refunds.retry(id_text, actor)
 end
 
 refunds.fire, refunds.turn = refund_drive.fire, refund_drive.turn
-
---- States that a list may be filtered by.
-refunds.states = states.refund
 
 return refunds

@@ -5,6 +5,7 @@
 --- two persons must say the same; the first one's word waits in the payment's row. 4 "pending" lets go what a
 --- rule has held back: no channel knows of it yet, so none is asked.
 local calls = require "tael.kernel.calls"
+local change = require "tael.kernel.change"
 local counters = require "tael.kernel.counters"
 local events_wake = require "tael.kernel.events_wake"
 local ids = require "tael.kernel.ids"
@@ -22,8 +23,6 @@ local time = require "tael.time"
 local units = require "tael.kernel.units"
 
 local review = {}
-
-local ROUNDS = 3
 
 ---@class tael.kernel.Finding what the channel says of one attempt, now
 ---@field attempt table row
@@ -306,23 +305,13 @@ end
 ---@return table? view of the payment
 ---@return table? err {code, detail, members?}: state_conflict, second_approval_required, not_found …
 function review.decide(id_text, input)
-    local id = ids.decode("pay", id_text)
-    for _ = 1, ROUNDS do
-        local rows, err = store.query("payment.get", { payment = id or 0 })
-        if not rows then
-            return payments.store_problem(err)
-        elseif not rows[1] then
-            return nil, { code = "not_found", detail = "there is no such payment" }
+    return change.payment(id_text, function(payment)
+        local done, err = round(input, payment)
+        if not done then
+            return nil, err
         end
-        local done
-        done, err = round(input, rows[1])
-        if done then
-            return payments.get(id_text)
-        elseif err.code ~= "guard" then
-            return payments.told(err)
-        end
-    end
-    return nil, { code = "overloaded", detail = "the payment changes too quickly; send it again" }
+        return payments.get(id_text)
+    end)
 end
 
 return review
