@@ -22,10 +22,14 @@ static inline struct tael_span tael_span_of(const char *text) /* NUL-terminated;
     return (struct tael_span){text, text != NULL ? strlen(text) : 0};
 }
 
+static inline bool tael_span_same(struct tael_span a, struct tael_span b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
 static inline bool tael_span_is(struct tael_span span, const char *text)
 {
-    size_t len = strlen(text);
-    return span.len == len && (len == 0 || memcmp(span.data, text, len) == 0);
+    return tael_span_same(span, tael_span_of(text));
 }
 
 /* A growing buffer with a ceiling. {.max = n} is an empty one; max 0 means SIZE_MAX/2. */

@@ -145,15 +145,10 @@ static bool is_text(struct tael_span span, enum tael_form_charset charset)
 
 /* ---- fields ---- */
 
-static bool same(struct tael_span a, struct tael_span b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
-}
-
 static size_t value_limit(const struct tael_form_limits *limits, struct tael_span name)
 {
     for (size_t i = 0; i < limits->special_count; i++)
-        if (same(limits->special[i].name, name))
+        if (tael_span_same(limits->special[i].name, name))
             return limits->special[i].max;
     return limits->value;
 }
@@ -181,7 +176,7 @@ static enum tael_form_fault check_name(const struct tael_form *form, struct tael
     if (name.len > limits->name)
         return TAEL_FORM_TOO_LONG;
     for (size_t i = 0; i < form->count; i++)
-        if (same(form->fields[i].name, name))
+        if (tael_span_same(form->fields[i].name, name))
             return TAEL_FORM_DUPLICATE;
     return TAEL_FORM_NONE;
 }

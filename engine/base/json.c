@@ -256,8 +256,7 @@ uint64_t tael_json_hash(const struct tael_json_string *string)
 bool tael_json_same(const struct tael_json_string *a, const struct tael_json_string *b)
 {
     if (!a->escaped && !b->escaped)
-        return a->raw.len == b->raw.len &&
-               (a->raw.len == 0 || memcmp(a->raw.data, b->raw.data, a->raw.len) == 0);
+        return tael_span_same(a->raw, b->raw);
     struct reading left = {.at = a->raw.data, .end = a->raw.data + a->raw.len};
     struct reading right = {.at = b->raw.data, .end = b->raw.data + b->raw.len};
     for (;;) {
@@ -272,8 +271,7 @@ bool tael_json_same(const struct tael_json_string *a, const struct tael_json_str
 bool tael_json_equals(const struct tael_json_string *string, struct tael_span value)
 {
     if (!string->escaped)
-        return string->raw.len == value.len &&
-               (value.len == 0 || memcmp(string->raw.data, value.data, value.len) == 0);
+        return tael_span_same(string->raw, value);
     struct reading reading = {.at = string->raw.data, .end = string->raw.data + string->raw.len};
     for (size_t i = 0; i < value.len; i++)
         if (read_byte(&reading) != (unsigned char)value.data[i])

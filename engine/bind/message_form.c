@@ -30,16 +30,11 @@ static bool is_covered(const unsigned char *covered, size_t i)
     return covered == NULL || covered[i] != 0;
 }
 
-static bool same(struct tael_span a, struct tael_span b)
-{
-    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
-}
-
 /* The index of a field; form->count: there is none. */
 static size_t find(const struct tael_form *form, struct tael_span name)
 {
     size_t i = 0;
-    while (i < form->count && !same(form->fields[i].name, name))
+    while (i < form->count && !tael_span_same(form->fields[i].name, name))
         i++;
     return i;
 }
@@ -56,7 +51,7 @@ bool tael_message_form_states(const struct tael_form *form, const unsigned char 
                               struct tael_span value)
 {
     for (size_t i = 0; i < form->count; i++)
-        if (is_covered(covered, i) && same(form->fields[i].value, value))
+        if (is_covered(covered, i) && tael_span_same(form->fields[i].value, value))
             return true;
     return false;
 }

@@ -47,7 +47,7 @@ enum { TAEL_PLAIN_SHAPE_DEPTH = 4 };
 
 struct tael_plain_step {
     enum { TAEL_PLAIN_FIELD, TAEL_PLAIN_OPEN, TAEL_PLAIN_CLOSE } kind;
-    const char *key;  /* not CLOSE: as put_name has written it, with NUL behind */
+    const char *key;  /* not CLOSE: as tael_plain_put_name has written it, with NUL behind */
     size_t len, name; /* of it, and where the name begins in it */
 };
 

@@ -300,11 +300,6 @@ static struct tael_span next_segment(struct tael_span *path)
     return segment;
 }
 
-static bool same(struct tael_span a, struct tael_span b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
 static bool path_fits(const struct tael_route *route, struct tael_span rest,
                       struct tael_route_place *out)
 {
@@ -317,7 +312,7 @@ static bool path_fits(const struct tael_route *route, struct tael_span rest,
         if (wanted.data[0] == ':' && given.len > 0) {
             out->names[out->param_count] = (struct tael_span){wanted.data + 1, wanted.len - 1};
             out->values[out->param_count++] = given;
-        } else if (!same(wanted, given)) {
+        } else if (!tael_span_same(wanted, given)) {
             return false;
         }
     }
@@ -374,7 +369,7 @@ enum tael_route_found tael_route_find(const struct tael_route_script *script,
             continue;
         if (found == TAEL_ROUTE_NO_PATH)
             found = TAEL_ROUTE_NO_METHOD;
-        if (!same(place.route->method, wanted))
+        if (!tael_span_same(place.route->method, wanted))
             continue;
         if (found == TAEL_ROUTE_NO_METHOD || goes_before(&place, out))
             *out = place;

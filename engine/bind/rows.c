@@ -29,11 +29,6 @@ static struct tael_span group_of(const char *name)
     return (struct tael_span){name, dot != NULL ? (size_t)(dot - name) : 0};
 }
 
-static bool same(struct tael_span a, struct tael_span b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
 /* The number of the row's table of that name; a new one gets the next. */
 static int number_of(lua_State *L, struct shape *shape, int names, struct tael_span group)
 {
@@ -42,7 +37,7 @@ static int number_of(lua_State *L, struct shape *shape, int names, struct tael_s
         struct tael_span known;
         lua_rawgeti(L, names, (lua_Integer)shape->columns + number);
         known.data = lua_tolstring(L, -1, &known.len);
-        bool found = same(known, group);
+        bool found = tael_span_same(known, group);
         lua_pop(L, 1);
         if (found)
             return number;
@@ -93,7 +88,7 @@ static struct shape *push_shape(lua_State *L, const struct tael_statement *state
 {
     lua_rawgetp(L, LUA_REGISTRYINDEX, statement);
     struct shape *shape = lua_touserdata(L, -1);
-    if (shape != NULL && same(shape->names, tael_rows_names(rows)))
+    if (shape != NULL && tael_span_same(shape->names, tael_rows_names(rows)))
         return shape;
     lua_pop(L, 1);
     return make_shape(L, statement, rows);

@@ -110,11 +110,6 @@ static uint16_t bucket_of(struct tael_span name)
     return (uint16_t)((hash ^ hash >> 16) % BUCKETS);
 }
 
-static bool same(struct tael_span a, struct tael_span b)
-{
-    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
-}
-
 static void declare(struct tael_names *names, struct tael_span name)
 {
     if (names->count == LOCALS_MAX)
@@ -137,7 +132,7 @@ static void leave_scope(struct tael_names *names, size_t count)
 static bool is_local(struct tael_names *names, struct tael_span name)
 {
     for (uint16_t i = names->heads[bucket_of(name)]; i != NONE; i = names->locals[i].before) {
-        if (same(names->locals[i].name, name))
+        if (tael_span_same(names->locals[i].name, name))
             return true;
         if (--names->looks < 0) {
             fail(names);
@@ -152,7 +147,7 @@ static void use(struct tael_names *names, struct tael_span name, int line, enum 
     static const struct tael_span environment = {"_ENV", 4};
     if (is_local(names, name))
         return;
-    if (same(name, environment)) {
+    if (tael_span_same(name, environment)) {
         if (use == TAEL_NAME_WRITTEN)
             fail(names); /* from here on names are fields of whatever it is */
         return;
