@@ -19,14 +19,6 @@
 
 /* ---- the child that is not to be trusted ---- */
 
-static void write_all(const void *data, size_t len)
-{
-    const char *at = data;
-    for (ssize_t got; len > 0; at += got, len -= (size_t)got)
-        if ((got = write(TAEL_CHILD_SOCKET, at, len)) <= 0)
-            _exit(0);
-}
-
 static bool is(struct tael_span name, const char *mode)
 {
     return name.len == strlen(mode) && memcmp(name.data, mode, name.len) == 0;

@@ -8,16 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <dirent.h>
+#include <unistd.h>
 
-#include "bind/children.h"
-#include "net/world_uv.h"
+#include "child/seal.h"
+#include "children_place.h"
 
 enum { ASKS = 32, STEPS = 300000, STEPS_MANY = 100000000 };
 
-static struct tael_world *world;
-static struct tael_loop *loop;
-static struct tael_children *children;
 static char self[4096], script_program[4096];
 
 struct asked {
@@ -89,61 +86,14 @@ static inline enum tael_ask_end ask(const char *name, const char *text)
     return one->ask.calls[0].end;
 }
 
-static inline void open_children(const char *program, size_t max)
-{
-    struct tael_children_options options = {.loop = loop, .program = program, .max = max};
-    if (tael_children_new(&children, &options) != TAEL_OK) {
-        printf("Bail out! %s cannot be started\n", program);
-        exit(1);
-    }
-}
+/* ---- in a child that is not to be trusted ---- */
 
-static inline void stop_now(void *user)
+static inline void write_all(const void *data, size_t len)
 {
-    tael_loop_stop(user);
-}
-
-static inline void pause_loop(int64_t ms)
-{
-    struct tael_timer *timer = tael_timer_new(loop, stop_now, loop);
-    if (timer == NULL)
-        abort();
-    tael_timer_start(timer, ms * 1000);
-    tael_loop_run(loop);
-    tael_timer_free(timer);
-}
-
-/* Those that have ended and were not reaped yet among them. */
-static inline int our_children(pid_t out[], int max)
-{
-    int count = 0;
-    FILE *file = fopen("/proc/thread-self/children", "r");
-    while (file != NULL && count < max && fscanf(file, "%d", &out[count]) == 1)
-        count++;
-    if (file != NULL)
-        fclose(file);
-    return count;
-}
-
-/* Until all of them are reaped. */
-static inline void close_children(void)
-{
-    pid_t left;
-    tael_children_free(children);
-    children = NULL;
-    for (int i = 0; i < 500 && our_children(&left, 1) > 0; i++)
-        pause_loop(10);
-}
-
-static inline int open_descriptors(const char *of)
-{
-    int count = 0;
-    DIR *folder = opendir(of);
-    while (folder != NULL && readdir(folder) != NULL)
-        count++;
-    if (folder != NULL)
-        closedir(folder);
-    return count;
+    const char *at = data;
+    for (ssize_t got; len > 0; at += got, len -= (size_t)got)
+        if ((got = write(TAEL_CHILD_SOCKET, at, len)) <= 0)
+            _exit(0);
 }
 
 #endif

@@ -11,12 +11,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <dirent.h>
 #include <malloc.h>
 
-#include "bind/children.h"
+#include "children_place.h"
 #include "hostile.h"
-#include "net/world_uv.h"
 #include "tap.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -35,9 +33,6 @@ enum {
     THERE_SLACK = 8 << 20,  /* the same, of a process: its isolates are below a ceiling */
 };
 
-static struct tael_world *world;
-static struct tael_loop *loop;
-static struct tael_children *children;
 static char program[4096];
 
 /* ---- asking ---- */
@@ -94,46 +89,7 @@ static bool is_well(const struct sent *sent)
     return well;
 }
 
-static void stop_now(void *user)
-{
-    (void)user;
-    tael_loop_stop(loop);
-}
-
-static void pause_loop(int64_t ms)
-{
-    struct tael_timer *timer = tael_timer_new(loop, stop_now, NULL);
-    if (timer == NULL)
-        abort();
-    tael_timer_start(timer, ms * 1000);
-    tael_loop_run(loop);
-    tael_timer_free(timer);
-}
-
 /* ---- processes, as the system has them ---- */
-
-/* Those that have ended and were not reaped yet among them. */
-static int our_children(pid_t out[], int max)
-{
-    int count = 0;
-    FILE *file = fopen("/proc/thread-self/children", "r");
-    while (file != NULL && count < max && fscanf(file, "%d", &out[count]) == 1)
-        count++;
-    if (file != NULL)
-        fclose(file);
-    return count;
-}
-
-static int open_descriptors(void)
-{
-    int count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    while (folder != NULL && readdir(folder) != NULL)
-        count++;
-    if (folder != NULL)
-        closedir(folder);
-    return count;
-}
 
 /* Bytes of all processes that run scripts. */
 static size_t there(void)
@@ -161,24 +117,6 @@ static size_t here(void)
 #else
     return mallinfo2().uordblks;
 #endif
-}
-
-static void open_children(void)
-{
-    struct tael_children_options options = {.loop = loop, .program = program, .max = PROCESSES};
-    if (tael_children_new(&children, &options) != TAEL_OK) {
-        printf("Bail out! %s cannot be started\n", program);
-        exit(1);
-    }
-}
-
-static void close_children(void)
-{
-    pid_t left;
-    tael_children_free(children);
-    children = NULL;
-    for (int i = 0; i < 500 && our_children(&left, 1) > 0; i++)
-        pause_loop(10);
 }
 
 /* ---- every case ---- */
@@ -210,7 +148,7 @@ static void judge(const struct hostile *script, size_t number)
 static void every_case(const char *only)
 {
     struct tael_children_counts counts;
-    open_children();
+    open_children(program, PROCESSES);
     put_honest(&neighbour, "neighbour");
     put_honest(&next, "stranger");
     run();
@@ -237,7 +175,7 @@ static void violate(void)
     size_t here_before = 0, there_before = 0;
     char key[32];
     int violations = 0;
-    open_children();
+    open_children(program, PROCESSES);
     put_honest(&neighbour, "neighbour");
     run();
     for (size_t i = 0; violations < VIOLATIONS; i++) {
@@ -262,9 +200,9 @@ static void violate(void)
 
 static void nothing_is_left_behind(int descriptors)
 {
-    for (int i = 0; i < 100 && open_descriptors() > descriptors; i++)
+    for (int i = 0; i < 100 && open_descriptors("/proc/self/fd") > descriptors; i++)
         pause_loop(20);
-    CHECK(open_descriptors() == descriptors);
+    CHECK(open_descriptors("/proc/self/fd") == descriptors);
     CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
 }
 
@@ -280,10 +218,10 @@ int main(int argc, char **argv)
     if (tael_world_uv_new(&world) != TAEL_OK || tael_loop_new(world, &loop) != TAEL_OK)
         return 1;
     hostile_open();
-    open_children(); /* a loop's first stream opens something for all of them */
+    open_children(program, PROCESSES); /* a loop's first stream opens something for all of them */
     close_children();
     pause_loop(100);
-    int descriptors = open_descriptors();
+    int descriptors = open_descriptors("/proc/self/fd");
     every_case(only);
     if (only == NULL)
         violate();

@@ -72,10 +72,6 @@ local function is_promising(text)
     return false
 end
 
-local function is_sign(token, sign)
-    return token ~= nil and token[1] == "sign" and token[2] == sign
-end
-
 --- Behind names with one of these signs between each two, from `at` on.
 local function skip_names(list, at, signs)
     local names = {}
@@ -96,7 +92,7 @@ local FIELD, NEXT = { ["."] = true, [":"] = true }, { [","] = true }
 --- ends the look: no token is looked at for more than one.
 local function parameters(list, at)
     local open = skip_names(list, at + 1, FIELD)
-    if not is_sign(list[open], "(") then
+    if not tokens.is_sign(list[open], "(") then
         return {}, open
     end
     local _, names = skip_names(list, open + 1, NEXT)
@@ -106,7 +102,7 @@ end
 --- What history is called in the function whose word stands at `at`; nil: it has none.
 local function name_of_history(list, at)
     local names, open = parameters(list, at)
-    local named = is_sign(list[at - 1], "=") and list[at - 2] or open > at + 1 and list[open - 1]
+    local named = tokens.is_sign(list[at - 1], "=") and list[at - 2] or open > at + 1 and list[open - 1]
     local place = named and named[1] == "name" and PLACE[named[2]]
     for _, name in ipairs(names) do
         if name == HISTORY then
@@ -140,10 +136,10 @@ end
 --- Is the token at `i` what somebody asks of history?
 local function asked_of(list, i, blocks)
     local sign, of = list[i - 1], list[i - 2]
-    local opened = is_sign(sign, ".") and list[i][1] == "name"
-        or is_sign(sign, "[") and list[i][1] == "text" and is_sign(list[i + 1], "]")
+    local opened = tokens.is_sign(sign, ".") and list[i][1] == "name"
+        or tokens.is_sign(sign, "[") and list[i][1] == "text" and tokens.is_sign(list[i + 1], "]")
     return opened and of and of[1] == "name" and (blocks.active[of[2]] or 0) > 0
-        and not is_sign(list[i - 3], ".")
+        and not tokens.is_sign(list[i - 3], ".")
 end
 
 --- Adds what the tokens name; gives the first name that no counter has, and where it stands.

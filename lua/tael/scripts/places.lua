@@ -5,15 +5,11 @@ local places = {}
 
 local LOOKS_MAX = 10000 -- of one file: some 10 ms, once for each rule of a generation that fails
 
-local function is_sign(token, sign)
-    return token ~= nil and token[1] == "sign" and token[2] == sign
-end
-
 --- The name of the function whose word stands at `i`, as in `function rules.risk(` and `risk = function(`.
 local function name_at(list, i)
-    local name = is_sign(list[i - 1], "=") and list[i - 2] or nil
+    local name = tokens.is_sign(list[i - 1], "=") and list[i - 2] or nil
     while not name and list[i + 1] and list[i + 1][1] == "name" do
-        local ends = not is_sign(list[i + 2], ".")
+        local ends = not tokens.is_sign(list[i + 2], ".")
         name = ends and list[i + 1] or nil
         i = i + 2
     end

@@ -79,4 +79,11 @@ function tokens.line(source, at)
     return breaks + 1
 end
 
+---@param token { [1]: tael.scripts.Token, [2]: string }? nil: behind the last
+---@param sign string
+---@return boolean
+function tokens.is_sign(token, sign)
+    return token ~= nil and token[1] == "sign" and token[2] == sign
+end
+
 return tokens
