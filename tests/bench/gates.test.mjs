@@ -1,4 +1,4 @@
-// The comparison with the accepted ratios.
+// gates.test.mjs - the comparison with the accepted ratios.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compare, kindOf, ratios } from './gates.mjs';

@@ -1,4 +1,5 @@
-// The rows that the bench seeds are what the engine would have written: it opens them, seals them, and finds nothing wrong.
+// seed.test.mjs - the rows that the bench seeds are what the engine would have written: it opens them, seals them,
+// and finds nothing wrong.
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';

@@ -1,4 +1,5 @@
-// The whole bench with tiny runs: every work runs, every answer and row is checked; how long it takes says nothing.
+// smoke.test.mjs - the whole bench with tiny runs: every work runs, every answer and row is checked; how long it
+// takes says nothing.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';

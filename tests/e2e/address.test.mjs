@@ -1,4 +1,5 @@
-// Where an engine lets its channels be: without leave to, no script reaches an address of this machine or its networks.
+// address.test.mjs - where an engine lets its channels be: without leave to, no script reaches an address of this
+// machine or its networks.
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import { Engine, until } from './tael.mjs';

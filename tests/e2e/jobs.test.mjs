@@ -50,8 +50,7 @@ const save = (name, text) => {
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
     saveFile(path.join(folder, name), text);
 };
-const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
-    .map((line) => JSON.parse(line));
+const logged = (event) => engine.logged(event);
 const said = (message) => logged('script.info').filter((line) => line.message === message);
 const advance = (seconds) => engine.advance(seconds);
 /** Puts the clock to the next such minute of an hour. */

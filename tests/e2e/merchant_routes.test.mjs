@@ -81,8 +81,7 @@ return routes\n`, 'routes.lua', folder);
     }, 20);
 };
 const open = (key, body, more = '') => `routes["${key}"] = { auth = "none", ${more}handler = function(request) ${body} end }\n`;
-const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
-    .map((line) => JSON.parse(line));
+const logged = (event) => engine.logged(event);
 const failures = () => logged('script.failed');
 
 const operator = async (target, body) => (await engine.operator('POST', target, body)).body;

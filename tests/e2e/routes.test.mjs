@@ -14,8 +14,7 @@ const place = (name) => path.join(scripts, 'routes', `${name}.lua`);
 const save = (name, text) => saveFile(place(name), text);
 const open = (text) => `return { ["POST /"] = { auth = "none", handler = function(request) ${text} end } }`;
 const ask = (target, body = {}) => engine.post(target, body, { key: null });
-const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
-    .map((line) => JSON.parse(line));
+const logged = (event) => engine.logged(event);
 
 before(async () => {
     fs.cpSync(path.join(root, 'scripts'), scripts, { recursive: true });

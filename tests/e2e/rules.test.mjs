@@ -45,8 +45,7 @@ const save = (text, file = 'rules.lua', folder = home) => {
 };
 const risk = (body) => `local rules = {}\nfunction rules.risk(payment)\n${body}\nend\nreturn rules\n`;
 const create = (fields, options) => engine.create(`R${++orders}`, fields, options);
-const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
-    .map((line) => JSON.parse(line));
+const logged = (event) => engine.logged(event);
 const alarms = (kind) => logged('alarm').filter((line) => line.kind === kind);
 /** Creates until both workers have what was saved: a worker takes connections by the handful, so very many agree, twice. */
 const settled = async (wanted, fields) => {

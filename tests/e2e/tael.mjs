@@ -166,6 +166,12 @@ export class Engine {
         return this.start();
     }
 
+    /** The lines of its log with this event. */
+    logged(event) {
+        return this.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
+            .map((line) => JSON.parse(line));
+    }
+
     /** What `tael doctor --deep` says of this engine's folder: { text, status }. */
     doctor() {
         const { status, stdout, stderr } = spawnSync(program, ['doctor', '--deep', '--dev'],

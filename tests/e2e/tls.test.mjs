@@ -1,5 +1,5 @@
-// TLS of the API over real sockets: who is served and who is not, certificates that are replaced while clients come
-// and go, and files that cannot be used. Keys and certificates are made by openssl.
+// tls.test.mjs - TLS of the API over real sockets: who is served and who is not, certificates that are replaced while
+// clients come and go, and files that cannot be used. Keys and certificates are made by openssl.
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

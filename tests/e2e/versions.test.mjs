@@ -45,8 +45,7 @@ const said = async () => {
 };
 const cli = (...words) => spawnSync(path.join(root, 'build/tael'), words, { cwd: engine.folder, encoding: 'utf8',
     env: { ...process.env, TAEL_SCRIPTS__FOLDER: scripts, USER: 'chen' } });
-const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
-    .map((line) => JSON.parse(line));
+const logged = (event) => engine.logged(event);
 
 test('what was pushed runs when it is activated, and then on every worker at once', async () => {
     const one = await push(rules('one'));

@@ -63,8 +63,7 @@ const titles = async () => {
 const jobs = async () => (await operator('GET', '/v1/system/jobs')).body.data.map((one) => `${one.name} ${one.schedule}`);
 const cli = (...words) => spawnSync(program, words, { cwd: engine.folder, encoding: 'utf8',
     env: { ...process.env, ...engine.environment, USER: 'chen' } });
-const logged = (event) => engine.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`))
-    .map((line) => JSON.parse(line));
+const logged = (event) => engine.logged(event);
 const said = (word) => logged('script.info').filter((line) => line.message === word).length;
 const detail = async () => (await (await fetch(`${engine.operations}/readyz`)).json()).checks.find((check) => check.name === 'scripts').detail;
 

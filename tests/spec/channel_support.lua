@@ -1,7 +1,7 @@
 --- What the specs of channels and sandbox share: the vectors, their keys as handles, and stand-ins for the
 --- modules that need a running engine (a task's pure call is a plain pcall here).
 local crypto = require "tael.crypto"
-local json = require "tael.json"
+local vectors = require "tests.spec.vectors"
 
 local support = {}
 
@@ -18,25 +18,7 @@ end
 support.scripts = "scripts"
 support.account_id = 7
 
-local function read_vectors()
-    local file <close> = assert(io.open("tests/vectors/alipay-sign.json", "rb"))
-    local limits = { max_string = 1 << 20, max_tokens = 1 << 20, max_members = 1 << 10 }
-    return assert(json.decode(file:read("a"), limits))
-end
-
-support.vectors = read_vectors()
-
----@return table[] cases of one kind
-function support.cases(kind)
-    local found = {}
-    for _, case in ipairs(support.vectors.cases) do
-        if case.kind == kind then
-            found[#found + 1] = case
-        end
-    end
-    assert(#found > 0, "no vectors of kind " .. kind)
-    return found
-end
+support.vectors, support.cases = vectors, vectors.of
 
 local function pem(kind, base64)
     local lines = { "-----BEGIN " .. kind .. "-----" }

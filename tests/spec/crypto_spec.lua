@@ -1,24 +1,8 @@
 local crypto = require "tael.crypto"
 local form = require "tael.form"
-local json = require "tael.json"
+local vectors = require "tests.spec.vectors"
 
-local function vectors()
-    local file <close> = assert(io.open("tests/vectors/alipay-sign.json", "rb"))
-    local limits = { max_string = 1 << 20, max_tokens = 1 << 20, max_members = 1 << 10 }
-    return assert(json.decode(file:read("a"), limits))
-end
-
-local all = vectors()
 local digests = { RSA2 = "sha256", RSA = "sha1" }
-
-local function cases(kind)
-    local list = {}
-    for _, case in ipairs(all.cases) do
-        if case.kind == kind then list[#list + 1] = case end
-    end
-    assert(#list > 0, kind)
-    return list
-end
 
 local function armoured(label, base64)
     local lines = base64:gsub(("."):rep(64), "%0\n")
@@ -26,7 +10,7 @@ local function armoured(label, base64)
 end
 
 local function private_text(case)
-    local key = all.keys[case.key]
+    local key = vectors.keys[case.key]
     if case.key_format == "pkcs1" then return key.private_pkcs1 end
     if case.key_format == "pkcs1-pem" then return armoured("RSA PRIVATE KEY", key.private_pkcs1) end
     if case.key_format == "pkcs8-pem" then return armoured("PRIVATE KEY", key.private_pkcs8) end
@@ -38,11 +22,11 @@ local function sign_key(case)
 end
 
 local function verify_key(name)
-    return assert(crypto.key_from_pem(all.keys[name].public, { use = "verify" }))
+    return assert(crypto.key_from_pem(vectors.keys[name].public, { use = "verify" }))
 end
 
 describe("the vectors: signed requests", function()
-    for _, case in ipairs(cases("request_sign")) do
+    for _, case in ipairs(vectors.of("request_sign")) do
         it(case.id .. " " .. case.title, function()
             local text = form.canonical(case.params, { except = { "sign" } })
             assert.are.equal(case.string_to_sign, text)
@@ -51,7 +35,7 @@ describe("the vectors: signed requests", function()
             assert.is_true(verify_key(case.key):verify(digests[case.sign_type], text, case.sign))
         end)
     end
-    for _, case in ipairs(cases("request_sign_gbk")) do
+    for _, case in ipairs(vectors.of("request_sign_gbk")) do
         it(case.id .. " " .. case.title, function()
             local text = assert(crypto.hex.decode(case.string_to_sign_gbk_hex))
             local wire = text:gsub("[^=&]+", crypto.url.encode)
@@ -62,14 +46,14 @@ describe("the vectors: signed requests", function()
     end
     it("has the key formats", function()
         local formats = {}
-        for _, case in ipairs(cases("request_sign")) do formats[case.key_format] = true end
+        for _, case in ipairs(vectors.of("request_sign")) do formats[case.key_format] = true end
         assert.are.same({ pkcs8 = true, pkcs1 = true, ["pkcs1-pem"] = true, ["pkcs8-pem"] = true }, formats)
     end)
 end)
 
 describe("the vectors: AES", function()
     local zero = ("\0"):rep(16)
-    for _, case in ipairs(cases("aes")) do
+    for _, case in ipairs(vectors.of("aes")) do
         it(case.id .. " " .. case.title, function()
             local key = assert(crypto.base64.decode(case.aes_key))
             local secret = crypto.aes_cbc_encrypt(key, zero, case.plaintext)
@@ -77,7 +61,7 @@ describe("the vectors: AES", function()
             assert.are.equal(case.plaintext, crypto.aes_cbc_decrypt(key, zero, secret))
         end)
     end
-    for _, case in ipairs(cases("aes_v2")) do
+    for _, case in ipairs(vectors.of("aes_v2")) do
         it(case.id .. " " .. case.title, function()
             local key = assert(crypto.base64.decode(case.aes_key))
             local iv = assert(crypto.hex.decode(case.iv_hex))
@@ -86,7 +70,7 @@ describe("the vectors: AES", function()
             assert.are.equal(case.plaintext, crypto.aes_cbc_decrypt(key, iv, secret:sub(17)))
         end)
     end
-    for _, case in ipairs(cases("encrypted_request")) do
+    for _, case in ipairs(vectors.of("encrypted_request")) do
         it(case.id .. " " .. case.title, function()
             local key = assert(crypto.base64.decode(case.aes_key))
             local secret = crypto.aes_cbc_encrypt(key, zero, case.biz_plaintext)
@@ -107,7 +91,7 @@ describe("the vectors: AES", function()
 end)
 
 describe("key handles", function()
-    local merchant = all.keys.merchant
+    local merchant = vectors.keys.merchant
 
     it("say who they are and nothing else", function()
         local sign = assert(crypto.key_from_pem(merchant.private_pkcs8, { use = "sign" }))
@@ -304,7 +288,7 @@ describe("the key folder", function()
         local ok, err = module.generate_secret("ids", 32)
         assert.is_nil(ok)
         assert.are.equal("exists", err.code)
-        write("demo.pub", all.keys.merchant.public)
+        write("demo.pub", vectors.keys.merchant.public)
         ok, err = module.generate("demo", 2048)
         assert.is_nil(ok)
         assert.are.equal("exists", err.code)
@@ -344,9 +328,9 @@ describe("the key folder", function()
 
     it("reads what a person puts there", function()
         local module = fresh()
-        write("a.key", armoured("RSA PRIVATE KEY", all.keys.merchant.private_pkcs1), "400")
-        write("b.key", all.keys.merchant.private_pkcs8 .. "\n")
-        write("c.pub", all.keys.merchant.public)
+        write("a.key", armoured("RSA PRIVATE KEY", vectors.keys.merchant.private_pkcs1), "400")
+        write("b.key", vectors.keys.merchant.private_pkcs8 .. "\n")
+        write("c.pub", vectors.keys.merchant.public)
         assert.is_true(module.keys(folder))
         local a, b = assert(module.key("a", { use = "sign" })), assert(module.key("b", { use = "sign" }))
         local c = assert(module.key("c", { use = "verify" }))
@@ -372,7 +356,7 @@ describe("the key folder", function()
 
     it("is refused when a secret file is open to others", function()
         for _, mode in ipairs { "644", "640", "660", "700" } do
-            write("a.key", all.keys.merchant.private_pkcs8, mode)
+            write("a.key", vectors.keys.merchant.private_pkcs8, mode)
             local ok, err = fresh().keys(folder)
             assert.is_nil(ok)
             assert.are.equal("forbidden", err.code)

@@ -2,37 +2,22 @@ local crypto = require "tael.crypto"
 local form = require "tael.form"
 local json = require "tael.json"
 local message = require "tael.message"
+local vectors = require "tests.spec.vectors"
 
 local ACCOUNT <const> = 7
 local AT <const> = 1768443900000
 local WITHOUT_SIGN <const> = { except = { "sign", "sign_type" } }
 
-local function vectors()
-    local file <close> = assert(io.open("tests/vectors/alipay-sign.json", "rb"))
-    local limits = { max_string = 1 << 20, max_tokens = 1 << 20, max_members = 1 << 10 }
-    return assert(json.decode(file:read("a"), limits))
-end
-
-local all = vectors()
 local digests = { RSA2 = "sha256", RSA = "sha1" }
-
-local function cases(kind)
-    local list = {}
-    for _, case in ipairs(all.cases) do
-        if case.kind == kind then list[#list + 1] = case end
-    end
-    assert(#list > 0, kind)
-    return list
-end
 
 local function verify_key(name, account)
     local options = { use = "verify", account = account or ACCOUNT }
-    return assert(crypto.key_from_pem(all.keys[name].public, options))
+    return assert(crypto.key_from_pem(vectors.keys[name].public, options))
 end
 
 local function sign_key(name, account)
     local options = { use = "sign", account = account or ACCOUNT }
-    return assert(crypto.key_from_pem(all.keys[name].private_pkcs8, options))
+    return assert(crypto.key_from_pem(vectors.keys[name].private_pkcs8, options))
 end
 
 local function inbound(raw, more)
@@ -72,7 +57,7 @@ describe("the vectors: notifications", function()
         return nil, received
     end
 
-    for _, case in ipairs(cases("notify_verify")) do
+    for _, case in ipairs(vectors.of("notify_verify")) do
         it(case.id .. " " .. case.title, function()
             local evidence, received = verify(case)
             -- 048: other implementations disagree about empty values; both strings are tried here
@@ -112,7 +97,7 @@ describe("the vectors: answers", function()
         return evidence, reason, received:span(root):text()
     end
 
-    for _, case in ipairs(cases("response_verify")) do
+    for _, case in ipairs(vectors.of("response_verify")) do
         it(case.id .. " " .. case.title, function()
             local evidence, reason, text = verify(case)
             assert.are.equal(case.expect_node, text)
@@ -124,7 +109,7 @@ describe("the vectors: answers", function()
             end
         end)
     end
-    for _, case in ipairs(cases("encrypted_response")) do
+    for _, case in ipairs(vectors.of("encrypted_response")) do
         it(case.id .. " " .. case.title, function()
             local evidence, _, text = verify(case)
             assert.are.equal(case.valid, evidence ~= nil)
@@ -135,7 +120,7 @@ describe("the vectors: answers", function()
             assert.are.equal(case.plaintext, crypto.aes_cbc_decrypt(aes_key, ("\0"):rep(16), secret))
         end)
     end
-    for _, case in ipairs(cases("v3_response")) do
+    for _, case in ipairs(vectors.of("v3_response")) do
         it(case.id .. " " .. case.title, function()
             local received = assert(inbound(case.body, { headers = case.headers }))
             local material = assert(received:lines { "alipay-timestamp", "alipay-nonce" })
