@@ -344,14 +344,6 @@ struct planning {
     tael_error *err;
 };
 
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    if (text != NULL) {
-        lua_pushstring(L, text);
-        lua_setfield(L, -2, name);
-    }
-}
-
 /* options.make_folder(path) -> true | nil, message: for what a plan itself writes, such as keys. */
 static int make_folder(lua_State *L)
 {
@@ -371,12 +363,12 @@ static void push_options(lua_State *L, const tael_engine *engine)
     lua_newtable(L);
     lua_pushcfunction(L, make_folder);
     lua_setfield(L, -2, "make_folder");
-    set_text(L, "config_path", engine->config_path);
-    set_text(L, "config_at", engine->config_at);
-    set_text(L, "config_lua", engine->config_lua);
-    set_text(L, "root", engine->root);
-    set_text(L, "lua_root", engine->lua_root);
-    set_text(L, "version", tael_version());
+    tael_set_text(L, "config_path", engine->config_path);
+    tael_set_text(L, "config_at", engine->config_at);
+    tael_set_text(L, "config_lua", engine->config_lua);
+    tael_set_text(L, "root", engine->root);
+    tael_set_text(L, "lua_root", engine->lua_root);
+    tael_set_text(L, "version", tael_version());
     lua_pushboolean(L, engine->dev);
     lua_setfield(L, -2, "dev");
     lua_pushboolean(L, engine->listen);

@@ -71,21 +71,15 @@ static void answer_call(struct handling *handling, tael_status status, int http_
     tael_worker_end_drain(worker);
 }
 
-static void set_span(lua_State *L, const char *name, struct tael_span span)
-{
-    lua_pushlstring(L, span.data != NULL ? span.data : "", span.len);
-    lua_setfield(L, -2, name);
-}
-
 /* "/a/b?c=d" -> request.path, request.query */
 static void set_target(lua_State *L, struct tael_span target)
 {
-    set_span(L, "target", target);
+    tael_set_span(L, "target", target);
     const char *mark = target.len > 0 ? memchr(target.data, '?', target.len) : NULL;
     size_t path_len = mark != NULL ? (size_t)(mark - target.data) : target.len;
-    set_span(L, "path", (struct tael_span){target.data, path_len});
+    tael_set_span(L, "path", (struct tael_span){target.data, path_len});
     if (mark != NULL)
-        set_span(L, "query", (struct tael_span){mark + 1, target.len - path_len - 1});
+        tael_set_span(L, "query", (struct tael_span){mark + 1, target.len - path_len - 1});
 }
 
 static void push_headers(lua_State *L, const struct tael_http_request *request)
@@ -120,35 +114,27 @@ static void push_request(lua_State *L, const struct handling *handling)
     const struct tael_http_request *request = handling->request;
     lua_createtable(L, 0, 9);
     if (request != NULL) {
-        set_span(L, "method", request->method);
+        tael_set_span(L, "method", request->method);
         set_target(L, request->target);
         push_headers(L, request);
         lua_setfield(L, -2, "headers");
-        set_span(L, "body", request->body);
-        set_span(L, "listener", tael_span_of(request->listener));
-        set_span(L, "peer", tael_span_of(request->peer));
+        tael_set_span(L, "body", request->body);
+        tael_set_span(L, "listener", tael_span_of(request->listener));
+        tael_set_span(L, "peer", tael_span_of(request->peer));
         return;
     }
     const struct call *call = handling->call;
-    set_span(L, "method", tael_span_of(call->method));
+    tael_set_span(L, "method", tael_span_of(call->method));
     set_target(L, tael_span_of(call->path));
     lua_newtable(L);
     if (call->json != NULL)
-        set_span(L, "content-type", tael_span_of("application/json"));
+        tael_set_span(L, "content-type", tael_span_of("application/json"));
     lua_setfield(L, -2, "headers");
-    set_span(L, "body", tael_span_of(call->json));
-    set_span(L, "listener", tael_span_of("call"));
-    set_span(L, "peer", tael_span_of("call"));
+    tael_set_span(L, "body", tael_span_of(call->json));
+    tael_set_span(L, "listener", tael_span_of("call"));
+    tael_set_span(L, "peer", tael_span_of("call"));
     if (call->merchant != NULL)
-        set_span(L, "merchant", tael_span_of(call->merchant));
-}
-
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    if (text == NULL)
-        return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
+        tael_set_span(L, "merchant", tael_span_of(call->merchant));
 }
 
 static int prepare_request(lua_State *L, void *arg)
@@ -160,10 +146,10 @@ static int prepare_request(lua_State *L, void *arg)
     if (refusal == NULL)
         return 2;
     lua_createtable(L, 0, 4);
-    set_text(L, "code", refusal->code);
-    set_text(L, "detail", refusal->detail);
-    set_text(L, "allow", refusal->allow);
-    set_text(L, "fault", refusal->fault);
+    tael_set_text(L, "code", refusal->code);
+    tael_set_text(L, "detail", refusal->detail);
+    tael_set_text(L, "allow", refusal->allow);
+    tael_set_text(L, "fault", refusal->fault);
     return 3;
 }
 

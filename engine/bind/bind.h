@@ -117,4 +117,25 @@ static inline int tael_bind_fail(lua_State *L, const char *code, const char *mes
     return 2;
 }
 
+/* Fields of the table on top. */
+static inline void tael_set_integer(lua_State *L, const char *name, int64_t value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+static inline void tael_set_text(lua_State *L, const char *name, const char *text) /* NULL: none */
+{
+    if (text == NULL)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+static inline void tael_set_span(lua_State *L, const char *name, struct tael_span text)
+{
+    lua_pushlstring(L, text.len > 0 ? text.data : "", text.len);
+    lua_setfield(L, -2, name);
+}
+
 #endif

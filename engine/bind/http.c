@@ -92,18 +92,6 @@ static int exchange_close(lua_State *L)
     return 0;
 }
 
-static void set_text(lua_State *L, const char *name, struct tael_span text)
-{
-    lua_pushlstring(L, text.len > 0 ? text.data : "", text.len);
-    lua_setfield(L, -2, name);
-}
-
-static void set_integer(lua_State *L, const char *name, lua_Integer value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, name);
-}
-
 /* Repeated headers are joined, as a list's elements may be. */
 static void push_headers(lua_State *L, const struct answer *answer)
 {
@@ -162,9 +150,9 @@ static int request_continue(lua_State *L, int status, lua_KContext context)
         count = push_failure(L, answer);
     } else {
         lua_createtable(L, 0, 4);
-        set_integer(L, "status", answer->status);
-        set_integer(L, "ms", answer->elapsed_us / 1000);
-        set_text(L, "raw", answer->body);
+        tael_set_integer(L, "status", answer->status);
+        tael_set_integer(L, "ms", answer->elapsed_us / 1000);
+        tael_set_span(L, "raw", answer->body);
         push_headers(L, answer);
         lua_setfield(L, -2, "headers");
     }

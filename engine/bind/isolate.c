@@ -92,23 +92,17 @@ static int isolate_ceiling(lua_State *L)
     return 0;
 }
 
-static void set_count(lua_State *L, const char *name, uint64_t count)
-{
-    lua_pushinteger(L, (lua_Integer)count);
-    lua_setfield(L, -2, name);
-}
-
 /* isolate.counts() -> {isolates, bytes, lent, made, dropped, thrown} */
 static int isolate_counts(lua_State *L)
 {
     struct tael_shelf_counts counts = tael_shelf_counts(check_shelf(L));
     lua_createtable(L, 0, 6);
-    set_count(L, "isolates", counts.isolates);
-    set_count(L, "bytes", counts.bytes);
-    set_count(L, "lent", counts.lent);
-    set_count(L, "made", counts.made);
-    set_count(L, "dropped", counts.dropped);
-    set_count(L, "thrown", counts.thrown);
+    tael_set_integer(L, "isolates", (int64_t)counts.isolates);
+    tael_set_integer(L, "bytes", (int64_t)counts.bytes);
+    tael_set_integer(L, "lent", (int64_t)counts.lent);
+    tael_set_integer(L, "made", (int64_t)counts.made);
+    tael_set_integer(L, "dropped", (int64_t)counts.dropped);
+    tael_set_integer(L, "thrown", (int64_t)counts.thrown);
     return 1;
 }
 

@@ -28,12 +28,6 @@ static int fail_errno(lua_State *L)
     return tael_bind_fail(L, code, strerror(reason));
 }
 
-static void set_integer(lua_State *L, const char *name, int64_t value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, name);
-}
-
 /* machine.file(path) -> {identity=, folder=, mode=, size=, modified=, owned=} | nil, err */
 static int machine_file(lua_State *L)
 {
@@ -48,9 +42,9 @@ static int machine_file(lua_State *L)
     lua_setfield(L, -2, "folder");
     lua_pushboolean(L, found.st_uid == geteuid());
     lua_setfield(L, -2, "owned");
-    set_integer(L, "mode", found.st_mode & 07777);
-    set_integer(L, "size", found.st_size);
-    set_integer(L, "modified", (int64_t)found.st_mtim.tv_sec * 1000);
+    tael_set_integer(L, "mode", found.st_mode & 07777);
+    tael_set_integer(L, "size", found.st_size);
+    tael_set_integer(L, "modified", (int64_t)found.st_mtim.tv_sec * 1000);
     return 1;
 }
 
@@ -62,8 +56,8 @@ static int machine_space(lua_State *L)
     if (statvfs(luaL_checkstring(L, 1), &found) != 0)
         return fail_errno(L);
     lua_createtable(L, 0, 2);
-    set_integer(L, "free", (int64_t)(found.f_bavail * found.f_frsize));
-    set_integer(L, "total", (int64_t)(found.f_blocks * found.f_frsize));
+    tael_set_integer(L, "free", (int64_t)(found.f_bavail * found.f_frsize));
+    tael_set_integer(L, "total", (int64_t)(found.f_blocks * found.f_frsize));
     return 1;
 }
 
@@ -78,8 +72,8 @@ static int machine_clock(lua_State *L)
     lua_createtable(L, 0, 2);
     lua_pushboolean(L, state != TIME_ERROR && (found.status & STA_UNSYNC) == 0);
     lua_setfield(L, -2, "synchronised");
-    set_integer(L, "offset_us",
-                (found.status & STA_NANO) != 0 ? found.offset / 1000 : found.offset);
+    tael_set_integer(L, "offset_us",
+                     (found.status & STA_NANO) != 0 ? found.offset / 1000 : found.offset);
     return 1;
 }
 
@@ -107,8 +101,8 @@ static int machine_certificate(lua_State *L)
     if (tael_tls_context_check(&facts, path, key_path, &failure) != TAEL_OK)
         return tael_bind_fail(L, failure.code, failure.message);
     lua_createtable(L, 0, 2);
-    set_integer(L, "not_before", facts.not_before_ms);
-    set_integer(L, "not_after", facts.not_after_ms);
+    tael_set_integer(L, "not_before", facts.not_before_ms);
+    tael_set_integer(L, "not_after", facts.not_after_ms);
     return 1;
 }
 

@@ -351,14 +351,6 @@ static void fill_unit(lua_State *L, const struct access *access, struct op *op,
         check_all_keys(L, access, list, count);
 }
 
-static void set_text(lua_State *L, const char *name, const char *text)
-{
-    if (text == NULL)
-        return;
-    lua_pushstring(L, text);
-    lua_setfield(L, -2, name);
-}
-
 static int push_outcome(lua_State *L, const struct tael_unit_outcome *outcome)
 {
     static const struct {
@@ -382,9 +374,9 @@ static int push_outcome(lua_State *L, const struct tael_unit_outcome *outcome)
     else
         lua_pushstring(L, tael_status_text(outcome->status));
     tael_bind_fail(L, code, lua_tostring(L, -1));
-    set_text(L, "statement", outcome->statement);
-    set_text(L, "otherwise", outcome->otherwise);
-    set_text(L, "constraint", outcome->constraint);
+    tael_set_text(L, "statement", outcome->statement);
+    tael_set_text(L, "otherwise", outcome->otherwise);
+    tael_set_text(L, "constraint", outcome->constraint);
     return 2;
 }
 
@@ -560,22 +552,16 @@ static int store_id_ms(lua_State *L)
     return 1;
 }
 
-static void set_integer(lua_State *L, const char *name, int64_t value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, name);
-}
-
 static int store_info(lua_State *L)
 {
     struct tael_store_info info;
     tael_store_info(check_store(L, "store.info"), &info);
     lua_createtable(L, 0, 7);
-    set_integer(L, "schema", info.schema);
-    set_integer(L, "queued", info.queued);
-    set_integer(L, "units", info.units);
-    set_integer(L, "groups", info.groups);
-    set_integer(L, "failed", info.failed);
+    tael_set_integer(L, "schema", info.schema);
+    tael_set_integer(L, "queued", info.queued);
+    tael_set_integer(L, "units", info.units);
+    tael_set_integer(L, "groups", info.groups);
+    tael_set_integer(L, "failed", info.failed);
     lua_pushboolean(L, info.healthy);
     lua_setfield(L, -2, "healthy");
     lua_pushstring(L, info.trouble); /* NULL: nil */
