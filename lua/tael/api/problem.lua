@@ -53,9 +53,7 @@ problem.codes = {
 
     forbidden = row(403, "Not allowed with this credential",
         "Use a key with the scope that the route needs."),
-    wrong_mode = row(403, "Test and live do not mix", "Use a key of the account's mode."),
     second_approval_required = row(403, "A second person must approve", "Ask for approval."),
-    ip_not_allowed = row(403, "This address is not allowed", "Call from an allowed address."),
 
     not_found = row(404, "There is no such thing", "Check the address and the id."),
     method_not_allowed = row(405, titles.method_not_allowed, "Use a method that Allow names."),
@@ -72,7 +70,6 @@ problem.codes = {
         "Ask for at most what refundable says."),
     state_conflict = row(409, "The state does not allow this", "Read the object again and decide anew."),
     attempt_open = row(409, "An attempt is still open", "Wait until it is settled, then repeat.", R),
-    already_resolved = row(409, "Already resolved", "Read the object again."),
     generation_conflict = row(409, "Other scripts run by now",
         "Read which version is active and decide anew."),
 
@@ -88,7 +85,6 @@ problem.codes = {
     configuration_invalid = row(422, "The configuration is not valid", "Correct what errors names."),
 
     rate_limited = row(429, "Too many requests", "Wait as Retry-After says, then repeat.", R),
-    too_many_open = row(429, "Too many open operations", "Wait as Retry-After says, then repeat.", R),
     headers_too_large = row(431, titles.headers_too_large, "Send fewer or shorter headers."),
 
     internal = row(500, titles.internal,

@@ -111,7 +111,7 @@ add("POST", "/v1/payments/{id}/review", API, life.review, {
         .. "payments.review_approval_above two persons must decide the same. pending lets a payment go its "
         .. "way that a rule held back before any channel heard of it.",
     body = life.review_schema, answers = { [200] = "payment" },
-    problems = MOVE .. " second_approval_required already_resolved product_not_supported "
+    problems = MOVE .. " second_approval_required product_not_supported "
         .. "currency_not_supported amount_out_of_range script_failed",
 })
 add("GET", "/v1/payments/{id}/timeline", API, life.timeline, {
