@@ -139,7 +139,7 @@ local function refund_statements(input, decision, payment, attempt, now, hash)
     }, { __index = payment })
     return (require("tael.kernel.refund_units").automatic {
         payment = after, attempt = attempt, amount = decision.refund.amount,
-        reason = decision.refund.reason, now = now, actor = input.actor, prev_seq = "seq_event",
+        reason = decision.refund.reason, now = now, actor = input.actor,
     })
 end
 
