@@ -1,4 +1,5 @@
 -- The README's table of magic amounts against the simulator's own.
+require "tests.spec.channel_support"
 local magic = require "tael.sandbox.alipay.magic"
 
 local function rows()
