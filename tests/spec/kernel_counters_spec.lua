@@ -31,6 +31,7 @@ before_each(function()
     store.commit = function(list) return db:commit(list) end
     time.now, time.monotonic, time.advanced = function() return now end, function() return now end,
         function() return 0 end
+    time.sleep = function() end
     registry.config = { notifications = { retention = DAY }, idempotency = { retention = DAY } }
 end)
 after_each(function() db:remove() end)
@@ -358,6 +359,33 @@ describe("upkeep", function()
         ahead = 0
         assert.is_true(is_there_after(MINUTE))
         assert.is_false(is_there_after(2 * DAY))
+    end)
+
+    it("forgets few rows in a unit, and lets others go between two", function()
+        for i = 1, 200 do
+            local digest = ("%016d"):format(i)
+            assert(store.commit { { "idempotency.insert", { key_digest = digest, object = i } } })
+            assert(store.commit { { "call.insert", { call = store.next_id(), object = 1, op = "query",
+                account = 7, request = "raw" } } })
+        end
+        local function left()
+            return tonumber(db:run("SELECT COUNT(*) FROM idempotency;")[2]),
+                tonumber(db:run("SELECT COUNT(request) FROM calls;")[2])
+        end
+        local commit, most, units, pauses = store.commit, 0, 0, 0
+        store.commit = function(list)
+            local keys, calls = left()
+            local done, err = commit(list)
+            local keys_now, calls_now = left()
+            most, units = math.max(most, keys - keys_now, calls - calls_now), units + 1
+            return done, err
+        end
+        time.sleep = function() pauses = pauses + 1 end
+        now = now + 2 * DAY
+        retention.pass()
+        assert.are.same({ 0, 0 }, { left() })
+        assert.is_true(most > 0 and most <= 64, most)
+        assert.are.same({ 8, 8 }, { units, pauses })
     end)
 
     it("begins with the oldest row, also when all was kept for longer than there have been ids", function()

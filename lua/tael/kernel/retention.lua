@@ -1,7 +1,7 @@
 --- Rows that are no longer needed go: raw bytes of messages, idempotency keys, counters that no window
---- reaches. Each is found by its id, which rises with time; at most an hour of ids in one unit, so that the
---- writer is never held long. What is forgotten does not come back, so a clock that has just jumped is not
---- believed.
+--- reaches. Each is found by its id, which rises with time; few rows go in one unit, and others come between
+--- two, so that nobody waits for the writer. What is forgotten does not come back, so a clock that has just
+--- jumped is not believed.
 local counters = require "tael.kernel.counters"
 local due = require "tael.kernel.due"
 local log = require "tael.log"
@@ -12,17 +12,17 @@ local time = require "tael.time"
 
 local retention = {}
 
-local HOUR_ID = 3600000 << 22 -- ids that an hour spans
-local STEPS = 48 -- in one round
+local ROWS = 64       -- of a table in one unit: a millisecond of the writer
+local UNITS = 16384   -- of one kind in one round
+local PAUSE_MS = 4    -- between two
 local JUMP_MS, WAIT_MS = 3600000, 86400000 -- of the clock; for somebody to put it right
-local MINUTE_ID = 60000 << 22 -- of counters, of which a payment may have many
 
 local function position_of(name)
     local rows = store.query("setting.get", { name = name })
     if not rows then
         return nil
     end
-    return rows[1] and (">i8"):unpack(rows[1].value) or 0
+    return rows[1] and (">i8"):unpack(rows[1].value) or math.mininteger
 end
 
 --- What is forgotten in one unit, with where the next one begins.
@@ -37,51 +37,48 @@ end
 ---@class tael.kernel.Old
 ---@field name string of the position that is kept
 ---@field keep integer ms
+---@field steps string[] statements that say where so many rows end
 ---@field statements string[]
 ---@field span integer? of counters
----@field step integer ids
----@field first integer? the oldest there is, where that is known
----@field oldest string? statement that gives it, where it is not
 
---- Where a store begins that was never cleaned: it may have kept all for long. nil: it cannot be read.
-local function beginning(old, upto)
-    if old.first then
-        return old.first
+--- Where a unit ends that begins here: no table has more than ROWS in it. nil: the store does not say.
+local function end_of(old, from, upto)
+    for _, step in ipairs(old.steps) do
+        local rows = store.query(step, { from_id = from, to_id = upto, n = ROWS })
+        if not rows then
+            return nil
+        end
+        upto = rows[1] and rows[1].id or upto
     end
-    local rows = store.query(old.oldest)
-    return rows and math.min(rows[1].id or upto, upto - old.step)
+    return upto
 end
 
 --- Forgets what is older, from where the last round ended.
 local function forget(old)
     local from = position_of(old.name)
     local upto = due.before(time.now() - old.keep) -- of a hundred years, too
-    if from == 0 and upto > 0 then
-        from = beginning(old, upto)
-    end
-    if not from or upto <= 0 then
+    if not from then
         return
     end
-    from = math.max(from, old.first or 0)
-    for _ = 1, STEPS do
+    for _ = 1, UNITS do
         if from >= upto then
             return
         end
-        local to = math.min(from + old.step, upto)
-        if not forget_between(old, from, to) then
+        local to = end_of(old, from, upto)
+        if not to or not forget_between(old, from, to) then
             return
         end
         from = to
+        time.sleep(PAUSE_MS)
     end
 end
 
 --- Counters of pieces of time that no window reaches any more; nothing where nobody counts.
 local function forget_counters()
-    local rows = store.query("counter.oldest")
-    local oldest = rows and rows[1]
-    for _, kept in ipairs(oldest and counters.KEPT or {}) do
-        forget { name = "retention.counters." .. kept.name, keep = kept.keep,
-            statements = { "counter.forget" }, span = kept.span, step = MINUTE_ID, first = oldest.id }
+    local rows = store.query "counter.oldest"
+    for _, kept in ipairs(rows and rows[1] and counters.KEPT or {}) do
+        forget { name = "retention.counters." .. kept.name, keep = kept.keep, steps = { "counter.step" },
+            statements = { "counter.forget" }, span = kept.span }
     end
 end
 
@@ -104,11 +101,10 @@ function retention.pass()
     if not is_steady() then
         return
     end
-    local keep = registry.config.notifications.retention
-    forget { name = "retention.raw", keep = keep, statements = { "notification.forget", "call.forget" },
-        step = HOUR_ID, oldest = "notification.oldest" }
+    forget { name = "retention.raw", keep = registry.config.notifications.retention,
+        steps = { "notification.step", "call.step" }, statements = { "notification.forget", "call.forget" } }
     forget { name = "retention.idempotency", keep = registry.config.idempotency.retention,
-        statements = { "idempotency.forget" }, step = HOUR_ID, oldest = "idempotency.oldest" }
+        steps = { "idempotency.step" }, statements = { "idempotency.forget" } }
     forget_counters()
 end
 

@@ -69,6 +69,12 @@ FROM counters WHERE merchant = :merchant AND subject = :device
 -- operator
 SELECT id FROM counters ORDER BY id LIMIT 1;
 
+-- Where n rows end that go in one unit.
+-- name: counter.step
+-- read list
+-- operator
+SELECT id FROM counters WHERE id >= :from_id AND id < :to_id ORDER BY id LIMIT 1 OFFSET :n;
+
 -- name: counter.forget
 -- rows: any
 -- operator

@@ -52,10 +52,11 @@ SELECT n.* FROM notifications n WHERE n.merchant = :merchant AND n.payment = :pa
 ORDER BY n.id DESC LIMIT :n;
 
 -- Of messages and calls.
--- name: notification.oldest
--- read
+-- Where n rows end that go in one unit.
+-- name: notification.step
+-- read list
 -- operator
-SELECT MIN(id) AS id FROM (SELECT MIN(id) AS id FROM notifications UNION ALL SELECT MIN(id) AS id FROM calls) AS each;
+SELECT id FROM notifications WHERE id >= :from_id AND id < :to_id ORDER BY id LIMIT 1 OFFSET :n;
 
 -- name: notification.forget
 -- rows: any
@@ -88,6 +89,11 @@ ORDER BY id LIMIT 200;
 -- read
 SELECT id, op, class, account FROM calls WHERE merchant = :merchant AND object = :object AND (op = :op OR :op IS NULL)
 ORDER BY id DESC LIMIT 1;
+
+-- name: call.step
+-- read list
+-- operator
+SELECT id FROM calls WHERE id >= :from_id AND id < :to_id ORDER BY id LIMIT 1 OFFSET :n;
 
 -- name: call.forget
 -- rows: any

@@ -126,10 +126,11 @@ UPDATE attempts SET due = :due WHERE merchant = :merchant AND id = :attempt AND 
 -- bytes: key_digest
 SELECT object FROM idempotency WHERE merchant = :merchant AND digest = :key_digest;
 
--- name: idempotency.oldest
--- read
+-- Where n rows end that go in one unit.
+-- name: idempotency.step
+-- read list
 -- operator
-SELECT MIN(id) AS id FROM idempotency;
+SELECT id FROM idempotency WHERE id >= :from_id AND id < :to_id ORDER BY id LIMIT 1 OFFSET :n;
 
 -- name: idempotency.forget
 -- rows: any
