@@ -101,7 +101,7 @@ static void request(char *out, size_t room, const struct place *place, const cha
                     const char *type, const char *body)
 {
     snprintf(out, room,
-             "%s HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer %s\r\n"
+             "%s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer %s\r\n"
              "Content-Type: %s\r\nContent-Length: %zu\r\n\r\n%s",
              line, place->history.key, type, strlen(body), body);
 }
@@ -268,7 +268,8 @@ static void pay(struct place *place)
     send_bytes(place, bytes, 0, 0);
     if (!read_member("url", url, sizeof(url)) || strchr(url + 8, '/') == NULL)
         give_up(place, "the payment has no page");
-    snprintf(bytes, sizeof(bytes), "GET %s HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    snprintf(bytes, sizeof(bytes),
+             "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
              strchr(url + 8, '/'));
     converse(place, "127.0.0.1:8090", bytes, 0, 0);
     snprintf(line, sizeof(line), "POST /sandbox/trades/%s/pay", place->order_no);
