@@ -1,15 +1,18 @@
 --- Remembered credentials: for whom, for how long, and until somebody says otherwise.
 require "tests.spec.kernel_support"
+local task = require "tael.task"
 local time = require "tael.time"
 
 local WALL_MS = 1768443630000
 
 describe("a remembered credential", function()
-    local memory, monotonic, wall, topics, asked, kept
+    local memory, monotonic, wall, topics, asked, workers, waited, kept
 
     before_each(function()
-        kept = { time.now, time.monotonic, package.loaded["tael.kernel.workers"] }
-        monotonic, wall, topics, asked = 5000, WALL_MS, {}, {}
+        kept = { time.now, time.monotonic, package.loaded["tael.kernel.workers"], task.worker, task.wait }
+        monotonic, wall, topics, asked, workers, waited = 5000, WALL_MS, {}, {}, 1, {}
+        task.worker = function() return 1, workers end
+        task.wait = function(_, ms) waited[#waited + 1] = ms end
         time.now = function() return wall end
         time.monotonic = function() return monotonic end
         package.loaded["tael.kernel.workers"] = {
@@ -25,6 +28,7 @@ describe("a remembered credential", function()
 
     after_each(function()
         time.now, time.monotonic, package.loaded["tael.kernel.workers"] = kept[1], kept[2], kept[3]
+        task.worker, task.wait = kept[4], kept[5]
         package.loaded["tael.kernel.key_memory"] = nil
     end)
 
@@ -63,6 +67,13 @@ describe("a remembered credential", function()
         assert.is_nil(memory.get "Bearer one")
         assert.is_nil(memory.get "Basic one")
         assert.is_table(memory.get "Bearer two")
+        assert.are.same({}, waited)
+    end)
+
+    it("is waited for while a worker that does not answer may have it", function()
+        workers = 2 -- and one answers
+        memory.forget(1)
+        assert.are.same({ 1000 }, waited)
     end)
 
     it("is one of a bounded number", function()

@@ -304,12 +304,13 @@ schemas.account = object("A channel account of the merchant.", {
     environment = enum("which gateway", "production sandbox"), zone = text "the channel's business day",
 })
 
-schemas.api_key = object("A new API key. Its text is shown this once.", {
+schemas.api_key = object("An API key. Its text is shown once, to whoever makes it.", {
     id = id("key", "names this key"), object = one "api_key", merchant = text "slug of the merchant",
-    livemode = boolean "real money", key = text "the key itself", note = nullable(text "whose it is"),
-    scopes = list_of({ type = "string" }, "what it may do"),
-    created_at = moment "when it was made",
-})
+    livemode = boolean "real money", key = text "the key itself, in the answer that makes it",
+    note = nullable(text "whose it is"), scopes = list_of({ type = "string" }, "what it may do"),
+    created_at = moment "when it was made", expires_at = nullable(moment "from when it is refused"),
+    revoked_at = nullable(moment "since when it is refused"),
+}, "key")
 
 -- ---- the engine ----
 

@@ -19,6 +19,7 @@ local PARAMETERS = {
     id = "names the object", payment = "names the payment", slug = "of the merchant",
     channel = "name of the channel", account = "slug of the account", code = "of a problem",
     part = "of the operator's scripts: channels, jobs or routes",
+    key = "the key's id, or the key itself as far as its secret: tael_live_ or tael_test_ and 12 characters",
 }
 
 local HEADERS = {

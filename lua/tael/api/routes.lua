@@ -191,6 +191,16 @@ add("POST", "/v1/merchants/{slug}/api_keys", "local", merchants.create_key, {
     id = "createApiKey", about = "A new API key", scope = "admin", body = merchants.key_schema,
     any_merchant = true, unread = true, answers = { [201] = "api_key" },
 })
+add("GET", "/v1/merchants/{slug}/api_keys", "local", merchants.list_keys, {
+    id = "listApiKeys", about = "API keys, newest first", scope = "admin", query = merchants.keys_query,
+    any_merchant = true, answers = { [200] = "api_key*" },
+})
+add("DELETE", "/v1/merchants/{slug}/api_keys/{key}", "local", merchants.revoke_key, {
+    id = "revokeApiKey", about = "Revokes an API key", scope = "admin", any_merchant = true,
+    text = "Answers when no worker lets it in any more; what was let in before goes on. Repeating is "
+        .. "harmless.",
+    answers = { [200] = "api_key" },
+})
 
 -- ---- scripts: merchants', and the operator's own ----
 

@@ -1,8 +1,9 @@
 --- tael keys: pairs and secrets in the key folder, API keys of merchants. Public halves and
---- fingerprints are shown; a private half never leaves C.
+--- fingerprints are shown; a private half never leaves C. An API key is shown by the command that makes it.
 local crypto = require "tael.crypto"
 local exits = require "tael.cli.exits"
 local keyring = require "tael.cli.keyring"
+local listing = require "tael.cli.listing"
 local nearest = require "tael.nearest"
 local screen = require "tael.cli.screen"
 local texts = require "tael.cli.texts"
@@ -208,20 +209,83 @@ end
 
 -- ---- API keys ----
 
+local PATH = "/v1/merchants/{}/api_keys"
+
+--- Who has a key may not make or revoke others: that is done over the engine's own socket.
+local function not_local(call)
+    if not call.client.socket then
+        return exits.fail(exits.usage, text "keys.api_is_local", text "keys.api_is_local.next")
+    end
+end
+
+--- The answer, or what went wrong with what to do when there is no such merchant.
+local function of_merchant(answer, failure)
+    if not answer and failure.exit == exits.no then
+        failure.next = text "keys.no_merchant.next"
+    end
+    return answer, failure
+end
+
 local function api(call)
-    local path = call.client.path("/v1/merchants/{}/api_keys", call.rest[1])
-    local answer, failure = call.client:request("POST", path,
-        { body = { note = call.flags.note }, any_merchant = true })
+    local _, failure = not_local(call)
+    if failure then
+        return nil, failure
+    end
+    local answer
+    answer, failure = of_merchant(call.client:request("POST", call.client.path(PATH, call.rest[1]),
+        { body = { note = call.flags.note }, any_merchant = true }))
     if not answer then
-        if failure.exit == exits.no then
-            failure.next = text "keys.no_merchant.next"
-        end
         return nil, failure
     elseif call.json then
         screen.object(answer)
     else
         screen.line(answer.key)
         screen.hint(text "keys.shown_once")
+    end
+    return exits.done
+end
+
+local function key_row(key)
+    return { key.id, key.created_at, key.expires_at, key.revoked_at, table.concat(key.scopes, " "), key.note }
+end
+
+local function apis(call)
+    local _, failure = not_local(call)
+    if failure then
+        return nil, failure
+    end
+    return of_merchant(listing.show(call, call.client.path(PATH, call.rest[1]), "columns.api_keys", key_row))
+end
+
+--- What of the word names a key in a path, where no secret belongs.
+local function name_of(word)
+    if not word:find("^tael_") then
+        return word
+    end
+    return require("tael.kernel.keys").public_part(word)
+end
+
+local function revoke(call)
+    local _, failure = not_local(call)
+    local name, merchant = name_of(call.rest[1]), call.client.merchant
+    if failure then
+        return nil, failure
+    elseif not name then
+        return exits.fail(exits.usage, text "keys.no_key", text "keys.revoke.next")
+    elseif not merchant then
+        return exits.fail(exits.usage, text "keys.whose", text "client.next.invalid_header")
+    end
+    local key
+    key, failure = call.client:request("DELETE", call.client.path(PATH .. "/{}", merchant, name))
+    if not key then
+        if failure.exit == exits.no then
+            failure.next = text "keys.revoke.next"
+        end
+        return nil, failure
+    elseif call.json then
+        screen.object(key)
+    else
+        screen.line(text("keys.revoked", { id = key.id, at = key.revoked_at }))
     end
     return exits.done
 end
@@ -241,6 +305,14 @@ keys.commands = {
     {
         name = "api", usage = "MERCHANT", min = 1, max = 1, run = api, asks = true,
         options = words.with_asking { note = { value = "TEXT" } },
+    },
+    {
+        name = "apis", usage = "MERCHANT", min = 1, max = 1, run = apis, asks = true,
+        options = listing.options {},
+    },
+    {
+        name = "revoke", usage = "KEY_ID", min = 1, max = 1, run = revoke, asks = true,
+        options = words.with_asking {},
     },
 }
 

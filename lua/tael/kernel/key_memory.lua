@@ -3,6 +3,7 @@
 --- no longer than a second: what changes the row of a key in any other way counts from then on. 3 Whoever
 --- revokes a key answers after every worker has forgotten it.
 local crypto = require "tael.crypto"
+local task = require "tael.task"
 local time = require "tael.time"
 local workers = require "tael.kernel.workers"
 
@@ -43,11 +44,16 @@ end
 
 workers.answer("keys.forget", forget)
 
---- A key has been revoked: no worker lets it in any more. Waits for the other workers; one that does not
---- answer forgets it within a second by itself.
+--- A key has been revoked: no worker lets it in any more. Waits for the other workers, and for one that does
+--- not answer as long as it may remember.
 ---@param id integer
 function key_memory.forget(id)
-    workers.ask("keys.forget", id)
+    local begun = time.monotonic()
+    local answers, _, all = workers.ask("keys.forget", id), task.worker()
+    local left = LIFE_MS - (time.monotonic() - begun)
+    if #answers < all and left > 0 then
+        task.wait("keys.forgotten", left)
+    end
 end
 
 return key_memory

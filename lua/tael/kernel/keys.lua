@@ -1,7 +1,7 @@
 --- API keys: tael_<mode>_<id 12><secret 30><check 6>, all base62. The id is the row's own; of the secret
 --- only an HMAC under the pepper is stored. The key is shown once.
 --- 1 The secret is compared in constant time, also when there is no such key. 2 A wrong key and a
---- missing one are told apart by nobody.
+--- missing one are told apart by nobody. 3 A key that was revoked stays that: when it was is never changed.
 local crypto = require "tael.crypto"
 local ids = require "tael.kernel.ids"
 local key_memory = require "tael.kernel.key_memory"
@@ -85,8 +85,37 @@ function keys.parse(text)
     return id and { mode = mode, id = id, secret = tail:sub(ID + 1, ID + SECRET) }
 end
 
+--- What of a key may be said of it: "tael_test_" with its id, without its secret.
+---@param text any a whole key
+---@return string? part nil: it is none
+function keys.public_part(text)
+    local key = keys.parse(text)
+    return key and "tael_" .. key.mode .. "_" .. keys.base62(key.id, ID)
+end
+
+--- The key that an operator names: by its id, or by its public part.
+---@param name string
+---@return integer? id nil: neither
+---@return string? mode of a public part
+function keys.named(name)
+    local mode, digits = name:match("^tael_(%l+)_(%w+)$")
+    if not mode then
+        return ids.decode("key", name)
+    elseif #digits == ID then
+        return keys.number(digits), mode
+    end
+end
+
 local function hash_of(secret)
     return crypto.hmac("sha256", secrets.get("pepper"), secret)
+end
+
+--- What the store does for this merchant, whatever the task is about.
+local function as_merchant(number, fn, ...)
+    local scope <const> = task.scope()
+    task.set_scope(number)
+    local _ <close> = setmetatable({}, { __close = function() task.set_scope(scope) end })
+    return fn(...)
 end
 
 --- Makes a key for a merchant. Its text is returned once and is not kept.
@@ -97,27 +126,71 @@ end
 function keys.create(merchant, options)
     local owner = assert(registry.merchant(merchant), "no such merchant")
     local id, secret = store.next_id(), new_secret()
-    local scope = task.scope()
-    task.set_scope(owner.id)
-    local done, err = store.commit {
+    local done, err = as_merchant(owner.id, store.commit, {
         { "key.insert", { key = id, key_hash = hash_of(secret), mode = owner.mode, note = options.note,
             scopes = options.scopes or SCOPES, expires_at = options.expires_at } },
-    }
-    task.set_scope(scope)
+    })
     if not done then
         return nil, err
     end
     return keys.format(owner.mode, id, secret)
 end
 
----@param id integer of the scope's merchant
----@return boolean done
-function keys.revoke(id)
-    local done = store.commit { { "key.revoke", { key = id, now = time.now() } } } ~= nil
-    if done then
-        key_memory.forget(id)
+---@class tael.kernel.KeyRow a key without what is secret of it
+---@field id integer
+---@field merchant integer
+---@field mode "live"|"test"
+---@field scopes string words
+---@field note string?
+---@field expires_at integer? ms
+---@field revoked_at integer? ms
+
+---@param id integer
+---@return tael.kernel.KeyRow? row nil without err: there is none
+---@return { code: string }? err
+function keys.find(id)
+    local rows = store.query("key.find", { key = id })
+    if not rows then
+        return nil, { code = "store_unavailable" }
     end
-    return done
+    local row = rows[1]
+    if row then
+        row.hash = nil
+    end
+    return row
+end
+
+--- Newest first. Waits.
+---@param merchant integer
+---@param before integer? id
+---@param count integer
+---@return tael.kernel.KeyRow[]?
+---@return { code: string }? err
+function keys.list(merchant, before, count)
+    local rows = as_merchant(merchant, store.query, "key.list",
+        { before = before or math.maxinteger, n = count })
+    if not rows then
+        return nil, { code = "store_unavailable" }
+    end
+    return rows
+end
+
+--- From when this answers no request is let in by the key any more; what was let in before goes on. Again:
+--- nothing changes. Waits.
+---@param merchant integer whose key it is
+---@param id integer
+---@return tael.kernel.KeyRow? row
+---@return { code: string }? err
+---@return boolean? changed
+function keys.revoke(merchant, id)
+    local done, failed = as_merchant(merchant, store.commit,
+        { { "key.revoke", { key = id, now = time.now() } } })
+    key_memory.forget(id) -- also when nobody knows whether it was stored, and when another is at it
+    if not done and failed.code ~= "guard" then
+        return nil, { code = "store_unavailable" }
+    end
+    local row, err = keys.find(id)
+    return row, err, done ~= nil
 end
 
 ---@class tael.kernel.Key

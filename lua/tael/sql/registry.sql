@@ -32,6 +32,11 @@ VALUES (:merchant, :key, :key_hash, :mode, :scopes, :note, :expires_at);
 -- rows: 1 else missing
 UPDATE api_keys SET revoked_at = :now WHERE merchant = :merchant AND id = :key AND revoked_at IS NULL;
 
+-- name: key.list
+-- read list
+SELECT id, merchant, mode, scopes, note, expires_at, revoked_at FROM api_keys
+WHERE merchant = :merchant AND id < :before ORDER BY id DESC LIMIT :n;
+
 -- The key itself says whose it is: the one read that comes before a merchant is known.
 -- name: key.find
 -- read

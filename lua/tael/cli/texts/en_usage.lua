@@ -34,6 +34,8 @@ return {
     ["command.keys.show"] = "the public half and the fingerprint",
     ["command.keys.list"] = "what the configuration names, and whether it is there",
     ["command.keys.api"] = "a new API key for a merchant, shown once",
+    ["command.keys.apis"] = "a merchant's API keys without their secrets, newest first",
+    ["command.keys.revoke"] = "has an API key let in nobody any more; the key itself will do as its id",
     ["command.config"] = "is tael.lua right; what counts",
     ["command.config.check"] = "exits 3 and names key and line when the file is wrong",
     ["command.config.show"] = "every key, its value, and where it comes from when not from the file",

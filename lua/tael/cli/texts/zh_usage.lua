@@ -34,6 +34,8 @@ return {
     ["command.keys.show"] = "公钥与指纹",
     ["command.keys.list"] = "配置所引用的密钥是否齐全",
     ["command.keys.api"] = "为商户新建 API 密钥，只显示一次",
+    ["command.keys.apis"] = "商户的 API 密钥，不含机密部分，新的在前",
+    ["command.keys.revoke"] = "吊销 API 密钥，立即生效；也可用密钥本身代替编号",
     ["command.config"] = "tael.lua 是否正确；生效的是什么",
     ["command.config.check"] = "文件有错时指出键与行号，退出码为 3",
     ["command.config.show"] = "每个键的值；不来自文件时注明来源",
