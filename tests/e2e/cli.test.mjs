@@ -90,6 +90,15 @@ test('the next page is asked of the same engine, for the same merchant', () => {
         assert.equal(status, 0, command + stderr);
         assert.match(stdout, new RegExp(payment.id));
     }
+    const given = ['--url', engine.url, '--key', engine.key, '--merchant', 'demo.test'];
+    for (const words of [[...given, 'payments', 'show', payment.id], ['payments', 'show', payment.id, ...given]]) {
+        const [, command] = ends(0, words, here()).stderr.match(/^its story: (.*)$/m);
+        assert.equal(command, `tael --url '${engine.url}' --merchant demo.test explain ${payment.id}`);
+        assert.equal(follow(command).status, 0);
+    }
+    assert.match(ends(1, ['payments', 'show', 'C99', ...given], here()).stderr,
+        new RegExp(`^next: tael --url '${engine.url}' --merchant demo\\.test payments list$`, 'm'));
+    assert.match(ends(2, ['keys', 'revoke', 'x', ...given], here()).stderr, /^next: without --url/m);
     assert.match(ends(0, ['--config', 'an other.lua', 'payments', 'show', payment.id], here()).stderr,
         /^its story: tael --config 'an other\.lua' explain pay_/);
     assert.match(ends(2, ['--config', 'an other.lua', 'pay'], here()).stderr, /^usage: tael pay AMOUNT/m);

@@ -84,7 +84,7 @@ local function print_all(results)
     for _, result in ipairs(results) do
         local detail = result.detail
         if result.next then
-            detail = ("%s   → %s"):format(screen.pad(detail, column), screen.with_config(result.next))
+            detail = ("%s   → %s"):format(screen.pad(detail, column), screen.with_given(result.next))
         end
         screen.line(("%s %s %s"):format(screen.pad(screen.state(result.verdict), 4),
             screen.pad(result.name, NAME_WIDTH), detail))

@@ -88,6 +88,7 @@ local function make_client(call, args)
         end
     end
     local merchant = call.flags.merchant
+    screen.set_engine { url = url, merchant = merchant }
     if key and not key:find("^[\33-\126]+$") then
         return exits.fail(exits.usage, text "client.odd_key", text "client.no_key.next")
     elseif merchant and not merchant:find("^[%w.-]+$") then

@@ -30,11 +30,11 @@ local function query_of(flags, options)
     return query
 end
 
---- The same command, one page further.
+--- The same command, one page further; screen says of whom it is asked.
 local function next_page(call, cursor)
     local parts, names = { "tael", call.path }, {}
     for name in pairs(call.flags) do
-        names[#names + 1] = name ~= "cursor" and name ~= "key" and name or nil
+        names[#names + 1] = name ~= "cursor" and not words.asking[name] and name or nil
     end
     table.sort(names)
     for _, name in ipairs(names) do

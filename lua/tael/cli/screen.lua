@@ -10,7 +10,9 @@ local out, problems = io.stdout, io.stderr
 local coloured, quiet = false, false
 local in_terminal = false
 local unwritten ---@type { reason: string, code: integer }? the first answer that did not arrive
-local config ---@type string? a file that was named on the command line
+-- what was named on the command line
+local config ---@type string? a file
+local engine = {} ---@type { url: string?, merchant: string? }
 
 --- For specs.
 ---@param answers file*
@@ -22,7 +24,13 @@ end
 ---@param how { terminal: boolean?, colours: boolean?, quiet: boolean?, config: string? }
 function screen.set(how)
     coloured, quiet, config = how.colours or false, how.quiet or false, how.config
-    in_terminal = how.terminal or false
+    in_terminal, engine = how.terminal or false, {}
+end
+
+--- Of whom this command asks, and for whom: as it was named.
+---@param named { url: string?, merchant: string? }
+function screen.set_engine(named)
+    engine = named
 end
 
 ---@return boolean
@@ -121,15 +129,24 @@ function screen.word(path)
     return path:find("^[%w_./+-]+$") and path or "'" .. path:gsub("'", "'\\''") .. "'"
 end
 
---- A text whose commands name the file that this one was given; init reads none.
+-- What asks an engine wherever it is, for a merchant; others are of this machine.
+local ASKS = { pay = true, refund = true, payments = true, refunds = true, events = true, notifications = true,
+    explain = true, trigger = true, scripts = true }
+
+local function option(name, value)
+    return value and (" --%s %s"):format(name, screen.word(value)) or ""
+end
+
+--- A text whose commands name what this one was given: the file, which init does not read, the engine, the
+--- merchant. A key is not shown again.
 ---@param said string
 ---@return string
-function screen.with_config(said)
-    local with = config and "tael --config " .. screen.word(config) .. " "
-    local told = with and said:gsub("%f[%w]tael (%l+)", function(command)
-        return command ~= "init" and with .. command or nil
-    end)
-    return told or said
+function screen.with_given(said)
+    return (said:gsub("%f[%w]tael (%l+)", function(command)
+        local asked = ASKS[command] and engine or {}
+        return "tael" .. option("config", command ~= "init" and config or nil) .. option("url", asked.url)
+            .. option("merchant", asked.merchant) .. " " .. command
+    end))
 end
 
 --- A text beside the answer, as it is; programs that read stdout do not see it.
@@ -144,11 +161,11 @@ end
 --- A hint beside the answer.
 ---@param line string
 function screen.hint(line)
-    screen.aside(screen.with_config(line))
+    screen.aside(screen.with_given(line))
 end
 
 local function next_line(step)
-    return text("label.next", { step = screen.with_config(step) })
+    return text("label.next", { step = screen.with_given(step) })
 end
 
 --- A hint on what to do next, after an answer that is not a failure.
