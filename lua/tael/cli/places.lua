@@ -82,20 +82,59 @@ function places.listening(files)
     return ports
 end
 
+--- Bytes as the lists have them: words of four, each as a number of this machine.
+local function words_of(bytes)
+    return (bytes:gsub("....", function(four) return ("%08X"):format(string.unpack("=I4", four)) end))
+end
+
+---@return string? bytes nil: no address of IPv4
+local function ipv4_bytes(host)
+    local bytes = ""
+    for _, part in ipairs { host:match("^(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)%.(%d%d?%d?)$") } do
+        local number = math.tointeger(tonumber(part))
+        bytes = bytes .. (number < 256 and string.char(number) or "")
+    end
+    return #bytes == 4 and bytes or nil
+end
+
+--- The groups of one side of "::".
+local function side_bytes(side)
+    local bytes = ""
+    for group in side:gmatch("[^:]+") do
+        local number = group:find("^%x%x?%x?%x?$") and tonumber(group, 16)
+        bytes = bytes .. (number and string.pack(">I2", number) or ipv4_bytes(group) or "")
+    end
+    return bytes
+end
+
+---@return string? bytes nil: no address of IPv6
+local function ipv6_bytes(host)
+    local left, right = host:match("^(.-)::(.*)$")
+    left, right = side_bytes(left or host), side_bytes(right or "")
+    local zeros = host:find("::", 1, true) and ("\0"):rep(16 - #left - #right) or ""
+    local bytes = left .. zeros .. right
+    return #bytes == 16 and bytes or nil
+end
+
 local MAPPED = ("0"):rep(16) .. "FFFF0000" -- in front of an IPv4 address in the list of IPv6
 
---- Would a listener of this address meet one of those on its port? One of all addresses meets every other;
---- what is no IPv4 address is taken for such a one.
----@param address string "127.0.0.1:8080"
+--- Would a listener of this address meet one of those on its port? One of all addresses meets every other of
+--- its family. Ours of IPv6 are of it alone; another's of all its addresses is taken for one of IPv4 too, as
+--- it is unless it was made otherwise: the lists do not say. What is no address meets every other.
+---@param address string "127.0.0.1:8080", "[::1]:8080"
 ---@param taken table<integer, string[]>
 ---@return boolean
 function places.is_taken(address, taken)
-    local at = taken[tonumber(address:match(":(%d+)$"))] or {}
-    local a, b, c, d = address:match("^(%d+)%.(%d+)%.(%d+)%.(%d+):")
-    local own = a and ("%08X"):format(string.unpack("=I4", string.char(a, b, c, d)))
-    for _, other in ipairs(at) do
-        if not own or own == other or not other:find("[^0]") or not own:find("[^0]")
-            or MAPPED .. own == other then
+    local host, port = address:match("^%[?(.-)%]?:(%d+)$")
+    local bytes = ipv4_bytes(host) or ipv6_bytes(host)
+    local own = bytes and words_of(bytes) or ""
+    for _, other in ipairs(taken[tonumber(port)] or {}) do
+        if other:sub(1, #MAPPED) == MAPPED then
+            other = other:sub(#MAPPED + 1)
+        end
+        local any = not other:find("[^0]")
+        if own == "" or any and #own < #other
+            or #own == #other and (own == other or any or not own:find("[^0]")) then
             return true
         end
     end

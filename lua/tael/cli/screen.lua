@@ -130,8 +130,8 @@ function screen.word(path)
 end
 
 -- What asks an engine wherever it is, for a merchant; others are of this machine.
-local ASKS = { pay = true, refund = true, payments = true, refunds = true, events = true, notifications = true,
-    explain = true, trigger = true, scripts = true }
+local ASKS = { pay = true, refund = true, payments = true, refunds = true, events = true,
+    notifications = true, explain = true, trigger = true, scripts = true }
 
 local function option(name, value)
     return value and (" --%s %s"):format(name, screen.word(value)) or ""
