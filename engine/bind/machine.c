@@ -48,6 +48,15 @@ static int machine_file(lua_State *L)
     return 1;
 }
 
+/* machine.is_link(path) -> boolean: is the name a symbolic link, wherever it leads? */
+static int machine_is_link(lua_State *L)
+{
+    struct stat found;
+    tael_refuse_pure(L, "machine.is_link");
+    lua_pushboolean(L, lstat(luaL_checkstring(L, 1), &found) == 0 && S_ISLNK(found.st_mode));
+    return 1;
+}
+
 /* machine.space(path) -> {free=, total=} in bytes | nil, err */
 static int machine_space(lua_State *L)
 {
@@ -110,6 +119,7 @@ int tael_open_machine(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         {"file", machine_file},
+        {"is_link", machine_is_link},
         {"space", machine_space},
         {"clock", machine_clock},
         {"libcurl", machine_libcurl},

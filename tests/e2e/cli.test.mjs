@@ -474,6 +474,20 @@ test('doctor says of a data folder that cannot be made what serve would', () => 
     at.remove();
 });
 
+test('init writes nothing through a link that leads nowhere', () => {
+    const at = place();
+    const inside = (name) => at.file(path.join('shop', name));
+    fs.mkdirSync(at.file('shop'));
+    fs.symlinkSync(at.file('elsewhere'), inside('.gitignore'));
+    ends(0, ['init', 'shop'], at);
+    assert.ok(fs.existsSync(inside('tael.lua')));
+    fs.rmSync(inside('tael.lua'));
+    fs.symlinkSync(at.file('elsewhere'), inside('tael.lua'));
+    assert.match(ends(1, ['init', 'shop'], at).stderr, /^tael: shop\/tael\.lua is there already; .*\nnext: /);
+    assert.ok(!fs.existsSync(at.file('elsewhere')));
+    at.remove();
+});
+
 test('doctor finds an engine whose store is in memory', async () => {
     const own = await new Engine({ env: { TAEL_STORE__URL: 'memory:' } }).start();
     const { stdout } = ends(0, ['doctor'], { cwd: own.folder, env: { ...listening(own.ports), TAEL_STORE__URL: 'memory:' } });

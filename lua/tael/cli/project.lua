@@ -1,6 +1,7 @@
 --- tael init: a folder in which `tael dev` runs. Writes over nothing.
 local exits = require "tael.cli.exits"
 local json = require "tael.json"
+local machine = require "tael.machine"
 local screen = require "tael.cli.screen"
 local settings = require "tael.cli.settings"
 local text = require("tael.cli.texts").of
@@ -9,6 +10,11 @@ local project = { name = "init", usage = "[DIR]", min = 0, max = 1, any_config =
 
 local NAME_MAX = 20
 local FALLBACK = "shop"
+
+--- A link that leads nowhere is there too: what is written to it would be written somewhere else.
+local function is_there(path)
+    return settings.exists(path) or machine.is_link(path)
+end
 
 --- The folder as its maker wrote it, and what stands before a file in it.
 local function folder_of(rest)
@@ -38,7 +44,7 @@ local SCRIPTS = "scripts/merchants/%s.test"
 
 function project.plan(plan, _, about)
     local folder, prefix = folder_of(about.rest)
-    if settings.exists(prefix .. "tael.lua") then
+    if is_there(prefix .. "tael.lua") then
         return
     end
     local at, folders = "", folder and { folder } or {}
@@ -164,7 +170,7 @@ end
 local function write_all(files, prefix)
     local created = {}
     for _, file in ipairs(files) do
-        if not settings.exists(prefix .. file[1]) then
+        if not is_there(prefix .. file[1]) then
             local written, failure = write(prefix .. file[1], file[2])
             if not written then
                 return nil, failure
@@ -177,7 +183,7 @@ end
 
 function project.run(call)
     local folder, prefix = folder_of(call.rest)
-    if settings.exists(prefix .. "tael.lua") then
+    if is_there(prefix .. "tael.lua") then
         return exits.fail(exits.no, text("init.exists", { path = prefix .. "tael.lua" }),
             text "init.exists.next")
     end

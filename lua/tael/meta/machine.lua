@@ -17,6 +17,11 @@ local machine = {}
 ---@return tael.Error? err code "not_found"|"forbidden"|"unavailable"
 function machine.file(path) end
 
+--- Is the name a symbolic link, wherever it leads?
+---@param path string
+---@return boolean
+function machine.is_link(path) end
+
 --- The file system that holds the path.
 ---@param path string
 ---@return { free: integer, total: integer }? bytes
