@@ -124,3 +124,16 @@ test('seals that were all removed are missed, though every chain holds', async (
     assert.match(text, /^ok +chain/m);
     await robbed.remove();
 });
+
+test('a position of the sealer that is none is told as that, and all else is proved', async () => {
+    const spoiled = await new Engine().start();
+    await spoiled.create('S2');
+    const { data: [event] } = (await spoiled.get('/v1/events')).body;
+    await until('the event is sealed', async () => (await spoiled.get(`/v1/events/${event.id}`)).body.chain.seal);
+    await spoiled.stop();
+    execFileSync('sqlite3', [path.join(spoiled.folder, 'data/tael.db'), "UPDATE settings SET value = x'010203' WHERE name = 'sealed'"]);
+    const { text } = spoiled.doctor();
+    assert.match(text, /^fail +seals .*\n +all  settings  'sealed' has 3 bytes in the place of 8$/m);
+    assert.match(text, /^ok +chain .*\nfail.*\n.*\nok +rebuild/m);
+    await spoiled.remove();
+});

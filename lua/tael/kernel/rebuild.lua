@@ -295,9 +295,19 @@ local function cursor_of(cursors, merchant, sealed_upto)
     return cursors[merchant]
 end
 
+--- Up to which event the sealer says that it has passed all.
+local function position(found)
+    local upto, err = seals.position()
+    if err and err.code == "damaged" then
+        report(found, "seal", 0, "settings", err.message)
+        return 0
+    end
+    return must(upto, err)
+end
+
 local function check_events(found)
     local key, cursors, count = secrets.get("audit"), {}, 0
-    local sealed_upto = must(seals.position()) -- read first: what is sealed meanwhile is above it
+    local sealed_upto = position(found) -- read first: what is sealed meanwhile is above it
     each_row("event.page", function(event)
         count = count + 1
         advance(cursor_of(cursors, event.merchant, sealed_upto), event, key, found)

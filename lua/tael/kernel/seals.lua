@@ -91,13 +91,18 @@ end
 
 --- Every event up to this id is sealed.
 ---@return integer? id
----@return table? err
+---@return table? err "damaged": what is there is none
 function seals.position()
     local rows, err = store.query("setting.get", { name = POSITION })
     if not rows then
         return nil, err
     end
-    return rows[1] and (">i8"):unpack(rows[1].value) or 0
+    local value = rows[1] and rows[1].value
+    if value and #value ~= 8 then
+        return nil, { code = "damaged", message = ("'%s' has %d bytes in the place of 8"):format(POSITION,
+            #value) }
+    end
+    return value and (">i8"):unpack(value) or 0
 end
 
 -- The last event of a merchant's newest seal, as long as that is the one we made.
