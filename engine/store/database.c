@@ -9,6 +9,7 @@
  * comes from .sql files.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -322,6 +323,23 @@ static tael_status make_room(struct tael_db *db, const struct tael_store *store)
     return db->stmts != NULL && db->empty != NULL ? TAEL_OK : TAEL_ENOMEM;
 }
 
+/* Does the database lack a table that a migration has made? Then the file was changed from outside;
+ * any other table that is missing is a statement's mistake. */
+static bool lost_a_table(struct tael_db *db, const struct tael_store *store)
+{
+    static const char said[] = "no such table: ";
+    const char *wrong = sqlite3_errmsg(db->handle);
+    char made[128];
+    if (strncmp(wrong, said, sizeof(said) - 1) != 0)
+        return false;
+    int len = snprintf(made, sizeof(made), "CREATE TABLE %s (", wrong + sizeof(said) - 1);
+    for (size_t i = 0; len < (int)sizeof(made) && i < store->migration_count; i++) {
+        if (strstr(store->migrations[i].text, made) != NULL)
+            return true;
+    }
+    return false;
+}
+
 /* Where readers have connections of their own, this one keeps no reads: it only has them checked.
  */
 static tael_status prepare_all(struct tael_db *db, struct tael_store *store, tael_error *err)
@@ -330,6 +348,9 @@ static tael_status prepare_all(struct tael_db *db, struct tael_store *store, tae
     for (size_t i = 0; rc == TAEL_OK && i < db->count; i++) {
         const struct tael_statement *statement = tael_sql_at(store->sql, i);
         rc = prepare(db, statement, err);
+        if (rc == TAEL_ECONFIG && lost_a_table(db, store))
+            rc = tael_store_fail(err, TAEL_ESTORE, "store_damaged", "%s: %s", store->path,
+                                 sqlite3_errmsg(db->handle));
         if (rc == TAEL_OK && !store->shared && statement->kind != TAEL_SQL_WRITE) {
             sqlite3_finalize(db->stmts[i]);
             db->stmts[i] = NULL;

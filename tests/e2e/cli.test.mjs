@@ -474,6 +474,17 @@ test('doctor says of a data folder that cannot be made what serve would', () => 
     at.remove();
 });
 
+test('a table that is gone is told as damage of the store, by every command', () => {
+    const at = place(shop());
+    ends(0, ['migrate'], at);
+    const changed = spawnSync('sqlite3', [at.file('data/tael.db'), 'DROP TABLE payments'], { encoding: 'utf8' });
+    assert.equal(changed.status, 0, changed.stderr);
+    const said = /^tael: \S*\/data\/tael\.db: no such table: payments\nnext: /m;
+    for (const words of [['serve'], ['migrate'], ['migrate', '--dry-run']]) assert.match(ends(6, words, at).stderr, said);
+    assert.match(ends(1, ['doctor', '--deep'], at).stdout, /^fail store +\S*\/data\/tael\.db: no such table: payments +→ keep a copy/m);
+    at.remove();
+});
+
 test('init writes nothing through a link that leads nowhere', () => {
     const at = place();
     const inside = (name) => at.file(path.join('shop', name));

@@ -253,6 +253,26 @@ static void wrong_statements_are_named_at_open(void)
     own_end(&fixture, &own);
 }
 
+static void a_table_that_is_gone_is_damage(void)
+{
+    struct fixture fixture;
+    struct own own;
+    tael_error err = {0};
+    sqlite3 *db = NULL;
+    fixture_init(&fixture, false, NULL);
+    own_files(&fixture, &own, TABLE, NULL,
+              "-- name: a.b\n-- read\nSELECT id FROM t WHERE merchant = :merchant;\n");
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK);
+    fixture_close(&fixture);
+    sqlite3_open(fixture.path, &db);
+    CHECK(sqlite3_exec(db, "DROP TABLE t", NULL, NULL, NULL) == SQLITE_OK);
+    sqlite3_close(db);
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE && is(err.code, "store_damaged"));
+    CHECK(strstr(err.message, fixture.path) != NULL &&
+          strstr(err.message, "no such table: t") != NULL);
+    own_end(&fixture, &own);
+}
+
 static void other_files_are_left_alone(void)
 {
     struct fixture fixture;
@@ -373,6 +393,7 @@ int main(void)
     migrations_are_applied_once();
     migrations_do_not_change();
     wrong_statements_are_named_at_open();
+    a_table_that_is_gone_is_damage();
     other_files_are_left_alone();
     a_file_that_was_cut_is_named();
     memory_serves_without_a_file(false);
