@@ -226,17 +226,21 @@ test('they end with the engine, however it ends', async () => {
     }
 });
 
-test('where a process may not have the stack it needs the engine says so and does not start', async () => {
+test('where a process may not have the stack it needs the engine says so and does not start; doctor knows', async () => {
     const { spawnSync } = await import('node:child_process');
-    const end = spawnSync('bash', ['-c', `ulimit -s 4096; exec ${program} serve --dev`], {
-        cwd: temporaryFolder('stack'), encoding: 'utf8', timeout: 60000,
+    const cwd = temporaryFolder('stack');
+    const run = (kib, words) => spawnSync('bash', ['-c', `ulimit -s ${kib}; exec ${program} ${words}`], {
+        cwd, encoding: 'utf8', timeout: 60000,
         env: {
             ...process.env, ...engine.environment, TAEL_HTTP__LISTEN: '127.0.0.1:0', TAEL_OPERATIONS__LISTEN: '127.0.0.1:0',
             TAEL_SANDBOX__LISTEN: '127.0.0.1:0',
         },
     });
+    const end = run(4096, 'serve --dev');
     assert.notEqual(end.status, 0);
     assert.match(end.stderr, /scripts\.isolation = \\?"process\\?": its processes need 8 MiB of stack[^\n]*LimitSTACK/);
+    assert.match(run(4096, 'doctor --dev').stdout, /^fail scripts +scripts\.isolation = "process": its processes need 8 MiB of stack[^\n]*LimitSTACK/m);
+    assert.match(run(8192, 'doctor --dev').stdout, /^ok +scripts /m);
 });
 
 test('where the program is not to be had the engine says so and does not start', async () => {

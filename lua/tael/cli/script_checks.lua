@@ -1,6 +1,7 @@
 --- The check of tael doctor on scripts: the folders of all merchants, of the operator's jobs and routes load,
 --- and what runs of the versions in the store would still be activated. Channels' folders are looked at where
 --- accounts are.
+local isolate = require "tael.isolate"
 local json = require "tael.json"
 local loading = require "tael.scripts.loading"
 local own_scripts = require "tael.cli.own_scripts"
@@ -103,10 +104,24 @@ local function look_at_channels(call, seen)
     end
 end
 
+--- Why scripts' processes cannot be had here; an engine that runs has them.
+local function no_processes(call)
+    if call.config.scripts.isolation ~= "process" or call.pass.store == "owned" then
+        return nil
+    end
+    local ready, err = isolate.processes { max = 1 }
+    return not ready and err.message or nil
+end
+
 ---@param call tael.cli.Call
 ---@param seen { channels: table<string, tael.channel.Package>? } gets the packages of the version that runs
 ---@return tael.cli.Check
 function script_checks.check(call, seen)
+    local refused = no_processes(call)
+    if refused then
+        return places.fail(text("doctor.no_processes", { reason = refused }),
+            text "doctor.no_processes.next")
+    end
     local wrong, merchants = { look_at_channels(call, seen) }, 0
     loading.open(call.options.lua_root)
     for _, one in ipairs(own_scripts.of_merchants(call)) do

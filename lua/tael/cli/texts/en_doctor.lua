@@ -9,6 +9,8 @@ return {
     ["doctor.engine_not_ready"] = "not ready: {name}: {detail}",
     ["doctor.engine_ready"] = "running, version {version}, ready",
     ["doctor.scripts"] = "{merchants} merchants, {jobs} jobs",
+    ["doctor.no_processes"] = "scripts.isolation = \"process\": {reason}",
+    ["doctor.no_processes.next"] = "no engine starts that is started like this command",
     ["doctor.scripts.stray.next"] = "rename it, or add the merchant to tael.lua",
     ["doctor.scripts.next"] = "correct it: tael check, tael test",
     ["doctor.version_wrong"] = "version {version} runs, and would not be activated again: {reason}",

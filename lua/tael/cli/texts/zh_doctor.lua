@@ -9,6 +9,8 @@ return {
     ["doctor.engine_not_ready"] = "未就绪：{name}：{detail}",
     ["doctor.engine_ready"] = "运行中，版本 {version}，就绪",
     ["doctor.scripts"] = "{merchants} 个商户，{jobs} 个任务",
+    ["doctor.no_processes"] = "scripts.isolation = \"process\"：{reason}",
+    ["doctor.no_processes.next"] = "以同样方式启动的引擎无法启动",
     ["doctor.scripts.stray.next"] = "给它改名，或在 tael.lua 里加上这个商户",
     ["doctor.scripts.next"] = "更正它：tael check，tael test",
     ["doctor.version_wrong"] = "正在运行的版本 {version} 已无法再次激活：{reason}",
