@@ -75,7 +75,7 @@ end
 ---@param request table
 ---@return table response
 function app.handle(request)
-    if request.path == "/" and request.method == "GET" then
+    if request.path == "/" and (request.method == "GET" or request.method == "HEAD") then
         return about()
     elseif request.path == "/healthz" then
         return { status = 200, headers = { ["content-type"] = "text/plain" }, body = "ok" }

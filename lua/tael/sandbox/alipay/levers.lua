@@ -189,7 +189,7 @@ function levers.handle(state, request, rest)
     if number then
         return one_trade(state, request, number, action)
     end
-    local route = routes[request.method .. " " .. rest]
+    local route = routes[(request.method == "HEAD" and "GET" or request.method) .. " " .. rest]
     if not route then
         return reply.refuse(404, "no such lever: see GET /sandbox")
     end
