@@ -324,6 +324,16 @@ test('an order that was opened and not paid expires with the channel', async () 
     assert.equal((await attemptOf(payment)).state, 'expired');
 });
 
+test('the pages of the sandbox answer HEAD as they answer GET, and levers that move something do not', async () => {
+    const head = (target) => fetch(engine.sandbox + target, { method: 'HEAD' });
+    for (const target of ['/', '/sandbox', '/sandbox/help', '/sandbox/trades']) {
+        const [asked, got] = [await head(target), await fetch(engine.sandbox + target)];
+        assert.deepEqual([asked.status, asked.headers.get('content-type'), await asked.text()],
+            [200, got.headers.get('content-type'), ''], target);
+    }
+    for (const target of ['/sandbox/notify', '/nothing']) assert.equal((await head(target)).status, 404, target);
+});
+
 // ---- cancel ----
 
 test('a reversal of an order that waits closes it', async () => {
@@ -337,6 +347,7 @@ test('a reversal of an order that waits closes it', async () => {
     assert.equal(attempt.state, 'cancelled');
     assert.deepEqual(callsOf(attempt).slice(-3), ['query ok', 'cancel ok', 'query ok']);
     assert.equal((await lever('GET', `trades/${number}`)).trade_status, 'TRADE_CLOSED');
+    assert.match(await (await fetch(`${engine.url}/return/alipay/${number}`)).text(), /data-state="closed">[^<]*Nothing was paid/);
 });
 
 test('a reversal that meets the payer gives his money back', async () => {
@@ -353,6 +364,10 @@ test('a reversal that meets the payer gives his money back', async () => {
     assert.equal(trade.trade_status, 'TRADE_CLOSED');
     assert.equal(trade.refunded, 1234);
     assert.deepEqual(alarms(engine, 'unknown_word'), []);
+    for (const [lang, said] of [['en', 'What was paid has been given back'], ['zh', '所付款项已退回']]) {
+        const page = await (await fetch(`${engine.url}/return/alipay/${number}`, { headers: { 'accept-language': lang } })).text();
+        assert.match(page, new RegExp(`data-state="closed">[^<]*${said}`), 'what the payer is told');
+    }
 });
 
 test('a reversal is repeated while the channel wants it', async () => {

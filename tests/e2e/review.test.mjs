@@ -205,6 +205,7 @@ test('a pending payment ends with its order when the money came and went before 
         const now = await engine.payment(payment.id), attempt = await attemptOf(payment);
         assert.deepEqual([now.state, now.reason, now.captured_amount], ['closed', reason, 0]);
         assert.deepEqual([attempt.state, attempt.channel_code], ['expired', 'given_back']);
+        assert.match(await (await fetch(`${engine.url}/return/alipay/${numberOf(payment)}`)).text(), /closed\. What was paid has been given back/);
         await until('a person is told', () => engine.process.output.split('\n').some((line) =>
             line.includes('"kind":"foreign_refund"') && line.includes(payment.id)));
     }

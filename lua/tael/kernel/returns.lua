@@ -7,6 +7,7 @@ local money = require "tael.kernel.money"
 local query = require "tael.kernel.query"
 local registry = require "tael.kernel.registry"
 local returned = require "tael.channel.returned"
+local states = require "tael.kernel.states"
 local store = require "tael.store"
 local task = require "tael.task"
 local time = require "tael.time"
@@ -19,11 +20,12 @@ local texts = {
     en = {
         paid = "Paid. Thank you.", pending = "We are waiting for the payment to be confirmed.",
         closed = "This payment is closed. Nothing was paid.", failed = "The payment was declined.",
+        returned = "This payment is closed. What was paid has been given back.",
         other = "The payment is being checked.", title = "Payment", order = "Order",
     },
     ["zh-CN"] = {
         paid = "支付成功，谢谢。", pending = "正在等待支付确认。", closed = "该支付已关闭，未扣款。",
-        failed = "支付被拒绝。", other = "该支付正在核对。", title = "支付", order = "订单",
+        returned = "该支付已关闭，所付款项已退回。", failed = "支付被拒绝。", other = "该支付正在核对。", title = "支付", order = "订单",
     },
 }
 
@@ -37,9 +39,22 @@ local function language(header)
     return (header or ""):lower():find("^%s*zh") and "zh-CN" or "en"
 end
 
+--- Was it closed after money had come: by our reversal, or at the channel?
+local function was_returned(payment, attempt)
+    if payment.state ~= "closed" then
+        return false
+    elseif payment.reason == "voided" then
+        return true
+    end
+    local rows = store.query("attempt.find", { attempt = attempt })
+    local row = rows and rows[1]
+    return row ~= nil and row.state == "expired" and row.code == states.GIVEN_BACK
+end
+
 --- Our own page, for payments without a return_url. It asks again by itself while the payment is open.
-local function page(payment, locale)
+local function page(payment, attempt, locale)
     local text = texts[locale]
+    local said = was_returned(payment, attempt) and text.returned or text[payment.state] or text.other
     local open = payment.state == "pending"
     local lines = {
         "<!DOCTYPE html>",
@@ -47,7 +62,7 @@ local function page(payment, locale)
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         open and '<meta http-equiv="refresh" content="2">' or "",
         ("<title>%s</title></head><body>"):format(text.title),
-        ('<h1 data-state="%s">%s</h1>'):format(payment.state, text[payment.state] or text.other),
+        ('<h1 data-state="%s">%s</h1>'):format(payment.state, said),
         ("<p>%s %s</p>"):format(escape(payment.currency), money.format(payment.amount, payment.currency)),
         ("<p>%s %s</p>"):format(text.order, escape(payment.merchant_order_id)),
         "</body></html>",
@@ -138,7 +153,7 @@ function returns.receive(inbound)
     if details and details.return_url then
         return redirect(details.return_url, payment)
     end
-    return page(payment, language(request.headers["accept-language"]))
+    return page(payment, attempt.id, language(request.headers["accept-language"]))
 end
 
 return returns
