@@ -95,6 +95,7 @@ bool tael_worker_certificate(struct tael_host *host, size_t *at, struct tael_cer
     struct tael_tls_facts facts;
     tael_tls_server_facts(engine->tls[*at], &facts);
     out->listener = engine->plan.listeners[*at].name;
+    out->not_before_ms = facts.not_before_ms;
     out->not_after_ms = facts.not_after_ms;
     snprintf(out->serial, sizeof(out->serial), "%s", facts.serial);
     (*at)++;

@@ -37,7 +37,7 @@ struct tael_route_set; /* bind/route.h */
 /* What a listener shows. */
 struct tael_certificate {
     const char *listener;
-    int64_t not_after_ms;
+    int64_t not_before_ms, not_after_ms;
     char serial[48];
 };
 

@@ -22,7 +22,7 @@ static int engine_reload(lua_State *L)
     return 1;
 }
 
-/* engine.certificates() -> {{listener=, serial=, not_after=}, …} */
+/* engine.certificates() -> {{listener=, serial=, not_before=, not_after=}, …} */
 static int engine_certificates(lua_State *L)
 {
     tael_refuse_pure(L, "engine.certificates");
@@ -31,13 +31,13 @@ static int engine_certificates(lua_State *L)
     size_t at = 0;
     lua_newtable(L);
     while (host->certificate != NULL && host->certificate(host, &at, &certificate)) {
-        lua_createtable(L, 0, 3);
+        lua_createtable(L, 0, 4);
         lua_pushstring(L, certificate.listener);
         lua_setfield(L, -2, "listener");
         lua_pushstring(L, certificate.serial);
         lua_setfield(L, -2, "serial");
-        lua_pushinteger(L, certificate.not_after_ms);
-        lua_setfield(L, -2, "not_after");
+        tael_set_integer(L, "not_before", certificate.not_before_ms);
+        tael_set_integer(L, "not_after", certificate.not_after_ms);
         lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
     }
     return 1;

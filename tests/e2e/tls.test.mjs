@@ -41,6 +41,20 @@ class Authority {
     }
 }
 
+/** The same of its own authority, valid from so many days on; `openssl x509` makes none of another time. */
+function coming(folder, days) {
+    const at = (name) => path.join(folder, name);
+    const date = (ms) => `${new Date(ms).toISOString().replace(/\D/g, '').slice(0, 14)}Z`;
+    fs.writeFileSync(at('coming.db'), '');
+    fs.writeFileSync(at('coming.cnf'), `[ca]\ndefault_ca=a\n[a]\ndatabase=${at('coming.db')}\nnew_certs_dir=${folder}\n`
+        + 'rand_serial=yes\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n');
+    openssl('req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', at('coming.key'),
+        '-out', at('coming.csr'), '-subj', '/CN=localhost');
+    openssl('ca', '-batch', '-selfsign', '-notext', '-keyfile', at('coming.key'), '-in', at('coming.csr'), '-out', at('coming.pem'),
+        '-config', at('coming.cnf'), '-startdate', date(Date.now() + days * 86400_000), '-enddate', '20750101000000Z');
+    return { chain: fs.readFileSync(at('coming.pem'), 'utf8'), key: fs.readFileSync(at('coming.key'), 'utf8') };
+}
+
 /** As a careful tool writes: beside, then renamed. */
 function replace(file, text, mode) {
     fs.writeFileSync(`${file}.new`, text, { mode });
@@ -121,6 +135,18 @@ class Site {
         return this.process.output.split('\n').filter((line) => line.includes(`"event":"${event}"`));
     }
 }
+
+test('a certificate that has not begun makes the engine not ready', async (t) => {
+    const site = new Site('tls-early');
+    site.put(coming(site.folder, 2.5));
+    await site.spawn();
+    t.after(() => site.remove());
+    const answer = await until('the engine answers', () => fetch(`${site.operations}/readyz`).catch(() => null));
+    const { ready, checks } = await answer.json();
+    assert.deepEqual([answer.status, ready], [503, false]);
+    assert.deepEqual(checks.find((check) => check.name === 'tls'), { name: 'tls', ok: false,
+        detail: 'the certificate is not valid yet: it begins in 3 days, by this machine\'s clock' });
+});
 
 test('the API speaks TLS, and nothing older', async (t) => {
     const site = new Site('tls');

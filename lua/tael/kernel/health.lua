@@ -98,16 +98,21 @@ end
 
 local DAY_MS = 86400000
 
---- Absent where no listener has TLS. The certificate that ends first counts.
+--- Absent where no listener has TLS. The certificate that begins last counts, and the one that ends first.
 local function check_tls()
-    local first
+    local first, last
     for _, certificate in ipairs(engine.certificates()) do
         first = math.min(first or certificate.not_after, certificate.not_after)
+        last = math.max(last or certificate.not_before, certificate.not_before)
     end
     if not first then
         return nil
     end
-    local left = first - time.now()
+    local left, early = first - time.now(), last - time.now()
+    if early > 0 then
+        return false, ("the certificate is not valid yet: it begins in %d days, by this machine's clock")
+            :format(early // DAY_MS + 1)
+    end
     return left > 0, left > 0 and left // DAY_MS .. " days left" or "the certificate has expired"
 end
 

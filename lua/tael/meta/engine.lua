@@ -20,6 +20,7 @@ function engine.reload() end
 ---@class tael.engine.Certificate
 ---@field listener string
 ---@field serial string hexadecimal
+---@field not_before integer ms since 1970 UTC
 ---@field not_after integer ms since 1970 UTC
 
 --- What the listeners with TLS show now.
