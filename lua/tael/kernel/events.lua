@@ -106,7 +106,7 @@ function events.get(text)
     if not objects then
         return unavailable()
     end
-    return views.event(row, objects[row.id], seals.number_of(row.id))
+    return views.event(row, objects[row.id], (seals.number_of(row.id)))
 end
 
 -- ---- ids in the order of commits ----
@@ -150,11 +150,13 @@ local function ascend(after, each)
     if not last then
         return nil
     end
-    local from = 1
+    local from, err = 1, nil
     if after > 0 then
-        from = seals.number_of(after)
+        from, err = seals.number_of(after)
     end
-    if from then
+    if err then
+        return nil
+    elseif from then
         local done = seal_ids(from, 1, function(id, number)
             last = math.max(last, id)
             if id > after then

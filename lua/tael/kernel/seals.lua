@@ -270,8 +270,9 @@ end
 --- The number of the seal that holds an event of the scope's merchant; nil while it is not sealed.
 ---@param event integer
 ---@return integer? number
+---@return table? err of the store: nobody knows
 function seals.number_of(event)
-    local rows = store.query("seal.after_event", { event = event })
+    local rows, err = store.query("seal.after_event", { event = event })
     while rows and rows[1] do
         local row = rows[1]
         local list = seals.decode(row.events)
@@ -284,8 +285,9 @@ function seals.number_of(event)
             end
         end
         -- many events had come before the sealer did: their seals follow one another
-        rows = store.query("seal.by_number", { number = row.number + 1 })
+        rows, err = store.query("seal.by_number", { number = row.number + 1 })
     end
+    return nil, err
 end
 
 return seals
