@@ -8,6 +8,7 @@ local json = require "tael.json"
 local message = require "tael.message"
 local money = require "tael.kernel.money"
 local notifications = require "tael.kernel.notifications"
+local payments = require "tael.kernel.payments"
 local redact = require "tael.kernel.redact"
 local refused = require "tael.kernel.refused"
 local registry = require "tael.kernel.registry"
@@ -33,7 +34,7 @@ end
 
 ---@param number integer
 ---@return table? record
----@return boolean? proved it is a row: the signature held
+---@return boolean|table proved it is a row: the signature held; or problem
 local function find(number)
     local scope = task.scope()
     local rows, err
@@ -43,7 +44,7 @@ local function find(number)
         rows, err = store.query("notification.get", { notification = number })
     end
     if not rows then
-        return nil, err
+        return payments.store_problem(err)
     elseif rows[1] then
         return rows[1], true
     end
@@ -193,7 +194,7 @@ function inspect.list(filters)
     local wanted = filters.limit + 1
     local rows, rest = rows_of(filters, wanted)
     if not rows then
-        return nil, rest
+        return payments.store_problem(rest)
     end
     local all = {}
     for _, row in ipairs(rows) do
