@@ -33,6 +33,7 @@ package.loaded["tael.store"] = {
 package.loaded["tael.task"] = {
     worker = function() return 1 end,
     wait = function() return coroutine.yield() end,
+    last = function() return coroutine.yield() end,
     wake = function() world.wakes = world.wakes + 1 end,
 }
 
@@ -124,6 +125,25 @@ it("one piece is looked through at a time, and who was cut off gives its turn ba
     world.during = nil
     assert(coroutine.resume(second.thread))
     assert.are.equal(21, #second.rows)
+end)
+
+it("who waits comes before the next piece of who has just had one", function()
+    world.every, world.rows = 300000, 1000
+    local pieces, threads = {}, {}
+    world.during = function()
+        pieces[#pieces + 1] = threads[coroutine.running()]
+        coroutine.yield()
+    end
+    local first, second = begin(), begin()
+    threads[first.thread], threads[second.thread] = "first", "second"
+    repeat
+        for _, one in ipairs { first, second } do
+            if coroutine.status(one.thread) == "suspended" then
+                assert(coroutine.resume(one.thread))
+            end
+        end
+    until coroutine.status(first.thread) == "dead" and coroutine.status(second.thread) == "dead"
+    assert.are.equal("first second second first first", table.concat(pieces, " ", 1, 5))
 end)
 
 it("too many that want a turn are told so, and one that waits no more frees its place", function()

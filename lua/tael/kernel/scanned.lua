@@ -96,6 +96,9 @@ function scanned.list(scan, params, wanted)
             return found, low
         end
         before, size = low, math.min(2 * size, LARGEST)
+        if waiting > 0 then
+            task.last() -- whoever was woken takes the next turn
+        end
     end
 end
 
