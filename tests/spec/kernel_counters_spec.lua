@@ -388,6 +388,19 @@ describe("upkeep", function()
         assert.are.same({ 8, 8 }, { units, pauses })
     end)
 
+    it("goes on where the machine is stopped for hours each day, which is a jump, too", function()
+        package.loaded["tael.kernel.retention"] = nil
+        local fresh = require "tael.kernel.retention"
+        local stopped, digest = 0, ("k"):rep(16)
+        time.now = function() return now + stopped end
+        assert(store.commit { { "idempotency.insert", { key_digest = digest, object = 1 } } })
+        for _ = 1, 4 do
+            fresh.pass()
+            now, stopped = now + 12 * HOUR, stopped + 12 * HOUR
+        end
+        assert.equal(0, #store.query("idempotency.get", { key_digest = digest }))
+    end)
+
     it("begins with the oldest row, also when all was kept for longer than there have been ids", function()
         registry.config.idempotency.retention = 36500 * DAY
         registry.config.notifications.retention = 36500 * DAY

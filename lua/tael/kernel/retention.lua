@@ -1,7 +1,7 @@
 --- Rows that are no longer needed go: raw bytes of messages, idempotency keys, counters that no window
 --- reaches. Each is found by its id, which rises with time; few rows go in one unit, and others come between
---- two, so that nobody waits for the writer. What is forgotten does not come back, so a clock that has just
---- jumped is not believed.
+--- two, so that nobody waits for the writer. What is forgotten does not come back, so a jump of the clock is
+--- not believed for a day.
 local counters = require "tael.kernel.counters"
 local due = require "tael.kernel.due"
 local log = require "tael.log"
@@ -54,9 +54,9 @@ local function end_of(old, from, upto)
 end
 
 --- Forgets what is older, from where the last round ended.
-local function forget(old)
+local function forget(old, now)
     local from = position_of(old.name)
-    local upto = due.before(time.now() - old.keep) -- of a hundred years, too
+    local upto = due.before(now - old.keep) -- of a hundred years, too
     if not from then
         return
     end
@@ -74,38 +74,46 @@ local function forget(old)
 end
 
 --- Counters of pieces of time that no window reaches any more; nothing where nobody counts.
-local function forget_counters()
+local function forget_counters(now)
     local rows = store.query "counter.oldest"
     for _, kept in ipairs(rows and rows[1] and counters.KEPT or {}) do
-        forget { name = "retention.counters." .. kept.name, keep = kept.keep, steps = { "counter.step" },
-            statements = { "counter.forget" }, span = kept.span }
+        forget({ name = "retention.counters." .. kept.name, keep = kept.keep, steps = { "counter.step" },
+            statements = { "counter.forget" }, span = kept.span }, now)
     end
 end
 
-local offset, jumped_at -- of the wall clock from the monotonic one; ms of the latter
+local offset     -- of the wall clock from the monotonic one
+local jumps = {} ---@type { at: integer, by: integer }[] not believed yet; at: of the monotonic clock
 
---- Has the wall clock, but for what was asked for, kept its pace for a while?
-local function is_steady()
-    local now = time.monotonic()
-    local found = time.now() - now - time.advanced()
-    if offset and math.abs(found - offset) > JUMP_MS then
-        jumped_at = now
-        log.warn("retention.clock_jumped", { by_ms = found - offset, waits_ms = WAIT_MS })
-    end
+--- The wall clock without the jumps ahead of the last day; what was asked for (time.advance) is none. That
+--- of a machine that was stopped jumps as well: each has a day of its own, and rows go by the rest meanwhile.
+local function believed_now()
+    local now, moment = time.now(), time.monotonic()
+    local found = now - moment - time.advanced()
+    local by = found - (offset or found)
     offset = found
-    return not jumped_at or now - jumped_at >= WAIT_MS
+    if by > JUMP_MS then
+        jumps[#jumps + 1] = { at = moment, by = by }
+        log.warn("retention.clock_jumped", { by_ms = by, waits_ms = WAIT_MS })
+    end
+    while jumps[1] and moment - jumps[1].at >= WAIT_MS do
+        table.remove(jumps, 1)
+    end
+    for _, jump in ipairs(jumps) do
+        now = now - jump.by
+    end
+    return now
 end
 
 --- One round. Scope 0.
 function retention.pass()
-    if not is_steady() then
-        return
-    end
-    forget { name = "retention.raw", keep = registry.config.notifications.retention,
-        steps = { "notification.step", "call.step" }, statements = { "notification.forget", "call.forget" } }
-    forget { name = "retention.idempotency", keep = registry.config.idempotency.retention,
-        steps = { "idempotency.step" }, statements = { "idempotency.forget" } }
-    forget_counters()
+    local now = believed_now()
+    forget({ name = "retention.raw", keep = registry.config.notifications.retention,
+        steps = { "notification.step", "call.step" },
+        statements = { "notification.forget", "call.forget" } }, now)
+    forget({ name = "retention.idempotency", keep = registry.config.idempotency.retention,
+        steps = { "idempotency.step" }, statements = { "idempotency.forget" } }, now)
+    forget_counters(now)
 end
 
 return retention
