@@ -125,4 +125,14 @@ describe("a job", function()
         now = START + HOUR
         assert.equal(now + 1, wish().slot)
     end)
+
+    it("is not said to have had no slot when the store cannot be read", function()
+        pass()
+        local query = store.query
+        store.query = function() return nil, { code = "unavailable" } end
+        local told = wish()
+        store.query = query
+        assert.equal("store_unavailable", told.code)
+        assert.is_nil(told.slot)
+    end)
 end)

@@ -207,12 +207,19 @@ local wished = {} ---@type integer[] numbers of wishes, the oldest first
 local BUSY = { code = "state_conflict",
     detail = "The job is running, or was cut off and its time is not over." }
 
+local UNREAD = { code = "store_unavailable", detail = "The job's last slot cannot be read; ask again." }
+local NO_SLOT = { code = "state_conflict", detail = "The job has had no slot yet that could run again." }
+
 --- This moment, or, where the clock went back, the first one after its last slot.
+---@return integer? slot
+---@return { code: string, detail: string }? why there is none
 local function slot_wanted(job, again)
     local now = time.now()
     local last = last_of(job, now)
-    if again or last == nil then
-        return last and last.slot
+    if last == nil then
+        return nil, UNREAD
+    elseif again then
+        return last and last.slot or nil, NO_SLOT
     elseif not last then
         commit("job.first", { name = job.name, slot = now - 1 })
         return now
@@ -221,9 +228,9 @@ local function slot_wanted(job, again)
 end
 
 local function fulfil(generation, job, wish, again)
-    local slot = slot_wanted(job, again)
+    local slot, why = slot_wanted(job, again)
     if not slot then
-        wish.code, wish.detail = "state_conflict", "The job has had no slot yet that could run again."
+        wish.code, wish.detail = why.code, why.detail
     elseif not claim(job, slot, again) then
         wish.code, wish.detail = BUSY.code, BUSY.detail
     else
