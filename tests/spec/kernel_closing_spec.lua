@@ -26,7 +26,7 @@ package.loaded["tael.kernel.payments"] = {
         return world.payment
     end,
     attempts_of = function() return world.attempts end,
-    entered = function(_, state) world.entered = state end,
+    entered = function(_, state) world.entered = world.announced and state end,
     view_of = function(row) return { state = row.state, closing = row.closing } end,
     told = function(err)
         return nil, err.code == "unavailable" and { code = "store_unavailable" } or err

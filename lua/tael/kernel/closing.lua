@@ -146,13 +146,13 @@ end
 
 local function announce(payment, actor, wish, open)
     local closed = #open == 0
-    if closed then
-        payments.entered(payment, "closed")
-    end
     log.info(closed and "payment.closed" or "payment.closing", { payment = ids.encode("pay", payment.id),
         closing = not closed and wish or nil, actor = actor, version = payment.version + 1 })
     task.wake("payment:" .. payment.id)
     events_wake.announce(payment.merchant)
+    if closed then
+        payments.entered(payment, "closed")
+    end
 end
 
 --- Writes the wish.

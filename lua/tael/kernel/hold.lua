@@ -32,12 +32,12 @@ local function unit_of(payment, reason, actor)
 end
 
 local function announce(payment, reason, actor)
-    payments.entered(payment, "review")
     local id = ids.encode("pay", payment.id)
     log.info("payment.review", { payment = id, actor = actor, reason = "script" })
     alarms.raise("review_wanted", { payment = id, detail = reason })
     task.wake("payment:" .. payment.id)
     events_wake.announce(payment.merchant)
+    payments.entered(payment, "review")
 end
 
 --- Done again it changes nothing.

@@ -79,7 +79,7 @@ local function account_of(payment)
     return details and details.held and details.held.account
 end
 
---- Counts that a payment entered a state without a channel's word.
+--- ⏸ Counts that a payment entered a state without a channel's word. It reads: whoever waits is told before.
 ---@param payment table row
 ---@param state string
 function payments.entered(payment, state)

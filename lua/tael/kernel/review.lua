@@ -233,11 +233,11 @@ end
 -- ---- the decision ----
 
 local function announce(input, payment)
-    payments.entered(payment, input.decision)
     log.info("payment." .. input.decision, { payment = ids.encode("pay", payment.id), actor = input.actor,
         version = payment.version + 1, effect = "decided" })
     task.wake("payment:" .. payment.id)
     events_wake.announce(task.scope())
+    payments.entered(payment, input.decision)
 end
 
 local function nothing_more()
