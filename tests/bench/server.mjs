@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort, program, root } from '../e2e/tael.mjs';
+import { freePort, metrics, program, root } from '../e2e/tael.mjs';
 import { Measured } from './measured.mjs';
 
 const CONFIGURATION = `return { merchants = { shop = { mode = "test", accounts = { ["shop-alipay"] = {
@@ -87,7 +87,7 @@ export class Server extends Measured {
 
     /** Units of work and the commits that carried them so far. */
     async commits() {
-        const text = await (await fetch(`${this.operations}/metrics`)).text();
+        const text = await metrics(this.operations);
         const [units, groups] = ['units', 'groups'].map((name) =>
             Number(new RegExp(`^tael_store_${name} (\\d+)$`, 'm').exec(text)[1]));
         return { units, groups };

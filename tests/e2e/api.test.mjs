@@ -426,7 +426,7 @@ test('operations have a port of their own, without the API', async () => {
     const ready = await (await operations('/readyz')).json();
     assert.equal(ready.ready, true);
     assert.deepEqual(ready.checks.map((check) => check.name), ['store', 'writer', 'scripts', 'clock', 'disk', 'keys']);
-    const metrics = await (await operations('/metrics')).text();
+    const metrics = await engine.metrics();
     assert.match(metrics, /tael_http_requests_total\{method="POST",route="\/v1\/payments",status="201"\} \d+/);
     assert.match(metrics, /# TYPE tael_store_units gauge/);
     assert.equal((await (await operations('/v1/system')).json()).object, 'system');

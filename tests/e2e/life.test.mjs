@@ -494,7 +494,7 @@ const twice = async (at) => {
 
 /** How many refunds have entered each state, as /metrics tells. */
 const refundsCounted = async () => {
-    const metrics = await (await fetch(`${engine.operations}/metrics`)).text();
+    const metrics = await engine.metrics();
     return ['created', 'pending', 'succeeded'].map((state) => Number(metrics.match(
         new RegExp(`^tael_refunds_total\\{channel="alipay",state="${state}"\\} (\\d+)$`, 'm'))?.[1] ?? 0));
 };

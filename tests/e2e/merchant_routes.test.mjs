@@ -592,7 +592,7 @@ test('a route keeps small state, compared and set', async () => {
     await publish(open('GET /get/:key', 'return { json = { value = tael.state.get(request.params.key) } }') + open('GET /metric', 'tael.metric("orders", 2, { kind = "x" }) return { json = tael.metric("orders", 1, { kind = "x" }) }'));
     assert.equal((await get('count')).value, 8);
     assert.equal((await engine.get(`${base}/metric`, { key: null })).body, true);
-    const metrics = await (await fetch(`${engine.operations}/metrics`)).text();
+    const metrics = await engine.metrics();
     assert.match(metrics, /tael_script_total\{labels="kind=x",merchant="demo\.test",metric="orders"\} 3\n/);
 });
 

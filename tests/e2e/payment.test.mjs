@@ -85,7 +85,7 @@ const refused = {
 for (const [what, { check, send }] of Object.entries(refused)) {
     test(`a notification ${what} changes nothing`, async () => {
         const payment = await created();
-        const counted = async () => (await (await fetch(`${engine.operations}/metrics`)).text())
+        const counted = async () => (await engine.metrics())
             .match(new RegExp(`tael_notifications_total\\{[^}]*check="${check}"[^}]*\\} (\\d+)`))?.[1] ?? '0';
         const before = Number(await counted());
         assert.equal(await send(payment), 'fail');

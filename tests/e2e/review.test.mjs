@@ -249,7 +249,7 @@ test('above the limit two persons must decide the same', async () => {
 });
 
 test('every state that a payment entered is counted, whoever decided', async () => {
-    const text = await (await fetch(`${engine.operations}/metrics`)).text();
+    const text = await engine.metrics();
     for (const state of ['review', 'paid', 'closed', 'failed']) {
         const events = (await engine.get(`/v1/events?type=payment.${state}&limit=100`)).body.data.length;
         const counted = text.match(new RegExp(`tael_payments_total\\{channel="alipay",state="${state}"\\} (\\d+)`))?.[1];

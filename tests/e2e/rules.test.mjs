@@ -351,7 +351,7 @@ local n = 0 for i = 1, 35000 do n = n + i end return "deny", "of demo"`));
     await until('a person is told', () => alarms('scripts_over_share').length > 0, 10);
     const told = alarms('scripts_over_share');
     assert.ok(told.length <= 2 && told.every((line) => line.merchant === 'demo.test'), JSON.stringify(told));
-    const metrics = await (await fetch(`${engine.operations}/metrics`)).text();
+    const metrics = await engine.metrics();
     const omitted = Number(metrics.match(/^tael_scripts_over_share_total\{kind="rules"\} (\d+)$/m)?.[1]);
     assert.ok(omitted >= held.length, `omitted: ${omitted}, held: ${held.length}\n${metrics}`);
     save(risk('return "allow"'));

@@ -69,6 +69,15 @@ export async function until(what, probe, seconds = 90) {
     }
 }
 
+/** What /metrics tells: it tells nothing (503) while a worker is too busy to say what it has counted. */
+export function metrics(operations) {
+    return until('every worker tells what it counted', async () => {
+        const answer = await fetch(`${operations}/metrics`);
+        const text = await answer.text();
+        return answer.ok && text;
+    });
+}
+
 /** As most editors do: whole, and under its name at once. An engine that looks meanwhile sees no half of it. */
 export function saveFile(file, text) {
     const beside = path.join(path.dirname(file), `.saving-${process.pid}`);
@@ -164,6 +173,10 @@ export class Engine {
     async restart(signal) {
         await this.stop(signal);
         return this.start();
+    }
+
+    metrics() {
+        return metrics(this.operations);
     }
 
     /** The lines of its log with this event. */

@@ -9,7 +9,7 @@ import net from 'node:net';
 import path from 'node:path';
 import test from 'node:test';
 import tls from 'node:tls';
-import { Process, freePort, root, sleep, temporaryFolder, until } from './tael.mjs';
+import { Process, freePort, metrics, root, sleep, temporaryFolder, until } from './tael.mjs';
 
 const openssl = (...args) => execFileSync('openssl', args, { stdio: ['ignore', 'pipe', 'ignore'] });
 
@@ -172,8 +172,8 @@ test('the API speaks TLS, and nothing older', async (t) => {
     await t.test('how long the certificate lasts is seen', async () => {
         const { checks } = await (await fetch(`${site.operations}/readyz`)).json();
         assert.deepEqual(checks.find((check) => check.name === 'tls'), { name: 'tls', ok: true, detail: '1 days left' });
-        const metrics = await (await fetch(`${site.operations}/metrics`)).text();
-        const [, end] = metrics.match(/^tael_tls_not_after_seconds (\d+)$/m);
+        const text = await metrics(site.operations);
+        const [, end] = text.match(/^tael_tls_not_after_seconds (\d+)$/m);
         assert.ok(Math.abs(end - Date.now() / 1000 - 2 * 86400) < 600, end);
     });
 
