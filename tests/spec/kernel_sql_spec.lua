@@ -263,3 +263,24 @@ describe("calls of an attempt", function()
         assert.are.equal("250|query||7\n", run(table.concat(scripts) .. asked))
     end)
 end)
+
+describe("the plan of a statement", function()
+    -- All are cut off by a limit, newest first.
+    local walks = { ["payment.list"] = true, ["payment.list_channel"] = true, ["payment.piece"] = true,
+        ["refund.list"] = true, ["refund.piece"] = true, ["seal.last"] = true, ["job.all"] = true }
+
+    it("walks the rows of a whole merchant nowhere but in lists", function()
+        local scripts, found = {}, {}
+        for name, statement in pairs(kernel_store.statements) do
+            scripts[#scripts + 1] = ("SELECT '@%s';\nEXPLAIN QUERY PLAN %s"):format(name, statement.sql)
+        end
+        local of
+        for line in run(table.concat(scripts, "\n")):gmatch("[^\n]+") do
+            of = line:match("^@(.+)$") or of
+            if line:find("(merchant=?)", 1, true) or line:find("(merchant=? AND rowid", 1, true) then
+                found[of] = true
+            end
+        end
+        assert.are.same(walks, found)
+    end)
+end)

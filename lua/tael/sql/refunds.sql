@@ -1,6 +1,8 @@
 -- Refunds and the money of the payment that they hold. What is reserved never exceeds what was captured: the
 -- update of the payment decides, and a CHECK stands behind it. `due` is the one timer that counts, and the lease
 -- of whoever talks to the channel: a unit that finds another one there was overtaken.
+-- Two indexes fit where a payment is named, and SQLite would walk all refunds of the merchant: the plus keeps it on
+-- those of the payment.
 
 -- The unit's event is the head of the payment's chain.
 -- name: payment.reserve
@@ -70,7 +72,7 @@ UPDATE refunds SET state = 'pending', code = NULL, decline_code = NULL, version 
   due = :due
 WHERE merchant = :merchant AND id = :refund AND payment = :payment AND version = :refund_version
   AND COALESCE(due, 0) = :due_was AND (state = 'created' OR state = 'abnormal')
-  AND NOT EXISTS (SELECT 1 FROM refunds o WHERE o.merchant = :merchant AND o.payment = :payment AND o.id <> :refund
+  AND NOT EXISTS (SELECT 1 FROM refunds o WHERE +o.merchant = :merchant AND o.payment = :payment AND o.id <> :refund
     AND (o.state = 'pending' OR o.state = 'unknown'));
 
 -- Every other move, by the table of the states. What settles a refund has evidence; only silence needs none.
@@ -112,12 +114,12 @@ SELECT * FROM refunds WHERE merchant = :merchant AND merchant_refund_id = :merch
 
 -- name: refund.of_payment
 -- read list
-SELECT * FROM refunds WHERE merchant = :merchant AND payment = :payment AND id > :after ORDER BY id LIMIT :n;
+SELECT * FROM refunds WHERE +merchant = :merchant AND payment = :payment AND id > :after ORDER BY id LIMIT :n;
 
 -- The one under way; without one the oldest that waits.
 -- name: refund.in_turn
 -- read
-SELECT * FROM refunds WHERE merchant = :merchant AND payment = :payment
+SELECT * FROM refunds WHERE +merchant = :merchant AND payment = :payment
   AND (state = 'created' OR state = 'pending' OR state = 'unknown')
 ORDER BY CASE WHEN state = 'created' THEN 1 ELSE 0 END, id LIMIT 1;
 
@@ -127,7 +129,7 @@ ORDER BY CASE WHEN state = 'created' THEN 1 ELSE 0 END, id LIMIT 1;
 SELECT CAST(COALESCE(SUM(CASE WHEN state = 'succeeded' THEN amount ELSE 0 END), 0) AS BIGINT) AS succeeded,
   CAST(COALESCE(SUM(CASE WHEN state = 'failed' OR state = 'cancelled' THEN 0 ELSE amount END), 0) AS BIGINT) AS reserved,
   CAST(COALESCE(SUM(CASE WHEN state = 'failed' OR state = 'cancelled' THEN 0 ELSE 1 END), 0) AS BIGINT) AS n
-FROM refunds WHERE merchant = :merchant AND payment = :payment AND attempt = :attempt;
+FROM refunds WHERE +merchant = :merchant AND payment = :payment AND attempt = :attempt;
 
 -- Where a piece of the list ends that is looked through for a filter.
 -- name: refund.piece
@@ -142,7 +144,7 @@ ORDER BY id DESC LIMIT :n;
 
 -- name: refund.list_payment
 -- read list
-SELECT * FROM refunds WHERE merchant = :merchant AND payment = :payment AND id < :before AND id >= :since
+SELECT * FROM refunds WHERE +merchant = :merchant AND payment = :payment AND id < :before AND id >= :since
   AND (state = :state OR :state IS NULL)
 ORDER BY id DESC LIMIT :n;
 
