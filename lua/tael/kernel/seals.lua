@@ -14,6 +14,7 @@ local seals = {}
 
 local PAGE = 64 -- events read in one turn: others wait for no more
 local SEALED_AT_ONCE = 1024 -- of all merchants
+local SEALS_AT_ONCE = 64    -- in one unit
 local POSITION = "sealed"
 
 -- ---- the list of ids: first id, then the distances, each as base-128 with the low group first ----
@@ -166,58 +167,69 @@ local function take(by_merchant, rows)
     return true
 end
 
+---@return tael.store.Params seal of seal.insert
 local function seal_of(merchant, unsealed)
     local key, last = secrets.get("audit"), unsealed.last
-    local seal = { merchant = merchant, number = last and last.number + 1 or 1, count = #unsealed.ids,
-        digest = crypto.digest("sha256", table.concat(unsealed.digested)) }
-    return seal, { "seal.insert", {
-        number = seal.number, events = table.concat(unsealed.ids), count = seal.count, digest = seal.digest,
-        mac = seals.mac(key, seal, last and last.mac), key_id = key_number(key),
-    } }
+    local seal = { merchant = merchant, id = store.next_id(), number = last and last.number + 1 or 1,
+        events = table.concat(unsealed.ids), count = #unsealed.ids,
+        digest = crypto.digest("sha256", table.concat(unsealed.digested)), key_id = key_number(key) }
+    seal.mac = seals.mac(key, seal, last and last.mac)
+    return seal
+end
+
+--- Those that have something to seal.
+local function merchants_of(by_merchant)
+    local list = {}
+    for merchant, unsealed in pairs(by_merchant) do
+        if #unsealed.ids > 0 then
+            list[#list + 1] = merchant
+        end
+    end
+    table.sort(list)
+    return list
 end
 
 local function position_statement(position)
     return { "setting.put", { name = POSITION, value = (">i8"):pack(position) } }
 end
 
---- One merchant's seal, and the new position when it is the last of its pass.
-local function seal_merchant(merchant, unsealed, position)
-    local list, seal = {}, nil
-    if #unsealed.ids > 0 then
-        seal, list[1] = seal_of(merchant, unsealed)
+local function announce(seal, unsealed)
+    ends[seal.merchant] = { number = seal.number, id = unsealed.before }
+    log.info("seal", { merchant = registry.merchant(seal.merchant).slug, number = seal.number,
+        count = seal.count, seal = crypto.hex.encode(seal.mac) })
+end
+
+--- One unit: the seals of these merchants, and the new position where it is the last one of the pass.
+local function commit(merchants, by_merchant, position)
+    local sealed, unit = {}, {}
+    for i, merchant in ipairs(merchants) do
+        sealed[i] = seal_of(merchant, by_merchant[merchant])
+        unit[i] = { "seal.insert", sealed[i] }
     end
-    if position then
-        list[#list + 1] = position_statement(position)
-    end
-    if #list == 0 then
-        return true
-    end
-    task.set_scope(merchant)
-    local done, err = store.commit(list)
+    unit[#unit + 1] = position and position_statement(position)
+    local done, err = store.commit(unit)
     if not done then
         return nil, err
     end
-    if seal then
-        ends[merchant] = { number = seal.number, id = unsealed.before }
-        log.info("seal", { merchant = registry.merchant(merchant).slug, number = seal.number,
-            count = seal.count,
-            seal = crypto.hex.encode(list[1][2].mac) })
+    for _, seal in ipairs(sealed) do
+        announce(seal, by_merchant[seal.merchant])
     end
     return true
 end
 
+--- A unit waits for the disk, and of ten thousand merchants each has few events: many of them share one.
 local function seal_all(by_merchant, position)
-    local order = {}
-    for merchant in pairs(by_merchant) do
-        order[#order + 1] = merchant
-    end
-    table.sort(order)
-    for i, merchant in ipairs(order) do
-        local done, err = seal_merchant(merchant, by_merchant[merchant], i == #order and position or nil)
+    local merchants, upto = merchants_of(by_merchant), 0
+    task.set_scope(0)
+    repeat
+        local first = upto + 1
+        upto = math.min(upto + SEALS_AT_ONCE, #merchants)
+        local done, err = commit(table.move(merchants, first, upto, 1, {}), by_merchant,
+            upto == #merchants and position or nil)
         if not done then
             return nil, err
         end
-    end
+    until upto == #merchants
     return true
 end
 
@@ -255,10 +267,12 @@ function seals.pass()
         if not by_merchant then
             return nil, upto
         end
-        local done
-        done, err = seal_all(by_merchant, upto)
-        if not done then
-            return nil, err
+        if count > 0 then
+            local done
+            done, err = seal_all(by_merchant, upto)
+            if not done then
+                return nil, err
+            end
         end
         sealed, position = sealed + count, upto
         if count < SEALED_AT_ONCE then

@@ -67,9 +67,10 @@ DELETE FROM timers WHERE merchant = :merchant AND id = :fired_id;
 
 -- name: seal.insert
 -- rows: 1 else other_sealer
+-- operator
 -- bytes: events digest mac
 INSERT INTO seals (merchant, id, number, events, count, digest, mac, key_id)
-VALUES (:merchant, :seq_seal, :number, :events, :count, :digest, :mac, :key_id)
+VALUES (:merchant, :id, :number, :events, :count, :digest, :mac, :key_id)
 ON CONFLICT (merchant, number) DO NOTHING;
 
 -- name: seal.last
