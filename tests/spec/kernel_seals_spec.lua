@@ -15,6 +15,18 @@ end
 local query = {
     ["setting.get"] = function() return { world.position and { value = world.position } } end,
     ["seal.last"] = last_seal,
+    ["seal.after_event"] = function(params)
+        for _, seal in ipairs(world.seals[world.scope]) do
+            if seal.id > params.event then
+                return { seal }
+            end
+        end
+        return {}
+    end,
+    ["seal.by_number"] = function(params)
+        world.reads = world.reads + 1
+        return { world.seals[world.scope][params.number] }
+    end,
     ["event.hashes"] = function(params)
         assert(params.n <= 64, "others wait for so many")
         local rows = {}
@@ -98,7 +110,7 @@ end
 
 describe("the sealer", function()
     before_each(function()
-        world = { events = {}, seals = {}, scope = 0, units = 0 }
+        world = { events = {}, seals = {}, scope = 0, units = 0, reads = 0 }
     end)
 
     it("makes one seal a merchant of what is on many pages", function()
@@ -158,5 +170,22 @@ describe("the sealer", function()
         local ids = seals.decode(world.seals[1][3].events)
         assert.are.equal(13, #ids)
         assert.are.equal(events[13].id, ids[1])
+    end)
+
+    it("finds the seal of an event among all that were made after a long wait", function()
+        write(300, 1)
+        world.seals[1] = {}
+        for number, event in ipairs(world.events) do
+            world.seals[1][number] = number < 300 and { number = number, id = 1 << 50 | number,
+                events = seals.encode { event.id } } or nil
+        end
+        world.scope = 1
+        for number = 1, 299 do
+            world.reads = 0
+            assert.are.equal(number, seals.number_of(world.events[number].id))
+            assert.is_true(world.reads <= 20, world.reads .. " reads")
+        end
+        assert.is_nil(seals.number_of(world.events[300].id))
+        assert.is_nil(seals.number_of(world.events[151].id - 1))
     end)
 end)

@@ -28,6 +28,8 @@ local function varint(number)
     return string.char(number & 127 | 128, number >> 7 & 127 | 128) .. varint(number >> 14)
 end
 
+local VARINT_MAX = 9 -- bytes of 63 bits
+
 ---@param ids integer[] rising
 ---@return string
 function seals.encode(ids)
@@ -281,27 +283,52 @@ function seals.pass()
     end
 end
 
+local function first_of(seal)
+    return seals.decode(seal.events:sub(1, VARINT_MAX))[1]
+end
+
+local function holds(seal, event)
+    for _, id in ipairs(seals.decode(seal.events)) do
+        if id == event then
+            return true
+        end
+    end
+    return false
+end
+
+--- The last seal from this one on that begins no later than the event: with steps that grow, then shrink.
+---@return table? seal
+---@return table? err
+local function last_before(seal, event)
+    local step, grows = 1, true
+    while step > 0 do
+        local rows, err = store.query("seal.by_number", { number = seal.number + step })
+        if not rows then
+            return nil, err
+        end
+        local fits = rows[1] ~= nil and first_of(rows[1]) <= event
+        seal, grows = fits and rows[1] or seal, grows and fits
+        step = grows and step * 2 or step // 2
+    end
+    return seal
+end
+
 --- The number of the seal that holds an event of the scope's merchant; nil while it is not sealed.
 ---@param event integer
 ---@return integer? number
 ---@return table? err of the store: nobody knows
 function seals.number_of(event)
     local rows, err = store.query("seal.after_event", { event = event })
-    while rows and rows[1] do
-        local row = rows[1]
-        local list = seals.decode(row.events)
-        if list[1] > event then
-            return nil
+    local seal = rows and rows[1]
+    if not seal or first_of(seal) > event then
+        return nil, err
+    elseif not holds(seal, event) then -- many events had come before the sealer did: their seals follow
+        seal, err = last_before(seal, event)
+        if not seal or not holds(seal, event) then
+            return nil, err
         end
-        for _, id in ipairs(list) do
-            if id == event then
-                return row.number
-            end
-        end
-        -- many events had come before the sealer did: their seals follow one another
-        rows, err = store.query("seal.by_number", { number = row.number + 1 })
     end
-    return nil, err
+    return seal.number
 end
 
 return seals
