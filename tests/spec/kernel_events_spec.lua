@@ -7,6 +7,8 @@ local world
 package.loaded["tael.store"] = {
     query = function(name, params)
         world.reads = world.reads + 1
+        world.at_once = world.at_once + 1
+        world.most_at_once = math.max(world.most_at_once, world.at_once)
         if world.reads == world.fails_at then
             return nil, { code = "unavailable" }
         elseif name == "event.get" then
@@ -18,11 +20,14 @@ package.loaded["tael.store"] = {
         elseif name == "seal.after_event" or name == "seal.by_number" or name == "seal.last" then
             local seal = (params and params.number or 1) == 1 and world.seal
             return { seal and { number = 1, events = seals.encode(seal) } or nil }
-        elseif name == "event.tail" then
+        elseif name == "event.tail_back" or name == "event.tail" then
             world.tails[#world.tails + 1] = params.after
             local rows = {}
-            for id = 11, 13 do
-                rows[#rows + 1] = id > params.after and { id = id } or nil
+            local first = math.max(params.after, 10) + 1
+            local last = math.min(params.before or math.maxinteger, world.newest + 1) - 1
+            local back = name == "event.tail_back"
+            for id = back and last or first, back and first or last, back and -1 or 1 do
+                rows[#rows + 1] = #rows < params.n and { id = id } or nil
             end
             return rows
         end
@@ -30,6 +35,8 @@ package.loaded["tael.store"] = {
     end,
     id_ms = function() return support.now end,
 }
+package.loaded["tael.task"] = setmetatable({ last = function() world.at_once = 0 end },
+    { __index = package.loaded["tael.task"] })
 package.loaded["tael.kernel.registry"] = {
     merchant = function() return { slug = "acme", livemode = false } end,
     account = function() return { slug = "spec", channel = "spec" } end,
@@ -40,7 +47,8 @@ local events = require "tael.kernel.events"
 seals = require "tael.kernel.seals"
 
 before_each(function()
-    world = { reads = 0, events = {}, last_event = 13, tails = {} }
+    world = { reads = 0, events = {}, last_event = 13, tails = {}, newest = 13, at_once = 0,
+        most_at_once = 0 }
     for version = 1, 3 do
         world.events[10 + version] = { id = 10 + version, merchant = 3, payment = 1, object = 1,
             version = version, prev = version > 1 and 9 + version or nil, type = "payment.updated",
@@ -98,8 +106,25 @@ it("what is sealed of all merchants is not looked through for one that was quiet
     end
 end)
 
+it("what is not sealed is read from its end, as far as it is asked for", function()
+    local many = 5000
+    for id = 14, 10 + many do
+        world.events[id] = setmetatable({ id = id, payment = id }, { __index = world.events[11] })
+    end
+    world.newest = 10 + many
+    local list, following = events.list { limit = 10 }
+    assert.are.equal(10, #assert(list))
+    assert.are.equal(1, #world.tails)
+    local seen = 10
+    while following do
+        list, following = events.list { limit = 100, before = following }
+        seen = seen + #assert(list)
+    end
+    assert.are.equal(many, seen)
+end)
+
 it("of a long chain each event has its object as of then, and the chain is read once", function()
-    local long = 100
+    local long = 1000
     for version = 4, long do
         local data = ('{"details":{"metadata":{"version":"%d"}}}'):format(version)
         world.events[10 + version] = setmetatable({ id = 10 + version, version = version, prev = 9 + version,
@@ -115,4 +140,5 @@ it("of a long chain each event has its object as of then, and the chain is read 
         assert.are.equal(version > 1, event.data.closing)
     end
     assert.is_true(world.reads < 6 * long, world.reads .. " reads")
+    assert.is_true(world.most_at_once <= 128, world.most_at_once .. " reads while others wait")
 end)

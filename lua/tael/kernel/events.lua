@@ -15,6 +15,7 @@ local events = {}
 local TAIL = 1000
 local SCAN = 2000 -- ids looked at for one page when a type is asked for
 local TURN = 64   -- events read in one turn: others wait for no more
+local SEALS = 8   -- looked for in one turn: each may hold a thousand ids
 
 local function unavailable()
     return nil, { code = "store_unavailable", detail = "the store did not answer; ask again" }
@@ -28,11 +29,19 @@ local function row_of(id)
     return rows[1]
 end
 
+--- After so many of them others go on first.
+local function turn(count, most)
+    if count % (most or TURN) == 0 then
+        task.last()
+    end
+end
+
 --- The event and those before it in its chain, newest first; nil when one cannot be read.
 local function chain_to(row)
     local list, at = {}, row
     while at do
         list[#list + 1] = at
+        turn(#list)
         local before = at.prev
         at = before and row_of(before)
         if before and not at then
@@ -81,6 +90,7 @@ local function objects_as_of(rows)
             return nil
         end
         for i = #chain, 1, -1 do
+            turn(i)
             fold.add(folded, chain[i])
             objects[chain[i].id] = wanted[chain[i].id] and object_of(chain[i], folded) or nil
         end
@@ -182,34 +192,38 @@ local function ascend(after, each)
     return true
 end
 
---- All unsealed ids, rising: what came in since the last pass of the sealer.
-local function tail_ids(upto)
-    local list = {}
-    repeat
-        local rows = store.query("event.tail", { after = upto, n = TAIL })
+--- Unsealed ids below `before`, falling, until each says no: the sealer may be far behind.
+---@return boolean? more nil: the store did not answer
+local function descend_tail(upto, before, each)
+    local more = before > upto
+    while more do
+        local rows = store.query("event.tail_back", { after = upto, before = before, n = TAIL })
         if not rows then
             return nil
         end
         for _, row in ipairs(rows) do
-            list[#list + 1] = row.id
-            upto = row.id
+            if not each(row.id, nil) then
+                return false
+            end
+            before = row.id
         end
-    until #rows < TAIL
-    return list
+        more = #rows == TAIL
+    end
+    return true
 end
 
 --- Ids below `before`, falling, until each says no.
 local function descend(before, each)
     local sealed = seals.position() -- first: what is sealed up to there, the seals have
     local last = sealed and last_seal()
-    local tail = last and tail_ids(math.max(last.upto, sealed))
-    if not tail then
+    if not last then
         return nil
     end
-    for i = #tail, 1, -1 do
-        if tail[i] < before and not each(tail[i], nil) then
-            return true
-        end
+    local more = descend_tail(math.max(last.upto, sealed), before, each)
+    if more == nil then
+        return nil
+    elseif not more then
+        return true
     end
     local from = last.number
     if before < math.maxinteger and before <= last.upto then
@@ -233,9 +247,7 @@ local function collector(filters)
             return false
         end
         page.seen, page.last = page.seen + 1, id
-        if page.seen % TURN == 0 then
-            task.last()
-        end
+        turn(page.seen)
         if row and (not filters.type or row.type == filters.type) then
             page.rows[#page.rows + 1], page.seals[id] = row, seal
         end
@@ -262,6 +274,7 @@ local function list_chain(filters)
             return unavailable()
         end
         found[#found + 1] = at
+        turn(#found)
         at = row.prev
     end
     local from, to, step = 1, #found, 1
@@ -324,6 +337,7 @@ function events.list(filters)
         return unavailable()
     end
     for i, row in ipairs(page.rows) do
+        turn(i, SEALS)
         list[i] = views.event(row, objects[row.id], page.seals[row.id] or seals.number_of(row.id))
     end
     return list, page.next, page.last

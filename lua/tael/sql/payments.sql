@@ -226,6 +226,10 @@ SELECT * FROM events WHERE merchant = :merchant AND id = :event;
 -- read list
 SELECT id FROM events WHERE merchant = :merchant AND id > :after ORDER BY id LIMIT :n;
 
+-- name: event.tail_back
+-- read list
+SELECT id FROM events WHERE merchant = :merchant AND id > :after AND id < :before ORDER BY id DESC LIMIT :n;
+
 -- name: event.hashes
 -- read list
 -- operator
