@@ -4,11 +4,13 @@ local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local registry = require "tael.kernel.registry"
 local store = require "tael.store"
+local task = require "tael.task"
 local time = require "tael.time"
 
 local timeline = {}
 
 local PAGE = 1000
+local TURN = 32 -- entries of one turn: others wait for no more
 
 local PAYMENT_FACTS = { "state", "reason", "late", "amount", "currency", "captured_amount", "refunded_amount",
     "closing" }
@@ -25,6 +27,13 @@ local REFUND_FACTS = { "state", "merchant_refund_id", "amount", "currency", "rea
 
 local function unavailable()
     return nil, { code = "store_unavailable", detail = "the store did not answer; ask again" }
+end
+
+--- After so many of them others go on first.
+local function turn(count)
+    if count % TURN == 0 then
+        task.last()
+    end
 end
 
 --- The named columns that are there; a column that became nothing is left out.
@@ -118,6 +127,7 @@ local function chain_of(payment)
             return nil
         end
         rows[#rows + 1] = found[1]
+        turn(#rows)
         at = found[1] and found[1].prev
     end
     return rows
@@ -163,7 +173,8 @@ local function add_refunds(entries, payment)
         if not rows then
             return false
         end
-        for _, row in ipairs(rows) do
+        for i, row in ipairs(rows) do
+            turn(i)
             if not add_calls(entries, row.id, { refund = row.id }) then
                 return false
             end
@@ -205,6 +216,7 @@ local function add_notifications(entries, payment)
         before = math.maxinteger, since = 0, n = PAGE })
     local repeats = {}
     for i = #(rows or {}), 1, -1 do
+        turn(i)
         local row = rows[i]
         entries[#entries + 1] = row.first and add_repeat(repeats, row)
             or not row.first and notification_entry(row) or nil
@@ -233,6 +245,7 @@ end
 local function view_of(payment, entries)
     local list = json.array {}
     for i, entry in ipairs(sorted(entries)) do
+        turn(i)
         list[i] = { at = time.rfc3339(entry.at), kind = entry.kind, id = entry.id or json.null,
             facts = entry.facts }
     end
@@ -256,6 +269,7 @@ function timeline.of(id_text)
         return unavailable()
     end
     for i = #chain, 1, -1 do
+        turn(i)
         entries[#entries + 1] = event_entry(chain[i])
     end
     if add_attempts(entries, payment) and add_refunds(entries, payment)
