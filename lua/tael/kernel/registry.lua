@@ -24,7 +24,7 @@ local ENVIRONMENT_OF = { live = "production", test = "sandbox" }
 local merchants, accounts = {}, {} -- by number and by slug
 local all = {} -- merchants, by number
 local packages ---@type tael.channel.Packages
-local ACCOUNTS_AT_ONCE = 100
+local ACCOUNTS_AT_ONCE = 10 -- of a turn: each takes 0.1 ms
 
 local function read_all(statement)
     local rows, after = {}, 0
