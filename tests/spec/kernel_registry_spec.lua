@@ -1,7 +1,9 @@
--- Another generation of a channel's package, for very many accounts: others go on while they are readied.
+-- Another generation of a channel's package, for very many accounts: others go on while they are readied, and
+-- each is put in its place once.
 require "tests.spec.kernel_support"
 
 local MERCHANTS = 1000
+local owner = {} -- of an account; without an entry a merchant of its own
 local since, most = 0, 0 -- accounts readied since others could go on
 
 local function generation()
@@ -25,7 +27,8 @@ local query = {
         return { id = id, slug = "m" .. id, name = "m", mode = "test" }
     end),
     ["account.all"] = rows_of(function(id)
-        return { id = id, merchant = id, slug = "a" .. id, channel = "spec", environment = "sandbox" }
+        return { id = id, merchant = owner[id] or id, slug = "a" .. id, channel = "spec",
+            environment = "sandbox" }
     end),
 }
 
@@ -47,12 +50,19 @@ package.loaded["tael.channel.account"] = {
 package.loaded["tael.kernel.registry"] = nil
 local registry = require "tael.kernel.registry"
 
-it("readies few accounts of a changed channel in one turn, and all of them", function()
+local function load()
     local merchants = {}
     for i = 1, MERCHANTS do
-        merchants["m" .. i] = { accounts = { ["a" .. i] = { channel = "spec" } } }
+        merchants["m" .. i] = { accounts = {} }
+    end
+    for i = 1, MERCHANTS do
+        merchants["m" .. (owner[i] or i)].accounts["a" .. i] = { channel = "spec" }
     end
     registry.load { merchants = merchants, http = {}, scripts = { channels = "scripts/channels" } }
+end
+
+it("readies few accounts of a changed channel in one turn, and all of them", function()
+    load()
     local before = registry.account(MERCHANTS)
     since, most = 0, 0
     local prepared = assert(registry.prepare_channels())
@@ -62,5 +72,23 @@ it("readies few accounts of a changed channel in one turn, and all of them", fun
     for i = 1, MERCHANTS do
         assert.are.equal(prepared.accounts[i], registry.account(i))
         assert.are.equal(prepared.accounts[i], registry.merchant(i).accounts[1])
+    end
+end)
+
+it("puts each of a merchant's many accounts in its place without looking through all of them", function()
+    for i = 1, MERCHANTS do
+        owner[i] = 1
+    end
+    load()
+    local list, looked = registry.merchant(1).accounts, 0
+    registry.merchant(1).accounts = setmetatable({}, { __newindex = list, __index = function(_, i)
+        looked = looked + 1
+        return list[i]
+    end })
+    local prepared = assert(registry.prepare_channels())
+    registry.take_channels(prepared)
+    assert.is_true(looked <= 2 * MERCHANTS, looked .. " looked at")
+    for i = 1, MERCHANTS do
+        assert.are.equal(prepared.accounts[i], list[i])
     end
 end)

@@ -240,12 +240,13 @@ local function renewed(from, at_once)
 end
 
 local function exchange(made)
-    for _, account in pairs(made) do
-        local list = merchants[account.merchant].accounts
-        for i, old in ipairs(list) do
-            list[i] = old.id == account.id and account or old
+    for id, account in pairs(made) do
+        accounts[id], accounts[account.slug] = account, account
+    end
+    for _, merchant in ipairs(all) do
+        for i, old in ipairs(merchant.accounts) do
+            merchant.accounts[i] = made[old.id] or old
         end
-        accounts[account.id], accounts[account.slug] = account, account
     end
 end
 
