@@ -1,7 +1,8 @@
 --- New events: told by whoever has committed one, awaited by readers of a merchant's events.
 --- A wake finds only who waits at that moment, and a reader is busy reading half of the time. So one task a
 --- merchant and worker, while there are readers, does nothing but wait and count: a reader compares the count
---- from before its reading with the one after, and waits only when nothing came in between.
+--- from before its reading with the one after, and waits only when nothing came in between. News wakes all
+--- readers at once, hundreds perhaps: they read a few a turn, when nobody else has anything to do.
 local task = require "tael.task"
 
 local events_wake = {}
@@ -101,7 +102,11 @@ function reader_methods:wait(ms)
     elseif self.watch.count == self.seen then
         task.wait(key_of(self.watch), ms)
     end
-    return not stopping and self.watch.count ~= self.seen
+    if not stopping and self.watch.count ~= self.seen then
+        task.last()
+        return true
+    end
+    return false
 end
 
 local reader_meta = { __index = reader_methods, __close = function(self) leave(self.watch) end }
