@@ -28,6 +28,16 @@ function answers(port, path) {
     });
 }
 
+/** What a thread's file holds; nothing of one that has ended since it was listed. */
+function ofTask(pid, task, file) {
+    try {
+        return fs.readFileSync(`/proc/${pid}/task/${task}/${file}`, 'utf8');
+    } catch (error) {
+        if (error.code !== 'ENOENT' && error.code !== 'ESRCH') throw error;
+        return '';
+    }
+}
+
 export class Measured {
     /** core null: wherever there is room. */
     constructor({ name, core = settings.serverCore, log }) {
@@ -62,8 +72,7 @@ export class Measured {
     pids() {
         const tree = (pid) => {
             const tasks = fs.readdirSync(`/proc/${pid}/task`);
-            const children = tasks.flatMap((task) =>
-                fs.readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').trim().split(/\s+/).filter(Boolean));
+            const children = tasks.flatMap((task) => ofTask(pid, task, 'children').trim().split(/\s+/).filter(Boolean));
             return [pid, ...children.flatMap(tree)];
         };
         return tree(String(this.process.pid));
@@ -74,8 +83,8 @@ export class Measured {
         const each = new Map();
         for (const pid of this.pids()) {
             for (const task of fs.readdirSync(`/proc/${pid}/task`)) {
-                const of = (file) => fs.readFileSync(`/proc/${pid}/task/${task}/${file}`, 'utf8');
-                each.set(task, { name: of('comm').trim(), ns: Number(of('schedstat').split(' ')[0]) });
+                const name = ofTask(pid, task, 'comm').trim(), used = ofTask(pid, task, 'schedstat');
+                if (name && used) each.set(task, { name, ns: Number(used.split(' ')[0]) });
             }
         }
         return each;
