@@ -103,7 +103,7 @@ end
 local function open_kernel(context)
     local registry, generations = require "tael.kernel.registry", require "tael.scripts.generations"
     if context.worker == 1 then
-        require("tael.kernel.id_key").hold()
+        require("tael.kernel.own_secrets").hold()
         registry.sync(context.pass)
     end
     local activation = registry.load(context.pass)

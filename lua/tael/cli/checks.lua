@@ -136,8 +136,10 @@ function checks.keys(call, seen)
     elseif #missing > 0 then
         return fail(text("doctor.secrets_missing", { folder = config.keys.folder,
             names = table.concat(missing, ", ") }), next_for_missing(seen))
-    elseif call.pass.store == "open" and require("tael.kernel.id_key").fits() == false then
-        return fail(text "doctor.secret_other", text "doctor.secrets_lost.next")
+    end
+    local other = call.pass.store == "open" and require("tael.kernel.own_secrets").compare()
+    if other then
+        return fail(text("doctor.secret_other", { name = other.name }), text "doctor.secrets_lost.next")
     end
     local days, name = oldest_pair(config, packages_of(call, seen))
     if not days then

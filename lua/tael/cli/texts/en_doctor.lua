@@ -37,8 +37,7 @@ return {
     ["doctor.folder.next"] = "correct keys.folder or keys.master in tael.lua",
     ["doctor.secret_damaged.next"] = "put the right file back: a new one would not fit the store",
     ["doctor.secrets_missing"] = "{folder}: no secret {names}",
-    ["doctor.secret_other"] = "ids.secret is not the one that the store began with: its payments would have "
-        .. "other ids, here and at the channels",
+    ["doctor.secret_other"] = "{name}.secret is not the one that the store began with",
     ["doctor.secrets_lost.next"] = "put the files back from a backup: new ones would not fit the store",
     ["doctor.keys_age"] = "{folder}, oldest pair {name}: {days} d",
     ["doctor.no_account"] = "none configured",

@@ -37,7 +37,7 @@ return {
     ["doctor.folder.next"] = "更正 tael.lua 里的 keys.folder 或 keys.master",
     ["doctor.secret_damaged.next"] = "放回正确的文件：新生成的与库不符",
     ["doctor.secrets_missing"] = "{folder}：没有机密 {names}",
-    ["doctor.secret_other"] = "ids.secret 不是建库时的那一个：库中支付在本地和渠道都会变成别的编号",
+    ["doctor.secret_other"] = "{name}.secret 不是建库时的那一个",
     ["doctor.secrets_lost.next"] = "从备份放回文件：新生成的与库不符",
     ["doctor.keys_age"] = "{folder}，最旧的密钥对 {name}：{days} 天",
     ["doctor.no_account"] = "没有配置",
