@@ -345,22 +345,45 @@ static enum tael_worker_phase await_worker(tael_engine *engine, struct tael_work
     return phase;
 }
 
-static tael_status start_worker(tael_engine *engine, struct tael_worker *worker, tael_error *err)
+/* Its loop and state are made here; the application opens on its own thread. */
+static tael_status begin_worker(tael_engine *engine, struct tael_worker *worker, tael_error *err)
 {
     tael_status rc = tael_worker_open(worker, err);
-    if (rc != TAEL_OK)
-        return rc;
-    if (!engine->world->simulated)
+    if (rc == TAEL_OK && !engine->world->simulated)
         rc = tael_engine_run_worker(worker);
-    if (rc != TAEL_OK)
-        return rc;
+    return rc;
+}
+
+static tael_status await_open(tael_engine *engine, struct tael_worker *worker, tael_error *err)
+{
     if (await_worker(engine, worker) == TAEL_WORKER_READY)
         return TAEL_OK;
     pthread_mutex_lock(&engine->lock);
     if (err != NULL)
         *err = engine->failure;
-    rc = engine->failure.status;
+    tael_status rc = engine->failure.status;
     pthread_mutex_unlock(&engine->lock);
+    return rc;
+}
+
+/* The first makes what all need, in the store and of addresses; then the others open at once. */
+static tael_status start_workers(tael_engine *engine, tael_error *err)
+{
+    int begun = 1;
+    tael_status rc = begin_worker(engine, &engine->workers[0], err);
+    if (rc == TAEL_OK)
+        rc = await_open(engine, &engine->workers[0], err);
+    while (rc == TAEL_OK && begun < engine->plan.workers) {
+        rc = begin_worker(engine, &engine->workers[begun], err);
+        begun += rc == TAEL_OK;
+    }
+    for (int i = 1; i < begun; i++) {
+        tael_error own = {0};
+        tael_status ended = await_open(engine, &engine->workers[i], &own);
+        if (rc == TAEL_OK && ended != TAEL_OK && err != NULL)
+            *err = own;
+        rc = rc == TAEL_OK ? ended : rc;
+    }
     return rc;
 }
 
@@ -389,8 +412,8 @@ static tael_status start(tael_engine *engine, tael_error *err)
         rc = TAEL_ECLOSED;
     for (size_t i = 0; rc == TAEL_OK && i < engine->companion_count; i++)
         rc = tael_engine_start(engine->companions[i], &failure);
-    for (int i = 0; rc == TAEL_OK && i < engine->plan.workers; i++)
-        rc = start_worker(engine, &engine->workers[i], &failure);
+    if (rc == TAEL_OK)
+        rc = start_workers(engine, &failure);
     if (rc != TAEL_OK) {
         if (failure.status == TAEL_OK)
             tael_error_set(&failure, rc, "start", "%s", tael_status_text(rc));

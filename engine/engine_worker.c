@@ -48,17 +48,22 @@ static tael_status refuse_listener(const struct tael_plan_listener *listener, ta
     return rc;
 }
 
-/* The first worker tells where: the others follow to the port that it got. */
+/* The first one that listens tells where: the others follow to the port that it got. */
 static tael_status note_address(struct tael_engine *engine, size_t i, const char *real)
 {
-    if (engine->addresses[i] != NULL)
-        return TAEL_OK;
-    engine->addresses[i] = strdup(real);
-    if (engine->addresses[i] == NULL)
-        return TAEL_ENOMEM;
-    TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.listening",
-             tael_log_text("name", engine->plan.listeners[i].name), tael_log_text("address", real));
-    return TAEL_OK;
+    bool mine = false;
+    pthread_mutex_lock(&engine->lock);
+    if (engine->addresses[i] == NULL) {
+        engine->addresses[i] = strdup(real);
+        mine = true;
+    }
+    bool noted = engine->addresses[i] != NULL;
+    pthread_mutex_unlock(&engine->lock);
+    if (mine && noted)
+        TAEL_LOG(engine->log, TAEL_LOG_INFO, "engine.listening",
+                 tael_log_text("name", engine->plan.listeners[i].name),
+                 tael_log_text("address", real));
+    return noted ? TAEL_OK : TAEL_ENOMEM;
 }
 
 static tael_status listen_at(struct tael_worker *worker, size_t i, const char *address,
