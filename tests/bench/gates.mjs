@@ -52,3 +52,11 @@ export function compare(accepted, now) {
         return { name, was, is, lost, fails: lost > tolerance };
     });
 }
+
+/** The better one of each ratio of two measurements: others on the machine, and its slow minutes, make them only worse. */
+export function betterOf(one, other) {
+    const out = { ...one, ...other };
+    for (const { name, better } of gates)
+        if (name in one && name in other) out[name] = Math[better === 'more' ? 'max' : 'min'](one[name], other[name]);
+    return out;
+}

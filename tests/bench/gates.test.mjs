@@ -1,7 +1,7 @@
 // gates.test.mjs - the comparison with the accepted ratios.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compare, kindOf, ratios } from './gates.mjs';
+import { betterOf, compare, kindOf, ratios } from './gates.mjs';
 import { Runs } from './runs.mjs';
 
 const run = {
@@ -63,6 +63,13 @@ test('what was not measured is shown and fails nothing; what nobody accepted yet
     assert.deepEqual(compared.find((gate) => gate.name === 'create: CPU, in signatures'),
         { name: 'create: CPU, in signatures', was: 1.2, fails: false });
     assert.deepEqual(compare({}, now), []);
+});
+
+test('of two measurements the better one counts, in the direction of each ratio', () => {
+    const one = { 'create: of the signatures of a core': 0.7, 'create: CPU, in signatures': 1.4, 'memory idle, of 18 MiB': 0.5 };
+    const other = { 'create: of the signatures of a core': 0.6, 'create: CPU, in signatures': 1.2, 'route: of the HTTP ceiling': 0.9 };
+    assert.deepEqual(betterOf(one, other), { 'create: of the signatures of a core': 0.7, 'create: CPU, in signatures': 1.2,
+        'memory idle, of 18 MiB': 0.5, 'route: of the HTTP ceiling': 0.9 });
 });
 
 test('a run is judged by the limit of its own minute', () => {
