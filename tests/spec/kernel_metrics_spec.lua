@@ -1,7 +1,7 @@
 -- Counters of two workers in one text: the other worker is this one once more, asked over its mailbox.
 require "tests.spec.kernel_support"
 
-local me, told, server, silent = 2, {}, nil, false
+local me, told, server, silent, turns = 2, {}, nil, false, 0
 
 local stand_in = {
     worker = function() return me, 2 end,
@@ -9,6 +9,7 @@ local stand_in = {
     wait = function(key)
         return coroutine.isyieldable() and coroutine.yield() or told[key]
     end,
+    last = function() turns = turns + 1 end,
     wake = function(key, text)
         if key ~= "workers.ask.2" then
             told[key] = text
@@ -48,6 +49,7 @@ describe("the text of metrics", function()
         assert.is_truthy(text:find('tael_alarms_total{kind="job_failed"} 2\n', 1, true))
         assert.is_truthy(text:find('tael_script_total{labels="",merchant="m7",metric="n7"} 2\n', 1, true))
         assert.equal(40000, select(2, text:gsub("tael_script_total{", "")))
+        assert.is_true(turns >= 80, "payments go on between a thousand and the next")
     end)
 
     it("is none while a worker does not answer: a sum that lacks one looks like a restart", function()

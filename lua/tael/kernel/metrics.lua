@@ -1,4 +1,6 @@
---- Counters of the kernel, in Prometheus' text form, summed over the workers.
+--- Counters of the kernel, in Prometheus' text form, summed over the workers. Thousands of merchants have
+--- tens of thousands of series: they are added up and written down some at a time, while payments go on.
+local json = require "tael.json"
 local sorted = require "tael.sorted"
 local task = require "tael.task"
 local workers = require "tael.kernel.workers"
@@ -20,10 +22,15 @@ local help = {
     tael_alarms_total = "what a person should know",
 }
 
+local PIECE = 1000 -- series: some 3 ms
+
 ---@class tael.kernel.Counter one series; whoever counts in it often keeps it
+---@field package name string
+---@field package labels string
 ---@field count integer
 
 local counters = {} -- name -> labels text -> tael.kernel.Counter
+local all = {} ---@type tael.kernel.Counter[] in the order in which they were counted first
 
 local order = {} -- name -> label names, sorted once
 
@@ -63,8 +70,8 @@ function metrics.counter(name, labels)
     local text = label_text(name, labels)
     local counter = series[text]
     if not counter then
-        counter = { count = 0 }
-        series[text] = counter
+        counter = { name = name, labels = text, count = 0 }
+        series[text], all[#all + 1] = counter, counter
     end
     return counter
 end
@@ -95,35 +102,73 @@ function metrics.by_two(name, one, other)
     end
 end
 
-workers.answer("metrics", function()
-    return counters
+--- This worker's series from that one on: name, labels, count, and so on.
+workers.answer("metrics", function(from)
+    local piece = json.array {}
+    for i = from, math.min(from + PIECE - 1, #all) do
+        local counter = all[i]
+        table.move({ counter.name, counter.labels, counter.count }, 1, 3, #piece + 1, piece)
+    end
+    return piece
 end)
+
+local function add(sums, piece)
+    for i = 1, #piece, 3 do
+        local name, labels = piece[i], piece[i + 1]
+        local of = sums[name] or { names = {}, counts = {} }
+        sums[name] = of
+        if not of.counts[labels] then
+            of.names[#of.names + 1] = labels
+        end
+        of.counts[labels] = (of.counts[labels] or 0) + piece[i + 2]
+    end
+end
+
+--- Every counter of every worker, added up, by name; nil: a worker did not answer.
+local function summed()
+    local _, count = task.worker()
+    local sums, from, more = {}, 1, true
+    while more do
+        local pieces = workers.ask("metrics", from)
+        if #pieces < count then
+            return nil
+        end
+        from, more = from + PIECE, false
+        for _, piece in ipairs(pieces) do
+            add(sums, piece)
+            more = more or #piece == 3 * PIECE
+        end
+        if more then
+            task.last()
+        end
+    end
+    return sums
+end
 
 --- Every counter of every worker, added up. Waits.
 ---@return string? text nil: a worker did not answer, and a sum without it would look like a restart
 function metrics.text()
-    local sums, answers = {}, workers.ask("metrics", {})
-    local _, count = task.worker()
-    if #answers < count then
+    local sums = summed()
+    if not sums then
         return nil
     end
-    for _, answer in ipairs(answers) do
-        for name, series in pairs(answer) do
-            sums[name] = sums[name] or {}
-            for labels, counter in pairs(series) do
-                sums[name][labels] = (sums[name][labels] or 0) + counter.count
-            end
-        end
-    end
-    local lines = {}
+    local pieces, lines = {}, {}
     for _, name in ipairs(sorted(sums)) do
         lines[#lines + 1] = ("# HELP %s %s"):format(name, help[name] or name)
         lines[#lines + 1] = ("# TYPE %s counter"):format(name)
-        for _, labels in ipairs(sorted(sums[name])) do
-            lines[#lines + 1] = ("%s{%s} %d"):format(name, labels, sums[name][labels])
+        for _, labels in ipairs(sums[name].names) do
+            lines[#lines + 1] = ("%s{%s} %d"):format(name, labels, sums[name].counts[labels])
+            if #lines >= PIECE then
+                pieces[#pieces + 1] = table.concat(lines, "\n")
+                lines = {}
+                task.last()
+            end
         end
     end
-    return table.concat(lines, "\n") .. "\n"
+    if lines[1] then
+        pieces[#pieces + 1] = table.concat(lines, "\n")
+    end
+    return table.concat(pieces, "\n") .. "\n"
 end
 
 return metrics
