@@ -21,6 +21,7 @@
 
 #include "base/sim.h"
 #include "base/utf8.h"
+#include "crypto/keyring.h"
 #include "engine_routes.h"
 #include "net/world_uv.h"
 
@@ -223,7 +224,10 @@ static tael_status open_store(tael_engine *engine, tael_error *err)
 static tael_status open_planned(tael_engine *engine, const tael_options *options,
                                 const struct tael_engine_setup *setup, tael_error *err)
 {
-    tael_status rc = tael_plan_make(&engine->plan, engine, err);
+    engine->succeeds = setup->inherit != NULL;
+    tael_status rc = tael_shared_keyring_new(&engine->keyring);
+    if (rc == TAEL_OK)
+        rc = tael_plan_make(&engine->plan, engine, err);
     for (size_t i = 0; rc == TAEL_OK && i < engine->plan.folder_count; i++)
         rc = make_folder(engine->plan.folders[i], err);
     if (rc != TAEL_OK)
@@ -556,6 +560,7 @@ void tael_engine_close(tael_engine *engine)
     free(engine->companions);
     tael_plan_free(&engine->plan);
     tael_meter_free(engine->meter);
+    tael_shared_keyring_free(engine->keyring);
     tael_log_free(engine->log);
     if (engine->own_world)
         tael_world_free(engine->world);

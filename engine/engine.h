@@ -129,11 +129,13 @@ struct tael_engine {
     bool own_world;
     struct tael_log *log;
     struct tael_meter *meter;
+    struct tael_shared_keyring *keyring;
     const atomic_bool *stop;
     char *lua_root, *root, *config_path, *config_lua, *app, *args_json;
     char *config_at; /* config_path from the root of the file system; that is what is shown */
     bool dev, listen, started, closing;
     bool settling; /* the workers' threads have ended */
+    bool succeeds; /* another engine may serve until this one is planned */
     bool inherits; /* it began with another's sockets, which are its own once it runs */
     struct tael_plan plan;
     struct tael_store *store;

@@ -373,6 +373,8 @@ static void push_options(lua_State *L, const tael_engine *engine)
     lua_setfield(L, -2, "dev");
     lua_pushboolean(L, engine->listen);
     lua_setfield(L, -2, "listen");
+    lua_pushboolean(L, engine->succeeds);
+    lua_setfield(L, -2, "succeeds");
     tael_engine_push_json(L, engine->args_json != NULL ? engine->args_json : "{}");
     lua_setfield(L, -2, "args");
 }
@@ -442,6 +444,7 @@ tael_status tael_plan_make(struct tael_plan *plan, tael_engine *engine, tael_err
     struct tael_host host = {.world = engine->world,
                              .loop = loop,
                              .log = engine->log,
+                             .keyring = engine->keyring,
                              .stop = engine->stop,
                              .worker = 1,
                              .workers = 1,

@@ -256,6 +256,7 @@ tael_status tael_worker_open(struct tael_worker *worker, tael_error *err)
         .log = engine->log,
         .store = engine->store,
         .meter = engine->meter,
+        .keyring = engine->keyring,
         .stop = engine->stop,
         .clock_adjustable = engine->plan.clock_adjustable,
         .worker = worker->number,

@@ -32,7 +32,8 @@ int tael_open_problems(lua_State *L); /* tael.problems: those that the engine an
 int tael_open_routes(lua_State *L);  /* tael.routes: the operator's own endpoints, given as texts */
 int tael_open_machine(lua_State *L); /* tael.machine: what tael doctor looks at */
 
-struct tael_route_set; /* bind/route.h */
+struct tael_route_set;      /* bind/route.h */
+struct tael_shared_keyring; /* crypto/keyring.h */
 
 /* What a listener shows. */
 struct tael_certificate {
@@ -50,9 +51,10 @@ struct tael_host {
     struct tael_store_reader *reader; /* this worker's */
     struct tael_http_client *client;  /* this worker's */
     struct tael_meter *meter;         /* the engine's, for all workers; NULL while it is planned */
-    bool clock_adjustable;            /* the plan said so: tael.time.advance may be called */
-    const atomic_bool *stop;          /* the engine is wanted to end; NULL: nobody says so here */
-    int worker;                       /* 1 … workers */
+    struct tael_shared_keyring *keyring; /* the engine's; NULL: this state opens its own */
+    bool clock_adjustable;               /* the plan said so: tael.time.advance may be called */
+    const atomic_bool *stop; /* the engine is wanted to end; NULL: nobody says so here */
+    int worker;              /* 1 … workers */
     int workers;
     size_t held;                  /* by tael.task.hold: a drain waits for them */
     bool draining;                /* a stop has begun: nothing more is held */

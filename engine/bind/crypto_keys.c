@@ -10,6 +10,7 @@
 
 #include <lauxlib.h>
 
+#include "bind/bind.h"
 #include "bind/proof.h"
 #include "crypto/codec.h"
 #include "crypto/keyring.h"
@@ -191,9 +192,19 @@ void tael_push_secret(lua_State *L, struct tael_span bytes)
 static int ring_free(lua_State *L)
 {
     struct ring_handle *handle = lua_touserdata(L, 1);
-    tael_keyring_free(handle->ring);
+    tael_keyring_release(handle->ring);
     handle->ring = NULL;
     return 0;
+}
+
+/* The engine's, or in a state of its own one of its own. */
+static tael_status open_ring(lua_State *L, struct tael_keyring **out, const char *folder,
+                             struct tael_secret *master, tael_error *err)
+{
+    const struct tael_host *host = tael_host_of(L);
+    if (host != NULL && host->keyring != NULL)
+        return tael_shared_keyring_open(host->keyring, out, folder, master, err);
+    return tael_keyring_open(out, folder, master, err);
 }
 
 static struct tael_keyring *check_ring(lua_State *L, const char *name)
@@ -219,7 +230,7 @@ static int open_keys(lua_State *L)
     struct tael_secret *master = lua_isnoneornil(L, 2) ? NULL : check_secret_handle(L, 2);
     if (handle->ring != NULL && strcmp(tael_keyring_folder(handle->ring), folder) != 0)
         return luaL_error(L, "crypto.keys: another key folder is open");
-    if (handle->ring == NULL && tael_keyring_open(&handle->ring, folder, master, &err) != TAEL_OK)
+    if (handle->ring == NULL && open_ring(L, &handle->ring, folder, master, &err) != TAEL_OK)
         return tael_fail_with(L, &err);
     lua_pushboolean(L, 1);
     return 1;

@@ -1,9 +1,11 @@
 /* keyring.c - names to files, files to keys. */
 #include "crypto/keyring.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <search.h>
@@ -21,9 +23,16 @@ struct kept { /* a key that was read */
 };
 
 struct tael_keyring {
+    atomic_size_t holders;
     char *folder;
     struct tael_secret *master;
-    void *kept; /* a tree (tsearch) of struct kept: there may be one for each merchant */
+    pthread_mutex_t lock; /* of the tree; no file is read under it */
+    void *kept;           /* a tree (tsearch) of struct kept: there may be one for each merchant */
+};
+
+struct tael_shared_keyring {
+    pthread_mutex_t lock;
+    struct tael_keyring *ring; /* NULL: none was opened yet */
 };
 
 static const char *const endings[] = {
@@ -72,6 +81,8 @@ tael_status tael_keyring_open(struct tael_keyring **out, const char *folder,
         return out_of_memory(err);
     }
     ring->master = master != NULL ? tael_secret_hold(master) : NULL;
+    atomic_init(&ring->holders, 1);
+    pthread_mutex_init(&ring->lock, NULL);
     *out = ring;
     return TAEL_OK;
 }
@@ -83,11 +94,12 @@ static void forget(void *node)
     free(kept);
 }
 
-void tael_keyring_free(struct tael_keyring *ring)
+void tael_keyring_release(struct tael_keyring *ring)
 {
-    if (ring == NULL)
+    if (ring == NULL || atomic_fetch_sub(&ring->holders, 1) > 1)
         return;
     tdestroy(ring->kept, forget);
+    pthread_mutex_destroy(&ring->lock);
     tael_secret_release(ring->master);
     free(ring->folder);
     free(ring);
@@ -96,6 +108,50 @@ void tael_keyring_free(struct tael_keyring *ring)
 const char *tael_keyring_folder(const struct tael_keyring *ring)
 {
     return ring->folder;
+}
+
+/* ---- sharing ---- */
+
+tael_status tael_shared_keyring_new(struct tael_shared_keyring **out)
+{
+    struct tael_shared_keyring *shared = calloc(1, sizeof(*shared));
+    if (shared == NULL)
+        return TAEL_ENOMEM;
+    pthread_mutex_init(&shared->lock, NULL);
+    *out = shared;
+    return TAEL_OK;
+}
+
+void tael_shared_keyring_free(struct tael_shared_keyring *shared)
+{
+    if (shared == NULL)
+        return;
+    tael_keyring_release(shared->ring);
+    pthread_mutex_destroy(&shared->lock);
+    free(shared);
+}
+
+static struct tael_keyring *hold(struct tael_keyring *ring)
+{
+    atomic_fetch_add(&ring->holders, 1);
+    return ring;
+}
+
+tael_status tael_shared_keyring_open(struct tael_shared_keyring *shared, struct tael_keyring **out,
+                                     const char *folder, struct tael_secret *master,
+                                     tael_error *err)
+{
+    tael_status rc = TAEL_OK;
+    pthread_mutex_lock(&shared->lock);
+    if (shared->ring != NULL && strcmp(shared->ring->folder, folder) == 0) {
+        *out = hold(shared->ring);
+    } else {
+        rc = tael_keyring_open(out, folder, master, err);
+        if (rc == TAEL_OK && shared->ring == NULL)
+            shared->ring = hold(*out);
+    }
+    pthread_mutex_unlock(&shared->lock);
+    return rc;
 }
 
 /* ---- keys ---- */
@@ -108,6 +164,7 @@ static int in_order(const void *left, const void *right)
     return order != 0 ? order : (int)a->weak - (int)b->weak;
 }
 
+/* Under the lock, as keep. */
 static struct kept *find_kept(struct tael_keyring *ring, const struct kept *like)
 {
     struct kept *const *found = tfind(like, &ring->kept, in_order);
@@ -139,6 +196,18 @@ static bool same_file(const struct tael_file_identity *a, const struct tael_file
            a->changed_ns == b->changed_ns;
 }
 
+/* The key of this file, held; NULL: it was not read yet, or has changed since. */
+static struct tael_key *kept_key(struct tael_keyring *ring, const struct kept *like)
+{
+    struct tael_key *key = NULL;
+    pthread_mutex_lock(&ring->lock);
+    const struct kept *kept = find_kept(ring, like);
+    if (kept != NULL && same_file(&kept->identity, &like->identity))
+        key = tael_key_hold(kept->key);
+    pthread_mutex_unlock(&ring->lock);
+    return key;
+}
+
 static tael_status read_key(struct tael_keyring *ring, const char *file, enum tael_key_use use,
                             bool weak, struct tael_key **out, tael_error *err)
 {
@@ -164,15 +233,16 @@ tael_status tael_keyring_key(struct tael_keyring *ring, const char *name, enum t
         rc = tael_key_file_identify(ring->folder, like.file, &like.identity, err);
     if (rc != TAEL_OK)
         return rc;
-    const struct kept *kept = find_kept(ring, &like);
-    if (kept != NULL && same_file(&kept->identity, &like.identity)) {
-        *out = tael_key_hold(kept->key);
+    *out = kept_key(ring, &like);
+    if (*out != NULL)
         return TAEL_OK;
-    }
     rc = read_key(ring, like.file, use, weak, out, err);
-    if (rc == TAEL_OK)
-        keep(ring, &like, *out);
-    return rc;
+    if (rc != TAEL_OK)
+        return rc;
+    pthread_mutex_lock(&ring->lock);
+    keep(ring, &like, *out);
+    pthread_mutex_unlock(&ring->lock);
+    return TAEL_OK;
 }
 
 static tael_status no_text(tael_error *err, tael_status rc)

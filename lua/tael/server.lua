@@ -20,6 +20,25 @@ local function companions(config)
     return { { app = "tael.sandbox.app", options = require("tael.sandbox.options").of(config) } }
 end
 
+--- Reads the keys of all accounts into what the workers share, while a predecessor still serves: thousands
+--- take seconds. What is wrong with one is said when it is opened.
+local function read_keys(config)
+    local account_fields, loader = require "tael.channel.account", require "tael.channel.loader"
+    if not key_folder.open(config) then
+        return
+    end
+    local packages = loader.load(config.scripts.channels)
+    local function read(slug, account)
+        account_fields.prepare(packages[account.channel], { id = 0, slug = slug,
+            environment = account.environment, fields = account_fields.fields_of(account) })
+    end
+    for _, merchant in pairs(config.merchants) do
+        for slug, account in pairs(merchant.accounts or {}) do
+            pcall(read, slug, account)
+        end
+    end
+end
+
 ---@param options table of the application contract
 ---@return table? plan
 ---@return table? err {code, message}
@@ -44,6 +63,9 @@ function app.plan(options)
         if not made then
             return nil, err
         end
+    end
+    if options.succeeds then
+        read_keys(config)
     end
     config.version, config.origin, config.source = options.version, nil, source
     return {

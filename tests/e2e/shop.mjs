@@ -38,8 +38,8 @@ export class Shop extends Engine {
     }
 
     /** Another `tael serve` on this folder. */
-    serve(args = [], env = {}) {
-        return new Process(['serve', ...args], { cwd: this.folder, env: { ...this.environment, ...env } });
+    serve(args = [], env = {}, under = []) {
+        return new Process(['serve', ...args], { cwd: this.folder, env: { ...this.environment, ...env }, under });
     }
 
     ready(running) {

@@ -94,9 +94,11 @@ const brief = (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
 /** One started program; its output is kept for the message of a failing test. */
 export class Process {
-    constructor(args, { cwd, env = {} }) {
+    /** under: a program and its arguments that run it, and become it. */
+    constructor(args, { cwd, env = {}, under = [] }) {
         this.output = '';
-        this.child = spawn(program, args, { cwd, env: { ...process.env, ...env } });
+        const [first, ...rest] = [...under, program, ...args];
+        this.child = spawn(first, rest, { cwd, env: { ...process.env, ...env } });
         for (const stream of [this.child.stdout, this.child.stderr])
             stream.on('data', (data) => { this.output += data; });
         const closed = once(this.child, 'close');

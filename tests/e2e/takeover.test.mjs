@@ -2,7 +2,7 @@
 // connection is refused, no request fails, the store's lock is never free and never two write; and whoever dies at
 // whatever step, the other one serves.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -26,8 +26,8 @@ after(async () => {
     fs.rmSync(shop.folder, { recursive: true, force: true });
 });
 
-function takeover(more = {}) {
-    const next = shop.serve(['--takeover'], more);
+function takeover(more = {}, under = []) {
+    const next = shop.serve(['--takeover'], more, under);
     started.push(next);
     return next;
 }
@@ -231,6 +231,26 @@ test('a stop in the middle of a takeover ends the old engine, and the new one se
     shop.process = next;
     await says(next, 'engine.took_over');
     assert.equal((await shop.create('DSTOP')).status, 201);
+});
+
+const mayTrace = spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0;
+
+test('a successor reads each key once for all its workers, and before it asks', { timeout: 60_000, skip: !mayTrace }, async () => {
+    const trace = path.join(shop.folder, 'trace');
+    const next = takeover({}, ['strace', '-D', '-I2', '-f', '-qq', '-e', 'trace=read,connect', '-y', '-o', trace]); // -D: it is the child
+    await taken(next);
+    const [, tracer] = /^TracerPid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${next.child.pid}/status`, 'utf8'));
+    process.kill(Number(tracer), 'SIGINT'); // it lets go of the engine
+    await until('nobody traces it', () => /^TracerPid:\s+0$/m.test(fs.readFileSync(`/proc/${next.child.pid}/status`, 'utf8')));
+    const calls = fs.readFileSync(trace, 'utf8').split('\n');
+    const all = (what) => calls.flatMap((call, i) => (what.test(call) ? [i] : []));
+    const [asks] = all(/connect\(.*tael\.takeover"/);
+    for (const key of ['demo.alipay.key', 'sandbox.alipay.pub']) {
+        const reads = all(new RegExp(`read\\(\\d+<[^>]*/${key.replaceAll('.', '\\.')}>`));
+        assert.ok(reads.length > 0, `${key} was read`);
+        assert.ok(reads.every((at) => at < asks), `${key} was read before the old engine was asked, and not again`);
+    }
+    assert.equal((await shop.create('DKEYS')).status, 201);
 });
 
 test('without an engine that runs, --takeover starts one', { timeout: 60_000 }, async () => {

@@ -199,7 +199,7 @@ static tael_status use_keyring(struct tael_world *world)
         rc = tael_keyring_secret(ring, "s", &secret, NULL);
     tael_key_release(key);
     tael_secret_release(secret);
-    tael_keyring_free(ring);
+    tael_keyring_release(ring);
     return rc;
 }
 
@@ -242,7 +242,7 @@ int main(void)
         tael_keyring_add_secret(ring, "s", tael_span_of("0123456789abcdef0123456789abcdef"),
                                 NULL) != TAEL_OK)
         return 1;
-    tael_keyring_free(ring);
+    tael_keyring_release(ring);
     bindings_survive_any_failure();
     rooms_survive_any_failure();
     char command[128];

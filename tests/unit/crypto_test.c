@@ -789,7 +789,7 @@ static void open_folders_and_files_are_refused(void)
     CHECK(chmod(path_of("b.pub"), 0644) == 0);
     put_file("notes.txt", "other files are nobody's business", 0666);
     CHECK(tael_keyring_open(&ring, folder, NULL, &err) == TAEL_OK);
-    tael_keyring_free(ring);
+    tael_keyring_release(ring);
     CHECK(unlink(path_of("b.pub")) == 0 && unlink(path_of("notes.txt")) == 0);
     CHECK(mkdir(path_of("c.key"), 0700) == 0);
     CHECK(tael_keyring_open(&ring, folder, NULL, &err) == TAEL_EINVAL);
@@ -951,18 +951,18 @@ static void sealed_files_open_with_their_master_and_name_only(struct tael_secret
     CHECK(secret_of(&other, "another master, not the one") == TAEL_OK);
     CHECK(tael_keyring_open(&ring, folder, other, &err) == TAEL_OK);
     CHECK(tael_keyring_secret(ring, "ids", &secret, &err) == TAEL_EINVAL);
-    tael_keyring_free(ring);
+    tael_keyring_release(ring);
     CHECK(tael_keyring_open(&ring, folder, NULL, &err) == TAEL_OK);
     CHECK(tael_keyring_secret(ring, "ids", &secret, &err) == TAEL_EINVAL);
     CHECK(strstr(err.message, "no master key") != NULL);
-    tael_keyring_free(ring);
+    tael_keyring_release(ring);
     char from[256];
     snprintf(from, sizeof(from), "%s", path_of("ids.secret"));
     CHECK(rename(from, path_of("other.secret")) == 0);
     CHECK(tael_keyring_open(&ring, folder, master, &err) == TAEL_OK);
     CHECK_NAMED(tael_keyring_secret(ring, "other", &secret, &err) == TAEL_EINVAL,
                 "a sealed file under another's name");
-    tael_keyring_free(ring);
+    tael_keyring_release(ring);
     tael_secret_release(other);
 }
 
@@ -981,14 +981,14 @@ static void the_folder_keeps_keys(void)
     generated_secrets_come_back(ring, false);
     replaced_files_are_read_again(ring);
     broken_files_are_named(ring);
-    tael_keyring_free(ring);
+    tael_keyring_release(ring);
     empty_folder();
     CHECK(secret_of(&master, "the master of this folder's files") == TAEL_OK);
     CHECK(tael_keyring_open(&ring, folder, master, &err) == TAEL_OK);
     generated_keys_come_back(ring, true);
     generated_secrets_come_back(ring, true);
     broken_files_are_named(ring);
-    tael_keyring_free(ring);
+    tael_keyring_release(ring);
     sealed_files_open_with_their_master_and_name_only(master);
     tael_secret_release(master);
     empty_folder();
@@ -1016,7 +1016,7 @@ static void the_folder_survives_lack_of_memory(void)
         CHECK((rc == TAEL_OK) == (secret != NULL));
         CHECK(failed ? rc != TAEL_OK : rc == TAEL_OK);
         tael_secret_release(secret);
-        tael_keyring_free(ring);
+        tael_keyring_release(ring);
         char path[256];
         snprintf(path, sizeof(path), "%s/ids.secret", place);
         unlink(path);

@@ -133,6 +133,19 @@ local function check_environment(environment)
     end
 end
 
+--- The channel's own fields of what a configuration says of an account.
+---@param configured table
+---@return table fields
+function account.fields_of(configured)
+    local fields = {}
+    for name, value in pairs(configured) do
+        if name ~= "channel" and name ~= "environment" and name ~= "zone" then
+            fields[name] = value
+        end
+    end
+    return fields
+end
+
 --- Checks the channel fields of an account and fills in the defaults of its environment.
 ---@param package tael.channel.Package
 ---@param fields table

@@ -10,20 +10,9 @@ local sorted = require "tael.sorted"
 local check = {}
 
 local ENVIRONMENT_OF = { live = "production", test = "sandbox" }
-local OWN = { channel = true, environment = true, zone = true } -- the others are the channel's
 
 local function fail(where, message)
     return nil, { code = "configuration_invalid", message = where .. ": " .. message }
-end
-
-local function channel_fields(account)
-    local fields = {}
-    for name, value in pairs(account) do
-        if not OWN[name] then
-            fields[name] = value
-        end
-    end
-    return fields
 end
 
 local function check_account(packages, merchant, slug, account, folder)
@@ -40,7 +29,7 @@ local function check_account(packages, merchant, slug, account, folder)
         return fail(where .. ".channel", "there is no channel '" .. account.channel
             .. "' in " .. folder .. "/channels")
     end
-    local fields, err = account_fields.check(package, channel_fields(account), account.environment)
+    local fields, err = account_fields.check(package, account_fields.fields_of(account), account.environment)
     if not fields then
         return fail(where, err.message)
     end

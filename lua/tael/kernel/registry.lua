@@ -123,16 +123,6 @@ function registry.sync(config)
     sync_accounts(config, sync_merchants(config))
 end
 
-local function channel_fields(configured)
-    local fields = {}
-    for name, value in pairs(configured) do
-        if name ~= "channel" and name ~= "environment" and name ~= "zone" then
-            fields[name] = value
-        end
-    end
-    return fields
-end
-
 local function place_of(merchant, slug)
     return "merchants." .. merchant .. ".accounts." .. slug
 end
@@ -156,7 +146,7 @@ local function make_account(row, merchant, from)
         refuse(where .. ".channel", ("there is no channel '%s' in %s"):format(row.channel, from.root
             and "scripts/channels" or "the version of channels"))
     end
-    local fields, err = account_fields.check(package, channel_fields(configured), row.environment)
+    local fields, err = account_fields.check(package, account_fields.fields_of(configured), row.environment)
     if not fields then
         refuse(where, err.message)
     end

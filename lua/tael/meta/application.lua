@@ -24,6 +24,7 @@
 ---@field version string
 ---@field dev boolean
 ---@field listen boolean       false: in-process calls only
+---@field succeeds boolean      another engine serves until this one is planned: what takes long is done now
 ---@field args table           of whoever started it
 ---@field make_folder fun(path: string): boolean?, string? mode 0700; true also when it is there
 
