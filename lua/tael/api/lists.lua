@@ -3,6 +3,7 @@ local cursor = require "tael.api.cursor"
 local ids = require "tael.kernel.ids"
 local json = require "tael.json"
 local problem = require "tael.api.problem"
+local schema = require "tael.api.schema"
 local secrets = require "tael.kernel.secrets"
 local time = require "tael.time"
 
@@ -60,6 +61,29 @@ function lists.page(call, views, position, order)
     local next_cursor = position
         and cursor.make(secrets.get("ids"), about(call, order), position, time.now())
     return { data = json.array(views), next_cursor = next_cursor or json.null }
+end
+
+--- Answers with a page of rows, newest first: one more is read than is shown, to tell whether more follow.
+---@param call tael.api.Call
+---@param read fun(before: integer?, count: integer): table[]?, table? rows with id; or err
+---@param view fun(row: table): table
+---@return integer? status
+---@return table body or problem
+function lists.answer(call, read, view)
+    local position, refused = lists.position(call)
+    if refused then
+        return nil, refused
+    end
+    local limit = call.query.limit or schema.LIMIT_DEFAULT
+    local rows, err = read(position, limit + 1)
+    if not rows then
+        return nil, err
+    end
+    local views = {}
+    for i = 1, math.min(#rows, limit) do
+        views[i] = view(rows[i])
+    end
+    return 200, lists.page(call, views, rows[limit + 1] and rows[limit].id)
 end
 
 return lists

@@ -87,21 +87,11 @@ function M.list_keys(call)
     if not merchant then
         return nil, refused
     end
-    local position
-    position, refused = lists.position(call)
-    if refused then
-        return nil, refused
-    end
-    local limit = call.query.limit or schema.LIMIT_DEFAULT
-    local rows, err = keys.list(merchant.id, position, limit + 1)
-    if not rows then
-        return nil, err
-    end
-    local views = {}
-    for i = 1, math.min(#rows, limit) do
-        views[i] = view_of(merchant, rows[i])
-    end
-    return 200, lists.page(call, views, rows[limit + 1] and rows[limit].id)
+    return lists.answer(call, function(before, count)
+        return keys.list(merchant.id, before, count)
+    end, function(row)
+        return view_of(merchant, row)
+    end)
 end
 
 --- The key that the path names. An operator who has found a key does not know whose it is, and is told.

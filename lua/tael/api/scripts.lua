@@ -241,22 +241,15 @@ function M.list(call)
     if not owner then
         return nil, refused
     end
-    local position
-    position, refused = lists.position(call)
-    if refused then
-        return nil, refused
+    local active, err = active_of(owner)
+    if err then
+        return nil, err
     end
-    local limit = call.query.limit or schema.LIMIT_DEFAULT
-    local found, err = versions.list(owner, position, limit + 1)
-    local active, failed = active_of(owner)
-    if not found or failed then
-        return nil, err or failed
-    end
-    local views = {}
-    for i = 1, math.min(#found, limit) do
-        views[i] = view_of(owner, found[i], active)
-    end
-    return 200, lists.page(call, views, found[limit + 1] and found[limit].id)
+    return lists.answer(call, function(before, count)
+        return versions.list(owner, before, count)
+    end, function(version)
+        return view_of(owner, version, active)
+    end)
 end
 
 local function find(owner, number)
