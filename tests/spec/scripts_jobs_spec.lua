@@ -135,4 +135,25 @@ describe("a job", function()
         assert.equal("store_unavailable", told.code)
         assert.is_nil(told.slot)
     end)
+
+    it("is not said to be running when the store does not take its slot", function()
+        for _, seen in ipairs { false, true } do
+            if seen then
+                pass()
+            end
+            local commit = store.commit
+            store.commit = function() return nil, { code = "unavailable" } end
+            local told = wish()
+            store.commit = commit
+            assert.equal("store_unavailable", told.code)
+            assert.is_nil(told.slot)
+        end
+        assert.is_not_nil(wish().slot)
+    end)
+
+    it("that runs is said to be running", function()
+        pass()
+        db:run(("UPDATE job_slots SET state = 'running', lease = %d;"):format(now + HOUR))
+        assert.equal("state_conflict", wish().code)
+    end)
 end)

@@ -38,12 +38,15 @@ end
 
 -- ---- one slot ----
 
+---@return boolean done
+---@return boolean? taken when not done: the store was there, and a guard said no
 local function commit(statement, params)
     local done, err = store.commit { { statement, params } }
-    if not done and err.code ~= "guard" then
+    local taken = not done and err.code == "guard"
+    if not done and not taken then
         log.error("job.store", { statement = statement, code = err.code })
     end
-    return done ~= nil
+    return done ~= nil, taken
 end
 
 local function fail(job, slug, kind, detail)
@@ -208,6 +211,7 @@ local BUSY = { code = "state_conflict",
     detail = "The job is running, or was cut off and its time is not over." }
 
 local UNREAD = { code = "store_unavailable", detail = "The job's last slot cannot be read; ask again." }
+local UNTAKEN = { code = "store_unavailable", detail = "The job's slot cannot be stored; ask again." }
 local NO_SLOT = { code = "state_conflict", detail = "The job has had no slot yet that could run again." }
 
 --- This moment, or, where the clock went back, the first one after its last slot.
@@ -221,18 +225,20 @@ local function slot_wanted(job, again)
     elseif again then
         return last and last.slot or nil, NO_SLOT
     elseif not last then
-        commit("job.first", { name = job.name, slot = now - 1 })
-        return now
+        return commit("job.first", { name = job.name, slot = now - 1 }) and now or nil, UNTAKEN
     end
     return math.max(now, last.slot + 1)
 end
 
 local function fulfil(generation, job, wish, again)
     local slot, why = slot_wanted(job, again)
-    if not slot then
+    local claimed, taken
+    if slot then
+        claimed, taken = claim(job, slot, again)
+        why = taken and BUSY or UNTAKEN
+    end
+    if not claimed then
         wish.code, wish.detail = why.code, why.detail
-    elseif not claim(job, slot, again) then
-        wish.code, wish.detail = BUSY.code, BUSY.detail
     else
         wish.slot = slot
         run_claimed(generation, job, slot)
