@@ -98,6 +98,17 @@ local function objects_as_of(rows)
     return objects
 end
 
+--- Of a seal that cannot be read nobody knows whether it is there: that is no event without one.
+---@param seal integer? its number where that is known
+---@return table? view
+local function view_of(row, object, seal)
+    local err
+    if not seal then
+        seal, err = seals.number_of(row.id)
+    end
+    return not err and views.event(row, object, seal) or nil
+end
+
 ---@param text string "evt_…"
 ---@return table? view
 ---@return table? err
@@ -113,10 +124,11 @@ function events.get(text)
         return nil, { code = "not_found", detail = "there is no such event" }
     end
     local objects = objects_as_of { row }
-    if not objects then
+    local view = objects and view_of(row, objects[row.id])
+    if not view then
         return unavailable()
     end
-    return views.event(row, objects[row.id], (seals.number_of(row.id)))
+    return view
 end
 
 -- ---- ids in the order of commits ----
@@ -338,7 +350,10 @@ function events.list(filters)
     end
     for i, row in ipairs(page.rows) do
         turn(i, SEALS)
-        list[i] = views.event(row, objects[row.id], page.seals[row.id] or seals.number_of(row.id))
+        list[i] = view_of(row, objects[row.id], page.seals[row.id])
+        if not list[i] then
+            return unavailable()
+        end
     end
     return list, page.next, page.last
 end
