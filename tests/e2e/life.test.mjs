@@ -469,6 +469,8 @@ for (const policy of ['accept', 'refund', 'review']) {
             assert.equal(data.length, 1);
             assert.equal(data[0].amount, 1234);
             assert.equal(data[0].reason, 'late');
+            const page = await (await fetch(`${own.url}/return/alipay/${(await attemptsOf(payment, own))[0].order_no}`)).text();
+            assert.match(page, /data-state="paid">What was paid (is being|has been) given back\./);
         }
         assert.equal(await successOf(payment, {}, own), 'success');
         assert.equal((await own.payment(payment.id)).captured_amount, 1234);

@@ -269,7 +269,7 @@ for _, method in ipairs { "GET", "POST" } do
     add(method, "/return/{channel}/{payment}", PUBLIC, inbound.returned, {
         id = method == "GET" and "return" or "returnByForm", about = "The payer's browser comes back",
         raw = true, answers = { [200] = { media = "text/html", about = "A page for the payer." },
-            [303] = { media = "text/plain", about = "To return_url." }, [404] = PLAIN },
+            [303] = { media = "text/plain", about = "To return_url." }, [404] = PLAIN, [503] = PLAIN },
     })
 end
 add("GET", "/qr/{payment}.svg", PUBLIC, qr.svg, {

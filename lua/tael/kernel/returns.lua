@@ -21,11 +21,13 @@ local texts = {
         paid = "Paid. Thank you.", pending = "We are waiting for the payment to be confirmed.",
         closed = "This payment is closed. Nothing was paid.", failed = "The payment was declined.",
         returned = "This payment is closed. What was paid has been given back.",
+        returning = "What was paid is being given back.", refunded = "What was paid has been given back.",
         other = "The payment is being checked.", title = "Payment", order = "Order",
     },
     ["zh-CN"] = {
         paid = "支付成功，谢谢。", pending = "正在等待支付确认。", closed = "该支付已关闭，未扣款。",
-        returned = "该支付已关闭，所付款项已退回。", failed = "支付被拒绝。", other = "该支付正在核对。", title = "支付", order = "订单",
+        returned = "该支付已关闭，所付款项已退回。", returning = "所付款项正在退回。", refunded = "所付款项已退回。",
+        failed = "支付被拒绝。", other = "该支付正在核对。", title = "支付", order = "订单",
     },
 }
 
@@ -35,26 +37,53 @@ local function escape(text)
     return (text:gsub("[&<>\"']", entities))
 end
 
+local locales = { en = "en", zh = "zh-CN" }
+
+--- Of the languages that we have, the one that the browser wants most; of several, the one it names first.
 local function language(header)
-    return (header or ""):lower():find("^%s*zh") and "zh-CN" or "en"
+    local best, most = "en", 0
+    for range in (header or ""):gmatch("[^,]+") do
+        local tag, weight = range:lower():match("^%s*(%a+)[%w-]*%s*(.*)$")
+        local locale = tag and locales[tag]
+        local q = locale and (weight == "" and 1 or tonumber(weight:match("^;%s*q=([%d.]+)%s*$"))) or 0
+        if q > most then
+            best, most = locale, q
+        end
+    end
+    return best
 end
 
---- Was it closed after money had come: by our reversal, or at the channel?
-local function was_returned(payment, attempt)
-    if payment.state ~= "closed" then
+--- A row; nil when there is none, false when the store does not say.
+local function read(statement, params)
+    local rows = store.query(statement, params)
+    if not rows then
         return false
-    elseif payment.reason == "voided" then
-        return true
     end
-    local rows = store.query("attempt.find", { attempt = attempt })
-    local row = rows and rows[1]
-    return row ~= nil and row.state == "expired" and row.code == states.GIVEN_BACK
+    return rows[1]
+end
+
+--- What the payer is told: the word of a text. Money that goes back is nothing to thank for, and a payment
+--- that was closed by our reversal, or at the channel after money had come, is none that was not paid.
+---@return string? word nil: the store does not say
+local function word_of(payment, attempt)
+    if payment.state == "paid" and payment.captured_amount > 0
+        and payment.refund_reserved >= payment.captured_amount then
+        return payment.refunded_amount >= payment.captured_amount and "refunded" or "returning"
+    elseif payment.state ~= "closed" then
+        return payment.state
+    elseif payment.reason == "voided" then
+        return "returned"
+    end
+    local row = read("attempt.find", { attempt = attempt })
+    if row == false then
+        return nil
+    end
+    return row and row.state == "expired" and row.code == states.GIVEN_BACK and "returned" or "closed"
 end
 
 --- Our own page, for payments without a return_url. It asks again by itself while the payment is open.
-local function page(payment, attempt, locale)
+local function page(payment, word, locale)
     local text = texts[locale]
-    local said = was_returned(payment, attempt) and text.returned or text[payment.state] or text.other
     local open = payment.state == "pending"
     local lines = {
         "<!DOCTYPE html>",
@@ -62,7 +91,7 @@ local function page(payment, attempt, locale)
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         open and '<meta http-equiv="refresh" content="2">' or "",
         ("<title>%s</title></head><body>"):format(text.title),
-        ('<h1 data-state="%s">%s</h1>'):format(payment.state, said),
+        ('<h1 data-state="%s">%s</h1>'):format(payment.state, text[word] or text.other),
         ("<p>%s %s</p>"):format(escape(payment.currency), money.format(payment.amount, payment.currency)),
         ("<p>%s %s</p>"):format(text.order, escape(payment.merchant_order_id)),
         "</body></html>",
@@ -93,25 +122,35 @@ local function redirect(url, payment)
     } }
 end
 
+local function plain(status, text, wait)
+    return { status = status, body = text, headers = { ["content-type"] = "text/plain; charset=utf-8",
+        ["cache-control"] = "no-store", ["retry-after"] = wait } }
+end
+
 local function not_found()
-    return { status = 404, headers = { ["content-type"] = "text/plain; charset=utf-8" }, body = "not found" }
+    return plain(404, "not found")
+end
+
+--- Of a row that was not read: there is none, or nobody knows.
+local function missing(row)
+    return row == false and plain(503, "try again\n", "1") or not_found()
 end
 
 --- The attempt that the path names, at an account of that channel.
+---@return table|false|nil attempt
+---@return table? account
 local function find(channel, number)
     local attempt = ids.attempt_of(number)
-    local rows = attempt and store.query("attempt.find", { attempt = attempt })
-    local row = rows and rows[1]
+    local row = attempt and read("attempt.find", { attempt = attempt })
     local account = row and registry.account(row.account)
-    if not account or account.channel ~= channel then
+    if row and (not account or account.channel ~= channel) then
         return nil
     end
     return row, account
 end
 
 local function read_payment(id)
-    local rows = store.query("payment.get", { payment = id })
-    return rows and rows[1]
+    return read("payment.get", { payment = id })
 end
 
 --- Asks the channel about the order that the payer comes back from, which need not be the newest, for at most
@@ -134,12 +173,14 @@ end
 function returns.receive(inbound)
     local attempt, account = find(inbound.channel, inbound.payment)
     if not attempt then
-        return not_found()
+        return missing(attempt)
     end
     task.set_scope(attempt.merchant)
     local payment = read_payment(attempt.payment)
     local prepared = registry.prepared(account)
-    if not payment or not prepared then
+    if not payment then
+        return missing(payment)
+    elseif not prepared then
         return not_found()
     end
     local request = inbound.request
@@ -149,11 +190,15 @@ function returns.receive(inbound)
     if payment.state == "pending" and signed then
         payment = ask(payment, attempt.id, "payment:" .. payment.id)
     end
-    local details = details_of.read(payment)
+    local details, err = details_of.read(payment)
     if details and details.return_url then
         return redirect(details.return_url, payment)
     end
-    return page(payment, attempt.id, language(request.headers["accept-language"]))
+    local word = word_of(payment, attempt.id)
+    if not word or not details and err.code ~= "damaged" then
+        return missing(false)
+    end
+    return page(payment, word, language(request.headers["accept-language"]))
 end
 
 return returns
