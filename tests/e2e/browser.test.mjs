@@ -44,6 +44,17 @@ test('the buyer clicks Pay and sees the payment paid', async () => {
     await page.close();
 });
 
+test('on a narrow telephone the pages are as wide as it is', async () => {
+    const page = await (await browser.newContext({ viewport: { width: 320, height: 600 }, isMobile: true })).newPage();
+    const payment = (await engine.create('W'.repeat(64), { subject: 'W'.repeat(100) })).body;
+    const { data: [{ order_no: number }] } = (await engine.get(`/v1/payments/${payment.id}/attempts`)).body;
+    for (const address of [payment.next_action.url, `${engine.url}/return/alipay/${number}`, `${engine.sandbox}/sandbox`]) {
+        await page.goto(address);
+        assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), 320, address);
+    }
+    await page.context().close();
+});
+
 test('the buyer clicks Refuse and nothing is paid', async () => {
     const { payment, page } = await openPage('B2');
     await page.getByRole('button', { name: /Refuse|拒绝|取消/ }).first().click();

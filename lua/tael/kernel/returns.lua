@@ -1,5 +1,6 @@
 --- The payer's browser coming back from the channel. It proves nothing and changes nothing: it is told what
 --- the store says, after the channel was asked when the payment is still open.
+local crypto = require "tael.crypto"
 local details_of = require "tael.kernel.details"
 local ids = require "tael.kernel.ids"
 local log = require "tael.log"
@@ -30,6 +31,9 @@ local texts = {
         failed = "支付被拒绝。", other = "该支付正在核对。", title = "支付", order = "订单",
     },
 }
+
+local STYLE = "body{overflow-wrap:anywhere}" -- an order's number may be longer than a telephone is wide
+local STYLE_HASH = crypto.base64.encode(crypto.digest("sha256", STYLE))
 
 local entities = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
@@ -90,7 +94,7 @@ local function page(payment, word, locale)
         ('<html lang="%s"><head><meta charset="utf-8">'):format(locale),
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         open and '<meta http-equiv="refresh" content="2">' or "",
-        ("<title>%s</title></head><body>"):format(text.title),
+        ("<title>%s</title><style>%s</style></head><body>"):format(text.title, STYLE),
         ('<h1 data-state="%s">%s</h1>'):format(payment.state, text[word] or text.other),
         ("<p>%s %s</p>"):format(escape(payment.currency), money.format(payment.amount, payment.currency)),
         ("<p>%s %s</p>"):format(text.order, escape(payment.merchant_order_id)),
@@ -100,7 +104,8 @@ local function page(payment, word, locale)
         status = 200, body = table.concat(lines, "\n"),
         headers = {
             ["content-type"] = "text/html; charset=utf-8", ["cache-control"] = "no-store",
-            ["content-security-policy"] = "default-src 'none'", ["referrer-policy"] = "no-referrer",
+            ["content-security-policy"] = ("default-src 'none'; style-src 'sha256-%s'"):format(STYLE_HASH),
+            ["referrer-policy"] = "no-referrer",
             ["x-content-type-options"] = "nosniff",
         },
     }
