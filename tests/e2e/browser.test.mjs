@@ -55,6 +55,35 @@ test('on a narrow telephone the pages are as wide as it is', async () => {
     await page.context().close();
 });
 
+/** The least contrast of a page's texts with what is behind them, as WCAG 2 reckons it. */
+const contrast = (page) => page.evaluate(() => {
+    const rgb = (text) => (text.match(/[\d.]+/g) ?? []).map(Number);
+    const light = (colour) => colour.slice(0, 3).map((part) => part / 255)
+        .map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+        .reduce((sum, part, i) => sum + part * [0.2126, 0.7152, 0.0722][i], 0);
+    const behind = (element) => {
+        const colour = element ? rgb(getComputedStyle(element).backgroundColor) : [255, 255, 255];
+        return colour[3] === 0 ? behind(element.parentElement) : colour;
+    };
+    const texts = [...document.body.querySelectorAll('*')].filter((element) =>
+        [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim()));
+    return Math.min(...texts.map((element) => {
+        const [less, more] = [light(rgb(getComputedStyle(element).color)), light(behind(element))].sort((a, b) => a - b);
+        return (more + 0.05) / (less + 0.05);
+    }));
+});
+
+test('every text can be read by who sees little', async () => {
+    const { page } = await openPage('B0');
+    for (const address of [page.url(), `${engine.sandbox}/sandbox`]) {
+        await page.goto(address);
+        const least = await contrast(page);
+        assert.ok(least >= 4.5, `${address}: ${least}`);
+    }
+    assert.equal(await page.getAttribute('html', 'lang'), 'en', 'the help is in English');
+    await page.close();
+});
+
 test('the buyer clicks Refuse and nothing is paid', async () => {
     const { payment, page } = await openPage('B2');
     await page.getByRole('button', { name: /Refuse|拒绝|取消/ }).first().click();

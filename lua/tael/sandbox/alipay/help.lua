@@ -96,7 +96,7 @@ end
 ---@return table response
 function help.page()
     return html.page {
-        title = "Alipay sandbox", wide = true,
+        title = "Alipay sandbox", lang = "en", wide = true,
         content = table.concat {
             "<h1>支付宝沙箱 Alipay sandbox</h1><p>Simulated, no real money. 模拟网关，不会动用真实资金。</p>",
             section("Addresses 地址", addresses), section("Magic amounts 特殊金额", amounts()),
