@@ -10,6 +10,10 @@ if (!order) {
     console.error('usage: node order.mjs ORDER [AMOUNT [SUBJECT]]');
     process.exit(2);
 }
+if (!/^[1-9]\d{0,14}$/.test(amount)) { // as a Number 20.00 would be 20 minor units
+    console.error(`AMOUNT is an integer of minor units, such as 1234 for 12.34, not '${amount}'`);
+    process.exit(2);
+}
 const url = process.env.TAEL_URL ?? 'http://127.0.0.1:8080';
 const key = process.env.TAEL_KEY ?? readFileSync('data/demo.key', 'utf8').trim();
 

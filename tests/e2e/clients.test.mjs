@@ -51,6 +51,16 @@ test('order.mjs ends where another request would change nothing', async () => {
     assert.match((await run(node('A1'), [[200, '<html>hello</html>']])).text, /is no Tael: its answer is no JSON\n$/);
 });
 
+test('order.mjs takes no amount that is not of minor units: 20.00 is no 20 fen', async () => {
+    for (const amount of ['20.00', '12.34', '1e3', '0x10', '', ' 5', '0', '-5', '99999999999999999999']) {
+        const { code, text, asked } = await run(node('A1', amount), [payment('paid')]);
+        assert.deepEqual([code, asked.length], [2, 0], amount);
+        assert.match(text, /AMOUNT .*minor units.* 1234 for 12\.34/);
+    }
+    const { asked: [body] } = await run(node('A1', '500'), [payment('paid')]);
+    assert.equal(JSON.parse(body).amount, 500);
+});
+
 test('order.sh says what was answered, whoever did', async () => {
     const lost = await run(curl('A1'), [proxy]);
     assert.match(lost.text, /^no answer of Tael: <html>\n<h1>Bad Gateway/);
