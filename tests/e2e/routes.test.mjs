@@ -39,8 +39,10 @@ test('a script answers JSON with JSON', async () => {
     assert.equal(answer.status, 200, answer.text);
     assert.equal(answer.headers.get('content-type'), 'application/json');
     assert.equal(answer.text, '{"channel":"alipay","fee":61}');
-    const wrong = await ask('/r/quote', { amount: 1.5 });
-    assert.deepEqual([wrong.status, wrong.body.code, wrong.body.pointer], [400, 'invalid_field', '/amount']);
+    for (const amount of ['1.5', '0', '100000000000001', '50000000000000000', '9223372036854775807']) { // the last two fees would be below nothing, and nothing
+        const wrong = await ask('/r/quote', `{"amount":${amount}}`);
+        assert.deepEqual([wrong.status, wrong.body?.code, wrong.body?.pointer], [400, 'invalid_field', '/amount'], `${amount}: ${wrong.text}`);
+    }
 });
 
 test('what has been saved answers the next request', async () => {
