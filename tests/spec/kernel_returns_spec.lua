@@ -16,7 +16,7 @@ package.loaded["tael.log"] = { error = function() end }
 package.loaded["tael.kernel.query"] = {}
 package.loaded["tael.kernel.registry"] = {
     account = function() return { id = 7, channel = "spec" } end,
-    prepared = function() return {} end, package = function() return {} end,
+    prepared = function() return world.prepared end, package = function() return {} end,
 }
 local ids = require "tael.kernel.ids"
 local returns = require "tael.kernel.returns"
@@ -24,7 +24,7 @@ local returns = require "tael.kernel.returns"
 local NUMBER = ids.order_number(support.attempt().id)
 
 before_each(function()
-    world = { reads = 0, ["attempt.find"] = support.attempt { state = "succeeded" },
+    world = { reads = 0, prepared = {}, ["attempt.find"] = support.attempt { state = "succeeded" },
         ["payment.get"] = support.payment { state = "paid", captured_amount = 1234 },
         ["event.get"] = { data = '{"details":{}}' } }
 end)
@@ -81,6 +81,13 @@ it("what is not there is not found", function()
         world[name] = kept
     end
     assert.are.equal(404, receive(nil, "no number").status)
+end)
+
+it("who paid through an account that is configured no more is told so, too", function()
+    world.prepared = nil
+    assert.are.equal("Paid. Thank you.", (said()))
+    world["event.get"] = { data = '{"details":{"return_url":"https://shop.example/"}}' }
+    assert.are.equal(303, receive().status)
 end)
 
 it("an amount has its currency's own decimals", function()

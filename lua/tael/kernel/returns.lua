@@ -132,13 +132,9 @@ local function plain(status, text, wait)
         ["cache-control"] = "no-store", ["retry-after"] = wait } }
 end
 
-local function not_found()
-    return plain(404, "not found")
-end
-
 --- Of a row that was not read: there is none, or nobody knows.
 local function missing(row)
-    return row == false and plain(503, "try again\n", "1") or not_found()
+    return row == false and plain(503, "try again\n", "1") or plain(404, "not found")
 end
 
 --- The attempt that the path names, at an account of that channel.
@@ -172,6 +168,13 @@ local function ask(payment, attempt, key)
     return read_payment(payment.id) or payment
 end
 
+--- May the channel be asked for this browser's sake? Not at an account that is no longer configured.
+local function may_ask(account, inbound)
+    local prepared, package = registry.prepared(account), registry.package(account)
+    return prepared ~= nil and (not package.return_
+        or returned.verify(package, prepared, inbound.request.query or "", time.now()) == inbound.payment)
+end
+
 --- GET or POST /return/<channel>/<order number>. Sets the task's scope to the payment's merchant.
 ---@param inbound { channel: string, payment: string, request: table }
 ---@return { status: integer, headers: table<string, string>, body: string } response
@@ -182,17 +185,9 @@ function returns.receive(inbound)
     end
     task.set_scope(attempt.merchant)
     local payment = read_payment(attempt.payment)
-    local prepared = registry.prepared(account)
     if not payment then
         return missing(payment)
-    elseif not prepared then
-        return not_found()
-    end
-    local request = inbound.request
-    local package = registry.package(account)
-    local signed = not package.return_
-        or returned.verify(package, prepared, request.query or "", time.now()) == inbound.payment
-    if payment.state == "pending" and signed then
+    elseif payment.state == "pending" and may_ask(account, inbound) then
         payment = ask(payment, attempt.id, "payment:" .. payment.id)
     end
     local details, err = details_of.read(payment)
@@ -203,7 +198,7 @@ function returns.receive(inbound)
     if not word or not details and err.code ~= "damaged" then
         return missing(false)
     end
-    return page(payment, word, language(request.headers["accept-language"]))
+    return page(payment, word, language(inbound.request.headers["accept-language"]))
 end
 
 return returns
