@@ -37,7 +37,7 @@ local known = {
             fields.gmt_refund, fields.out_biz_no = clock.text(time.now()) .. ".000", "UNKNOWN"
         end },
     tamper = { says = "the amount was changed after signing", signed = function(fields)
-        fields.total_amount = "0.01"
+        fields.total_amount = fields.total_amount == "0.01" and "0.02" or "0.01"
     end },
     changed_amount = { says = "another amount, signed", fields = function(fields)
         fields.total_amount = yuan.text(yuan.fen(fields.total_amount) + 1)
