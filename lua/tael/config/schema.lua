@@ -112,8 +112,8 @@ key("payments.on_late_paid", "enum", "review", "money for a payment that was clo
     { values = { "accept", "refund", "review" } })
 key("payments.on_duplicate_paid", "enum", "refund", "a second success of one payment",
     { values = { "refund", "review" } })
-key("payments.review_approval_above", "integer", nil, "amount above which a review needs two persons",
-    { min = 0 })
+key("payments.review_approval_above", "integer", nil,
+    "minor units, of whatever currency, above which a review needs two persons", { min = 0 })
 key("notifications.retention", "duration", "90d", "how long raw messages are kept", { min = DAY })
 key("notifications.ring_mib", "integer", 64, "memory for messages refused before their sender was known",
     { min = 1, max = 1024 })
