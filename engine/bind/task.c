@@ -247,10 +247,11 @@ static int last_continue(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-/* task.last() */
+/* task.last(alike?) */
 static int task_last(lua_State *L)
 {
-    tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "task.last"), true);
+    bool alike = lua_toboolean(L, 1) != 0;
+    tael_task_wait_last(tael_task_of(L, TAEL_CTX_TASK, "task.last"), alike);
     return lua_yieldk(L, 0, 0, last_continue);
 }
 

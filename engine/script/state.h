@@ -91,8 +91,8 @@ void tael_task_wake(struct tael_task *task);
 
 /* The task waits until nothing is ready, since what it does next takes long: after everything else
  * of a turn of the loop a few such tasks go on, in the order in which they came, and the sockets
- * are looked at before the next few. Then lua_yieldk with no results. */
-/* alike: what it goes on with is what others that wait so go on with (signatures). */
+ * are looked at before the next few. Then lua_yieldk with no results. alike: it goes on with a
+ * signature and a unit, as others that wait so; its unit may wait for theirs. */
 void tael_task_wait_last(struct tael_task *task, bool alike);
 /* It waited so, alike, has not waited since, and others still do. */
 bool tael_task_is_followed(const struct tael_task *task);

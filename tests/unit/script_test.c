@@ -289,6 +289,28 @@ static void those_alike_follow_each_other(void)
     room_close(&room);
 }
 
+/* A reader of a list commits nothing: a commit that waited for it would wait in vain. */
+static void who_only_reads_follows_nobody(void)
+{
+    struct room room;
+    room_open(&room, 0, NULL);
+    struct outcome outcome =
+        run(&room,
+            "local time, task, probe = require 'tael.time', require 'tael.task', require 'probe'\n"
+            "local seen = {}\n"
+            "local function begin(alike)\n"
+            "  task.spawn(function()\n"
+            "    task.last(alike)\n"
+            "    seen[#seen + 1] = tostring(probe.is_followed())\n"
+            "  end)\n"
+            "end\n"
+            "begin(true) begin(true) begin() begin()\n"
+            "time.sleep(10)\n"
+            "return table.concat(seen, ' ')");
+    CHECK(strcmp(outcome.text, "true false false false") == 0);
+    room_close(&room);
+}
+
 static void the_state_ends_while_some_wait_to_be_last(void)
 {
     struct room room;
@@ -672,6 +694,7 @@ int main(void)
     what_takes_long_goes_last();
     what_takes_long_does_not_keep_the_loop();
     those_alike_follow_each_other();
+    who_only_reads_follows_nobody();
     the_state_ends_while_some_wait_to_be_last();
     waiting_works_inside_pcall_and_iterators();
     waiting_is_refused_where_it_cannot_be();

@@ -94,7 +94,7 @@ function calls.build(asking)
     if not details then
         return nil, err
     end
-    task.last() -- it will be signed
+    task.last(true) -- it will be signed
     local ctx = context.of(asking.payment, details, asking.attempt, account, asking.now or time.now(),
         asking.refund)
     local request

@@ -82,7 +82,7 @@ end
 
 --- Asks the package for what the payer is sent to. Pure and repeatable.
 local function build(payment, details, attempt, account, prepared)
-    task.last()
+    task.last(true)
     local ctx = context.of(payment, details, attempt, account, due.made(attempt.id))
     local request, err = call.build(registry.package(account), "create", prepared, ctx)
     if not request then

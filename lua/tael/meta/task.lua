@@ -45,7 +45,8 @@ function task.wake(key, payload) end
 
 --- Waits until no other task is ready: for what is about to take long without waiting (a signature). A few
 --- such tasks go on in a turn of the loop, after all others, in the order in which they came.
-function task.last() end
+---@param alike boolean? it signs and commits next, as others that say so: a unit waits for theirs, 5 ms at most
+function task.last(alike) end
 
 --- Runs fn now and again and again, each time in a task of its own, pause_ms after the one before has ended,
 --- until the engine ends. An error, or no memory for a round, ends that round alone; it is logged as
