@@ -4,12 +4,13 @@ local support = require "tests.spec.kernel_support"
 
 local world
 
-package.loaded["tael.store"] = { query = function(name)
+package.loaded["tael.store"] = { query = function(name, params)
     world.reads = world.reads + 1
     if world.reads == world.fails_at then
         return nil, { code = "unavailable" }
     end
-    return { world[name] }
+    local row = world[name]
+    return { type(row) == "function" and row(params) or row }
 end }
 package.loaded["tael.task"] = { set_scope = function() end, spawn = function() end, wait = function() end }
 package.loaded["tael.log"] = { error = function() end }
@@ -61,6 +62,7 @@ it("what the store does not say is not made up", function()
     } do
         world["payment.get"] = support.payment(of)
         world["attempt.find"] = support.attempt { state = "expired", code = "given_back" }
+        world["attempt.get"] = world["attempt.find"]
         world.fails_at = nil
         local whole = receive()
         assert.are.equal(200, whole.status)
@@ -72,6 +74,20 @@ it("what the store does not say is not made up", function()
         end
     end
 end)
+
+it("of a closed payment it says that money came and went, whichever of its orders the payer comes back from",
+    function()
+        world["payment.get"] = support.payment { state = "closed", reason = "expired", attempt = 5 }
+        world["attempt.find"] = support.attempt { state = "expired" }
+        world["attempt.get"] = function(params)
+            return ({ [5] = { id = 5, state = "expired", prev = 4 }, [4] = { id = 4, state = "expired",
+                code = world.code, prev = support.attempt().id } })[params.attempt] or support.attempt {
+                state = "expired" }
+        end
+        assert.are.equal("This payment is closed. Nothing was paid.", (said()))
+        world.code = "given_back"
+        assert.are.equal("This payment is closed. What was paid has been given back.", (said()))
+    end)
 
 it("what is not there is not found", function()
     for _, name in ipairs { "attempt.find", "payment.get" } do

@@ -66,10 +66,26 @@ local function read(statement, params)
     return rows[1]
 end
 
+--- Did any order of the payment hold money that was given back at the channel?
+---@return boolean? held nil: the store does not say
+local function was_given_back(payment)
+    local at = payment.attempt
+    while at do
+        local row = read("attempt.get", { attempt = at })
+        if row == false then
+            return nil
+        elseif row and row.state == "expired" and row.code == states.GIVEN_BACK then
+            return true
+        end
+        at = row and row.prev
+    end
+    return false
+end
+
 --- What the payer is told: the word of a text. Money that goes back is nothing to thank for, and a payment
 --- that was closed by our reversal, or at the channel after money had come, is none that was not paid.
 ---@return string? word nil: the store does not say
-local function word_of(payment, attempt)
+local function word_of(payment)
     if payment.state == "paid" and payment.captured_amount > 0
         and payment.refund_reserved >= payment.captured_amount then
         return payment.refunded_amount >= payment.captured_amount and "refunded" or "returning"
@@ -78,11 +94,11 @@ local function word_of(payment, attempt)
     elseif payment.reason == "voided" then
         return "returned"
     end
-    local row = read("attempt.find", { attempt = attempt })
-    if row == false then
+    local given_back = was_given_back(payment)
+    if given_back == nil then
         return nil
     end
-    return row and row.state == "expired" and row.code == states.GIVEN_BACK and "returned" or "closed"
+    return given_back and "returned" or "closed"
 end
 
 --- Our own page, for payments without a return_url. It asks again by itself while the payment is open.
@@ -194,7 +210,7 @@ function returns.receive(inbound)
     if details and details.return_url then
         return redirect(details.return_url, payment)
     end
-    local word = word_of(payment, attempt.id)
+    local word = word_of(payment)
     if not word or not details and err.code ~= "damaged" then
         return missing(false)
     end
