@@ -51,12 +51,18 @@ static int listen_new(const char *path)
     return -1;
 }
 
+/* listen again: a successor is told the process that did so last, and waits for its end. */
 static int listen_inherited(const struct tael_legacy *legacy)
 {
-    for (size_t i = 0; i < legacy->count; i++)
+    int fd = -1;
+    for (size_t i = 0; i < legacy->count && fd < 0; i++)
         if (strcmp(legacy->sockets[i].name, TAEL_HANDOVER_NAME) == 0)
-            return fcntl(legacy->sockets[i].fd, F_DUPFD_CLOEXEC, 0);
-    return -1;
+            fd = fcntl(legacy->sockets[i].fd, F_DUPFD_CLOEXEC, 0);
+    if (fd >= 0 && listen(fd, BACKLOG) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
 }
 
 /* ---- waiting, on the thread ---- */

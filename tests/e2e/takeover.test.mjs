@@ -235,15 +235,18 @@ test('a stop in the middle of a takeover ends the old engine, and the new one se
 
 const mayTrace = spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0;
 
-test('a successor reads each key once for all its workers, and before it asks', { timeout: 60_000, skip: !mayTrace }, async () => {
-    const trace = path.join(shop.folder, 'trace');
-    const next = takeover({}, ['strace', '-D', '-I2', '-f', '-qq', '-e', 'trace=read,connect', '-y', '-o', trace]); // -D: it is the child
+test('a successor asks who serves now, and has read each key for all its workers before', { timeout: 60_000, skip: !mayTrace }, async () => {
+    await until('it can be asked', () => fs.existsSync(path.join(shop.folder, 'data/tael.takeover')));
+    await taken(takeover()); // whoever serves now has inherited the socket where it is asked
+    const trace = path.join(shop.folder, 'trace'), old = shop.process;
+    const next = takeover({}, ['strace', '-D', '-I2', '-f', '-qq', '-e', 'trace=read,connect,pidfd_open', '-y', '-o', trace]); // -D: it is the child
     await taken(next);
     const [, tracer] = /^TracerPid:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${next.child.pid}/status`, 'utf8'));
     process.kill(Number(tracer), 'SIGINT'); // it lets go of the engine
     await until('nobody traces it', () => /^TracerPid:\s+0$/m.test(fs.readFileSync(`/proc/${next.child.pid}/status`, 'utf8')));
     const calls = fs.readFileSync(trace, 'utf8').split('\n');
     const all = (what) => calls.flatMap((call, i) => (what.test(call) ? [i] : []));
+    assert.equal(all(new RegExp(`pidfd_open\\(${old.child.pid},`)).length, 1, 'it waits for the end of the one that it asked');
     const [asks] = all(/connect\(.*tael\.takeover"/);
     for (const key of ['demo.alipay.key', 'sandbox.alipay.pub']) {
         const reads = all(new RegExp(`read\\(\\d+<[^>]*/${key.replaceAll('.', '\\.')}>`));
