@@ -36,6 +36,18 @@ describe("a schedule", function()
         end
     end)
 
+    it("is found without a look at each day of the months that it leaves out", function()
+        local schedule, days = assert(cron.read "0 0 1 1 *"), 0
+        schedule.is_day = function(self, day)
+            days = days + 1
+            return getmetatable(self).is_day(self, day)
+        end
+        assert.equal(ms "2027-01-01T00:00:00Z", schedule:next(ms "2026-01-01T00:00:00Z"))
+        assert.equal(ms "2026-01-01T00:00:00Z",
+            schedule:last(ms "2025-01-01T00:00:00Z", ms "2026-12-31T23:59:00Z"))
+        assert.is_true(days < 150)
+    end)
+
     it("has a clock of its own", function()
         assert.equal("2026-01-01T19:15:00.000Z", next_of("15 3 * * *", "2026-01-01T00:00:00Z", "+08:00"))
         assert.equal("2026-01-01T08:15:00.000Z", next_of("15 3 * * *", "2026-01-01T00:00:00Z", "-05:00"))

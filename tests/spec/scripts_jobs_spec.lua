@@ -77,6 +77,21 @@ describe("a job", function()
         assert.are.same({ START + 3 * HOUR, START + DAY + 3 * HOUR }, upto(START + 2 * DAY))
     end)
 
+    it("is looked for by its next time, not day by day with every look", function()
+        local schedule, days = assert(require("tael.scripts.cron").read "0 3 1 1 *"), 0
+        schedule.is_day = function(self, day)
+            days = days + 1
+            return getmetatable(self).is_day(self, day)
+        end
+        generation.jobs[1].schedule = schedule
+        pass()
+        upto(START + DAY)
+        local known = days
+        assert.are.same({}, upto(START + 2 * DAY))
+        assert.equal(known, days)
+        assert.are.same({ START + 33 * DAY + 3 * HOUR }, upto(START + 34 * DAY))
+    end)
+
     it("runs once when the clock goes back by an hour, also by hand", function()
         pass()
         assert.equal(1, #upto(START + 3 * HOUR))

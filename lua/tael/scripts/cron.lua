@@ -7,6 +7,7 @@ local cron = {}
 
 local MINUTE_MS, DAY_MS = 60000, 86400000
 local DAYS_MAX = 366 * 40 -- a 29 February on one day of the week comes at least that often
+local MONTH_MIN = 28 -- days
 
 local MONTHS = { jan = 1, feb = 2, mar = 3, apr = 4, may = 5, jun = 6, jul = 7, aug = 8, sep = 9, oct = 10,
     nov = 11, dec = 12 }
@@ -84,26 +85,17 @@ local function date_of(days)
     return math.tointeger(tonumber(year)), math.tointeger(tonumber(month)), math.tointeger(tonumber(day))
 end
 
---- Can there be such a day at all?
-local function can_be(schedule)
-    for days = 0, DAYS_MAX do
-        if schedule:is_day(days) then
-            return true
-        end
-    end
-    return false
-end
-
 local Schedule = {}
 Schedule.__index = Schedule
 
 --- Is the day, in days since 1970 on its clock, one of its?
 ---@param days integer
 ---@return boolean
+---@return integer? day of the month, where that month is none of its
 function Schedule:is_day(days)
     local _, month, day = date_of(days)
     if not self.month[month] then
-        return false
+        return false, day
     end
     local by_day, by_weekday = self.day[day] or false, self.weekday[(days + 4) % 7] or false
     if self.day.any or self.weekday.any then
@@ -125,20 +117,27 @@ local function first_minute(schedule, from)
     end
 end
 
+--- Its first slot from a minute of a day on. Of a month that is none of its few days are looked at.
+---@return integer? ms nil: there is none in forty years
+local function first_slot(schedule, day, minute)
+    local ends = day + DAYS_MAX
+    while day <= ends do
+        local is_day, beside = schedule:is_day(day)
+        local found = is_day and first_minute(schedule, minute)
+        if found then
+            return (day * 1440 + found) * MINUTE_MS - schedule.offset
+        end
+        day, minute = beside and math.max(day - beside + MONTH_MIN, day) + 1 or day + 1, 0
+    end
+end
+
 --- Its next slot after a moment.
 ---@param after integer ms since 1970 UTC
 ---@return integer ms
 function Schedule:next(after)
     local at = (after + self.offset) // MINUTE_MS + 1 -- in minutes on its clock
-    local day, minute = at // 1440, at % 1440
-    for _ = 0, DAYS_MAX do
-        local found = self:is_day(day) and first_minute(self, minute)
-        if found then
-            return (day * 1440 + found) * MINUTE_MS - self.offset
-        end
-        day, minute = day + 1, 0
-    end
-    error("a schedule that never comes", 0) -- cron.read has looked
+    return first_slot(self, at // 1440, at % 1440)
+        or error("a schedule that never comes", 0) -- cron.read has looked
 end
 
 --- The last minute of a day on which it falls, up to one.
@@ -162,12 +161,13 @@ function Schedule:last(from, upto)
     local at = (upto + self.offset) // MINUTE_MS
     local day, minute, first = at // 1440, at % 1440, (from + self.offset) // DAY_MS
     while day >= first do
-        local found = self:is_day(day) and last_minute(self, minute)
+        local is_day, beside = self:is_day(day)
+        local found = is_day and last_minute(self, minute)
         if found then
             local slot = (day * 1440 + found) * MINUTE_MS - self.offset
             return slot > from and slot or nil
         end
-        day, minute = day - 1, 1439
+        day, minute = day - (beside or 1), 1439
     end
 end
 
@@ -200,7 +200,7 @@ function cron.read(text, zone)
     sets[5][0] = sets[5][0] or sets[5][7]
     local schedule = setmetatable({ minute = sets[1], hour = sets[2], day = sets[3], month = sets[4],
         weekday = sets[5], offset = offset }, Schedule)
-    if not can_be(schedule) then
+    if not first_slot(schedule, 0, 0) then
         return nil, ("schedule '%s': there is no such day"):format(text)
     end
     return schedule

@@ -26,6 +26,8 @@ job_files.ENTRY, job_files.FIELDS = ENTRY, FIELDS
 ---@field when string the schedule as it is written, with its zone
 ---@field timeout integer ms
 ---@field merchants "all"|string[]|nil for whom it runs, once for each; nil: once, for nobody
+---@field from integer? slot since which a next one was looked for
+---@field next integer? that next one
 
 ---@class tael.scripts.JobGeneration: tael.scripts.Generation
 ---@field jobs tael.scripts.Job[] by name

@@ -146,6 +146,14 @@ local function last_of(job, now)
     return { state = last.state, slot = slot, lease = 0 }
 end
 
+--- The newest slot since one. When the next one comes is worked out once, and not with every look.
+local function newest_since(job, from, now)
+    if job.from ~= from then
+        job.from, job.next = from, job.schedule:next(from)
+    end
+    return now >= job.next and job.schedule:last(from, now) or nil
+end
+
 --- The slot that is due: the newest since the last one, or the last one when it was cut off.
 local function due_slot(job, now)
     local last = last_of(job, now)
@@ -155,9 +163,9 @@ local function due_slot(job, now)
         commit("job.first", { name = job.name, slot = now })
         return nil
     elseif last.state == "running" then
-        return last.lease < now and (job.schedule:last(last.slot, now) or last.slot) or nil
+        return last.lease < now and (newest_since(job, last.slot, now) or last.slot) or nil
     end
-    return job.schedule:last(last.slot, now)
+    return newest_since(job, last.slot, now)
 end
 
 --- Has fn do a job's work in a task of its own, for which a stop waits. Nil when a stop has begun.
