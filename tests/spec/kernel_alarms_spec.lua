@@ -61,6 +61,24 @@ describe("an alarm", function()
         assert.are.equal(51, world.counted.channel_config)
     end)
 
+    it("about a rule is told once, whatever the rule says of it", function()
+        local function fail(merchant, rule, failure, generation, detail)
+            alarms.raise("rule_failed", { merchant = merchant, rule = rule, failure = failure,
+                generation = generation, detail = detail })
+        end
+        for order = 1, 5000 do
+            fail("shop", "risk", "raised", "g1", "rules.lua:2: no " .. order)
+        end
+        assert.equal(1, #world.lines)
+        fail("shop", "risk", "spent", "g1", "used up its steps")
+        fail("shop", "price", "raised", "g1", "rules.lua:9: no fee")
+        fail("shop", "risk", "raised", "g2", "rules.lua:2: no 1")
+        fail("other", "risk", "raised", "g1", "rules.lua:2: no 1")
+        fail("shop", "risk", "raised", "g1", "rules.lua:2: no 1")
+        assert.equal(5, #world.lines)
+        assert.equal(5005, world.counted.rule_failed)
+    end)
+
     it("is remembered within bounds", function()
         for order = 1, 10000 do
             alarms.raise("paid_late", { payment = "pay_" .. order })

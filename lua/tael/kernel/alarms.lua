@@ -14,14 +14,17 @@ local AGAIN_MS, TOLD_MAX = 600000, 4096
 alarms.told = {}
 local count = 0
 
--- What makes two alarms of a kind the same: for the account's own troubles the account, else the objects that
--- they are about, and where there are none the message.
+-- What makes two alarms of a kind the same: for the account's own troubles the account; for a rule that fails
+-- the rule, since what it says of that it makes up itself, of every payment something else; else the objects
+-- that they are about, and where there are none the message.
 local OF_ACCOUNT = { "account", "op", "detail" }
+local OF_RULE = { "merchant", "rule", "failure", "generation" }
 local OF_OBJECT = { "payment", "attempt", "refund", "refund_no", "check", "detail" }
 local OF_MESSAGE = { "notification", "account", "channel", "merchant", "rule", "job", "generation", "detail" }
 
 local function key_of(kind, fields)
     local names = kind:find("^channel_") and OF_ACCOUNT
+        or kind == "rule_failed" and OF_RULE
         or (fields.payment or fields.attempt or fields.refund) and OF_OBJECT or OF_MESSAGE
     local parts = { kind }
     for _, name in ipairs(names) do
