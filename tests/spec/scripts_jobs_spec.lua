@@ -5,13 +5,15 @@ local kernel_store = require "tests.spec.kernel_store"
 local HOUR, DAY = 3600000, 86400000
 local START = 1764374400000 -- 2025-11-29T00:00:00Z
 
-local now, db, generation, begun, pass, answers, raises
+local now, db, generation, begun, pass, answers, raises, alone
 local function is_nothing() end
 
 local stand_ins = {
     ["tael.scripts.generations"] = { of = function() return generation end },
     ["tael.scripts.running"] = { new = is_nothing, call = function(_, _, _, told)
         assert(not raises, raises)
+        assert.is_true(alone, "begins in a turn of its own")
+        alone = false
         begun[#begun + 1] = told[2]
         return { "done" }
     end },
@@ -22,7 +24,7 @@ local stand_ins = {
     ["tael.kernel.metrics"] = { by_two = function() return is_nothing end },
     ["tael.log"] = { info = is_nothing, warn = is_nothing, error = is_nothing },
     ["tael.task"] = {
-        spawn = function(fn) fn() end, set_scope = is_nothing,
+        spawn = function(fn) fn() end, set_scope = is_nothing, last = function() alone = true end,
         keep = function(_, _, fn) pass = fn end,
         hold = function() return setmetatable({}, { __close = is_nothing }) end,
     },
@@ -45,7 +47,7 @@ end)
 local store, time = require "tael.store", require "tael.time"
 
 before_each(function()
-    now, begun, raises = START, {}, nil
+    now, begun, alone, raises = START, {}, false, nil
     db = kernel_store.new(0, function() return now end)
     store.query = function(name, params) return db:query(name, params) end
     store.commit = function(list) return db:commit(list) end
@@ -90,6 +92,16 @@ describe("a job", function()
         assert.are.same({}, upto(START + 2 * DAY))
         assert.equal(known, days)
         assert.are.same({ START + 33 * DAY + 3 * HOUR }, upto(START + 34 * DAY))
+    end)
+
+    it("begins in a turn of its own, when many are due at once", function()
+        generation.jobs = {}
+        for i = 1, 5 do
+            generation.jobs[i] = { name = "job" .. i, timeout = 60000,
+                schedule = assert(require("tael.scripts.cron").read "0 3 * * *") }
+        end
+        pass()
+        assert.equal(5, #upto(START + 3 * HOUR))
     end)
 
     it("runs once when the clock goes back by an hour, also by hand", function()

@@ -56,6 +56,7 @@ end
 --- For one merchant, or for nobody.
 local function run_for(generation, job, slot, merchant)
     local slug = merchant and merchant.slug
+    task.last() -- many are due in the same moment, and each takes what a script may take of a turn
     task.set_scope(merchant and merchant.id or 0)
     local run = running.new(merchant, generation, "job", { wall_ms = job.timeout, steps = STEPS })
     local ran, told = pcall(running.call, run, job_files.ENTRY, { "run", 1, 2 },
