@@ -255,8 +255,9 @@ tael_status tael_shelf_lend(struct tael_shelf *shelf, struct tael_span key, size
 void tael_shelf_return(struct tael_shelved *shelved, bool broken)
 {
     struct tael_isolate *isolate = shelved->isolate;
-    if (broken || (tael_isolate_memory(isolate) > tael_isolate_ceiling(isolate) / 2 &&
-                   tael_isolate_full(isolate)))
+    if (!shelved->thrown &&
+        (broken || (tael_isolate_memory(isolate) > tael_isolate_ceiling(isolate) / 2 &&
+                    tael_isolate_full(isolate))))
         tael_shelf_throw(shelved);
     tael_shelf_give(shelved);
 }

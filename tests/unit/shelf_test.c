@@ -121,6 +121,35 @@ static void what_is_thrown_is_found_by_nobody(void)
 enum { KEYS = 300, MOVES = 6000 };
 
 /* Counted beside by a plain array. */
+static int drop_memory(lua_State *L)
+{
+    for (int i = 0; i < 40; i++) {
+        lua_gc(L, LUA_GCSTOP);
+        lua_newuserdatauv(L, TAEL_ISOLATE_MEMORY / 64, 0);
+        lua_pop(L, 1);
+    }
+    return 0;
+}
+
+/* More than half of the ceiling is in use: many calls wait, and one after another ends. */
+static void what_is_thrown_is_not_collected_with_each_that_comes_back(void)
+{
+    struct tael_shelf *shelf = shelf_of(SIZE_MAX / 2);
+    struct tael_shelved *a = put(shelf, "a");
+    CHECK(tael_shelf_take(shelf, tael_span_of("a")) == a);
+    tael_shelf_throw(a);
+    lua_State *L = tael_isolate_lua(a->isolate);
+    lua_pushcfunction(L, drop_memory);
+    CHECK(lua_pcall(L, 0, 0, 0) == LUA_OK);
+    size_t before = tael_isolate_memory(a->isolate);
+    CHECK(before > tael_isolate_ceiling(a->isolate) / 2);
+    tael_shelf_return(a, false);
+    CHECK(tael_isolate_memory(a->isolate) == before);
+    tael_shelf_return(a, false);
+    CHECK(tael_shelf_counts(shelf).isolates == 0);
+    tael_shelf_free(shelf);
+}
+
 static void a_history_of_chance(size_t one)
 {
     struct tael_shelf *shelf = shelf_of(100 * one);
@@ -171,6 +200,7 @@ int main(void)
     what_is_lent_stays(one);
     what_it_takes_is_looked_at_when_it_comes_back(one);
     what_is_thrown_is_found_by_nobody();
+    what_is_thrown_is_not_collected_with_each_that_comes_back();
     a_history_of_chance(one);
     return tap_end();
 }
