@@ -49,8 +49,11 @@ local function query(owner, name, params)
     return rows
 end
 
-local function commit(owner, name, params)
-    return as_owner(owner, store.commit, { { name, with_owner(owner, params) } })
+local function commit(owner, list)
+    for _, statement in ipairs(list) do
+        with_owner(owner, statement[2])
+    end
+    return as_owner(owner, store.commit, list)
 end
 
 local function read(row)
@@ -90,20 +93,24 @@ end
 ---@return boolean? made
 function versions.add(owner, new)
     local id, hash = store.next_id(), files_of.digest(new.files)
-    local done, err = commit(owner, "script.insert", {
-        part = owner.part, version = id, hash = hash, base = new.base, author = new.author, actor = new.actor,
-        message = new.message, files = json.encode(new.files, { sort = true }), most = VERSIONS_MAX,
-        room = BYTES_MAX,
+    local same = { part = owner.part, hash = hash }
+    local version, err = one(owner, "script.by_hash", same)
+    if version or err then
+        return version, err, false
+    end
+    local files = json.encode(new.files, { sort = true })
+    local done, refused = commit(owner, {
+        { "script.room", { part = owner.part, size = #files, most = VERSIONS_MAX, room = BYTES_MAX } },
+        { "script.insert", { part = owner.part, version = id, hash = hash, base = new.base,
+            author = new.author, actor = new.actor, message = new.message, files = files } },
     })
-    if not done and err.code ~= "guard" then
+    if not done and refused.otherwise == "full" then
+        return nil, { code = "script_refused",
+            detail = "There are at most 10000 versions, of 256 MiB together, and none is thrown away." }
+    elseif not done and refused.code ~= "guard" then
         return nil, { code = "store_unavailable" }
     end
-    local version
-    version, err = one(owner, "script.by_hash", { part = owner.part, hash = hash })
-    if not version and not err then
-        err = { code = "script_refused",
-            detail = "There are at most 10000 versions, of 256 MiB together, and none is thrown away." }
-    end
+    version, err = one(owner, "script.by_hash", same)
     return version, err, done ~= nil
 end
 
@@ -148,10 +155,10 @@ end
 ---@return table? err generation_conflict: another one runs by now
 function versions.activate(owner, new)
     local number = store.next_id()
-    local done, err = commit(owner, "script.activate", {
+    local done, err = commit(owner, { { "script.activate", {
         part = owner.part, activation = number, version = new.version, restored = new.restored,
         actor = new.actor, activation_was = new.was,
-    })
+    } } })
     if done then
         return number
     end
@@ -170,9 +177,9 @@ function versions.keep(owner, files)
     if not rows or was == hash then
         return
     elseif files then
-        commit(owner, "script.keep", { hash = hash, files = json.encode(files, { sort = true }) })
+        commit(owner, { { "script.keep", { hash = hash, files = json.encode(files, { sort = true }) } } })
     else
-        commit(owner, "script.keep_none", {})
+        commit(owner, { { "script.keep_none", {} } })
     end
 end
 

@@ -1,14 +1,20 @@
 -- Versions of scripts, and which of them runs: a merchant's, with no part; the operator's, of merchant 0, by part.
 
--- Nothing when there are `most` already, or one of the same texts.
+-- One more version of so many bytes, while there are fewer than `most` of fewer than `room`.
+-- name: script.room
+-- rows: 1 else full
+-- operator
+INSERT INTO script_room (merchant, part, versions, bytes) VALUES (:merchant, :part, 1, :size)
+ON CONFLICT (merchant, part) DO UPDATE SET versions = script_room.versions + 1, bytes = script_room.bytes + :size
+WHERE script_room.versions < :most AND script_room.bytes < :room;
+
+-- Nothing when there is one of the same texts.
 -- name: script.insert
 -- rows: 1 else twin
 -- operator
 -- bytes: files
 INSERT INTO script_versions (merchant, part, id, hash, base, author, actor, message, files)
-SELECT :merchant, :part, :version, :hash, :base, :author, :actor, :message, :files
-WHERE (SELECT COUNT(*) FROM script_versions WHERE merchant = :merchant AND part = :part) < :most
-  AND (SELECT COALESCE(SUM(length(files)), 0) FROM script_versions WHERE merchant = :merchant AND part = :part) < :room
+VALUES (:merchant, :part, :version, :hash, :base, :author, :actor, :message, :files)
 ON CONFLICT (merchant, part, hash) DO NOTHING;
 
 -- name: script.get
