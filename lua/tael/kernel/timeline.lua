@@ -197,31 +197,52 @@ local function notification_entry(row)
     }
 end
 
---- The same bytes once more, and once more: one entry, where it began.
+--- The same bytes once more, and once more: one entry, where it began. Rows come newest first.
+---@return tael.kernel.Entry? entry one that is new
 local function add_repeat(repeats, row)
     local entry = repeats[row.first]
-    if not entry then
-        entry = { at = row.at, rank = 3, kind = "repeat", id = ids.encode("ntf", row.id),
-            facts = { first = ids.encode("ntf", row.first), count = 0 } }
+    local is_new = not entry
+    if is_new then
+        entry = { rank = 3, kind = "repeat",
+            facts = { first = ids.encode("ntf", row.first), count = 0, last_at = time.rfc3339(row.at) } }
         repeats[row.first] = entry
     end
+    entry.at, entry.id = row.at, ids.encode("ntf", row.id)
     entry.facts.count = entry.facts.count + 1
-    entry.facts.last_at = time.rfc3339(row.at)
-    return entry.facts.count == 1 and entry or nil
+    return is_new and entry or nil
 end
 
---- At most the newest thousand: a channel that sends more says nothing new.
+--- All that changed anything, and all repeats in their number; of others that changed nothing the newest
+--- thousand: a channel that sends more says nothing new.
+---@return tael.kernel.Entry[]? newest first
+local function notifications_of(payment)
+    local list, repeats, idle, before = {}, {}, 0, math.maxinteger
+    repeat
+        local rows = store.query("notification.list_payment", { payment = payment.id, before = before,
+            since = 0, n = PAGE })
+        if not rows then
+            return nil
+        end
+        for i, row in ipairs(rows) do
+            turn(i)
+            before = row.id
+            if row.first then
+                list[#list + 1] = add_repeat(repeats, row)
+            elseif row.effect ~= "none" or idle < PAGE then
+                idle = idle + (row.effect == "none" and 1 or 0)
+                list[#list + 1] = notification_entry(row)
+            end
+        end
+    until #rows < PAGE
+    return list
+end
+
 local function add_notifications(entries, payment)
-    local rows = store.query("notification.list_payment", { payment = payment.id,
-        before = math.maxinteger, since = 0, n = PAGE })
-    local repeats = {}
-    for i = #(rows or {}), 1, -1 do
-        turn(i)
-        local row = rows[i]
-        entries[#entries + 1] = row.first and add_repeat(repeats, row)
-            or not row.first and notification_entry(row) or nil
+    local list = notifications_of(payment)
+    for i = #(list or {}), 1, -1 do
+        entries[#entries + 1] = list[i]
     end
-    return rows ~= nil
+    return list ~= nil
 end
 
 -- ---- all of it ----
