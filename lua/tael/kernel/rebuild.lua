@@ -61,13 +61,16 @@ local function events_of(payment, found)
                 "the chain names it; it is not there")
             return nil
         end
-        table.insert(list, 1, row)
+        list[#list + 1] = row
         at = row.prev
         if at and at >= row.id then
             report(found, "chain", payment.merchant, ids.encode("evt", row.id),
                 "the event before it is no older one")
             return nil
         end
+    end
+    for i = 1, #list // 2 do -- each put before all others would move them all, once for each
+        list[i], list[#list + 1 - i] = list[#list + 1 - i], list[i]
     end
     return list
 end
