@@ -1,6 +1,4 @@
---- Counters of the kernel, in Prometheus' text form, summed over the workers. Thousands of merchants have
---- tens of thousands of series: they are added up and written down some at a time, while payments go on.
-local json = require "tael.json"
+--- Counters of the kernel, in Prometheus' text form, summed over the workers.
 local sorted = require "tael.sorted"
 local task = require "tael.task"
 local workers = require "tael.kernel.workers"
@@ -22,15 +20,15 @@ local help = {
     tael_alarms_total = "what a person should know",
 }
 
-local PIECE = 1000 -- series: some 3 ms
-
 ---@class tael.kernel.Counter one series; whoever counts in it often keeps it
----@field package name string
----@field package labels string
 ---@field count integer
 
+local PIECE = 512 -- series that are told, and read, in one turn: others wait for no more
+
 local counters = {} -- name -> labels text -> tael.kernel.Counter
-local all = {} ---@type tael.kernel.Counter[] in the order in which they were counted first
+
+--- All of them as they came: none goes.
+local list = {} ---@type { name: string, labels: string, counter: tael.kernel.Counter }[]
 
 local order = {} -- name -> label names, sorted once
 
@@ -70,8 +68,8 @@ function metrics.counter(name, labels)
     local text = label_text(name, labels)
     local counter = series[text]
     if not counter then
-        counter = { name = name, labels = text, count = 0 }
-        series[text], all[#all + 1] = counter, counter
+        counter = { count = 0 }
+        series[text], list[#list + 1] = counter, { name = name, labels = text, counter = counter }
     end
     return counter
 end
@@ -102,73 +100,68 @@ function metrics.by_two(name, one, other)
     end
 end
 
---- This worker's series from that one on: name, labels, count, and so on.
-workers.answer("metrics", function(from)
-    local piece = json.array {}
-    for i = from, math.min(from + PIECE - 1, #all) do
-        local counter = all[i]
-        table.move({ counter.name, counter.labels, counter.count }, 1, 3, #piece + 1, piece)
+workers.answer("metrics", function(asked)
+    local piece = {}
+    for i = asked.from, math.min(asked.from + PIECE - 1, #list) do
+        piece[#piece + 1] = { list[i].name, list[i].labels, list[i].counter.count }
     end
     return piece
 end)
 
+--- Adds a worker's piece.
+---@return boolean more may follow
 local function add(sums, piece)
-    for i = 1, #piece, 3 do
-        local name, labels = piece[i], piece[i + 1]
-        local of = sums[name] or { names = {}, counts = {} }
+    for _, one in ipairs(piece) do
+        local name, labels, count = one[1], one[2], one[3]
+        local of = sums[name] or { order = {}, by = {} }
         sums[name] = of
-        if not of.counts[labels] then
-            of.names[#of.names + 1] = labels
+        if not of.by[labels] then
+            of.order[#of.order + 1] = labels
         end
-        of.counts[labels] = (of.counts[labels] or 0) + piece[i + 2]
+        of.by[labels] = (of.by[labels] or 0) + count
     end
+    return #piece == PIECE
 end
 
---- Every counter of every worker, added up, by name; nil: a worker did not answer.
-local function summed()
+--- Every series of every worker, added up, by name.
+local function sums_of_all()
+    local sums, from = {}, 1
     local _, count = task.worker()
-    local sums, from, more = {}, 1, true
-    while more do
-        local pieces = workers.ask("metrics", from)
-        if #pieces < count then
+    repeat
+        local more, answers = false, workers.ask("metrics", { from = from })
+        if #answers < count then
             return nil
         end
-        from, more = from + PIECE, false
-        for _, piece in ipairs(pieces) do
-            add(sums, piece)
-            more = more or #piece == 3 * PIECE
+        for _, piece in ipairs(answers) do
+            more = add(sums, piece) or more
         end
-        if more then
+        from = from + PIECE
+        task.last()
+    until not more
+    return sums
+end
+
+local function add_lines(lines, name, of)
+    lines[#lines + 1] = ("# HELP %s %s\n# TYPE %s counter"):format(name, help[name] or name, name)
+    for i, labels in ipairs(of.order) do
+        lines[#lines + 1] = ("%s{%s} %d"):format(name, labels, of.by[labels])
+        if i % PIECE == 0 then
             task.last()
         end
     end
-    return sums
 end
 
 --- Every counter of every worker, added up. Waits.
 ---@return string? text nil: a worker did not answer, and a sum without it would look like a restart
 function metrics.text()
-    local sums = summed()
+    local sums, lines = sums_of_all(), {}
     if not sums then
         return nil
     end
-    local pieces, lines = {}, {}
     for _, name in ipairs(sorted(sums)) do
-        lines[#lines + 1] = ("# HELP %s %s"):format(name, help[name] or name)
-        lines[#lines + 1] = ("# TYPE %s counter"):format(name)
-        for _, labels in ipairs(sums[name].names) do
-            lines[#lines + 1] = ("%s{%s} %d"):format(name, labels, sums[name].counts[labels])
-            if #lines >= PIECE then
-                pieces[#pieces + 1] = table.concat(lines, "\n")
-                lines = {}
-                task.last()
-            end
-        end
+        add_lines(lines, name, sums[name])
     end
-    if lines[1] then
-        pieces[#pieces + 1] = table.concat(lines, "\n")
-    end
-    return table.concat(pieces, "\n") .. "\n"
+    return table.concat(lines, "\n") .. "\n"
 end
 
 return metrics
