@@ -30,6 +30,17 @@ describe("texts of routes", function()
         end)
     end
 
+    it("let others go on while many are loaded", function()
+        local files, paused = {}, 0
+        for number = 1, 64 do
+            files["r" .. number .. ".lua"] = route() .. "--" .. ("x"):rep(4096)
+        end
+        assert.equal(64, #route_files.load(files, function() paused = paused + 1 end).names)
+        assert.is_true(paused >= 16)
+        assert.is_not_nil(route_files.check(files, function() paused = paused + 1 end))
+        assert.is_true(paused >= 32)
+    end)
+
     it("have no name that nothing has, before they run for the first time", function()
         local files = { ["a.lua"] = route "return { json = nmae }" }
         assert.is_not_nil(route_files.load(files))

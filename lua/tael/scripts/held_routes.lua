@@ -6,6 +6,7 @@ local refusals = require "tael.scripts.refusals"
 local renewal = require "tael.scripts.renewal"
 local route_files = require "tael.scripts.route_files"
 local routes = require "tael.routes"
+local task = require "tael.task"
 local versions = require "tael.scripts.versions"
 
 local held_routes = {}
@@ -14,12 +15,13 @@ local running -- id of the set that this worker uses; nil: it reads the folder
 
 --- As tael.scripts.Held.
 ---@param files table<string, string>? without them the engine reads the folder
+---@param at_once boolean? outside a task nobody can wait
 ---@return tael.scripts.Prepared?
 ---@return { message: string }? err
-function held_routes.prepare(files)
+function held_routes.prepare(files, at_once)
     local generation, why
     if files then
-        generation, why = route_files.load(files)
+        generation, why = route_files.load(files, not at_once and task.last or nil)
         if not generation then
             return nil, { message = why }
         end
@@ -43,7 +45,7 @@ function held_routes.open(files, version)
     if not files then
         return
     end
-    local prepared, err = held_routes.prepare(files)
+    local prepared, err = held_routes.prepare(files, true)
     if not prepared then
         refusals.note("routes", err.message)
         prepared = { set = assert(routes.set()), id = "" }

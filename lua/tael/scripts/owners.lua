@@ -8,6 +8,7 @@ local job_files = require "tael.scripts.job_files"
 local loading = require "tael.scripts.loading"
 local registry = require "tael.kernel.registry"
 local route_files = require "tael.scripts.route_files"
+local task = require "tael.task"
 
 local owners = {}
 
@@ -73,10 +74,18 @@ local function check_channels(files)
     return not why and generation or nil, why, nil, kind, used
 end
 
+local function load_routes(files)
+    return route_files.load(files, task.last)
+end
+
+local function check_routes(files)
+    return route_files.check(files, task.last)
+end
+
 local parts = {
     channels = { load = load_channels, check = check_channels, held = true },
     jobs = { load = job_files.load, check = job_files.check },
-    routes = { load = route_files.load, check = route_files.check, held = true },
+    routes = { load = load_routes, check = check_routes, held = true },
 }
 
 owners.PARTS = files_of.paths(parts)
