@@ -54,6 +54,21 @@ describe("a diff", function()
         assert.equal("@@ -0,0 +1 @@\n+1\n\\ No newline at end of file\n", diff.texts("", "1"))
     end)
 
+    it("of many files that differ lets others go on, and does not look for ever", function()
+        local was, is, paused = {}, {}, 0
+        for number = 1, 100 do
+            was["f" .. number .. ".lua"] = ("--a\n--b\n"):rep(345)
+            is["f" .. number .. ".lua"] = ("--c\n--d\n"):rep(345)
+        end
+        local changes = diff.files(was, is, function() paused = paused + 1 end)
+        assert.equal(100, #changes)
+        for _, change in ipairs(changes) do
+            assert.equal(690, select(2, change.diff:gsub("\n%-%-%-[ab]", "")))
+            assert.equal(690, select(2, change.diff:gsub("\n%+%-%-[cd]", "")))
+        end
+        assert.is_true(paused > 300 and paused < 600, paused .. " pauses")
+    end)
+
     it("of files names those that differ", function()
         local changes = diff.files({ ["a.lua"] = "1\n", ["b.lua"] = "1\n", ["c.lua"] = "1\n" },
             { ["b.lua"] = "2\n", ["c.lua"] = "1\n", ["lib/d.lua"] = "1\n" })

@@ -13,6 +13,7 @@ local registry = require "tael.kernel.registry"
 local shown = require "tael.shown"
 local schema = require "tael.api.schema"
 local store = require "tael.store"
+local task = require "tael.task"
 local time = require "tael.time"
 local versions = require "tael.scripts.versions"
 
@@ -312,7 +313,7 @@ function M.diff(call)
     return 200, {
         object = "script_diff", owner = owner.name, merchant = owner.slug or json.null,
         from = ids.encode("scr", from.id), to = ids.encode("scr", to.id),
-        files = json.array(diff.files(from.files, to.files)),
+        files = json.array(diff.files(from.files, to.files, task.last)),
     }
 end
 
