@@ -2,10 +2,10 @@
  *
  * Owner: the engine opens and closes it on one thread; workers use it in between. Threads: the
  * writer and the reader are the store's own; in the simulated world there are none. 1 One process
- * owns the file: a lock beside it is held for life. 2 What is visible after open is on the disk: a
- * log left by a crash is synced and copied into the database before anything is read. 3 Every group
- * leaves the newest id as its mark, so ids rise over restarts whatever the clock does, and a commit
- * whose end was not seen can be told from one that did not happen.
+ * owns the file: a lock beside it, where it really is, is held for life. 2 What is visible after
+ * open is on the disk: a log left by a crash is synced and copied into the database before anything
+ * is read. 3 Every group leaves the newest id as its mark, so ids rise over restarts whatever the
+ * clock does, and a commit whose end was not seen can be told from one that did not happen.
  */
 #include <assert.h>
 #include <errno.h>
@@ -209,6 +209,20 @@ static tael_status check_there(struct tael_store *store, tael_error *err)
                            "%s does not exist yet; run the migration first", store->path);
 }
 
+/* A log and a lock lie beside one name each: by two names two engines would write, each past the
+ * log of the other. Asked at the start alone: who serves goes on. */
+static tael_status check_names(struct tael_store *store, tael_error *err)
+{
+    struct stat about;
+    if (store->memory || store->world->vfs != NULL || stat(store->path, &about) != 0 ||
+        !S_ISREG(about.st_mode) || about.st_nlink == 1)
+        return TAEL_OK;
+    return tael_store_fail(err, TAEL_ESTORE, "store_file",
+                           "%s: the file has %ju names (hard links), and what one of them leads to "
+                           "would damage the other; copy it, and remove the link",
+                           store->path, (uintmax_t)about.st_nlink);
+}
+
 /* The name of a new file is durable when its folder is. */
 static tael_status sync_folder(struct tael_store *store, tael_error *err)
 {
@@ -248,6 +262,8 @@ static tael_status open_database(struct tael_store *store, tael_error *err)
     int64_t mark = 0;
     tael_status rc = check_there(store, err);
     if (rc == TAEL_OK)
+        rc = check_names(store, err);
+    if (rc == TAEL_OK)
         rc = lock_take(store, err);
     if (rc == TAEL_OK)
         rc = tael_db_open(&store->db, store, err);
@@ -265,13 +281,20 @@ static tael_status open_database(struct tael_store *store, tael_error *err)
     return rc;
 }
 
+/* Where the file really is: SQLite has its log there, and there is one lock for all links to it. */
+static char *place_of(const struct tael_store_options *options)
+{
+    char *real = options->world->vfs == NULL ? realpath(options->path, NULL) : NULL;
+    return real != NULL ? real : strdup(options->path);
+}
+
 static tael_status new_store(struct tael_store **out, const struct tael_store_options *options)
 {
     tael_status rc = TAEL_ENOMEM;
     struct tael_store *store = calloc(1, sizeof(*store));
     if (store == NULL)
         return rc;
-    store->path = strdup(options->path);
+    store->path = place_of(options);
     if (store->path == NULL || pthread_mutex_init(&store->db_lock, NULL) != 0)
         goto free_memory;
     if (pthread_mutex_init(&store->lock, NULL) != 0)

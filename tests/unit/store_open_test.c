@@ -13,6 +13,14 @@
 
 #include "store_fixture.h"
 
+static int mode_of(const struct fixture *fixture, const char *suffix)
+{
+    char path[128];
+    struct stat about;
+    snprintf(path, sizeof(path), "%s%s", fixture->path, suffix);
+    return stat(path, &about) == 0 ? (int)(about.st_mode & 0777) : -1;
+}
+
 static void a_file_has_one_owner(void)
 {
     struct fixture fixture, other;
@@ -28,6 +36,51 @@ static void a_file_has_one_owner(void)
     CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK); /* the owner noticed nothing */
     fixture_close(&fixture);
     CHECK(fixture_open(&fixture, &err) == TAEL_OK);
+    fixture_end(&fixture);
+}
+
+/* The log lies beside the file, wherever links to it are: so does the lock. */
+static void whoever_comes_by_a_link_finds_the_owner(void)
+{
+    struct fixture fixture, other;
+    char path[sizeof(fixture.path) + 16];
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    snprintf(path, sizeof(path), "%s-link", fixture.path);
+    fixture_must(symlink(fixture.path, path) == 0, "symlink");
+    other = fixture;
+    other.options.path = path;
+    other.store = NULL;
+    other.reader = NULL;
+    CHECK(fixture_open(&other, &err) == TAEL_EBUSY && is(err.code, "store_locked"));
+    fixture_close(&fixture);
+    fixture.options.path = path;
+    fixture_must_open(&fixture);
+    CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK);
+    CHECK(mode_of(&fixture, ".lock") == 0600 && mode_of(&fixture, "-link.lock") == -1);
+    fixture_close(&fixture);
+    CHECK(unlink(path) == 0);
+    fixture_end(&fixture);
+}
+
+/* Each name would have a log and a lock of its own, and none knows what stands in another's log. */
+static void a_file_with_two_names_is_refused(void)
+{
+    struct fixture fixture;
+    char path[sizeof(fixture.path) + 16];
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    snprintf(path, sizeof(path), "%s-copy", fixture.path);
+    fixture_must(link(fixture.path, path) == 0, "link");
+    CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK); /* who has it goes on */
+    fixture_close(&fixture);
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE && is(err.code, "store_file"));
+    CHECK(strstr(err.message, "hard link") != NULL);
+    CHECK(unlink(path) == 0);
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK);
+    CHECK(amount_of(&fixture, 7, 1) == 1);
     fixture_end(&fixture);
 }
 
@@ -82,14 +135,6 @@ static void who_goes_on_is_the_lock_s_holder_again(void)
     CHECK(pread(fd, text, sizeof(text) - 1, 0) > 0 && atol(text) == (long)getpid());
     close(fd);
     fixture_end(&fixture);
-}
-
-static int mode_of(const struct fixture *fixture, const char *suffix)
-{
-    char path[128];
-    struct stat about;
-    snprintf(path, sizeof(path), "%s%s", fixture->path, suffix);
-    return stat(path, &about) == 0 ? (int)(about.st_mode & 0777) : -1;
 }
 
 static void files_are_for_their_owner_alone(void)
@@ -387,6 +432,8 @@ int main(void)
 {
     a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
+    whoever_comes_by_a_link_finds_the_owner();
+    a_file_with_two_names_is_refused();
     what_a_dead_owner_had_just_started_holds_nobody_up();
     who_goes_on_is_the_lock_s_holder_again();
     files_are_for_their_owner_alone();
