@@ -3,8 +3,9 @@
  * Writers put whole lines in under the lock and go; the thread copies a piece out, gives the lock
  * back and writes. 1 The lock is never held over a system call that may wait. 2 A piece is at most
  * PIECE bytes, what a pipe that poll calls writable takes at once, so that the thread can always be
- * ended. 3 A write that fails for good drops what it held: nobody reads, and a log must not stop
- * the engine.
+ * ended. 3 A write that fails for good (nobody reads, the disk is full) drops what it held: a log
+ * must not stop the engine. What is lost so is counted too, and told before the next line that can
+ * be written; of a line that was begun the rest is lost, and nothing else stands on its line.
  */
 #include "base/log_ring.h"
 
@@ -36,6 +37,10 @@ struct tael_log_ring {
     bool ending;
     size_t size, start, len;
     uint64_t dropped; /* lines, since the last notice */
+    /* the thread's own */
+    uint64_t lost; /* lines that could not be written, since that was last told */
+    bool torn;     /* what is written ends within a line */
+    bool skips;    /* what comes next is the rest of a lost line */
     char data[];
 };
 
@@ -64,21 +69,27 @@ static size_t take(struct tael_log_ring *ring, char *out, size_t max)
 }
 
 /* Says how many lines are missing here. */
-static void put_notice(struct tael_log_ring *ring)
+static size_t make_notice(char line[NOTICE_MAX], uint64_t count)
 {
-    char line[NOTICE_MAX], at[32];
+    char at[32];
     struct timespec now;
     struct tm parts;
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
     strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S", &parts);
-    int len = snprintf(line, sizeof(line),
-                       "{\"at\":\"%s.%03ldZ\",\"level\":\"warn\",\"event\":\"log.dropped\","
-                       "\"count\":%llu}\n",
-                       at, now.tv_nsec / 1000000, (unsigned long long)ring->dropped);
-    if ((size_t)len > ring->size - ring->len)
+    return (size_t)snprintf(line, NOTICE_MAX,
+                            "{\"at\":\"%s.%03ldZ\",\"level\":\"warn\",\"event\":\"log.dropped\","
+                            "\"count\":%llu}\n",
+                            at, now.tv_nsec / 1000000, (unsigned long long)count);
+}
+
+static void put_notice(struct tael_log_ring *ring)
+{
+    char line[NOTICE_MAX];
+    size_t len = make_notice(line, ring->dropped);
+    if (len > ring->size - ring->len)
         return;
-    put(ring, line, (size_t)len);
+    put(ring, line, len);
     ring->dropped = 0;
 }
 
@@ -106,19 +117,59 @@ static bool await_room(struct tael_log_ring *ring)
     }
 }
 
-static bool write_piece(struct tael_log_ring *ring, const char *data, size_t len)
+/* How much of it is written. false: the reader has stopped reading and we are to end. */
+static bool write_all(struct tael_log_ring *ring, const char *data, size_t len, size_t *written)
 {
-    while (len > 0) {
+    *written = 0;
+    while (*written < len) {
         if (!await_room(ring))
             return false;
-        ssize_t n = write(ring->fd, data, len);
+        ssize_t n = write(ring->fd, data + *written, len - *written);
         if (n < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
         if (n <= 0)
             return true;
-        data += n;
-        len -= (size_t)n;
+        *written += (size_t)n;
+        ring->torn = data[*written - 1] != '\n';
     }
+    return true;
+}
+
+static void lose(struct tael_log_ring *ring, const char *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        ring->lost += data[i] == '\n';
+    ring->skips = len > 0 ? data[len - 1] != '\n' : ring->skips;
+}
+
+/* What was lost, on a line of its own. It stays lost while that cannot be written either. */
+static bool tell_lost(struct tael_log_ring *ring)
+{
+    char line[NOTICE_MAX + 1] = "\n";
+    size_t len = make_notice(line + 1, ring->lost) + 1, written;
+    size_t start = ring->torn ? 0 : 1;
+    if (!write_all(ring, line + start, len - start, &written))
+        return false;
+    if (written == len - start)
+        ring->lost = 0;
+    return true;
+}
+
+static bool write_piece(struct tael_log_ring *ring, const char *data, size_t len)
+{
+    size_t written = 0;
+    if (ring->skips) {
+        const char *end = memchr(data, '\n', len);
+        size_t rest = end != NULL ? (size_t)(end - data) + 1 : len;
+        lose(ring, data, rest);
+        data += rest;
+        len -= rest;
+    }
+    if (len > 0 && ring->lost > 0 && !tell_lost(ring))
+        return false;
+    if (ring->lost == 0 && !write_all(ring, data, len, &written))
+        return false;
+    lose(ring, data + written, len - written);
     return true;
 }
 
@@ -126,7 +177,8 @@ static void *ring_main(void *user)
 {
     struct tael_log_ring *ring = user;
     char piece[PIECE];
-    for (bool read = true; read;) {
+    bool read = true;
+    while (read) {
         pthread_mutex_lock(&ring->lock);
         while (ring->len == 0 && ring->dropped == 0 && !ring->ending)
             pthread_cond_wait(&ring->filled, &ring->lock);
@@ -138,6 +190,8 @@ static void *ring_main(void *user)
             break;
         read = write_piece(ring, piece, len);
     }
+    if (read && ring->lost > 0)
+        (void)tell_lost(ring);
     return NULL;
 }
 

@@ -1,8 +1,11 @@
 /* log_ring_test.c - a reader that does not read costs lines, never time; nothing is torn. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log_ring.h"
@@ -64,6 +67,56 @@ static void a_full_pipe_drops_and_counts(void)
     close(fds[0]);
 }
 
+static void limit_files(rlim_t bytes)
+{
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    limit.rlim_cur = bytes;
+    setrlimit(RLIMIT_FSIZE, &limit);
+}
+
+static off_t size_of(int fd)
+{
+    struct stat about;
+    return fstat(fd, &about) == 0 ? about.st_size : -1;
+}
+
+static void a_full_disk_tears_one_line_and_counts(void)
+{
+    enum { LINES = 2000, WIDTH = 100, ROOM = 10050 }; /* the disk is full within a line */
+    char path[] = "/tmp/tael_log_ring_XXXXXX", line[WIDTH + 1], *rest = NULL;
+    int fd = mkstemp(path), whole = 0, torn = 0;
+    long counted = 0;
+    struct tael_log_ring *ring = NULL;
+    memset(line, 'x', WIDTH);
+    line[WIDTH - 1] = '\n';
+    signal(SIGXFSZ, SIG_IGN);
+    limit_files(ROOM);
+    CHECK(fd >= 0 && tael_log_ring_new(&ring, fd, 0) == TAEL_OK);
+    for (int i = 0; i < LINES; i++)
+        tael_log_ring_write(ring, TAEL_LOG_INFO, line, WIDTH);
+    while (size_of(fd) < ROOM)
+        usleep(1000);
+    usleep(50000); /* most likely some more has failed; nothing depends on it */
+    limit_files(RLIM_INFINITY);
+    tael_log_ring_write(ring, TAEL_LOG_INFO, line, WIDTH);
+    tael_log_ring_free(ring);
+    lseek(fd, 0, SEEK_SET);
+    char *got = drain(fd);
+    for (char *at = strtok_r(got, "\n", &rest); at != NULL; at = strtok_r(NULL, "\n", &rest)) {
+        const char *count = strstr(at, "\"count\":");
+        bool notice = count != NULL && strncmp(at, "{\"at\":", 6) == 0;
+        whole += strlen(at) == WIDTH - 1 && count == NULL;
+        torn += strlen(at) != WIDTH - 1 && !notice;
+        counted += notice && strstr(at, "log.dropped") != NULL ? atol(count + 8) : 0;
+    }
+    CHECK_NAMED(torn <= 1, "only the line is torn in which the disk was full");
+    CHECK_NAMED(whole + counted == LINES + 1, "every line is there or counted");
+    free(got);
+    close(fd);
+    unlink(path);
+}
+
 static void it_ends_though_nobody_reads(void)
 {
     int fds[2];
@@ -84,6 +137,7 @@ int main(void)
     alarm(120); /* a hang is a failure */
     lines_come_whole_and_in_order();
     a_full_pipe_drops_and_counts();
+    a_full_disk_tears_one_line_and_counts();
     it_ends_though_nobody_reads();
     return tap_end();
 }
