@@ -195,7 +195,7 @@ static int prepare_open(lua_State *L, void *arg)
 }
 
 /* Half of the worker's share of the process's descriptors: the rest is for channels, the store and
- * connections that are just ending. libuv has no way out of accepting when there are none left. */
+ * connections that are just ending. */
 static size_t connections_max(const struct tael_engine *engine)
 {
     struct rlimit files;

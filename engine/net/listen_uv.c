@@ -4,6 +4,8 @@
  * connections. A unix socket is made with mode 0600 before anybody can connect to it; a socket file
  * that nobody listens on is taken away first; ours is taken away when the listener closes or
  * retires, unless its socket is shared: then another listener, of this process or the next, has it.
+ * Connections are accepted here and not by uv_listen: where no descriptor is left, and the one that
+ * libuv keeps for that has gone to another thread, it asks for ever and the loop runs no more.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -20,18 +22,18 @@
 
 enum {
     BACKLOG = 1024,
-    RETRY_US =
-        100 * 1000, /* a connection that there was no memory for is looked at again after this */
+    RETRY_US = 100 * 1000, /* until more is accepted, where memory or descriptors were missing */
 };
 
 struct listener {
     struct tael_listener base; /* first */
     union {
         uv_handle_t handle;
-        uv_stream_t stream;
-        uv_tcp_t tcp;
-        uv_pipe_t pipe;
+        uv_poll_t poll;
     } uv;
+    int fd;
+    int taken; /* accepted, and there was no memory for its stream; -1: none */
+    bool local;
     tael_accept_fn accept;
     void *user;
     struct tael_uv_timer retry;
@@ -176,26 +178,61 @@ static tael_status find_free(const struct tael_uv_address *at)
 
 /* ---- accepting ---- */
 
-static void accept_waiting(struct listener *listener)
+/* The next connection that waits: TAEL_ENOTFOUND: none; TAEL_ELIMIT: it cannot be had now. */
+static tael_status take_next(struct listener *listener)
+{
+    while (listener->taken < 0) {
+        listener->taken = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (listener->taken < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return TAEL_ENOTFOUND;
+        if (listener->taken < 0 && errno != ECONNABORTED && errno != EINTR)
+            return TAEL_ELIMIT;
+    }
+    return TAEL_OK;
+}
+
+static tael_status accept_next(struct listener *listener)
 {
     struct tael_uv_loop *loop = (struct tael_uv_loop *)listener->base.loop;
     struct tael_stream *stream = NULL;
-    tael_status status = tael_uv_stream_accept(loop, &listener->uv.stream, &stream);
+    tael_status status = take_next(listener);
+    if (status != TAEL_OK)
+        return status;
+    status = tael_uv_stream_accept(loop, listener->taken, listener->local, &stream);
+    if (status == TAEL_ENOMEM)
+        return status;
+    listener->taken = -1;
     if (status == TAEL_OK)
         listener->accept(listener->user, stream);
-    else if (status == TAEL_ENOMEM) /* uv stops accepting until this connection is taken */
-        tael_uv_timer_start(&listener->retry.base, RETRY_US);
+    return TAEL_OK; /* who was gone before we looked is nobody's */
+}
+
+/* All that wait; the callback may have closed the listener. false: some have to wait on. */
+static bool accept_waiting(struct listener *listener)
+{
+    tael_status status = TAEL_OK;
+    while (status == TAEL_OK && uv_is_closing(&listener->uv.handle) == 0)
+        status = accept_next(listener);
+    return status == TAEL_OK || status == TAEL_ENOTFOUND;
+}
+
+static void on_readable(uv_poll_t *poll, int rc, int events)
+{
+    struct listener *listener = poll->data;
+    (void)rc, (void)events; /* whatever it is, accept says so */
+    if (accept_waiting(listener))
+        return;
+    uv_poll_stop(poll);
+    tael_uv_timer_start(&listener->retry.base, RETRY_US);
 }
 
 static void on_retry(void *user)
 {
-    accept_waiting(user);
-}
-
-static void on_connection(uv_stream_t *server, int rc)
-{
-    if (rc == 0)
-        accept_waiting(server->data);
+    struct listener *listener = user;
+    if (!accept_waiting(listener))
+        tael_uv_timer_start(&listener->retry.base, RETRY_US);
+    else if (uv_is_closing(&listener->uv.handle) == 0)
+        uv_poll_start(&listener->uv.poll, UV_READABLE, on_readable);
 }
 
 /* ---- life ---- */
@@ -221,10 +258,13 @@ static void on_closed(uv_handle_t *handle)
 void tael_uv_listener_close(struct tael_listener *base)
 {
     struct listener *listener = (struct listener *)base;
-    if (listener->uv.handle.type == UV_NAMED_PIPE && !listener->shared)
+    if (listener->local && !listener->shared)
         unlink_ours(listener);
     tael_uv_timer_stop(&listener->retry.base);
     tael_uv_close((struct tael_uv_loop *)base->loop, &listener->uv.handle, on_closed);
+    close(listener->fd);
+    if (listener->taken >= 0)
+        close(listener->taken);
 }
 
 /* Drops the SYNs of a listening socket and nothing else: a client sends its own again a second
@@ -246,22 +286,18 @@ static void drop_new(int fd)
 void tael_uv_listener_retire(struct tael_listener *base)
 {
     struct listener *listener = (struct listener *)base;
-    uv_os_fd_t fd;
     if (listener->shared)
         return;
-    if (listener->uv.handle.type == UV_NAMED_PIPE)
+    if (listener->local)
         unlink_ours(listener);
-    else if (uv_fileno(&listener->uv.handle, &fd) == 0)
-        drop_new(fd);
+    else
+        drop_new(listener->fd);
 }
 
 int tael_uv_listener_share(struct tael_listener *base)
 {
     struct listener *listener = (struct listener *)base;
-    uv_os_fd_t fd;
-    int copy = -1;
-    if (uv_fileno(&listener->uv.handle, &fd) == 0)
-        copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    int copy = fcntl(listener->fd, F_DUPFD_CLOEXEC, 0);
     listener->shared = listener->shared || copy >= 0;
     return copy;
 }
@@ -271,19 +307,8 @@ const char *tael_uv_listener_address(struct tael_listener *base)
     return ((struct listener *)base)->address;
 }
 
-/* Gives the bound socket to uv, which owns it from then on. */
-static int adopt(struct tael_uv_loop *loop, struct listener *listener, int fd, bool local)
-{
-    if (local) {
-        uv_pipe_init(&loop->uv, &listener->uv.pipe, 0);
-        return uv_pipe_open(&listener->uv.pipe, fd);
-    }
-    uv_tcp_init(&loop->uv, &listener->uv.tcp);
-    return uv_tcp_open(&listener->uv.tcp, fd);
-}
-
 /* A socket that listens already: its address, and of a unix socket the file that is ours then. */
-static tael_status take_given(int fd, struct listener *listener, bool *local)
+static tael_status take_given(int fd, struct listener *listener)
 {
     struct tael_uv_address at = {.len = sizeof(at.at)};
     int on = 1, listens = 0;
@@ -293,8 +318,8 @@ static tael_status take_given(int fd, struct listener *listener, bool *local)
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || listens == 0 ||
         fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
         return TAEL_ENETWORK;
-    *local = at.at.any.sa_family == AF_UNIX;
-    if (!*local) {
+    listener->local = at.at.any.sa_family == AF_UNIX;
+    if (!listener->local) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)); /* more workers may come */
         tael_uv_address_format(&at.at.any, listener->address);
         return TAEL_OK;
@@ -309,21 +334,21 @@ static tael_status take_given(int fd, struct listener *listener, bool *local)
 }
 
 /* A new socket, bound; *fd is the caller's on success. */
-static tael_status bind_new(const char *address, struct listener *listener, int *fd, bool *local)
+static tael_status bind_new(const char *address, struct listener *listener, int *fd)
 {
     struct tael_uv_address at;
     bool alone = strncmp(address, TAEL_LISTEN_ALONE, sizeof(TAEL_LISTEN_ALONE) - 1) == 0;
     address += alone ? sizeof(TAEL_LISTEN_ALONE) - 1 : 0;
     tael_status status = tael_uv_address_parse(address, &at);
-    *local = status == TAEL_OK && at.at.any.sa_family == AF_UNIX;
-    if (status == TAEL_OK && alone && !*local)
+    bool local = listener->local = status == TAEL_OK && at.at.any.sa_family == AF_UNIX;
+    if (status == TAEL_OK && alone && !local)
         status = find_free(&at);
     if (status != TAEL_OK)
         return status;
     *fd = socket(at.at.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*fd < 0)
         return TAEL_ENETWORK;
-    status = *local ? bind_local(*fd, &at, listener) : bind_tcp(*fd, &at, listener);
+    status = local ? bind_local(*fd, &at, listener) : bind_tcp(*fd, &at, listener);
     if (status != TAEL_OK)
         close(*fd);
     return status;
@@ -341,7 +366,7 @@ tael_status tael_uv_listen(struct tael_loop *base, const char *address, tael_acc
 {
     struct tael_uv_loop *loop = (struct tael_uv_loop *)base;
     int fd = given_fd(address);
-    bool given = fd >= 0, local = false;
+    bool given = fd >= 0;
     tael_status status = TAEL_ENOMEM;
     struct listener *listener = calloc(1, sizeof(*listener));
     if (listener == NULL)
@@ -352,19 +377,28 @@ tael_status tael_uv_listen(struct tael_loop *base, const char *address, tael_acc
     listener->base.loop = base;
     listener->accept = accept;
     listener->user = user;
-    status = given ? take_given(fd, listener, &local) : bind_new(address, listener, &fd, &local);
+    listener->taken = -1;
+    status = given ? take_given(fd, listener) : bind_new(address, listener, &fd);
     if (status != TAEL_OK)
         goto end_timer;
-    if (adopt(loop, listener, fd, local) != 0)
-        close(fd); /* the handle is closed below, like after a failed listen */
+    status = TAEL_ENETWORK;
+    if (uv_poll_init(&loop->uv, &listener->uv.poll, fd) != 0)
+        goto close_new;
+    listener->fd = fd;
     listener->uv.handle.data = listener;
-    if (uv_listen(&listener->uv.stream, BACKLOG, on_connection) != 0) {
+    if (listen(fd, BACKLOG) != 0 ||
+        uv_poll_start(&listener->uv.poll, UV_READABLE, on_readable) != 0) {
         tael_uv_listener_close(&listener->base);
-        return TAEL_ENETWORK;
+        return status;
     }
     *out = &listener->base;
     return TAEL_OK;
 
+close_new:
+    if (!given && listener->local)
+        unlink_ours(listener);
+    if (!given)
+        close(fd);
 end_timer:
     tael_uv_timer_end(&listener->retry);
 free_listener:

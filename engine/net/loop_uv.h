@@ -102,8 +102,9 @@ tael_status tael_uv_stream_write(struct tael_stream *stream, const char *data, s
 size_t tael_uv_stream_queued(struct tael_stream *stream);
 const char *tael_uv_stream_peer(struct tael_stream *stream);
 void tael_uv_stream_close(struct tael_stream *stream);
-/* Takes the connection that waits on server. TAEL_ENOMEM leaves it waiting. */
-tael_status tael_uv_stream_accept(struct tael_uv_loop *loop, uv_stream_t *server,
+/* A stream on an accepted connection, the loop's from then on; with TAEL_ENOMEM it stays the
+ * caller's. */
+tael_status tael_uv_stream_accept(struct tael_uv_loop *loop, int fd, bool local,
                                   struct tael_stream **out);
 
 /* A stream on a socket that is given, the loop's from then on, on failure too. TAEL_ENOMEM. */

@@ -130,20 +130,20 @@ static struct tael_uv_stream *stream_new(struct tael_uv_loop *loop, bool local)
     return stream;
 }
 
-tael_status tael_uv_stream_accept(struct tael_uv_loop *loop, uv_stream_t *server,
+tael_status tael_uv_stream_accept(struct tael_uv_loop *loop, int fd, bool local,
                                   struct tael_stream **out)
 {
-    struct tael_uv_stream *stream = stream_new(loop, server->type == UV_NAMED_PIPE);
+    struct tael_uv_stream *stream = stream_new(loop, local);
     if (stream == NULL)
         return TAEL_ENOMEM;
-    struct sockaddr_storage peer = {0};
+    struct sockaddr_storage peer = {.ss_family = AF_UNIX};
     int len = (int)sizeof(peer);
-    bool known = uv_accept(server, &stream->uv.stream) == 0;
-    if (known && server->type == UV_TCP)
-        known = uv_tcp_getpeername(&stream->uv.tcp, (struct sockaddr *)&peer, &len) == 0;
-    else
-        peer.ss_family = AF_UNIX;
-    if (!known) { /* gone before we looked */
+    int rc = local ? uv_pipe_open(&stream->uv.pipe, fd) : uv_tcp_open(&stream->uv.tcp, fd);
+    if (rc != 0)
+        close(fd);
+    else if (!local)
+        rc = uv_tcp_getpeername(&stream->uv.tcp, (struct sockaddr *)&peer, &len);
+    if (rc != 0) { /* gone before we looked */
         destroy(stream);
         return TAEL_ENETWORK;
     }

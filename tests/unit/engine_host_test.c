@@ -573,7 +573,8 @@ static size_t held_in_a_storm(const char *request, rlim_t limit)
 
 static void storms_leave_descriptors(void)
 {
-    CHECK_NAMED(held_in_a_storm("", 256) <= 128, "half of them for connections");
+    /* and one that libuv keeps from its first connection on */
+    CHECK_NAMED(held_in_a_storm("", 256) <= 128 + 1, "half of them for connections");
     CHECK_NAMED(held_in_a_storm("nonsense\r\n\r\n", 1024) <= 130, "few for those that end");
 }
 

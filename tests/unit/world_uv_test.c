@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -1125,6 +1126,33 @@ static void accepting_waits_for_memory(void)
     tael_loop_free(loop);
 }
 
+/* One for which there is no descriptor waits too, and the loop goes on: whoever closes another is
+ * on it. */
+static void accepting_waits_for_descriptors(void)
+{
+    struct tael_loop *loop = new_loop();
+    struct tael_listener *listener = NULL;
+    struct peer server = {.loop = loop, .want = 1};
+    struct rlimit before, none;
+    CHECK(tael_listen(loop, "127.0.0.1:0", on_accept, &server, &listener) == TAEL_OK);
+    int fd = plain_connect(tael_listener_address(listener));
+    CHECK(send(fd, "x", 1, 0) == 1);
+    getrlimit(RLIMIT_NOFILE, &before);
+    none = before;
+    none.rlim_cur = 3;
+    setrlimit(RLIMIT_NOFILE, &none);
+    run_for(loop, 20000);
+    setrlimit(RLIMIT_NOFILE, &before);
+    CHECK(server.stream == NULL);
+    CHECK(tael_loop_run(loop) == TAEL_OK);
+    CHECK(server.stream != NULL && server.got.len == 1);
+    close(fd);
+    tael_stream_close(server.stream);
+    tael_listener_close(listener);
+    tael_buf_free(&server.got);
+    tael_loop_free(loop);
+}
+
 int main(void)
 {
     alarm(60); /* a hang becomes a failure */
@@ -1164,6 +1192,7 @@ int main(void)
     uv_is_reachable();
     making_fails_cleanly_without_memory();
     accepting_waits_for_memory();
+    accepting_waits_for_descriptors();
     tael_world_free(world);
     CHECK(rmdir(folder) == 0); /* nothing was left in it */
     return tap_end();
