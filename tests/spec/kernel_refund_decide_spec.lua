@@ -23,7 +23,7 @@ end
 
 local function case_of(changed)
     local case = { refund = { state = changed.state or "pending", amount = 500, currency = "CNY" },
-        op = "refund", class = "ok", alone = true, given = 300, reason = "why" }
+        op = "refund", class = "ok", alone = true, given = 300, asked = 1000, reason = "why" }
     for name, value in pairs(changed) do
         if name ~= "state" and name ~= "word" and name ~= "fact" then
             case[name] = value
@@ -62,6 +62,9 @@ describe("the answer to a refund", function()
             { to = "succeeded", code = "W", at = 77 } },
         { "with another sum", { fact = { total = 500 } }, { to = nil } },
         { "with no sum", { fact = { total = 0 } }, { to = nil } },
+        { "with as much as was asked for in all", { fact = { total = 1000 } }, { to = nil, alarm = nil } },
+        { "with more than was ever asked for", { fact = { total = 1001 } },
+            { to = nil, alarm = "foreign_refund" } },
         { "in another currency", { fact = { currency = "USD" } }, { to = nil } },
         { "that is under way", { word = "pending" }, { to = nil } },
         { "that says nothing of it", { word = "none" }, { to = nil } },

@@ -223,6 +223,14 @@ local function unknown_order(detail)
     return { check = "order", detail = detail, effect = "unknown_order" }
 end
 
+--- Nobody else makes such numbers. Its payer's money is nowhere in these books.
+local function lost_order(fact)
+    local decision = unknown_order("an order of this engine's that is not in its store, or not of this "
+        .. "merchant: is the store an older copy?")
+    decision.alarm = fact.state == "succeeded" and "paid_order_missing" or nil
+    return decision
+end
+
 --- The attempt that the channel's order number names, when it is this merchant's and this account's.
 ---@return table? attempt row
 ---@return table? payment row, or why there is none
@@ -236,8 +244,10 @@ local function find_attempt(run, fact)
     local attempt, payment = settle.read(number)
     if attempt and attempt.account == run.account.id then
         return attempt, payment
-    elseif attempt or payment.code == "not_found" then
+    elseif attempt then
         return nil, unknown_order("there is no such order for this account")
+    elseif payment.code == "not_found" then
+        return nil, lost_order(fact)
     end
     return nil, nil, payment
 end

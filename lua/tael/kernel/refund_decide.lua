@@ -13,6 +13,7 @@ local refund_decide = {}
 ---@field reason string? for people
 ---@field alone boolean refund: no other request of it can have reached the channel
 ---@field given integer refund: what the order gave back by other refunds
+---@field asked integer refund: what it can have given back by refunds of ours, this one too
 ---@field declined table? query: {code, decline_code}, what the channel answered to the request just before
 ---@field fresh boolean? query: when it was asked, a request whose end nobody knows may have been under way
 
@@ -94,8 +95,9 @@ end
 local function given_back(case)
     local fact, refund = case.fact, case.refund
     if fact.total ~= case.given + refund.amount or fact.currency ~= refund.currency then
+        local more = fact.total and fact.currency == refund.currency and fact.total > case.asked
         return stay(("the order has given back %s in all, not %d"):format(tostring(fact.total),
-            case.given + refund.amount))
+            case.given + refund.amount), more and "foreign_refund" or nil)
     end
     return moved(case, "succeeded", "given back")
 end

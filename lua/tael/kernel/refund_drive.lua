@@ -240,8 +240,9 @@ local function case_of(turn, asked, said, refund, attempt)
         reason = said.detail or asked.outcome.reason }
     if asked.op == "refund" then
         case.alone = is_alone(refund, asked.call)
-        case.given = must(store.query("refund.sums", { payment = refund.payment,
-            attempt = refund.attempt })).succeeded
+        local sums = must(store.query("refund.sums", { payment = refund.payment,
+            attempt = refund.attempt }))
+        case.given, case.asked = sums.succeeded, sums.reserved
     else
         case.declined = turn.declined
         case.fresh = turn.declined and is_fresh(refund, attempt, store.id_ms(asked.call))
