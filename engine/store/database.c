@@ -20,7 +20,6 @@
 #include "store/inner.h"
 
 enum {
-    BUSY_MS = 5000,              /* only strangers to the store can hold a lock */
     WAL_KEPT = 64 * 1024 * 1024, /* bytes of the log's file that stay after a checkpoint */
     SETTLE_PIECE = 64 * 1024,
 };
@@ -203,7 +202,7 @@ static tael_status open_handle(struct tael_db *db, struct tael_store *store, int
     if (code != SQLITE_OK)
         return db_failed(db, store, code, err);
     sqlite3_extended_result_codes(db->handle, 1);
-    sqlite3_busy_timeout(db->handle, BUSY_MS);
+    sqlite3_busy_timeout(db->handle, TAEL_DB_BUSY_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);

@@ -30,6 +30,8 @@
 #define TAEL_APPLICATION_ID      1415669100
 #define TAEL_APPLICATION_ID_TEXT "1415669100"
 
+enum { TAEL_DB_BUSY_MS = 5000 }; /* only strangers to the store can hold a lock */
+
 enum tael_control { /* the statements that are the store's own */
                     TAEL_CONTROL_BEGIN,
                     TAEL_CONTROL_COMMIT,
@@ -225,6 +227,7 @@ struct tael_store {
 
     pthread_mutex_t db_lock; /* held while db is used; taken before lock, never inside it */
     struct tael_db db;       /* the writer's */
+    int full_at;             /* frames of the log at which readers are waited for again */
     const char *told;        /* trouble that the log was told of, until it ends; the writer's */
     bool told_closed;        /* and that the file could not be opened again */
 

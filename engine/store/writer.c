@@ -28,6 +28,7 @@
 
 enum {
     LOG_FULL = 8,       /* so many times checkpoint_pages: readers are waited for */
+    READERS_MS = 250,   /* and so long at most: all commits wait meanwhile */
     GATHER_MAX = 64,    /* units that wait for the end of a loop's turn, or of several */
     PATIENT_TURNS = 16, /* whose ends a unit lets pass for others like it; two a look at sockets */
     PATIENT_US = 5000,  /* and so long at most */
@@ -295,20 +296,45 @@ static void run_alone(struct tael_store *store, struct tael_unit *group)
     }
 }
 
+/* Is the log so long that readers are waited for? Who reads for long, such as a backup, is waited
+ * for again only when it has grown by as much as is copied at a time. */
+static bool is_full(struct tael_store *store)
+{
+    int frames = store->db.frames;
+    if (frames / LOG_FULL < store->checkpoint_pages)
+        store->full_at = 0;
+    return frames / LOG_FULL >= store->checkpoint_pages && frames >= store->full_at;
+}
+
+static int checkpoint_full(struct tael_store *store)
+{
+    struct tael_db *db = &store->db;
+    pthread_mutex_lock(&store->copy_lock); /* two at once: this one would be refused */
+    sqlite3_busy_timeout(db->handle, READERS_MS);
+    int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
+    sqlite3_busy_timeout(db->handle, TAEL_DB_BUSY_MS);
+    pthread_mutex_unlock(&store->copy_lock);
+    if (code == SQLITE_BUSY) {
+        store->full_at = db->frames + store->checkpoint_pages;
+        TAEL_LOG(store->log, TAEL_LOG_WARN, "store.log_held", tael_log_text("path", store->path),
+                 tael_log_int("pages", db->frames),
+                 tael_log_text("why", "somebody has been reading the store for long, a backup "
+                                      "perhaps: its log grows until that ends"));
+    }
+    return code;
+}
+
 static void checkpoint(struct tael_store *store)
 {
     struct tael_db *db = &store->db;
     if (db->handle == NULL || db->broken || db->frames < store->checkpoint_pages)
         return;
-    bool full = db->frames / LOG_FULL >= store->checkpoint_pages;
+    bool full = is_full(store);
     if (!tael_copier_has_copied(store) && !full)
         return;
-    int mode = full ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
-    if (full) /* two at once: this one would be refused, and the log grow on */
-        pthread_mutex_lock(&store->copy_lock);
-    int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
-    if (full)
-        pthread_mutex_unlock(&store->copy_lock);
+    int code =
+        full ? checkpoint_full(store)
+             : sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     if (code != SQLITE_OK && code != SQLITE_BUSY) {
         tael_db_saw(db, code);
         log_trouble(store, "checkpoint");

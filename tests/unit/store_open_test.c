@@ -11,6 +11,7 @@
 
 #include <sqlite3.h>
 
+#include "base/log.h"
 #include "store_fixture.h"
 
 static int mode_of(const struct fixture *fixture, const char *suffix)
@@ -428,8 +429,53 @@ static void a_log_does_not_grow_for_ever(void)
     fixture_end(&fixture);
 }
 
+static void count_waits(void *user, tael_log_level level, const char *line, size_t len)
+{
+    (void)level, (void)len;
+    *(int *)user += strstr(line, "\"store.log_held\"") != NULL;
+}
+
+/* As a backup does, or an operator with a question: the log grows meanwhile, and commits go on.
+ * Each wait for such a reader is told. */
+static void who_reads_for_long_does_not_hold_up_commits(void)
+{
+    enum { ITEMS = 60, PAGES = 10, FULL = 8 };
+    struct fixture fixture;
+    sqlite3 *reader = NULL;
+    int waits = 0, frames = 0;
+    bool stored = true;
+    fixture_init(&fixture, false, NULL);
+    fixture.options.checkpoint_pages = PAGES;
+    struct tael_log_options log = {
+        .world = &fixture.world, .level = TAEL_LOG_WARN, .write = count_waits, .user = &waits};
+    fixture_must(tael_log_new(&fixture.options.log, &log) == TAEL_OK, "log");
+    fixture_must_open(&fixture);
+    fixture_must(sqlite3_open(fixture.path, &reader) == SQLITE_OK &&
+                     sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM sqlite_schema", NULL, NULL,
+                                  NULL) == SQLITE_OK,
+                 "a reader");
+    for (int i = 1; i <= ITEMS; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "%d", i);
+        stored = stored && insert(&fixture, 7, i, name, i) == TAEL_OK;
+    }
+    CHECK(stored);
+    tael_store_pause(fixture.store); /* what a commit is followed by has ended */
+    frames = (int)(size_of(&fixture, "-wal") / (4096 + 24));
+    CHECK(frames > FULL * PAGES && waits > 0 && waits <= frames / PAGES);
+    sqlite3_close(reader);
+    tael_error err = {0};
+    CHECK(tael_store_resume(fixture.store, &err) == TAEL_OK);
+    CHECK(insert(&fixture, 7, ITEMS + 1, "last", 1) == TAEL_OK);
+    struct tael_log *told = fixture.options.log;
+    fixture_end(&fixture);
+    tael_log_free(told);
+}
+
 int main(void)
 {
+    alarm(120); /* a hang is a failure */
+    who_reads_for_long_does_not_hold_up_commits();
     a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
     whoever_comes_by_a_link_finds_the_owner();
