@@ -65,6 +65,8 @@ const char *tael_db_trouble(const struct tael_db *db)
         return "the disk is full";
     if ((code & 0xff) == SQLITE_READONLY || (said && why == EROFS))
         return "the disk is read-only";
+    if ((code & 0xff) == SQLITE_BUSY)
+        return "another program writes to the file";
     return "the disk answers with errors";
 }
 

@@ -472,10 +472,32 @@ static void who_reads_for_long_does_not_hold_up_commits(void)
     tael_log_free(told);
 }
 
+/* It is no fault of the disk's, and ends with the other's transaction. */
+static void who_writes_to_the_file_is_told_from_a_bad_disk(void)
+{
+    struct fixture fixture;
+    struct tael_store_info info;
+    sqlite3 *writer = NULL;
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    fixture_must(sqlite3_open(fixture.path, &writer) == SQLITE_OK &&
+                     sqlite3_exec(writer, "BEGIN IMMEDIATE", NULL, NULL, NULL) == SQLITE_OK,
+                 "a writer");
+    CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_ESTORE);
+    tael_store_info(fixture.store, &info);
+    CHECK(info.trouble != NULL && is(info.trouble, "another program writes to the file"));
+    sqlite3_close(writer);
+    CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK);
+    tael_store_info(fixture.store, &info);
+    CHECK(info.healthy);
+    fixture_end(&fixture);
+}
+
 int main(void)
 {
     alarm(120); /* a hang is a failure */
     who_reads_for_long_does_not_hold_up_commits();
+    who_writes_to_the_file_is_told_from_a_bad_disk();
     a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
     whoever_comes_by_a_link_finds_the_owner();
