@@ -104,12 +104,22 @@ static int try_lock(int fd) /* 0, or the number of the error */
     return flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
 }
 
+/* As SQLite does with its log: who looks at the file as root does not keep its owner out. */
+static bool give_to_owner(const struct tael_store *store, int fd)
+{
+    struct stat about;
+    return geteuid() != 0 || stat(store->path, &about) != 0 ||
+           fchown(fd, about.st_uid, about.st_gid) == 0;
+}
+
 static tael_status lock_open(struct tael_store *store, const char *name, tael_error *err)
 {
     static const struct timespec pause = {.tv_nsec = 5000000};
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (fd < 0)
         return tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name, strerror(errno));
+    (void)give_to_owner(store,
+                        fd); /* where the disk does not let it, this start is none the worse */
     int number = try_lock(fd);
     /* A child of a dead engine has the descriptor, too, until it runs its own program. */
     for (int ms = 0; number == EWOULDBLOCK && ms < LEFT_LOCK_MS && holder_has_ended(fd); ms += 5) {

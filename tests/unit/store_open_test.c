@@ -156,6 +156,25 @@ static void files_are_for_their_owner_alone(void)
     fixture_end(&fixture);
 }
 
+/* An operator's look at it as root keeps the service out of nothing. */
+static void what_root_leaves_behind_is_the_owners(void)
+{
+    struct fixture fixture;
+    struct stat about;
+    char path[128];
+    if (geteuid() != 0)
+        return;
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    fixture_close(&fixture);
+    snprintf(path, sizeof(path), "%s.lock", fixture.path);
+    fixture_must(unlink(path) == 0 && chown(fixture.path, 4321, 8765) == 0, "a copy of a folder");
+    fixture_must_open(&fixture);
+    CHECK(stat(path, &about) == 0 && about.st_uid == 4321 && about.st_gid == 8765);
+    CHECK(stat(fixture.path, &about) == 0 && about.st_uid == 4321 && about.st_gid == 8765);
+    fixture_end(&fixture);
+}
+
 static void migrations_are_applied_once(void)
 {
     struct fixture fixture;
@@ -505,6 +524,7 @@ int main(void)
     what_a_dead_owner_had_just_started_holds_nobody_up();
     who_goes_on_is_the_lock_s_holder_again();
     files_are_for_their_owner_alone();
+    what_root_leaves_behind_is_the_owners();
     migrations_are_applied_once();
     migrations_do_not_change();
     wrong_statements_are_named_at_open();
