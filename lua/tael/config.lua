@@ -111,7 +111,10 @@ local function check_values(context, given)
             if normal == nil and origin == "file" then
                 return refuse(context, "config_wrong_value", parts, wrong)
             elseif normal == nil then
-                return fail("config_wrong_value", origin .. ": " .. wrong)
+                local what = origin == "default"
+                    and ("%s: its default does not do here: %s "):format(key.name,
+                        (tostring(value):gsub("%c", "?"))) or origin .. ": "
+                return fail("config_wrong_value", what .. wrong)
             end
             set_value(out, parts, normal)
         end

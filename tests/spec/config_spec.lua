@@ -40,6 +40,12 @@ describe("a configuration", function()
         assert.are.equal(2097152, result.notifications.ring_bytes)
     end)
 
+    it("names the key whose default does not do, and the default", function()
+        local _, err = config.load { text = "return {}", path = "tael.lua", root = "/srv/a\tb", env = {} }
+        assert.are.equal("scripts.folder: its default does not do here: /srv/a?b/scripts must not hold "
+            .. "control characters", err.message)
+    end)
+
     it("makes paths absolute from its own folder", function()
         local result = loaded [[return { data = "./d/", keys = { folder = "/k" },
             store = { url = "sqlite:x.db" } }]]
