@@ -227,7 +227,7 @@ static tael_status check_names(struct tael_store *store, tael_error *err)
     if (store->memory || store->world->vfs != NULL || stat(store->path, &about) != 0 ||
         !S_ISREG(about.st_mode) || about.st_nlink == 1)
         return TAEL_OK;
-    return tael_store_fail(err, TAEL_ESTORE, "store_file",
+    return tael_store_fail(err, TAEL_ESTORE, "store_linked",
                            "%s: the file has %ju names (hard links), and what one of them leads to "
                            "would damage the other; copy it, and remove the link",
                            store->path, (uintmax_t)about.st_nlink);

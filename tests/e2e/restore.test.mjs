@@ -61,3 +61,11 @@ test('money that went back without these books is told when the order gives back
 });
 
 test('the store proves itself', () => engine.prove());
+
+test('a copy that is made of hard links is refused, and doctor says what to do', () => {
+    const store = path.join(engine.folder, 'data/tael.db');
+    fs.linkSync(store, `${store}.backup`);
+    assert.match(engine.doctor().text, /^fail +store .*hard links.*→ copy the file/m);
+    fs.rmSync(`${store}.backup`);
+    assert.match(engine.doctor().text, /^ok +store/m);
+});

@@ -77,7 +77,7 @@ static void a_file_with_two_names_is_refused(void)
     fixture_must(link(fixture.path, path) == 0, "link");
     CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK); /* who has it goes on */
     fixture_close(&fixture);
-    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE && is(err.code, "store_file"));
+    CHECK(fixture_open(&fixture, &err) == TAEL_ESTORE && is(err.code, "store_linked"));
     CHECK(strstr(err.message, "hard link") != NULL);
     CHECK(unlink(path) == 0);
     CHECK(fixture_open(&fixture, &err) == TAEL_OK);

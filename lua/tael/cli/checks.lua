@@ -209,6 +209,7 @@ local function refused_store(config, refused)
     local next_steps = {
         store_behind = "tael migrate", store_newer = text "doctor.store_newer.next",
         store_locked = text "doctor.store_locked.next", store_file = text "doctor.disk.next",
+        store_lock = text "doctor.disk.next", store_linked = text "doctor.store_linked.next",
     }
     return fail(settings.store_message(config, refused), next_steps[refused.code]
         or text "doctor.store_damaged.next")

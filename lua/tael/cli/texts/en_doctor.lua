@@ -50,6 +50,7 @@ return {
     ["doctor.store_silent"] = "owned by an engine that does not answer",
     ["doctor.store_newer.next"] = "use the version of Tael that made it, or a newer one",
     ["doctor.store_locked.next"] = "stop the process that uses it",
+    ["doctor.store_linked.next"] = "copy the file, with no engine running, and put the copy in its place",
     ["doctor.store_damaged.next"] = "keep a copy of the file before you try anything; then compare with "
         .. "a backup",
     ["doctor.store_memory"] = "in memory, gone with the process",

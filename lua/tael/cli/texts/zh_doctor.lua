@@ -49,6 +49,7 @@ return {
     ["doctor.store_silent"] = "属于一个不应答的引擎",
     ["doctor.store_newer.next"] = "使用建立它的 Tael 版本，或更新的版本",
     ["doctor.store_locked.next"] = "停止正在使用它的进程",
+    ["doctor.store_linked.next"] = "在引擎停止时复制该文件，并用副本替换它",
     ["doctor.store_damaged.next"] = "先保留文件的副本，再与备份比较",
     ["doctor.store_memory"] = "在内存里，随进程消失",
     ["doctor.store_absent"] = "{path} 尚不存在",
