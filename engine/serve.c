@@ -3,6 +3,7 @@
 
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -12,6 +13,11 @@
 #include "engine.h"
 #include "handover.h"
 #include "signals.h"
+
+enum {
+    STARTING_MS = 10 * 1000, /* what an engine has to begin to serve, before it is taken over */
+    AGAIN_MS = 50,
+};
 
 void tael_serve_prepare(void)
 {
@@ -119,6 +125,23 @@ static int run(tael_engine *engine, struct tael_signals *signals, struct tael_ta
     return tael_complain(words, &err, next_of(&err, words));
 }
 
+/* Opens it. An engine that is only starting cannot be asked yet: a takeover waits for it. */
+static tael_status open_engine(tael_engine **out, const tael_options *options,
+                               const struct tael_engine_setup *setup, tael_error *err)
+{
+    static const struct timespec pause = {.tv_nsec = AGAIN_MS * 1000000L};
+    for (int waited_ms = 0;; waited_ms += AGAIN_MS) {
+        tael_status rc = tael_engine_open_app(out, options, setup, err);
+        bool starts = rc != TAEL_OK && setup->inherit != NULL &&
+                      strcmp(err->code, "store_locked") == 0 &&
+                      !tael_taking_found(setup->inherit_user);
+        if (!starts || waited_ms >= STARTING_MS || atomic_load(setup->stop))
+            return rc;
+        *err = (tael_error){0};
+        nanosleep(&pause, NULL);
+    }
+}
+
 static int open_and_run(const struct tael_words *words, const char *app, const char *args,
                         struct tael_log_ring *ring, struct tael_signals *signals)
 {
@@ -136,7 +159,7 @@ static int open_and_run(const struct tael_words *words, const char *app, const c
                                       .stop = &signals->stop,
                                       .inherit = words->takeover ? tael_taking_inherit : NULL,
                                       .inherit_user = &taking};
-    if (tael_engine_open_app(&engine, &options, &setup, &err) == TAEL_OK)
+    if (open_engine(&engine, &options, &setup, &err) == TAEL_OK)
         return run(engine, signals, &taking, words);
     tael_taking_drop(&taking); /* no store of ours is open any more */
     if (atomic_load(&signals->stop))

@@ -233,10 +233,18 @@ test('a stop in the middle of a takeover ends the old engine, and the new one se
     assert.equal((await shop.create('DSTOP')).status, 201);
 });
 
+test('an engine that is only starting is taken over once it serves', { timeout: 60_000 }, async () => {
+    await shop.stop();
+    shop.process = shop.serve([], slowScripts(4e7));
+    started.push(shop.process);
+    await says(shop.process, 'store.opened');
+    await taken(takeover());
+    assert.equal((await shop.create('DEARLY')).status, 201);
+});
+
 const mayTrace = spawnSync('strace', ['-qq', '-o', '/dev/null', 'true']).status === 0;
 
 test('a successor asks who serves now, and has read each key for all its workers before', { timeout: 60_000, skip: !mayTrace }, async () => {
-    await until('it can be asked', () => fs.existsSync(path.join(shop.folder, 'data/tael.takeover')));
     await taken(takeover()); // whoever serves now has inherited the socket where it is asked
     const trace = path.join(shop.folder, 'trace'), old = shop.process;
     const next = takeover({}, ['strace', '-D', '-I2', '-f', '-qq', '-e', 'trace=read,connect,pidfd_open', '-y', '-o', trace]); // -D: it is the child
