@@ -147,6 +147,7 @@ test('the client in curl pays like the one in Node.js', { timeout: 60_000 }, asy
         output: ['pay at http://127.0.0.1:8090/gateway.do?…', 'pay_… paid'] });
     await perform({ text: 'sh examples/clients/order.sh A1003 500 cake', line: 0, output: ['pay_… paid'] });
     await perform({ text: '! sh examples/clients/order.sh "A 1"', line: 0, output: ['merchant_order_id …'] });
-    await perform({ text: '! node examples/clients/order.mjs A1004 12.5', line: 0, output: ['/amount: …'] });
+    await perform({ text: '! node examples/clients/order.mjs "A 1"', line: 0, output: ['/merchant_order_id: …'] });
+    await perform({ text: '! node examples/clients/order.mjs A1004 12.00', line: 0, output: ['AMOUNT is an integer of minor units…'] });
     await perform({ text: '! node examples/clients/order.mjs', line: 0, output: ['usage: …'] });
 });
