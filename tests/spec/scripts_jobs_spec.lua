@@ -104,6 +104,42 @@ describe("a job", function()
         assert.equal(5, #upto(START + 3 * HOUR))
     end)
 
+    it("does not stand before a signature together with all others that are due", function()
+        generation.jobs = {}
+        for i = 1, 5 do
+            generation.jobs[i] = { name = "job" .. i, timeout = 60000,
+                schedule = assert(require("tael.scripts.cron").read "0 3 * * *") }
+        end
+        pass()
+        local task, queue, waiting, longest = require "tael.task", {}, {}, 0
+        local spawn, last = task.spawn, task.last
+        task.spawn = function(fn) coroutine.wrap(fn)() end
+        task.last = function()
+            queue[#queue + 1] = coroutine.running()
+            coroutine.yield()
+            alone = true
+        end
+        task.wait = function(key)
+            waiting[key] = coroutine.running()
+            coroutine.yield()
+        end
+        task.wake = function(key) waiting.woken, waiting[key] = waiting[key], nil end
+        now, begun = START + 3 * HOUR, {}
+        pass()
+        while queue[1] do
+            longest = math.max(longest, #queue)
+            assert(coroutine.resume(table.remove(queue, 1)))
+            if waiting.woken then
+                local next_one = waiting.woken
+                waiting.woken = nil
+                assert(coroutine.resume(next_one))
+            end
+        end
+        task.spawn, task.last, task.wait, task.wake = spawn, last, nil, nil
+        assert.equal(5, #begun)
+        assert.equal(1, longest)
+    end)
+
     it("runs once when the clock goes back by an hour, also by hand", function()
         pass()
         assert.equal(1, #upto(START + 3 * HOUR))

@@ -53,10 +53,37 @@ local function fail(job, slug, kind, detail)
     alarms.raise("job_failed", { job = job.name, merchant = slug, failure = kind, detail = detail })
 end
 
+local line, numbers = {}, 0 -- who begins next, in the order in which they came
+
+local function leave_line(place)
+    for i, other in ipairs(line) do
+        if other == place then
+            table.remove(line, i)
+            break
+        end
+    end
+    if line[1] then
+        task.wake(line[1])
+    end
+end
+
+--- Many are due in one moment, and each takes what a script may take of a turn. Only one of them waits to
+--- be the last: a payment that is signed next stands behind that one, not behind all.
+local function wait_for_turn()
+    numbers = numbers + 1
+    local place = "jobs.turn." .. numbers
+    line[#line + 1] = place
+    local _ <close> = setmetatable({}, { __close = function() leave_line(place) end })
+    while line[1] ~= place do
+        task.wait(place, LOOK_MS)
+    end
+    task.last()
+end
+
 --- For one merchant, or for nobody.
 local function run_for(generation, job, slot, merchant)
     local slug = merchant and merchant.slug
-    task.last() -- many are due in the same moment, and each takes what a script may take of a turn
+    wait_for_turn()
     task.set_scope(merchant and merchant.id or 0)
     local run = running.new(merchant, generation, "job", { wall_ms = job.timeout, steps = STEPS })
     local ran, told = pcall(running.call, run, job_files.ENTRY, { "run", 1, 2 },
@@ -118,7 +145,6 @@ local function run_all(generation, job, slot)
     end
     return good
 end
-
 
 local function run_claimed(generation, job, slot)
     local begun = time.monotonic()
