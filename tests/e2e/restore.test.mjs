@@ -7,7 +7,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { Engine, until } from './tael.mjs';
 
-const env = { TAEL_PAYMENTS__POLL: '300ms,500ms,1s,2s' };
+const env = { TAEL_WORKERS: '2', TAEL_PAYMENTS__POLL: '300ms,500ms,1s,2s' };
 let engine, kept, lost;
 
 const alarms = (kind) => engine.logged('alarm').filter((line) => line.kind === kind);
@@ -20,8 +20,8 @@ const lever = async (target) => {
 async function ordered(name) {
     const { body, status, text } = await engine.create(name, { product: 'qr', amount: 1000 });
     assert.equal(status, 201, text);
-    const [{ order_no }] = (await engine.get(`/v1/payments/${body.id}/attempts`)).body.data;
-    return { ...body, order_no };
+    const [{ id, order_no }] = (await engine.get(`/v1/payments/${body.id}/attempts`)).body.data;
+    return { ...body, order_no, attempt: id };
 }
 
 const refund = () => engine.post(`/v1/payments/${kept.id}/refunds`, { amount: 300, merchant_refund_id: 'R1' });
@@ -50,6 +50,18 @@ test('money for an order that the copy does not have is not taken for another, a
     await until('the alarm is in the log', () => alarms('paid_order_missing').length > 0);
     assert.match(alarms('paid_order_missing')[0].detail, /older copy/);
     assert.equal((await engine.payment(again.id)).state, 'pending');
+});
+
+test('however often it is said of the same order, a worker tells it once', async () => {
+    const counted = async () => Number(/tael_alarms_total\{kind="paid_order_missing"\} (\d+)/.exec(await engine.metrics())?.[1] ?? 0);
+    const before = await counted();
+    const response = await fetch(`${engine.sandbox}/sandbox/notify`, { method: 'POST', headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ out_trade_no: lost.order_no, variant: 'duplicate', times: 5 }) });
+    assert.equal(response.status, 200, await response.text());
+    await until('all of them were met', async () => await counted() >= before + 5);
+    const told = alarms('paid_order_missing').map((line) => line.attempt);
+    assert.deepEqual(new Set(told), new Set([lost.attempt]));
+    assert.ok(told.length <= 2, 'each worker tells it once');
 });
 
 test('money that went back without these books is told when the order gives back more', async () => {

@@ -224,10 +224,10 @@ local function unknown_order(detail)
 end
 
 --- Nobody else makes such numbers. Its payer's money is nowhere in these books.
-local function lost_order(fact)
+local function lost_order(fact, attempt)
     local decision = unknown_order("an order of this engine's that is not in its store, or not of this "
         .. "merchant: is the store an older copy?")
-    decision.alarm = fact.state == "succeeded" and "paid_order_missing" or nil
+    decision.alarm, decision.lost = fact.state == "succeeded" and "paid_order_missing" or nil, attempt
     return decision
 end
 
@@ -247,7 +247,7 @@ local function find_attempt(run, fact)
     elseif attempt then
         return nil, unknown_order("there is no such order for this account")
     elseif payment.code == "not_found" then
-        return nil, lost_order(fact)
+        return nil, lost_order(fact, number)
     end
     return nil, nil, payment
 end
@@ -260,7 +260,7 @@ local function record_only(run, decision)
     end
     if decision.alarm then
         settle.alarm(decision.alarm, { notification = ids.encode("ntf", run.id), detail = decision.detail,
-            account = run.account.slug })
+            account = run.account.slug, attempt = ids.encode("att", decision.lost) })
     end
     return decision
 end
