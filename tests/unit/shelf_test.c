@@ -120,7 +120,6 @@ static void what_is_thrown_is_found_by_nobody(void)
 
 enum { KEYS = 300, MOVES = 6000 };
 
-/* Counted beside by a plain array. */
 static int drop_memory(lua_State *L)
 {
     for (int i = 0; i < 40; i++) {
@@ -150,6 +149,7 @@ static void what_is_thrown_is_not_collected_with_each_that_comes_back(void)
     tael_shelf_free(shelf);
 }
 
+/* Counted beside by a plain array. */
 static void a_history_of_chance(size_t one)
 {
     struct tael_shelf *shelf = shelf_of(100 * one);

@@ -55,29 +55,33 @@ end
 
 local line, numbers = {}, 0 -- who begins next, in the order in which they came
 
-local function leave_line(place)
-    for i, other in ipairs(line) do
-        if other == place then
-            table.remove(line, i)
-            break
+--- To be closed: whoever is cut off while he waits is in nobody's way.
+local function place_in_line()
+    numbers = numbers + 1
+    local place = "jobs.turn." .. numbers
+    line[#line + 1] = place
+    return setmetatable({ key = place }, { __close = function()
+        local at = 1
+        while line[at] ~= place do
+            at = at + 1
         end
-    end
-    if line[1] then
-        task.wake(line[1])
-    end
+        table.remove(line, at)
+    end })
 end
 
 --- Many are due in one moment, and each takes what a script may take of a turn. Only one of them waits to
 --- be the last: a payment that is signed next stands behind that one, not behind all.
 local function wait_for_turn()
-    numbers = numbers + 1
-    local place = "jobs.turn." .. numbers
-    line[#line + 1] = place
-    local _ <close> = setmetatable({}, { __close = function() leave_line(place) end })
-    while line[1] ~= place do
-        task.wait(place, LOOK_MS)
+    do
+        local place <close> = place_in_line()
+        while line[1] ~= place.key do
+            task.wait(place.key, LOOK_MS)
+        end
+        task.last()
     end
-    task.last()
+    if line[1] then
+        task.wake(line[1])
+    end
 end
 
 --- For one merchant, or for nobody.
