@@ -106,7 +106,7 @@ describe("a job", function()
 
     it("does not stand before a signature together with all others that are due", function()
         generation.jobs = {}
-        for i = 1, 5 do
+        for i = 1, 50 do
             generation.jobs[i] = { name = "job" .. i, timeout = 60000,
                 schedule = assert(require("tael.scripts.cron").read "0 3 * * *") }
         end
@@ -136,8 +136,8 @@ describe("a job", function()
             end
         end
         task.spawn, task.last, task.wait, task.wake = spawn, last, nil, nil
-        assert.equal(5, #begun)
-        assert.equal(1, longest)
+        assert.equal(50, #begun)
+        assert.is_true(longest <= 4, longest .. " before a signature")
     end)
 
     it("runs once when the clock goes back by an hour, also by hand", function()
