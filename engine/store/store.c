@@ -85,13 +85,19 @@ static tael_status lock_held(struct tael_store *store, const char *name, int fd,
                            text[0] != '\0' ? ", process " : "", text, name);
 }
 
+static bool same_file(int fd, const struct stat *there)
+{
+    struct stat ours;
+    return fstat(fd, &ours) == 0 && ours.st_dev == there->st_dev && ours.st_ino == there->st_ino;
+}
+
 /* The lock of the process before us, whose descriptor we have: it was never free in between. */
 static tael_status lock_inherit(struct tael_store *store, const char *name, tael_error *err)
 {
-    struct stat ours, there;
-    if (fstat(store->lock_fd, &ours) != 0 || stat(name, &there) != 0)
+    struct stat there;
+    if (stat(name, &there) != 0)
         return tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name, strerror(errno));
-    if (ours.st_dev != there.st_dev || ours.st_ino != there.st_ino)
+    if (!same_file(store->lock_fd, &there))
         return tael_store_fail(err, TAEL_EBUSY, "store_locked",
                                "%s: what was handed over is the lock of another store", name);
     if (flock(store->lock_fd, LOCK_EX | LOCK_NB) != 0)
@@ -99,40 +105,51 @@ static tael_status lock_inherit(struct tael_store *store, const char *name, tael
     return TAEL_OK;
 }
 
-static int try_lock(int fd) /* 0, or the number of the error */
+/* 0, or the number of the error. A child of a dead engine has the descriptor, too, until it runs
+ * its own program. */
+static int try_lock(int fd)
 {
-    return flock(fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
+    static const struct timespec pause = {.tv_nsec = 5000000};
+    for (int ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; ms += 5) {
+        if (errno != EWOULDBLOCK)
+            return errno;
+        if (ms >= LEFT_LOCK_MS || !holder_has_ended(fd))
+            return EWOULDBLOCK;
+        nanosleep(&pause, NULL);
+    }
+    return 0;
 }
 
-/* As SQLite does with its log: who looks at the file as root does not keep its owner out. */
-static bool give_to_owner(const struct tael_store *store, int fd)
+static tael_status lock_failed(struct tael_store *store, const char *name, int fd, int number,
+                               tael_error *err)
+{
+    if (number == EWOULDBLOCK)
+        return lock_held(store, name, fd, err);
+    return tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name, strerror(number));
+}
+
+/* As SQLite does with its log: who looks at the file as root does not keep its owner out. Where the
+ * disk does not let it, this start is none the worse. */
+static void give_to_owner(const struct tael_store *store, int fd)
 {
     struct stat about;
-    return geteuid() != 0 || stat(store->path, &about) != 0 ||
-           fchown(fd, about.st_uid, about.st_gid) == 0;
+    if (geteuid() == 0 && stat(store->path, &about) == 0 &&
+        fchown(fd, about.st_uid, about.st_gid) != 0)
+        return;
 }
 
 static tael_status lock_open(struct tael_store *store, const char *name, tael_error *err)
 {
-    static const struct timespec pause = {.tv_nsec = 5000000};
     int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, S_IRUSR | S_IWUSR);
     if (fd < 0)
         return tael_store_fail(err, TAEL_ESTORE, "store_lock", "%s: %s", name, strerror(errno));
-    (void)give_to_owner(store,
-                        fd); /* where the disk does not let it, this start is none the worse */
+    give_to_owner(store, fd);
     int number = try_lock(fd);
-    /* A child of a dead engine has the descriptor, too, until it runs its own program. */
-    for (int ms = 0; number == EWOULDBLOCK && ms < LEFT_LOCK_MS && holder_has_ended(fd); ms += 5) {
-        nanosleep(&pause, NULL);
-        number = try_lock(fd);
-    }
     if (number == 0) {
         store->lock_fd = fd;
         return TAEL_OK;
     }
-    tael_status rc = number == EWOULDBLOCK ? lock_held(store, name, fd, err)
-                                           : tael_store_fail(err, TAEL_ESTORE, "store_lock",
-                                                             "%s: %s", name, strerror(number));
+    tael_status rc = lock_failed(store, name, fd, number, err);
     close(fd);
     return rc;
 }
@@ -148,14 +165,46 @@ static tael_status lock_sign(const struct tael_store *store, tael_error *err)
                            strerror(errno));
 }
 
-static tael_status lock_take(struct tael_store *store, tael_error *err)
+static tael_status lock_name(struct tael_buf *name, const char *path)
+{
+    tael_status rc = tael_buf_printf(name, "%s.lock", path);
+    return rc == TAEL_OK ? tael_buf_append_char(name, '\0') : rc;
+}
+
+/* Engines had their lock beside the link that led them to the file. One that still runs is not
+ * written past, and one that hands over has paused: its lock is given up for ours. */
+static tael_status lock_of_link(struct tael_store *store, const char *path, tael_error *err)
+{
+    struct tael_buf name = {0};
+    struct stat about;
+    int fd = -1, number = 0;
+    if (lstat(path, &about) != 0 || !S_ISLNK(about.st_mode))
+        return TAEL_OK;
+    tael_status rc = lock_name(&name, path);
+    if (rc == TAEL_OK)
+        fd = open(name.data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        goto free_name; /* there is none, or none that an engine of this user has */
+    if (store->lock_fd >= 0 && fstat(fd, &about) == 0 && same_file(store->lock_fd, &about)) {
+        close(store->lock_fd);
+        store->lock_fd = -1;
+    } else if ((number = try_lock(fd)) != 0) {
+        rc = lock_failed(store, name.data, fd, number, err);
+    }
+    close(fd);
+free_name:
+    tael_buf_free(&name);
+    return rc;
+}
+
+static tael_status lock_take(struct tael_store *store, const char *path, tael_error *err)
 {
     struct tael_buf name = {0};
     if (store->memory || store->world->vfs != NULL)
         return TAEL_OK; /* nobody else can reach it */
-    tael_status rc = tael_buf_printf(&name, "%s.lock", store->path);
+    tael_status rc = lock_of_link(store, path, err);
     if (rc == TAEL_OK)
-        rc = tael_buf_append_char(&name, '\0');
+        rc = lock_name(&name, store->path);
     if (rc != TAEL_OK)
         goto free_name;
     rc = store->lock_fd >= 0 ? lock_inherit(store, name.data, err)
@@ -267,14 +316,14 @@ static tael_status recover(struct tael_store *store, tael_error *err)
                            sqlite3_errmsg(store->db.handle));
 }
 
-static tael_status open_database(struct tael_store *store, tael_error *err)
+static tael_status open_database(struct tael_store *store, const char *path, tael_error *err)
 {
     int64_t mark = 0;
     tael_status rc = check_there(store, err);
     if (rc == TAEL_OK)
         rc = check_names(store, err);
     if (rc == TAEL_OK)
-        rc = lock_take(store, err);
+        rc = lock_take(store, path, err);
     if (rc == TAEL_OK)
         rc = tael_db_open(&store->db, store, err);
     if (rc == TAEL_OK)
@@ -375,7 +424,7 @@ tael_status tael_store_open(struct tael_store **out, const struct tael_store_opt
     if (rc == TAEL_OK)
         rc = load_migrations(store, options, err);
     if (rc == TAEL_OK)
-        rc = open_database(store, err);
+        rc = open_database(store, options->path, err);
     if (rc == TAEL_OK && store->threaded)
         rc = start_threads(store);
     if (rc != TAEL_OK) {

@@ -65,6 +65,38 @@ static void whoever_comes_by_a_link_finds_the_owner(void)
     fixture_end(&fixture);
 }
 
+/* An engine of before has its lock beside the link: who comes after finds it, or is handed it. */
+static void a_lock_beside_a_link_is_heeded(void)
+{
+    struct fixture fixture, other;
+    char path[sizeof(fixture.path) + 16], lock[sizeof(path) + 8];
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    fixture_close(&fixture);
+    snprintf(path, sizeof(path), "%s-link", fixture.path);
+    snprintf(lock, sizeof(lock), "%s.lock", path);
+    fixture_must(symlink(fixture.path, path) == 0, "symlink");
+    int old = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    fixture_must(old >= 0 && flock(old, LOCK_EX) == 0, "a lock");
+    fixture.options.path = path;
+    CHECK(fixture_open(&fixture, &err) == TAEL_EBUSY && is(err.code, "store_locked"));
+    fixture.options.has_lock = true;
+    fixture.options.lock_fd = fcntl(old, F_DUPFD_CLOEXEC, 0);
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK);
+    close(old);
+    other = fixture;
+    other.options.has_lock = false;
+    other.store = NULL;
+    other.reader = NULL;
+    CHECK(fixture_open(&other, &err) == TAEL_EBUSY && is(err.code, "store_locked"));
+    other.options.path = fixture.path;
+    CHECK(fixture_open(&other, &err) == TAEL_EBUSY && is(err.code, "store_locked"));
+    fixture_close(&fixture);
+    CHECK(unlink(path) == 0 && unlink(lock) == 0);
+    fixture_end(&fixture);
+}
+
 /* Each name would have a log and a lock of its own, and none knows what stands in another's log. */
 static void a_file_with_two_names_is_refused(void)
 {
@@ -520,6 +552,7 @@ int main(void)
     a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
     whoever_comes_by_a_link_finds_the_owner();
+    a_lock_beside_a_link_is_heeded();
     a_file_with_two_names_is_refused();
     what_a_dead_owner_had_just_started_holds_nobody_up();
     who_goes_on_is_the_lock_s_holder_again();
