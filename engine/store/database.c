@@ -20,6 +20,8 @@
 #include "store/inner.h"
 
 enum {
+    BUSY_MS = 5000,              /* only strangers to the store can hold a lock */
+    READERS_MS = 250,            /* and who only reads is waited for so long */
     WAL_KEPT = 64 * 1024 * 1024, /* bytes of the log's file that stay after a checkpoint */
     SETTLE_PIECE = 64 * 1024,
 };
@@ -204,7 +206,7 @@ static tael_status open_handle(struct tael_db *db, struct tael_store *store, int
     if (code != SQLITE_OK)
         return db_failed(db, store, code, err);
     sqlite3_extended_result_codes(db->handle, 1);
-    sqlite3_busy_timeout(db->handle, TAEL_DB_BUSY_MS);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
     sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
@@ -442,6 +444,14 @@ static int rewrite_file(sqlite3_file *file, char *piece)
             code = file->pMethods->xWrite(file, piece, len, at);
     }
     return code == SQLITE_OK ? file->pMethods->xSync(file, SQLITE_SYNC_NORMAL) : code;
+}
+
+int tael_db_checkpoint(struct tael_db *db, int mode)
+{
+    sqlite3_busy_timeout(db->handle, READERS_MS);
+    int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, mode, NULL, NULL);
+    sqlite3_busy_timeout(db->handle, BUSY_MS);
+    return code;
 }
 
 /* After a failed sync the system may take pages for written that are not: a second sync alone would

@@ -30,8 +30,6 @@
 #define TAEL_APPLICATION_ID      1415669100
 #define TAEL_APPLICATION_ID_TEXT "1415669100"
 
-enum { TAEL_DB_BUSY_MS = 5000 }; /* only strangers to the store can hold a lock */
-
 enum tael_control { /* the statements that are the store's own */
                     TAEL_CONTROL_BEGIN,
                     TAEL_CONTROL_COMMIT,
@@ -78,6 +76,8 @@ int tael_db_mark_set(struct tael_db *db, int64_t mark);
 /* Writes and syncs the write-ahead log again as it reads now: what is seen in it is on the disk
  * then. */
 tael_status tael_db_settle(struct tael_db *db, tael_error *err);
+/* SQLite's code; SQLITE_BUSY: somebody reads for long, and nobody has waited for him for long. */
+int tael_db_checkpoint(struct tael_db *db, int mode);
 tael_status tael_db_status(int code); /* of a failure: TAEL_ENOMEM or TAEL_ESTORE */
 /* What the connection's last error says of the disk, in words for its operator; static text. */
 const char *tael_db_trouble(const struct tael_db *db);

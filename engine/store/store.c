@@ -3,9 +3,10 @@
  * Owner: the engine opens and closes it on one thread; workers use it in between. Threads: the
  * writer and the reader are the store's own; in the simulated world there are none. 1 One process
  * owns the file: a lock beside it, where it really is, is held for life. 2 What is visible after
- * open is on the disk: a log left by a crash is synced and copied into the database before anything
- * is read. 3 Every group leaves the newest id as its mark, so ids rise over restarts whatever the
- * clock does, and a commit whose end was not seen can be told from one that did not happen.
+ * open is on the disk: a log left by a crash is synced, and copied into the database unless
+ * somebody reads that for long, before anything is read. 3 Every group leaves the newest id as its
+ * mark, so ids rise over restarts whatever the clock does, and a commit whose end was not seen can
+ * be told from one that did not happen.
  */
 #include <assert.h>
 #include <errno.h>
@@ -302,15 +303,15 @@ static tael_status sync_folder(struct tael_store *store, tael_error *err)
     return rc;
 }
 
-/* What a crash left in the log is made sure of and brought into the database. */
+/* What a crash left in the log is made sure of and brought into the database. Who reads that for
+ * long, such as a backup, leaves it in the log: it is no less sure there. */
 static tael_status recover(struct tael_store *store, tael_error *err)
 {
     tael_status rc = tael_db_settle(&store->db, err);
     if (rc != TAEL_OK)
         return rc;
-    int code =
-        sqlite3_wal_checkpoint_v2(store->db.handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    if (code == SQLITE_OK)
+    int code = tael_db_checkpoint(&store->db, SQLITE_CHECKPOINT_TRUNCATE);
+    if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY)
         return TAEL_OK;
     return tael_store_fail(err, TAEL_ESTORE, "store_recovery", "%s: %s", store->path,
                            sqlite3_errmsg(store->db.handle));

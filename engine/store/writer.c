@@ -28,7 +28,6 @@
 
 enum {
     LOG_FULL = 8,       /* so many times checkpoint_pages: readers are waited for */
-    READERS_MS = 250,   /* and so long at most: all commits wait meanwhile */
     GATHER_MAX = 64,    /* units that wait for the end of a loop's turn, or of several */
     PATIENT_TURNS = 16, /* whose ends a unit lets pass for others like it; two a look at sockets */
     PATIENT_US = 5000,  /* and so long at most */
@@ -310,9 +309,7 @@ static int checkpoint_full(struct tael_store *store)
 {
     struct tael_db *db = &store->db;
     pthread_mutex_lock(&store->copy_lock); /* two at once: this one would be refused */
-    sqlite3_busy_timeout(db->handle, READERS_MS);
-    int code = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_RESTART, NULL, NULL);
-    sqlite3_busy_timeout(db->handle, TAEL_DB_BUSY_MS);
+    int code = tael_db_checkpoint(db, SQLITE_CHECKPOINT_RESTART);
     pthread_mutex_unlock(&store->copy_lock);
     if (code == SQLITE_BUSY) {
         store->full_at = db->frames + store->checkpoint_pages;

@@ -523,6 +523,37 @@ static void who_reads_for_long_does_not_hold_up_commits(void)
     tael_log_free(told);
 }
 
+/* Neither a start nor going on after a takeover that failed: the log is sure without being copied.
+ */
+static void who_reads_for_long_does_not_hold_up_a_start(void)
+{
+    struct fixture fixture;
+    sqlite3 *reader = NULL;
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    fixture_must_open(&fixture);
+    fixture_must(sqlite3_open(fixture.path, &reader) == SQLITE_OK &&
+                     sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM sqlite_schema", NULL, NULL,
+                                  NULL) == SQLITE_OK,
+                 "a reader");
+    CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK);
+    fixture_close(&fixture);
+    CHECK(size_of(&fixture, "-wal") > 0);
+    CHECK(fixture_open(&fixture, &err) == TAEL_OK);
+    CHECK(fixture.store != NULL && amount_of(&fixture, 7, 1) == 1);
+    CHECK(fixture.store != NULL && insert(&fixture, 7, 2, "two", 2) == TAEL_OK);
+    if (fixture.store != NULL) {
+        tael_store_pause(fixture.store);
+        CHECK(tael_store_resume(fixture.store, &err) == TAEL_OK);
+        CHECK(insert(&fixture, 7, 3, "three", 3) == TAEL_OK && amount_of(&fixture, 7, 2) == 2);
+    }
+    sqlite3_close(reader);
+    fixture_close(&fixture);
+    fixture_must_open(&fixture);
+    CHECK(amount_of(&fixture, 7, 3) == 3);
+    fixture_end(&fixture);
+}
+
 /* It is no fault of the disk's, and ends with the other's transaction. */
 static void who_writes_to_the_file_is_told_from_a_bad_disk(void)
 {
@@ -548,6 +579,7 @@ int main(void)
 {
     alarm(120); /* a hang is a failure */
     who_reads_for_long_does_not_hold_up_commits();
+    who_reads_for_long_does_not_hold_up_a_start();
     who_writes_to_the_file_is_told_from_a_bad_disk();
     a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
