@@ -341,11 +341,20 @@ static tael_status open_database(struct tael_store *store, const char *path, tae
     return rc;
 }
 
-/* Where the file really is: SQLite has its log there, and there is one lock for all links to it. */
+/* Where the file really is or will be, as SQLite says: it has its log there, and there is one lock
+ * for all links to it. */
 static char *place_of(const struct tael_store_options *options)
 {
-    char *real = options->world->vfs == NULL ? realpath(options->path, NULL) : NULL;
-    return real != NULL ? real : strdup(options->path);
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    if (options->world->vfs != NULL || vfs == NULL || strcmp(options->path, ":memory:") == 0)
+        return strdup(options->path);
+    int room = vfs->mxPathname + 1;
+    char *real = malloc((size_t)room);
+    if (real != NULL && (vfs->xFullPathname(vfs, options->path, room, real) & 0xff) != SQLITE_OK) {
+        free(real); /* what is wrong with it is said when it is opened */
+        real = strdup(options->path);
+    }
+    return real;
 }
 
 static tael_status new_store(struct tael_store **out, const struct tael_store_options *options)

@@ -65,6 +65,28 @@ static void whoever_comes_by_a_link_finds_the_owner(void)
     fixture_end(&fixture);
 }
 
+/* So it is of the first start, too, which makes the file that the link leads to. */
+static void a_link_to_what_is_not_there_yet_has_the_same_lock(void)
+{
+    struct fixture fixture, other;
+    char path[sizeof(fixture.path) + 16];
+    tael_error err = {0};
+    fixture_init(&fixture, false, NULL);
+    snprintf(path, sizeof(path), "%s-link", fixture.path);
+    fixture_must(symlink(fixture.path, path) == 0, "symlink");
+    other = fixture;
+    fixture.options.path = path;
+    fixture_must_open(&fixture);
+    CHECK(insert(&fixture, 7, 1, "one", 1) == TAEL_OK);
+    CHECK(fixture_open(&other, &err) == TAEL_EBUSY && is(err.code, "store_locked"));
+    other.options.path = path;
+    CHECK(fixture_open(&other, &err) == TAEL_EBUSY && is(err.code, "store_locked"));
+    CHECK(mode_of(&fixture, ".lock") == 0600 && mode_of(&fixture, "-link.lock") == -1);
+    fixture_close(&fixture);
+    CHECK(unlink(path) == 0);
+    fixture_end(&fixture);
+}
+
 /* An engine of before has its lock beside the link: who comes after finds it, or is handed it. */
 static void a_lock_beside_a_link_is_heeded(void)
 {
@@ -584,6 +606,7 @@ int main(void)
     a_log_does_not_grow_for_ever();
     a_file_has_one_owner();
     whoever_comes_by_a_link_finds_the_owner();
+    a_link_to_what_is_not_there_yet_has_the_same_lock();
     a_lock_beside_a_link_is_heeded();
     a_file_with_two_names_is_refused();
     what_a_dead_owner_had_just_started_holds_nobody_up();
